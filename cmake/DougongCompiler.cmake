@@ -1,0 +1,31 @@
+# Language level, warnings as errors for our own code, sanitizers, ccache.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # Bugs must stop the program in release too, so NDEBUG only strips DG_DCHECK.
+    set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+endif()
+
+find_program(DG_CCACHE ccache)
+if(DG_CCACHE)
+    set(CMAKE_C_COMPILER_LAUNCHER ${DG_CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${DG_CCACHE})
+endif()
+
+# Linked by every target of ours; third-party headers come in as SYSTEM and stay silent.
+add_library(dg_compile_flags INTERFACE)
+target_compile_options(dg_compile_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+    -Wcast-align -Woverloaded-virtual -Wnull-dereference -Wimplicit-fallthrough -Werror
+    -fno-omit-frame-pointer "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=">)
+# GCC 12 reports null dereferences inside libstdc++'s own inlined containers at -O2.
+target_compile_options(dg_compile_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-null-dereference>)
+if(DG_SANITIZE)
+    target_compile_options(dg_compile_flags INTERFACE -fsanitize=${DG_SANITIZE} -fno-sanitize-recover=all)
+    target_link_options(dg_compile_flags INTERFACE -fsanitize=${DG_SANITIZE})
+endif()
+target_include_directories(dg_compile_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)

@@ -1,0 +1,141 @@
+#pragma once
+// The token factory's public face: open a model file, submit token sequences, get tokens back.
+// One Engine owns one model, its KV pages, and one thread that steps all running requests together.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "base/json/json.h"
+#include "engine/model_info.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace engine {
+
+struct EngineOptions {
+    std::uint32_t threads = 0;              ///< compute threads; 0 = physical cores available
+    std::uint32_t context_tokens_max = 0;   ///< per request; 0 = the model's own, at most 8192
+    std::uint64_t kv_bytes_max = 0;         ///< KV pages in all; 0 = 1/4 of free memory
+    std::uint32_t batch_tokens_max = 256;   ///< tokens computed in one step
+    std::uint32_t queue_depth_max = 256;    ///< waiting requests; more are refused
+    std::uint32_t running_max = 16;         ///< sequences stepped together
+};
+
+struct SamplingParams {
+    float temperature = 1.0f;               ///< 0 = greedy
+    std::uint32_t top_k = 0;                ///< 0 = off
+    float top_p = 1.0f;                     ///< 1 = off
+    float min_p = 0.0f;                     ///< 0 = off
+    float typical_p = 1.0f;                 ///< 1 = off
+    float repetition_penalty = 1.0f;        ///< 1 = off; Keskar et al. 2019
+    float presence_penalty = 0.0f;          ///< OpenAI's, over generated tokens
+    float frequency_penalty = 0.0f;
+    std::vector<std::pair<TokenId, float>> logit_bias;
+    std::optional<std::uint64_t> seed;      ///< none: from entropy, reported in Completion
+};
+
+struct GenerateRequest {
+    std::vector<TokenId> prompt;            ///< at least one token
+    SamplingParams sampling;
+    std::uint32_t max_tokens = 0;           ///< 0 = until stop or context is full
+    std::vector<std::string> stop;          ///< matched across token borders, not emitted
+    std::optional<std::uint32_t> top_logprobs;  ///< none: no logprobs; 0..20 alternatives per token
+    bool ignore_eos = false;                ///< for benchmarks
+    base::Instant deadline = base::Instant::never();
+};
+
+struct TokenLogprob {
+    TokenId id = 0;
+    std::string bytes;                      ///< what this token adds; may be part of a character
+    float logprob = 0.f;                    ///< natural log, after penalties, before truncation
+};
+
+struct TokenEvent {
+    TokenId id = 0;
+    std::string text;                       ///< complete UTF-8 freed by this token; may be empty
+    std::optional<TokenLogprob> chosen;     ///< with logprobs only
+    std::vector<TokenLogprob> top;
+};
+
+enum class FinishReason { stop, length, cancelled, deadline, error };
+
+struct Completion {
+    FinishReason reason = FinishReason::stop;
+    std::optional<base::Error> error;       ///< with reason error
+    std::optional<std::string> stop_string; ///< which one matched
+    std::string text;                       ///< text held back for stop matching, freed at the end
+    std::uint32_t prompt_tokens = 0;
+    std::uint32_t cached_tokens = 0;        ///< of the prompt, found in KV
+    std::uint32_t completion_tokens = 0;
+    std::uint64_t seed = 0;
+    base::Instant submitted, started, first_token, finished;  ///< zero when never reached
+};
+
+/// Receives one request's output on the engine's thread; must not block. on_finish comes last,
+/// exactly once, also after cancel.
+class GenerationSink {
+public:
+    virtual ~GenerationSink() = default;
+    virtual void on_token(const TokenEvent& event) = 0;
+    virtual void on_finish(const Completion& completion) = 0;
+};
+
+using GenerationId = std::uint64_t;
+
+struct EngineStats {
+    std::uint32_t queued = 0, running = 0;
+    std::uint32_t kv_pages_used = 0, kv_pages_total = 0;
+    std::uint64_t prompt_tokens_total = 0, completion_tokens_total = 0, requests_total = 0;
+    std::uint64_t steps_total = 0;
+    double prefill_seconds_total = 0, decode_seconds_total = 0;
+    std::uint64_t weights_bytes = 0, kv_bytes = 0;
+};
+
+class Engine {
+public:
+    /// Maps `path` (GGUF) and starts the engine's thread. Errors: not_found, data_loss (names the
+    /// tensor or key), unimplemented (architecture, type), resource_exhausted (does not fit).
+    static base::Result<std::unique_ptr<Engine>> open(const std::string& path,
+                                                      const EngineOptions& options,
+                                                      const base::Clock& clock);
+    ~Engine();  ///< stops; running requests finish with `cancelled`
+
+    const ModelInfo& info() const;
+    const Tokenizer& tokenizer() const;
+
+    /// Renders the model's own chat template. messages: OpenAI-shaped array; tools may be null.
+    /// extra: more template variables (e.g. enable_thinking). Errors: failed_precondition (no
+    /// template), invalid_argument (the template refused, with its words).
+    base::Result<std::string> render_chat(const base::json::array& messages,
+                                          const base::json::value& tools,
+                                          bool add_generation_prompt,
+                                          const base::json::object& extra) const;
+
+    /// Thread-safe. Errors: invalid_argument (empty prompt, sampling out of range, prompt longer
+    /// than the context: says both numbers), resource_exhausted (queue full).
+    base::Result<GenerationId> submit(GenerateRequest request,
+                                      std::shared_ptr<GenerationSink> sink);
+    /// Stops within one step. Unknown or finished ids are ignored. Thread-safe.
+    void cancel(GenerationId id);
+
+    /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
+    /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long).
+    base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
+
+    EngineStats stats() const;  ///< thread-safe
+
+private:
+    struct Impl;
+    explicit Engine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace engine

@@ -1,0 +1,121 @@
+#pragma once
+// The CPU operator set: everything a graph may ask of the machine. Fast versions are compiled once
+// per instruction set (Highway) and chosen at run time; `reference.h` has the plain loops that
+// referee them. All arrays are row-major float32 unless the name says otherwise; every function
+// splits its work over `pool` and returns when it is done. Call from one thread per pool.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/tensor/tensor_view.h"
+
+namespace base {
+class ThreadPool;
+}
+
+namespace engine {
+
+/// Activation rows, kept beside the quantised forms that weight types want. A form is made on first
+/// use and shared by all products of the same input (Q, K and V read one quantisation).
+class Activations {
+public:
+    Activations();
+    ~Activations();
+    Activations(Activations&&) noexcept;
+    Activations& operator=(Activations&&) noexcept;
+
+    /// Refers to x [rows, cols] until the next assign; drops earlier forms. Buffers are reused.
+    void assign(const float* x, std::size_t rows, std::size_t cols);
+
+    struct Impl;
+    Impl& impl() { return *impl_; }
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// y[r, o] = sum_i x[r, i] * w[o, i].  w: dims {in, out}, any TensorType, used in place.
+///   x: assigned with cols == in;  y: [rows, y_stride], y_stride >= out.
+/// Products of 8-bit quantised activations for quantised w (error as llama.cpp's Q8 forms), f32
+/// accumulation for F32/F16/BF16. A row's result does not depend on how many rows come along.
+void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* y,
+            std::size_t y_stride);
+
+/// out[0..cols) = row `row` of w, as float. Embedding look-up.
+void dequantize_row(const TensorView& w, std::size_t row, float* out);
+
+/// y[r, d] = x[r, d] * scale * w[d], scale = 1 / sqrt(mean_d(x^2) + eps). x and y may be the same.
+/// w null means all ones. Zhang and Sennrich 2019, eq. 4.
+void rms_norm(base::ThreadPool& pool, float* y, const float* x, const float* w, std::size_t rows,
+              std::size_t dim, float eps);
+/// y = (x - mean) / sqrt(var + eps) * w + b, by row. b null means none. Ba et al. 2016.
+void layer_norm(base::ThreadPool& pool, float* y, const float* x, const float* w, const float* b,
+                std::size_t rows, std::size_t dim, float eps);
+
+/// How the two halves of a rotated pair lie in a head: adjacent (llama) or dim/2 apart (NEOX).
+enum class RopePairing { adjacent, halves };
+/// Rotates heads in place. x: [rows, heads, head_dim] with row stride `stride` floats; row r is at
+/// position positions[r]. inv_freq: [rot_dim / 2] radians per position with all scaling variants
+/// (linear, NTK, YaRN, llama3) already folded in; magnitude multiplies both outputs (YaRN).
+void rope(base::ThreadPool& pool, float* x, std::size_t rows, std::size_t heads,
+          std::size_t head_dim, std::size_t stride, std::size_t rot_dim,
+          std::span<const float> inv_freq, std::span<const std::uint32_t> positions,
+          RopePairing pairing, float magnitude);
+
+enum class Activation { silu, gelu_tanh, gelu_erf, relu, tanh };
+/// y[i] = f(gate[i]) * up[i]; gate and y may be the same. SwiGLU, GeGLU.
+void gated(base::ThreadPool& pool, float* y, const float* gate, const float* up, std::size_t n,
+           Activation f);
+/// y[i] = f(x[i]); may be in place.
+void activate(base::ThreadPool& pool, float* y, const float* x, std::size_t n, Activation f);
+/// y[i] += x[i].
+void add(base::ThreadPool& pool, float* y, const float* x, std::size_t n);
+/// y[r, :] += b for every row.
+void add_bias(base::ThreadPool& pool, float* y, const float* b, std::size_t rows, std::size_t dim);
+/// y[i] *= s.
+void scale(base::ThreadPool& pool, float* y, std::size_t n, float s);
+/// x[i] = cap * tanh(x[i] / cap). Gemma's soft cap.
+void soft_cap(base::ThreadPool& pool, float* x, std::size_t n, float cap);
+
+/// One sequence's cached keys and values for one layer, as pages of `page_tokens` rows in F16
+/// (bits): page p holds positions [p * page_tokens, ...). k_pages[p]: [page_tokens, kv_heads,
+/// head_dim]; v_pages alike.
+struct KvLayerView {
+    std::span<std::uint16_t* const> k_pages;
+    std::span<std::uint16_t* const> v_pages;
+    std::uint32_t page_tokens = 0;
+};
+
+/// Writes rows of K and V [kv_heads * head_dim] (row strides in floats) at `position` into pages.
+void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
+              std::size_t kv_dim);
+
+struct AttentionRow {
+    const KvLayerView* kv = nullptr;  ///< the cache of this row's sequence, this layer
+    std::uint32_t position = 0;       ///< attends to positions [first, position]
+    std::uint32_t first = 0;          ///< > 0 under a sliding window
+};
+struct AttentionShape {
+    std::uint32_t heads = 0;
+    std::uint32_t kv_heads = 0;  ///< divides heads; query head h reads kv head h * kv_heads / heads
+    std::uint32_t head_dim = 0;
+    float scale = 0.f;           ///< usually 1 / sqrt(head_dim)
+    float soft_cap = 0.f;        ///< 0: none
+};
+/// Causal softmax attention over paged KV, f32 accumulation. q, out: [rows, heads * head_dim] with
+/// row strides in floats. Rows may belong to different sequences.
+void attention(base::ThreadPool& pool, float* out, std::size_t out_stride, const float* q,
+               std::size_t q_stride, std::span<const AttentionRow> rows,
+               const AttentionShape& shape);
+
+/// Bidirectional attention without a cache (encoders). q, k, v, out: [tokens, heads * head_dim].
+void attention_full(base::ThreadPool& pool, float* out, const float* q, const float* k,
+                    const float* v, std::size_t tokens, std::uint32_t heads,
+                    std::uint32_t head_dim, float scale);
+
+/// Name of the instruction set in use, as Highway names it ("AVX3_ZEN4"); shown by `dougong version`.
+const char* kernel_target_name();
+
+}  // namespace engine

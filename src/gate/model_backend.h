@@ -1,0 +1,124 @@
+#pragma once
+// Where the gateway gets tokens from. Port owned by gate; app adapts engine::Engine to it, later
+// planes adapt remote servers, tests use a scripted fake. Depends on base only.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "base/json/json.h"
+
+namespace gate {
+
+struct ModelCard {
+    std::string id;                    ///< what clients put in "model"
+    std::string owned_by = "dougong";
+    std::int64_t created_unix_s = 0;
+    bool generates = true, embeds = true;
+    std::uint32_t context_tokens = 0, embedding_dim = 0;
+    base::json::object details;        ///< shown by the console: architecture, sizes, licence...
+};
+
+struct Sampling {
+    float temperature = 1.0f;
+    std::uint32_t top_k = 0;
+    float top_p = 1.0f, min_p = 0.0f, typical_p = 1.0f;
+    float repetition_penalty = 1.0f, presence_penalty = 0.0f, frequency_penalty = 0.0f;
+    std::vector<std::pair<std::int32_t, float>> logit_bias;
+    std::optional<std::uint64_t> seed;
+};
+
+/// What to continue: exactly one of the three is set.
+struct Prompt {
+    std::optional<base::json::array> messages;      ///< chat, OpenAI-shaped
+    std::optional<std::string> text;                ///< plain completion
+    std::optional<std::vector<std::int32_t>> tokens;
+};
+
+struct GenerationRequest {
+    std::string model;
+    Prompt prompt;
+    base::json::value tools;                        ///< null when none
+    base::json::object template_extra;              ///< chat_template_kwargs
+    Sampling sampling;
+    std::uint32_t max_tokens = 0;                   ///< 0 = until stop or context is full
+    std::vector<std::string> stop;
+    std::optional<std::uint32_t> top_logprobs;
+    bool ignore_eos = false;
+    base::Instant deadline = base::Instant::never();
+};
+
+struct TokenText {
+    std::int32_t id = 0;
+    std::string bytes;
+    float logprob = 0.f;
+};
+
+struct TokenDelta {
+    std::string text;                               ///< complete UTF-8; may be empty
+    std::optional<TokenText> chosen;                ///< with logprobs only
+    std::vector<TokenText> top;
+};
+
+enum class Finish { stop, length, cancelled, deadline, error };
+
+struct GenerationEnd {
+    Finish finish = Finish::stop;
+    std::optional<base::Error> error;
+    std::string text;                               ///< last held-back text
+    std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+    std::uint64_t seed = 0;
+    /// For spans and the request log; zero when never reached. `templated`: prompt is token ids.
+    base::Instant received, templated, started, first_token, finished;
+};
+
+/// Called from the backend's thread; must not block. on_end comes last, exactly once.
+class GenerationListener {
+public:
+    virtual ~GenerationListener() = default;
+    virtual void on_delta(const TokenDelta& delta) = 0;
+    virtual void on_end(const GenerationEnd& end) = 0;
+};
+
+using GenerationHandle = std::uint64_t;
+
+struct BackendStats {
+    std::uint32_t queued = 0, running = 0, kv_pages_used = 0, kv_pages_total = 0;
+    std::uint64_t prompt_tokens_total = 0, completion_tokens_total = 0, requests_total = 0;
+    double prefill_seconds_total = 0, decode_seconds_total = 0;
+    std::uint64_t weights_bytes = 0, kv_bytes = 0;
+};
+
+/// All methods are thread-safe. An unknown model is not_found.
+class ModelBackend {
+public:
+    virtual ~ModelBackend() = default;
+    virtual std::vector<ModelCard> models() const = 0;
+    virtual bool ready() const = 0;
+    /// Returns soon (renders and tokenizes, then queues). Errors as engine::Engine::submit.
+    virtual base::Result<GenerationHandle> start(GenerationRequest request,
+                                                 std::shared_ptr<GenerationListener> listener) = 0;
+    virtual void cancel(GenerationHandle handle) = 0;
+    struct Embeddings {
+        std::vector<std::vector<float>> vectors;
+        std::uint32_t prompt_tokens = 0;
+    };
+    /// Blocks while it computes: call off the network threads.
+    virtual base::Result<Embeddings> embed(std::string_view model,
+                                           std::span<const std::string> texts) = 0;
+    virtual base::Result<std::vector<std::int32_t>> tokenize(std::string_view model,
+                                                             std::string_view text,
+                                                             bool add_special) const = 0;
+    virtual base::Result<std::string> detokenize(std::string_view model,
+                                                 std::span<const std::int32_t> tokens) const = 0;
+    virtual BackendStats stats() const = 0;
+};
+
+}  // namespace gate
