@@ -34,7 +34,8 @@ struct TensorPlace {
 
 /// The type `tensor` gets in a file of `type`. Vectors, norms, and position tables stay F32. The
 /// output matrix gets Q6_K in files of at most 5 bits. Where rows are not whole blocks the nearest
-/// type that fits is taken: a K type falls back to Q4_0/Q5_0/Q8_0, those to F16.
+/// type that fits is taken: Q2_K and Q3_K fall back to Q4_0, Q4_K to Q5_0,
+/// Q5_K and Q6_K to Q8_0, and what has no whole blocks of 32 to F16.
 TensorType type_for_tensor(FileType type, const TensorView& tensor, const TensorPlace& place);
 
 }  // namespace engine
