@@ -5,25 +5,28 @@
 #include <cctype>
 #include <charconv>
 
+#include "base/core/check.h"
+
 namespace engine {
 namespace {
 
 struct NamedFileType {
     std::string_view name;
     FileType type;
+    std::uint32_t number;
 };
 
 constexpr std::array<NamedFileType, 19> kFileTypes = {{
-    {"F32", {TensorType::f32, false}},     {"F16", {TensorType::f16, false}},
-    {"BF16", {TensorType::bf16, false}},   {"Q8_0", {TensorType::q8_0, false}},
-    {"Q4_0", {TensorType::q4_0, false}},   {"Q4_1", {TensorType::q4_1, false}},
-    {"Q5_0", {TensorType::q5_0, false}},   {"Q5_1", {TensorType::q5_1, false}},
-    {"Q2_K", {TensorType::q2_k, false}},   {"Q3_K_S", {TensorType::q3_k, false}},
-    {"Q3_K_M", {TensorType::q3_k, true}},  {"Q4_K_S", {TensorType::q4_k, false}},
-    {"Q4_K_M", {TensorType::q4_k, true}},  {"Q5_K_S", {TensorType::q5_k, false}},
-    {"Q5_K_M", {TensorType::q5_k, true}},  {"Q6_K", {TensorType::q6_k, false}},
-    {"Q3_K", {TensorType::q3_k, true}},    {"Q4_K", {TensorType::q4_k, true}},
-    {"Q5_K", {TensorType::q5_k, true}},
+    {"F32", {TensorType::f32, false}, 0},     {"F16", {TensorType::f16, false}, 1},
+    {"BF16", {TensorType::bf16, false}, 32},  {"Q8_0", {TensorType::q8_0, false}, 7},
+    {"Q4_0", {TensorType::q4_0, false}, 2},   {"Q4_1", {TensorType::q4_1, false}, 3},
+    {"Q5_0", {TensorType::q5_0, false}, 8},   {"Q5_1", {TensorType::q5_1, false}, 9},
+    {"Q2_K", {TensorType::q2_k, false}, 10},  {"Q3_K_S", {TensorType::q3_k, false}, 11},
+    {"Q3_K_M", {TensorType::q3_k, true}, 12}, {"Q4_K_S", {TensorType::q4_k, false}, 14},
+    {"Q4_K_M", {TensorType::q4_k, true}, 15}, {"Q5_K_S", {TensorType::q5_k, false}, 16},
+    {"Q5_K_M", {TensorType::q5_k, true}, 17}, {"Q6_K", {TensorType::q6_k, false}, 18},
+    {"Q3_K", {TensorType::q3_k, true}, 12},   {"Q4_K", {TensorType::q4_k, true}, 15},
+    {"Q5_K", {TensorType::q5_k, true}, 17},
 }};
 
 constexpr std::size_t kAliases = 3;  // at the end of the table
@@ -65,14 +68,16 @@ bool is_quantised_below_q6(TensorType type) {
         case TensorType::q2_k:
         case TensorType::q3_k:
         case TensorType::q4_k:
-        case TensorType::q5_k: return true;
-        default: return false;
+        case TensorType::q5_k:
+            return true;
+        default:
+            return false;
     }
 }
 
 TensorType wanted_type(FileType file, const TensorView& tensor, const TensorPlace& place) {
-    const bool output = tensor.name == "output.weight" ||
-                        (place.tied_output && tensor.name == "token_embd.weight");
+    const bool output =
+        tensor.name == "output.weight" || (place.tied_output && tensor.name == "token_embd.weight");
     if (output && is_quantised_below_q6(file.type)) return TensorType::q6_k;
     if (!file.medium) return file.type;
     const bool sensitive = has_suffix(tensor, "attn_v.weight") ||
@@ -87,9 +92,12 @@ TensorType wanted_type(FileType file, const TensorView& tensor, const TensorPlac
 TensorType small_block_type(TensorType type) {
     switch (type) {
         case TensorType::q2_k:
-        case TensorType::q3_k: return TensorType::q4_0;
-        case TensorType::q4_k: return TensorType::q5_0;
-        default: return TensorType::q8_0;
+        case TensorType::q3_k:
+            return TensorType::q4_0;
+        case TensorType::q4_k:
+            return TensorType::q5_0;
+        default:
+            return TensorType::q8_0;
     }
 }
 
@@ -110,6 +118,12 @@ std::string file_type_name(FileType type) {
     return std::string(found == kFileTypes.end() ? tensor_type_name(type.type) : found->name);
 }
 
+std::uint32_t file_type_number(FileType type) {
+    const auto* found = std::ranges::find(kFileTypes, type, &NamedFileType::type);
+    DG_CHECK(found != kFileTypes.end(), "a FileType must come from file_type_from_name");
+    return found->number;
+}
+
 std::string file_type_names() {
     std::string names;
     for (std::size_t i = 0; i + kAliases < kFileTypes.size(); ++i) {
@@ -119,14 +133,16 @@ std::string file_type_names() {
     return names;
 }
 
-TensorType type_for_tensor(FileType file, const TensorView& tensor, const TensorPlace& place) {
-    if (stays_f32(tensor)) return TensorType::f32;
-    TensorType type = wanted_type(file, tensor, place);
+TypeChoice type_for_tensor(FileType file, const TensorView& tensor, const TensorPlace& place) {
+    if (stays_f32(tensor)) return {TensorType::f32, false};
+    const TensorType wanted = wanted_type(file, tensor, place);
     const auto divides = [&](TensorType t) {
         return tensor.dims[0] % block_shape(t).elements == 0;
     };
-    if (!divides(type) && block_shape(type).elements == 256) type = small_block_type(type);
-    return divides(type) ? type : TensorType::f16;
+    if (divides(wanted)) return {wanted, false};
+    const TensorType smaller =
+        block_shape(wanted).elements == 256 ? small_block_type(wanted) : wanted;
+    return {divides(smaller) ? smaller : TensorType::f16, true};
 }
 
 }  // namespace engine
