@@ -2,11 +2,13 @@
 
 #include "engine/kernels/kernels.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/activations.h"
+#include "engine/kernels/quantized_matmul.h"
 #include "engine/kernels/reference.h"
 #include "engine/tensor/quantize.h"
 
@@ -24,12 +26,44 @@ void Activations::assign(const float* x, std::size_t rows, std::size_t cols) {
     impl_->quantized = false;
 }
 
+namespace {
+
+/// Weight bytes per task: enough work to hide the hand-out, little enough to share evenly.
+constexpr std::size_t kTaskWeightBytes = 32 * 1024;
+
+void quantized_matmul(base::ThreadPool& pool, PanelKernel kernel, const TensorView& w,
+                      Activations::Impl& x, float* y, std::size_t y_stride) {
+    const QuantizedRows& rows = quantized_form(pool, x);
+    const std::size_t bytes = row_bytes(w.type, w.dims[0]);
+    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
+    const std::size_t row_runs = (x.rows + kPanelRowsMax - 1) / kPanelRowsMax;
+    const std::size_t panels_per_task =
+        x.rows > 4 ? 1 : std::max<std::size_t>(1, kTaskWeightBytes / (bytes * kPanelOuts));
+    const std::size_t panel_runs = (panels + panels_per_task - 1) / panels_per_task;
+    x.scratch.resize(std::max(x.scratch.size(), pool.threads()));
+    for (AlignedBuffer& buffer : x.scratch) buffer.reserve(kPanelScratchBytes);
+    pool.run(panel_runs * row_runs, [&](std::size_t task, std::size_t worker) {
+        PanelTask part{w.data, bytes, w.rows(), 0,        &rows,
+                       0,      0,     y,        y_stride, x.scratch[worker].reserve(0)};
+        part.first_row = task / panel_runs * kPanelRowsMax;
+        part.rows = std::min(kPanelRowsMax, x.rows - part.first_row);
+        const std::size_t first = task % panel_runs * panels_per_task;
+        const std::size_t end = std::min(panels, first + panels_per_task);
+        for (part.panel = first; part.panel < end; ++part.panel) kernel(part);
+    });
+}
+
+}  // namespace
+
 void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* y,
             std::size_t y_stride) {
     const Activations::Impl& in = x.impl();
     DG_CHECK(in.cols == w.dims[0], "activations must be as wide as the weight's inputs");
-    constexpr std::size_t kOutsPerTask = 16;
     const std::size_t outs = w.rows();
+    if (const PanelKernel kernel = panel_kernel(w.type); kernel != nullptr) {
+        return quantized_matmul(pool, kernel, w, x.impl(), y, y_stride);
+    }
+    constexpr std::size_t kOutsPerTask = 16;
     pool.run((outs + kOutsPerTask - 1) / kOutsPerTask, [&](std::size_t task, std::size_t) {
         std::vector<float> weights(in.cols);
         for (std::size_t o = task * kOutsPerTask; o < outs && o < (task + 1) * kOutsPerTask; ++o) {
