@@ -1,8 +1,8 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/activations.cc"
-#include "engine/kernels/simd_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "engine/kernels/simd_targets.h"
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
@@ -88,7 +88,8 @@ const QuantizedRows& quantized_form(base::ThreadPool& pool, Activations::Impl& x
             HWY_DYNAMIC_DISPATCH(QuantizeRow)(x.x + r * x.cols, x.cols, row);
         }
     });
-    x.quantized_rows = QuantizedRows{out.q, out.scale, out.scaled_sum, out.sum32, out.sum16, x.cols};
+    x.quantized_rows =
+        QuantizedRows{out.q, out.scale, out.scaled_sum, out.sum32, out.sum16, x.cols};
     x.quantized = true;
     return x.quantized_rows;
 }

@@ -18,11 +18,11 @@ namespace engine {
 struct QuantizedRows {
     static constexpr std::size_t kBlock = 32;
 
-    const std::int8_t* q = nullptr;          ///< [rows, cols]
-    const float* scale = nullptr;            ///< [rows, cols / 32]
-    const float* scaled_sum = nullptr;       ///< [rows, cols / 32]: scale * sum of q
-    const std::int32_t* sum32 = nullptr;     ///< [rows, cols / 32]: sum of q
-    const std::int32_t* sum16 = nullptr;     ///< [rows, cols / 16]: sum of q by halves of a block
+    const std::int8_t* q = nullptr;       ///< [rows, cols]
+    const float* scale = nullptr;         ///< [rows, cols / 32]
+    const float* scaled_sum = nullptr;    ///< [rows, cols / 32]: scale * sum of q
+    const std::int32_t* sum32 = nullptr;  ///< [rows, cols / 32]: sum of q
+    const std::int32_t* sum16 = nullptr;  ///< [rows, cols / 16]: sum of q by halves of a block
     std::size_t cols = 0;
 
     std::size_t blocks() const { return cols / kBlock; }
