@@ -1,8 +1,10 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/activations.cc"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
 #include "engine/kernels/simd_targets.h"
+
+#include <hwy/foreach_target.h>
+
+#include <hwy/highway.h>
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
