@@ -6,15 +6,11 @@
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
-#include "engine/kernels/dequantize.h"
+#include "engine/kernels/activations.h"
 #include "engine/kernels/reference.h"
+#include "engine/tensor/quantize.h"
 
 namespace engine {
-
-struct Activations::Impl {
-    const float* x = nullptr;
-    std::size_t rows = 0, cols = 0;
-};
 
 Activations::Activations() : impl_(std::make_unique<Impl>()) {}
 Activations::~Activations() = default;
@@ -25,6 +21,7 @@ void Activations::assign(const float* x, std::size_t rows, std::size_t cols) {
     impl_->x = x;
     impl_->rows = rows;
     impl_->cols = cols;
+    impl_->quantized = false;
 }
 
 void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* y,
@@ -47,7 +44,7 @@ void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* 
 }
 
 void dequantize_row(const TensorView& w, std::size_t row, float* out) {
-    dequantize(w.type, w.data + row * row_bytes(w.type, w.dims[0]), w.dims[0], out);
+    dequantize_row(w.type, w.data + row * row_bytes(w.type, w.dims[0]), w.dims[0], out);
 }
 
 void rms_norm(base::ThreadPool&, float* y, const float* x, const float* w, std::size_t rows,

@@ -1,11 +1,10 @@
 #include "engine/kernels/reference.h"
 
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "engine/kernels/dequantize.h"
+#include "engine/tensor/blocks.h"
 
 namespace engine::reference {
 namespace {
@@ -26,35 +25,6 @@ void softmax(std::vector<double>& scores) {
 }
 
 }  // namespace
-
-float f16_to_f32(std::uint16_t bits) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-    const std::uint32_t exponent = (bits >> 10) & 31u;
-    const std::uint32_t mantissa = bits & 0x3ffu;
-    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign != 0 ? -magnitude : magnitude;
-}
-
-std::uint16_t f32_to_f16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
-    const std::uint32_t magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
-    if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
-    if (magnitude < 0x38800000u) {  // subnormal or zero: units of 2^-24, ties to even
-        const float scaled = std::bit_cast<float>(magnitude) * 16777216.f;
-        return static_cast<std::uint16_t>(sign |
-                                          static_cast<std::uint32_t>(std::nearbyint(scaled)));
-    }
-    const std::uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
-    return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112u << 10)));
-}
-
-float bf16_to_f32(std::uint16_t bits) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std::size_t y_stride) {
     const std::size_t in = w.dims[0];

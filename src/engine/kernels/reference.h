@@ -11,12 +11,6 @@
 
 namespace engine::reference {
 
-/// f16 bits to float, every value; subnormals, infinities and NaN included.
-float f16_to_f32(std::uint16_t bits);
-/// Nearest f16, ties to even; overflow gives infinity, NaN stays NaN.
-std::uint16_t f32_to_f16(float value);
-float bf16_to_f32(std::uint16_t bits);
-
 /// Float activations against dequantised weights, no quantisation of x.
 void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std::size_t y_stride);
 
