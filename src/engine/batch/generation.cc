@@ -27,11 +27,13 @@ Generation::Generation(GenerationId id, GenerateRequest request,
       request_(std::move(request)),
       sink_(std::move(sink)),
       tokens_max_(tokens_max),
-      completion_{.prompt_tokens = prompt_tokens(),
-                  .seed = request_.sampling.seed ? *request_.sampling.seed : base::entropy64(),
-                  .submitted = submitted},
-      sampler_(request_.sampling, completion_.seed, request_.prompt),
-      text_(request_.stop) {}
+      seed_(request_.sampling.seed ? *request_.sampling.seed : base::entropy64()),
+      sampler_(request_.sampling, seed_, request_.prompt),
+      text_(request_.stop) {
+    completion_.prompt_tokens = prompt_tokens();
+    completion_.seed = seed_;
+    completion_.submitted = submitted;
+}
 
 std::uint32_t Generation::kv_tokens_max() const { return prompt_tokens() + tokens_max_; }
 

@@ -57,6 +57,7 @@ private:
     GenerateRequest request_;
     std::shared_ptr<GenerationSink> sink_;
     std::uint32_t tokens_max_;
+    std::uint64_t seed_;
     Completion completion_;
     Sampler sampler_;
     TextStream text_;
