@@ -41,6 +41,30 @@ void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std
     }
 }
 
+void quantize_block(const float* x, std::int8_t* q, float* scale) {
+    float highest = 0.f;
+    float poison = 0.f;
+    for (int i = 0; i < 32; ++i) {
+        highest = std::max(highest, std::fabs(x[i]));
+        poison += x[i] * 0.f;
+    }
+    const bool usable = poison == 0.f && highest > 1e-30f;
+    *scale = usable ? highest / 127.f : poison;
+    for (int i = 0; i < 32; ++i) {
+        const float scaled = usable ? x[i] * (127.f / highest) : 0.f;
+        q[i] = static_cast<std::int8_t>(std::nearbyint(scaled));
+    }
+}
+
+void round_trip(const float* x, std::size_t n, float* out) {
+    for (std::size_t i = 0; i < n; i += 32) {
+        std::int8_t q[32];
+        float scale = 0.f;
+        quantize_block(x + i, q, &scale);
+        for (std::size_t k = 0; k < 32; ++k) out[i + k] = scale * static_cast<float>(q[k]);
+    }
+}
+
 void rms_norm(float* y, const float* x, const float* w, std::size_t rows, std::size_t dim,
               float eps) {
     for (std::size_t r = 0; r < rows; ++r, x += dim, y += dim) {
