@@ -45,8 +45,7 @@ public:
 };
 
 /// Answers from a backend in this process, which must outlive the source.
-std::unique_ptr<AnswerSource> local_answers(gate::ModelBackend& backend, std::string model,
-                                            const base::Clock& clock);
+std::unique_ptr<AnswerSource> local_answers(gate::ModelBackend& backend, std::string model);
 
 /// Answers from an OpenAI-compatible server. `model` empty: the first one it lists.
 /// Errors: unavailable (nothing listens there), invalid_argument (not a URL).

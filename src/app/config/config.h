@@ -31,6 +31,8 @@ struct ModelsConfig {
     std::string embedder;
     std::string dir;
     std::string hub_url = "https://huggingface.co";
+    std::string hub_token;
+    std::string proxy;
     bool offline = false;
 };
 

@@ -24,6 +24,9 @@ Field text(std::string_view section, std::string_view name, std::string_view ali
            std::string_view help) {
     return {section, name, alias, "", 0, 0, {}, false, ref, help};
 }
+Field secret(std::string_view section, std::string_view name, Ref ref, std::string_view help) {
+    return {section, name, "", "", 0, 0, {}, true, ref, help};
+}
 Field toggle(std::string_view section, std::string_view name, std::string_view alias, Ref ref,
              std::string_view help) {
     return text(section, name, alias, ref, help);
@@ -77,6 +80,10 @@ const std::vector<Field>& table() {
          "Where models are kept; empty: $XDG_CACHE_HOME/dougong/models or ~/.cache/dougong/models."),
     text("models", "hub_url", "--hub-url", DG_AT(models.hub_url),
          "The model hub that 'owner/name[:file]' is pulled from."),
+    secret("models", "hub_token", DG_AT(models.hub_token),
+         "Access token for gated models of the hub. Better in the environment than in a flag."),
+    text("models", "proxy", "", DG_AT(models.proxy),
+         "HTTP proxy for pulls, as http://host:port; empty: none."),
     toggle("models", "offline", "--offline", DG_AT(models.offline),
          "Never use the network to get a model."),
 

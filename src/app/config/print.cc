@@ -11,12 +11,13 @@ namespace {
 namespace json = base::json;
 
 std::string shown(const Config& config, const Field& field) {
-    return field.secret ? "***" : field_text(config, field);
+    const std::string text = field_text(config, field);
+    return field.secret && !text.empty() ? "***" : text;
 }
 
 json::value json_value(const Config& config, const Field& field) {
     Config copy = config;
-    if (field.secret) return "***";
+    if (field.secret) return json::value(shown(config, field));
     return std::visit([](auto* value) { return json::value(*value); }, field.ref(copy));
 }
 

@@ -48,6 +48,10 @@ bool Interrupt::raised() const {
     return g_raised;
 }
 
+bool Interrupt::any_raised() {
+    return g_in_use && g_raised;
+}
+
 void Interrupt::clear() {
     pollfd readable{g_pipe[0], POLLIN, 0};
     char byte = 0;

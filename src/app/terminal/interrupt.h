@@ -17,6 +17,8 @@ public:
 
     /// A signal came since construction or the last clear().
     bool raised() const;
+    /// Like raised(), for code that does not know whether anybody installed one.
+    static bool any_raised();
     void clear();
     /// Blocks until a signal comes, at most `milliseconds`. True when raised().
     bool wait_ms(int milliseconds) const;

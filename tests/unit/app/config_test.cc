@@ -230,6 +230,16 @@ TEST(ConfigChecks, UrlsNeedAScheme) {
     EXPECT_EQ(loaded.error().subject, "trace.otlp_endpoint");
 }
 
+TEST(ConfigPrint, SecretsAreNeverShown) {
+    LoadedConfig loaded;
+    loaded.config.models.hub_token = "hunter2";
+    for (const std::string& text : {config_as_yaml(loaded), config_as_json(loaded),
+                                    config_values_json(loaded.config)}) {
+        EXPECT_EQ(text.find("hunter2"), std::string::npos);
+        EXPECT_NE(text.find("***"), std::string::npos);
+    }
+}
+
 TEST(ConfigPrint, SchemaHasOneEntryPerField) {
     const auto schema = base::parse_json(config_schema_json());
     ASSERT_TRUE(schema);
