@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "app/config/fields.h"
-#include "base/json/json.h"
 
 namespace app {
 namespace {
@@ -38,7 +37,9 @@ std::string yaml_scalar(const Config& config, const Field& field) {
     return quoted + "\"";
 }
 
-json::object values(const Config& config) {
+}  // namespace
+
+json::object config_values(const Config& config) {
     json::object sections;
     for (const Field& field : config_fields()) {
         json::object& section = sections[field.section].is_object()
@@ -48,8 +49,6 @@ json::object values(const Config& config) {
     }
     return sections;
 }
-
-}  // namespace
 
 std::string config_as_yaml(const LoadedConfig& loaded) {
     std::string out = loaded.file.empty() ? "# no config file was found\n"
@@ -68,7 +67,7 @@ std::string config_as_yaml(const LoadedConfig& loaded) {
 }
 
 std::string config_values_json(const Config& config) {
-    return json::serialize(values(config));
+    return json::serialize(config_values(config));
 }
 
 std::string config_as_json(const LoadedConfig& loaded) {
@@ -77,7 +76,7 @@ std::string config_as_json(const LoadedConfig& loaded) {
     json::value file;
     if (!loaded.file.empty()) file = loaded.file;
     return json::serialize(json::object{
-        {"file", file}, {"config", values(loaded.config)}, {"origins", std::move(origins)}});
+        {"file", file}, {"config", config_values(loaded.config)}, {"origins", std::move(origins)}});
 }
 
 std::string config_schema_json() {

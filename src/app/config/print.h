@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/config/load.h"
+#include "base/json/json.h"
 
 namespace app {
 
@@ -14,6 +15,7 @@ std::string config_as_yaml(const LoadedConfig& loaded);
 std::string config_as_json(const LoadedConfig& loaded);
 
 /// {section: {field: value}} with real JSON types; secrets are replaced by "***".
+base::json::object config_values(const Config& config);
 std::string config_values_json(const Config& config);
 
 /// A JSON array: one object per field with section, name, kind, unit, range, default, flags,
