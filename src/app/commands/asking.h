@@ -1,0 +1,38 @@
+#pragma once
+// What `run` and `chat` share: sampling options, and where the answers come from.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/answers.h"
+#include "app/command.h"
+#include "app/engine_backend.h"
+#include "app/model_store.h"
+
+namespace app {
+
+/// -n, --temperature, --top-p, --top-k, --min-p, --repetition-penalty, --seed, --stop, --url.
+std::vector<OptionSpec> asking_options();
+
+/// Sampling, max_tokens and stop from the options; the prompt stays empty.
+/// Errors: invalid_argument naming the option.
+base::Result<Question> question_from(const Args& args);
+
+/// An open model or a connection to a server, ready for questions.
+struct Answerer {
+    std::unique_ptr<EngineBackend> backend;  ///< null with --url
+    std::unique_ptr<AnswerSource> source;    ///< dies before the backend
+    bool smoke = false;
+    double load_ms = 0;
+    base::UniqueFd memory;  ///< the smoke model's bytes
+
+    Answerer() = default;
+    Answerer(Answerer&&) = default;
+    ~Answerer();
+};
+
+/// Follows --url and models.model. Errors: those of locate_model, open_model, remote_answers.
+base::Result<Answerer> open_answerer(const Args& args, const Program& program);
+
+}  // namespace app
