@@ -58,24 +58,4 @@ void soft_cap(base::ThreadPool&, float* x, std::size_t n, float cap) {
     reference::soft_cap(x, n, cap);
 }
 
-void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
-              std::size_t kv_dim) {
-    reference::kv_store(kv, position, k, v, kv_dim);
-}
-
-void attention(base::ThreadPool&, float* out, std::size_t out_stride, const float* q,
-               std::size_t q_stride, std::span<const AttentionRow> rows,
-               const AttentionShape& shape) {
-    reference::attention(out, out_stride, q, q_stride, rows, shape);
-}
-
-void attention_full(base::ThreadPool&, float* out, const float* q, const float* k, const float* v,
-                    std::size_t tokens, std::uint32_t heads, std::uint32_t head_dim, float scale) {
-    reference::attention_full(out, q, k, v, tokens, heads, head_dim, scale);
-}
-
-const char* kernel_target_name() {
-    return "scalar";
-}
-
 }  // namespace engine
