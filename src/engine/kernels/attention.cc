@@ -27,6 +27,7 @@
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/activations.h"
 #include "engine/kernels/exp-inl.h"
+#include "engine/kernels/half-inl.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/transpose-inl.h"
 
@@ -107,17 +108,12 @@ struct Scratch {
 
 HWY_INLINE void WidenRow(const std::uint16_t* from, std::size_t dim, float* to) {
     const DA d;
-    const hn::Rebind<hwy::float16_t, DA> dh;
-    const auto* halves = reinterpret_cast<const hwy::float16_t*>(from);
     std::size_t i = 0;
-    for (; i + kAttnLanes <= dim; i += kAttnLanes) {
-        hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, halves + i)), d, to + i);
-    }
+    for (; i + kAttnLanes <= dim; i += kAttnLanes) hn::StoreU(LoadHalves(d, from + i), d, to + i);
     if (i < dim) {
         std::uint16_t tail[kAttnLanes] = {};
         std::memcpy(tail, from + i, (dim - i) * sizeof(*from));
-        hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<hwy::float16_t*>(tail))), d,
-                   to + i);
+        hn::StoreU(LoadHalves(d, tail), d, to + i);
     }
 }
 
@@ -442,18 +438,14 @@ void FinishTile(const AttentionTile& tile, const Partial& sums, float* out,
 
 void NarrowRow(const float* from, std::size_t n, std::uint16_t* to) {
     const DA d;
-    const hn::Rebind<hwy::float16_t, DA> dh;
-    auto* halves = reinterpret_cast<hwy::float16_t*>(to);
     std::size_t i = 0;
-    for (; i + kAttnLanes <= n; i += kAttnLanes) {
-        hn::StoreU(hn::DemoteTo(dh, hn::LoadU(d, from + i)), dh, halves + i);
-    }
+    for (; i + kAttnLanes <= n; i += kAttnLanes) StoreHalves(d, hn::LoadU(d, from + i), to + i);
     if (i < n) {
         float tail[kAttnLanes] = {};
-        hwy::float16_t narrow[kAttnLanes];
+        std::uint16_t narrow[kAttnLanes];
         std::memcpy(tail, from + i, (n - i) * sizeof(float));
-        hn::StoreU(hn::DemoteTo(dh, hn::LoadU(d, tail)), dh, narrow);
-        std::memcpy(static_cast<void*>(to + i), static_cast<const void*>(narrow), (n - i) * 2);
+        StoreHalves(d, hn::LoadU(d, tail), narrow);
+        std::memcpy(to + i, narrow, (n - i) * sizeof(*to));
     }
 }
 
