@@ -2,6 +2,7 @@
 // Structured logs: a message for people plus fields for programs. Text on a terminal, JSON lines
 // otherwise. spdlog lives behind this header.
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>

@@ -2,53 +2,17 @@
 
 #include "engine/kernels/kernels.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
-#include "engine/kernels/dequantize.h"
+#include "engine/kernels/activations.h"
+#include "engine/kernels/quantized_matmul.h"
 #include "engine/kernels/reference.h"
+#include "engine/tensor/quantize.h"
 
 namespace engine {
-
-struct Activations::Impl {
-    const float* x = nullptr;
-    std::size_t rows = 0, cols = 0;
-};
-
-Activations::Activations() : impl_(std::make_unique<Impl>()) {}
-Activations::~Activations() = default;
-Activations::Activations(Activations&&) noexcept = default;
-Activations& Activations::operator=(Activations&&) noexcept = default;
-
-void Activations::assign(const float* x, std::size_t rows, std::size_t cols) {
-    impl_->x = x;
-    impl_->rows = rows;
-    impl_->cols = cols;
-}
-
-void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* y,
-            std::size_t y_stride) {
-    const Activations::Impl& in = x.impl();
-    DG_CHECK(in.cols == w.dims[0], "activations must be as wide as the weight's inputs");
-    constexpr std::size_t kOutsPerTask = 16;
-    const std::size_t outs = w.rows();
-    pool.run((outs + kOutsPerTask - 1) / kOutsPerTask, [&](std::size_t task, std::size_t) {
-        std::vector<float> weights(in.cols);
-        for (std::size_t o = task * kOutsPerTask; o < outs && o < (task + 1) * kOutsPerTask; ++o) {
-            dequantize_row(w, o, weights.data());
-            for (std::size_t r = 0; r < in.rows; ++r) {
-                float sum = 0;
-                for (std::size_t i = 0; i < in.cols; ++i) sum += in.x[r * in.cols + i] * weights[i];
-                y[r * y_stride + o] = sum;
-            }
-        }
-    });
-}
-
-void dequantize_row(const TensorView& w, std::size_t row, float* out) {
-    dequantize(w.type, w.data + row * row_bytes(w.type, w.dims[0]), w.dims[0], out);
-}
 
 void rms_norm(base::ThreadPool&, float* y, const float* x, const float* w, std::size_t rows,
               std::size_t dim, float eps) {
