@@ -69,8 +69,9 @@ public:
     /// Cancels what still runs and joins the worker and sampler threads. Idempotent.
     void stop();
 
+    struct Impl;  ///< internal to gate
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 
