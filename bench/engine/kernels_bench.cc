@@ -18,7 +18,6 @@ namespace {
 
 using engine::TensorType;
 
-constexpr std::size_t kThreads = 2;
 constexpr std::size_t kColdBytes = 96u << 20;
 
 struct Shape {
@@ -33,8 +32,9 @@ void fill(std::vector<std::byte>& bytes) {
     for (std::byte& b : bytes) b = static_cast<std::byte>(rng.next() & 0x1f);
 }
 
-void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows, bool cold) {
-    base::ThreadPool pool(kThreads);
+void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows, bool cold,
+            std::size_t threads) {
+    base::ThreadPool pool(threads);
     const std::size_t bytes = shape.out * engine::row_bytes(type, shape.in);
     const std::size_t copies = cold ? std::max<std::size_t>(1, kColdBytes / bytes) : 1;
     std::vector<std::byte> data(bytes * copies + 64);
@@ -60,8 +60,8 @@ void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t r
                            benchmark::Counter::kIsRate);
 }
 
-void read_bandwidth(benchmark::State& state) {
-    base::ThreadPool pool(kThreads);
+void read_bandwidth(benchmark::State& state, std::size_t threads) {
+    base::ThreadPool pool(threads);
     const std::size_t words = (256u << 20) / sizeof(std::uint64_t), parts = 64;
     std::vector<std::uint64_t> data(words, 1);
     std::vector<std::uint64_t> sums(parts * 8);
@@ -81,26 +81,44 @@ void read_bandwidth(benchmark::State& state) {
         benchmark::Counter::kIsRate);
 }
 
+std::string threads_suffix(std::size_t threads) {
+    return "/threads:" + std::to_string(threads);
+}
+
+/// One thread is timed by its own CPU time, which a busy machine disturbs least.
+void timed(benchmark::internal::Benchmark* bench, std::size_t threads) {
+    if (threads > 1) bench->UseRealTime();
+}
+
+void register_shape(TensorType type, Shape shape, std::size_t threads) {
+    for (const std::size_t rows : {1u, 4u, 64u, 256u}) {
+        if (shape.out > 40000 && rows > 4) continue;
+        for (const bool cold : {false, true}) {
+            if (cold && rows > 1) continue;
+            const std::string name = std::string(engine::tensor_type_name(type)) + "/" +
+                                     std::to_string(shape.in) + "x" + std::to_string(shape.out) +
+                                     "/rows:" + std::to_string(rows) + (cold ? "/cold" : "") +
+                                     threads_suffix(threads);
+            timed(benchmark::RegisterBenchmark(name.c_str(), matmul, type, shape, rows, cold,
+                                               threads),
+                  threads);
+        }
+    }
+}
+
 void register_all() {
     using enum TensorType;
     const TensorType types[] = {q4_1, q8_0, f16,  f32,  q4_0, q6_k, q4_k,
                                 q5_k, q3_k, q2_k, q5_0, q5_1, bf16};
-    benchmark::RegisterBenchmark("read_bandwidth", read_bandwidth)->UseRealTime();
+    for (const std::size_t threads : {1u, 2u}) {
+        timed(benchmark::RegisterBenchmark(("read_bandwidth" + threads_suffix(threads)).c_str(),
+                                           read_bandwidth, threads),
+              threads);
+    }
     for (const TensorType type : types) {
         for (const Shape shape : kShapes) {
             if (shape.in % engine::block_shape(type).elements != 0) continue;
-            for (const std::size_t rows : {1u, 4u, 64u, 256u}) {
-                if (shape.out > 40000 && rows > 4) continue;
-                for (const bool cold : {false, true}) {
-                    if (cold && rows > 1) continue;
-                    const std::string name =
-                        std::string(engine::tensor_type_name(type)) + "/" +
-                        std::to_string(shape.in) + "x" + std::to_string(shape.out) +
-                        "/rows:" + std::to_string(rows) + (cold ? "/cold" : "");
-                    benchmark::RegisterBenchmark(name.c_str(), matmul, type, shape, rows, cold)
-                        ->UseRealTime();
-                }
-            }
+            for (const std::size_t threads : {1u, 2u}) register_shape(type, shape, threads);
         }
     }
 }

@@ -14,8 +14,8 @@
 namespace engine {
 namespace {
 
-/// Weight bytes per task: enough work to hide the hand-out, little enough to share evenly.
-constexpr std::size_t kTaskWeightBytes = 32 * 1024;
+/// Tasks per worker with few rows: a descheduled worker then holds back a quarter of its share.
+constexpr std::size_t kTasksPerWorker = 4;
 /// From so many rows on a task is worth its hand-out with few outputs.
 constexpr std::size_t kManyRows = 8;
 
@@ -30,10 +30,9 @@ struct Product {
     std::size_t y_stride;
 
     std::size_t weight_row_bytes() const { return row_bytes(w.type, w.dims[0]); }
-    /// How many of the groups of `outs` outputs make one task.
-    std::size_t groups_per_task(std::size_t outs) const {
-        if (x.rows >= kManyRows) return 1;
-        return std::max<std::size_t>(1, kTaskWeightBytes / (weight_row_bytes() * outs));
+    /// How many of `groups` equal groups of outputs make one task.
+    std::size_t groups_per_task(std::size_t groups, std::size_t threads) const {
+        return x.rows >= kManyRows ? 1 : divide_up(groups, threads * kTasksPerWorker);
     }
 };
 
@@ -41,7 +40,7 @@ void run_panels(base::ThreadPool& pool, PanelKernel kernel, const Product& produ
     Activations::Impl& x = product.x;
     const QuantizedRows& rows = quantized_form(pool, x);
     const std::size_t panels = divide_up(product.w.rows(), kPanelOuts);
-    const std::size_t panels_per_task = product.groups_per_task(kPanelOuts);
+    const std::size_t panels_per_task = product.groups_per_task(panels, pool.threads());
     const std::size_t panel_runs = divide_up(panels, panels_per_task);
     const std::size_t row_runs = divide_up(x.rows, kPanelRowsMax);
     x.scratch.resize(std::max(x.scratch.size(), pool.threads()));
@@ -59,14 +58,18 @@ void run_panels(base::ThreadPool& pool, PanelKernel kernel, const Product& produ
         part.scratch = x.scratch[worker].reserve(kPanelScratchBytes);
         const std::size_t first = task % panel_runs * panels_per_task;
         const std::size_t end = std::min(panels, first + panels_per_task);
-        for (part.panel = first; part.panel < end; ++part.panel) kernel(part);
+        for (part.panel = first; part.panel < end; ++part.panel) {
+            part.next_follows = part.panel + 1 < end;
+            kernel(part);
+        }
     });
 }
 
 void run_floats(base::ThreadPool& pool, const Product& product) {
     constexpr std::size_t kGroup = 16;
     const std::size_t outs = product.w.rows();
-    const std::size_t per_task = product.groups_per_task(kGroup) * kGroup;
+    const std::size_t per_task =
+        product.groups_per_task(divide_up(outs, kGroup), pool.threads()) * kGroup;
     pool.run(divide_up(outs, per_task), [&](std::size_t task, std::size_t) {
         float_matmul({product.w.type, product.w.data, product.x.cols, task * per_task,
                       std::min(outs, (task + 1) * per_task), product.x.x, product.x.rows, product.y,

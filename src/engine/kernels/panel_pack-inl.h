@@ -13,6 +13,8 @@
 #define DG_ENGINE_KERNELS_PANEL_PACK_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "engine/kernels/transpose-inl.h"
 #include "engine/tensor/blocks.h"
 
@@ -379,17 +381,25 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
     }
 };
 
-/// Unpacks `blocks` panel blocks from `first` on (multiples of Format::kSpan) of 16 rows.
+/// Unpacks `blocks` panel blocks from `first` on (multiples of Format::kSpan) of 16 rows. `ahead`
+/// is what the caller reads after these rows, laid out alike: asked for a line at a time, since
+/// sixteen short streams are more than hardware prefetchers follow. Null: nothing follows.
 template <class Format>
 void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t blocks,
-               std::uint8_t* panel) {
+               const std::uint8_t* ahead, std::uint8_t* panel) {
     using Layout = PanelLayout<Format>;
+    constexpr std::size_t kAheadBytes = Format::kStoredBytes * kPanel;
     for (std::size_t b = 0; b < blocks; b += Format::kSpan) {
-        const std::size_t at = (first + b) / Format::kSpan * Format::kStoredBytes;
+        const std::size_t stored = (first + b) / Format::kSpan;
+        if (ahead != nullptr) {
+            for (std::size_t i = 0; i < kAheadBytes; i += 64) {
+                hwy::Prefetch(ahead + stored * kAheadBytes + i);
+            }
+        }
         for (std::size_t part = 0; part < kParts; ++part) {
-            Format::Unpack(rows + part * kLanes, at, [&](std::size_t i) HWY_ATTR {
-                return Layout::block(panel, b + i, part);
-            });
+            Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes,
+                           [&](std::size_t i)
+                               HWY_ATTR { return Layout::block(panel, b + i, part); });
         }
     }
 }

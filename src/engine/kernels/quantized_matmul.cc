@@ -68,10 +68,11 @@ void RunPanel(const PanelTask& task) {
         rows[o] = reinterpret_cast<const std::uint8_t*>(task.weights) +
                   (first_out + std::min(o, outs - 1)) * task.row_bytes;
     }
+    const std::uint8_t* ahead = task.next_follows ? rows[0] + kPanel * task.row_bytes : nullptr;
     const std::size_t blocks = task.x->blocks();
     for (std::size_t b = 0; b < blocks; b += kChunkBlocks<Format>) {
         const std::size_t chunk = std::min(kChunkBlocks<Format>, blocks - b);
-        PackPanel<Format>(rows, b, chunk, panel);
+        PackPanel<Format>(rows, b, chunk, ahead, panel);
         DotRows<Format>(panel, chunk, *task.x, b, task.first_row, task.rows, acc);
     }
     for (std::size_t r = 0; r < task.rows; ++r) {

@@ -15,6 +15,7 @@ struct PanelTask {
     std::size_t row_bytes = 0;           ///< of one weight row
     std::size_t outs = 0;                ///< weight rows in all
     std::size_t panel = 0;
+    bool next_follows = false;  ///< the caller will run panel + 1 right after this one
     const QuantizedRows* x = nullptr;
     std::size_t first_row = 0, rows = 0;  ///< of x and y; rows <= kPanelRowsMax
     float* y = nullptr;                   ///< row 0

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/kernels/half-inl.h"
+
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
@@ -88,11 +90,9 @@ HWY_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
 
 /// The F16 in the low 16 bits of each lane, as float.
 HWY_INLINE VF32 HalfToFloat(VU32 v) {
-    const DF32 df;
     const hn::Rebind<std::uint16_t, DF32> du16;
-    const hn::Rebind<hwy::float16_t, DF32> df16;
     const auto low = hn::And(v, hn::Set(DU32(), 0xffffu));
-    return hn::PromoteTo(df, hn::BitCast(df16, hn::DemoteTo(du16, hn::BitCast(DI32(), low))));
+    return WidenHalves(DF32(), hn::DemoteTo(du16, hn::BitCast(DI32(), low)));
 }
 
 }  // namespace engine::HWY_NAMESPACE
