@@ -4,6 +4,7 @@ import type { ModelEntry } from "../api/types";
 import { useStore } from "../app/store";
 import { useT } from "../i18n";
 import { IconButton } from "../ui/IconButton";
+import { newChat } from "./actions";
 import type { Conversation } from "./conversation";
 import { download, fileName, toMarkdown } from "./export";
 import { paramsStore } from "./store";
@@ -24,6 +25,7 @@ export function ChatHead({ conversation, models, panel, onPanel, menu }: Props) 
       <h1 className="visually-hidden">{t("nav.chat")}</h1>
       <ModelSelect models={models} />
       <span className="grow" />
+      <IconButton icon="plus" label={t("chat.new")} className="only-narrow" onClick={newChat} />
       {conversation && (
         <IconButton
           icon="download"

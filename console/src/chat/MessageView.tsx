@@ -13,7 +13,6 @@ import { QuestionEditor } from "./QuestionEditor";
 interface Props {
   conversationId: string;
   message: Message;
-  isLast: boolean;
 }
 
 export const MessageView = memo(function MessageView(props: Props) {
@@ -45,7 +44,7 @@ function Question({ conversationId, message }: Props) {
   );
 }
 
-function Answer({ conversationId, message, isLast }: Props) {
+function Answer({ conversationId, message }: Props) {
   const t = useT();
   const streaming = message.status === "streaming";
   return (
@@ -64,7 +63,7 @@ function Answer({ conversationId, message, isLast }: Props) {
             {message.text && <CopyButton text={message.text} />}
             <IconButton icon="retry" label={t("chat.regenerate")} onClick={() => regenerate(conversationId, message.id)} />
           </div>
-          <Figures message={message} full={isLast} />
+          <Figures message={message} />
         </div>
       )}
     </li>
@@ -78,21 +77,20 @@ function tokenWords(stats: AnswerStats, t: ReturnType<typeof useT>): string {
   return `${t("stats.prompt", { n: formatNumber(stats.prompt_tokens) })}${cached} → ${made}`;
 }
 
-function Figures({ message, full }: { message: Message; full: boolean }) {
+function Figures({ message }: { message: Message }) {
   const t = useT();
   const { stats } = message;
   if (!stats || stats.completion_tokens === null) {
     return message.status === "stopped" ? <p className="figures muted small">{t("chat.stopped")}</p> : null;
   }
   return (
-    <p className="figures muted small">
+    <p className="figures muted small" title={message.model}>
       {message.status === "stopped" && <span>{t("chat.stopped")}</span>}
       {message.finish === "length" && <span>{t("chat.cut")}</span>}
       <span title={t("stats.ttft.help")}>TTFT {formatMs(stats.ttft_ms)}</span>
       <span title={t("stats.rate.help")}>{formatRate(stats.tokens_per_s)}</span>
       <span>{tokenWords(stats, t)}</span>
       <span>{formatMs(stats.total_ms)}</span>
-      {full && message.model && <span>{message.model}</span>}
       {message.trace_id && (
         <a href={formatRoute({ screen: "requests", query: { q: message.trace_id } })}>{t("stats.request")}</a>
       )}

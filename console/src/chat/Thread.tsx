@@ -19,6 +19,13 @@ export function Thread({ conversation }: { conversation: Conversation }) {
     if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [following, messages]);
   useEffect(() => setFollowing(true), [messages.length]);
+  useEffect(() => {
+    const at = box.current;
+    if (!at || !following) return;
+    const observer = new ResizeObserver(() => (at.scrollTop = at.scrollHeight));
+    observer.observe(at); // the parameters panel opens, the phone is turned
+    return () => observer.disconnect();
+  }, [following]);
 
   const onScroll = () => {
     const at = box.current;
@@ -29,7 +36,7 @@ export function Thread({ conversation }: { conversation: Conversation }) {
       <div className="thread" ref={box} onScroll={onScroll} tabIndex={0} role="log" aria-label={t("chat.messages")} aria-live="off">
         <ol className="messages">
           {messages.map((message) => (
-            <MessageView key={message.id} conversationId={conversation.id} message={message} isLast={message === last} />
+            <MessageView key={message.id} conversationId={conversation.id} message={message} />
           ))}
         </ol>
       </div>

@@ -62,7 +62,7 @@ export function Chart({ title, times, span_s, lines, format, ceiling = null, byt
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     const colors = colorsOf(target);
     draw(ctx, { width, height: HEIGHT_PX, times, span_s, lines, ceiling, bytes, format, cursor, colors });
-    target.dataset.points = String(times.length);
+    target.dataset.newest = String(times[times.length - 1] ?? 0); // for tests: drawn up to here
   }, [width, times, span_s, lines, ceiling, bytes, format, cursor, theme]);
 
   const onPointerMove = (event: PointerEvent<HTMLCanvasElement>) => {

@@ -60,7 +60,7 @@ function drawGrid(ctx: CanvasRenderingContext2D, scene: Scene, scale: Scale): vo
   for (const mark of scale.marks) {
     const y = Math.round(scale.y(mark)) + 0.5;
     line(ctx, PAD.left, y, scene.width - PAD.right, y);
-    ctx.fillText(scene.format(mark), PAD.left - 8, y);
+    ctx.fillText(mark === 0 ? "0" : scene.format(mark), PAD.left - 8, y);
   }
   ctx.textBaseline = "alphabetic";
   const quarter = scene.span_s / 4;

@@ -20,13 +20,8 @@ namespace beast = boost::beast;
 using ErrorCode = boost::system::error_code;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::size_t kPipelinedBytesMax = 64 * 1024;  // read ahead while an answer is in progress
-
-/// How a request that cannot be read is answered.
-struct Rejection {
-    int status;
-    std::string message;
-};
 
 Rejection explain(const ErrorCode& error, const ServerLimits& limits, bool start_line_complete) {
     namespace http = beast::http;
@@ -54,7 +49,6 @@ std::string_view view(boost::core::string_view text) {
 struct Connection::Parsed {
     beast::http::request_parser<beast::http::string_body> parser;
     Request request;
-    bool close_after = false;
 };
 
 Connection::Connection(asio::ip::tcp::socket socket, ServerShared& shared)
@@ -105,8 +99,10 @@ asio::awaitable<void> Connection::run() {
 
 asio::awaitable<void> Connection::refuse() {
     const auto self = shared_from_this();
-    co_await reject(503, fmt::format("{} connections are open, which is the limit; try again later",
-                                     shared_.options.limits.connections_max));
+    const Rejection full{503, fmt::format("{} connections are open, which is the limit; try again "
+                                          "later",
+                                          shared_.options.limits.connections_max)};
+    co_await reject(full);
     close_now();
 }
 
@@ -162,6 +158,8 @@ asio::awaitable<bool> Connection::wait_for_first_byte() {
     co_return buffer_.size() > 0 && !timed_out_ && !closed_;
 }
 
+// GCC 12 destroys temporaries of a co_await expression twice when one of them is conditional, so
+// the coroutines here pass named values only.
 asio::awaitable<bool> Connection::read_request(Parsed& parsed) {
     const ServerLimits& limits = shared_.options.limits;
     set_deadline(limits.request_timeout);
@@ -170,41 +168,68 @@ asio::awaitable<bool> Connection::read_request(Parsed& parsed) {
     parser.body_limit(limits.body_bytes_max);
     auto [error, unused] =
         co_await beast::http::async_read_header(socket_, buffer_, parser, kAwait);
-    const auto target = view(parser.get().target());
-    if (!error && target.size() > limits.target_bytes_max) {
-        co_await reject(414, fmt::format("the URL is {} bytes long, over the limit of {}",
-                                         target.size(), limits.target_bytes_max));
-        co_return false;
-    }
-    if (!error && !co_await answer_expectation(parsed)) co_return false;
-    if (!error && !parser.is_done()) {
-        std::tie(error, unused) =
-            co_await beast::http::async_read(socket_, buffer_, parser, kAwait);
+    std::optional<Rejection> fault;
+    if (!error) {
+        fault = check_head(parsed);
+        if (!fault && expects_continue(parsed)) co_await write_all(kContinue);
+        set_deadline(limits.request_timeout);
+        if (!fault && !parser.is_done()) {
+            std::tie(error, unused) =
+                co_await beast::http::async_read(socket_, buffer_, parser, kAwait);
+        }
     }
     clear_deadline();
     if (timed_out_) {
-        co_await reject(408, fmt::format("the request was not complete after {} ms",
-                                         limits.request_timeout.count()));
-        co_return false;
-    }
-    if (error) {
+        fault = Rejection{408, fmt::format("the request was not complete after {} ms",
+                                           limits.request_timeout.count())};
+    } else if (error) {
         const bool hung_up = error == beast::http::error::end_of_stream ||
                              error == beast::http::error::partial_message ||
                              error.category() == asio::error::get_system_category();
-        if (!hung_up) {
-            const Rejection why = explain(error, limits, !target.empty());
-            co_await reject(why.status, why.message);
-        }
-        co_return false;
+        if (hung_up) co_return false;
+        fault = explain(error, limits, !parser.get().target().empty());
+    } else if (!fault) {
+        fault = fill_request(parsed);
     }
-    auto& message = parser.get();
+    if (!fault) co_return true;
+    co_await reject(*fault);
+    co_return false;
+}
+
+/// What the head alone tells, before the body is read.
+std::optional<Rejection> Connection::check_head(const Parsed& parsed) const {
+    const auto& message = parsed.parser.get();
+    const std::size_t target_max = shared_.options.limits.target_bytes_max;
+    if (message.target().size() > target_max) {
+        return Rejection{414, fmt::format("the URL is {} bytes long, over the limit of {}",
+                                          message.target().size(), target_max)};
+    }
+    if (const auto coding = view(message[beast::http::field::transfer_encoding]);
+        !coding.empty() && !equal_no_case(coding, "chunked")) {
+        return Rejection{
+            501, fmt::format("Transfer-Encoding '{}' is not supported; use chunked", coding)};
+    }
+    if (const auto expected = view(message[beast::http::field::expect]);
+        !expected.empty() && !equal_no_case(expected, "100-continue")) {
+        return Rejection{417, fmt::format("cannot meet the expectation '{}'", expected)};
+    }
+    return std::nullopt;
+}
+
+bool Connection::expects_continue(const Parsed& parsed) const {
+    const bool asked = !parsed.parser.get()[beast::http::field::expect].empty();
+    return asked && !parsed.parser.is_done() && buffer_.size() == 0;
+}
+
+/// Moves the message into our own type.
+std::optional<Rejection> Connection::fill_request(Parsed& parsed) const {
+    auto& message = parsed.parser.get();
     Request& request = parsed.request;
     request.method = std::string(view(message.method_string()));
     for (const auto& field : message) {
         request.headers.add(std::string(view(field.name_string())),
                             std::string(view(field.value())));
     }
-    request.body = std::move(message.body());
     request.peer = peer_;
     request.arrived = shared_.clock.now();
     std::string_view url = view(message.target());
@@ -216,35 +241,16 @@ asio::awaitable<bool> Connection::read_request(Parsed& parsed) {
     const std::size_t question = url.find('?');
     if (question != std::string_view::npos) request.query = std::string(url.substr(question + 1));
     auto path = percent_decode(url.substr(0, question));
-    if (!path || !(path->starts_with('/') || *path == "*")) {
-        co_await reject(400, path ? "the URL's path must start with '/'"
-                                  : "the URL is wrong: " + path.error().message);
-        co_return false;
+    if (!path) return Rejection{400, "the URL is wrong: " + path.error().message};
+    if (!path->starts_with('/') && *path != "*") {
+        return Rejection{400, "the URL's path must start with '/'"};
+    }
+    if (message.version() >= 11 && !request.headers.has("Host")) {
+        return Rejection{400, "HTTP/1.1 needs a Host header"};
     }
     request.path = std::move(*path);
-    if (message.version() >= 11 && !request.headers.has("Host")) {
-        co_await reject(400, "HTTP/1.1 needs a Host header");
-        co_return false;
-    }
-    co_return true;
-}
-
-asio::awaitable<bool> Connection::answer_expectation(Parsed& parsed) {
-    const auto& message = parsed.parser.get();
-    if (const auto coding = view(message[beast::http::field::transfer_encoding]);
-        !coding.empty() && !equal_no_case(coding, "chunked")) {
-        co_await reject(
-            501, fmt::format("Transfer-Encoding '{}' is not supported; use chunked", coding));
-        co_return false;
-    }
-    const auto expected = view(message[beast::http::field::expect]);
-    if (expected.empty()) co_return true;
-    if (!equal_no_case(expected, "100-continue")) {
-        co_await reject(417, fmt::format("cannot meet the expectation '{}'", expected));
-        co_return false;
-    }
-    if (parsed.parser.is_done() || buffer_.size() > 0) co_return true;
-    co_return co_await write_all("HTTP/1.1 100 Continue\r\n\r\n");
+    request.body = std::move(message.body());
+    return std::nullopt;
 }
 
 Response Connection::render_error(int status, std::string_view message) const {
@@ -260,14 +266,14 @@ Response Connection::render_error(int status, std::string_view message) const {
     return text_response(status, "application/json", std::move(body));
 }
 
-asio::awaitable<void> Connection::reject(int status, std::string_view message) {
+asio::awaitable<void> Connection::reject(const Rejection& why) {
     timed_out_ = false;
     ExchangeOptions options;
     options.keep_alive = false;
     options.server_name = shared_.options.server_name;
     options.unix_ns = shared_.clock.unix_ns();
     Exchange answer(std::move(options), nullptr);
-    answer.send(render_error(status, message));
+    answer.send(render_error(why.status, why.message));
     const auto output = answer.take(out_);
     if (co_await write_all(out_) && co_await write_all(output.tail)) co_await linger();
 }

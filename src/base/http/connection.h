@@ -15,8 +15,8 @@
 #include "base/http/exchange.h"
 #include "base/http/server.h"
 
-// GCC 12 takes Asio's recycled coroutine frames for a mismatch of new and delete when it inlines one
-// of the two only.
+// GCC 12 takes Asio's recycled coroutine frames for a mismatch of new and delete when it inlines
+// one of the two only.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace base::http {
@@ -28,6 +28,12 @@ struct ServerShared {
     Router router;
     std::atomic<bool> stopping{false};
     std::atomic<std::uint64_t> requests_total{0};
+};
+
+/// How a request that cannot be served is answered.
+struct Rejection {
+    int status = 400;
+    std::string message;
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -51,10 +57,12 @@ private:
 
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<bool> wait_for_first_byte();
-    /// Nothing: the connection must close; an answer that says why may have been sent.
+    /// False: the connection must close; an answer that says why may have been sent.
     boost::asio::awaitable<bool> read_request(Parsed& parsed);
-    boost::asio::awaitable<bool> answer_expectation(Parsed& parsed);
-    boost::asio::awaitable<void> reject(int status, std::string_view message);
+    std::optional<Rejection> check_head(const Parsed& parsed) const;
+    bool expects_continue(const Parsed& parsed) const;
+    std::optional<Rejection> fill_request(Parsed& parsed) const;
+    boost::asio::awaitable<void> reject(const Rejection& why);
     boost::asio::awaitable<bool> write_all(std::string_view bytes);
     boost::asio::awaitable<bool> pump(const std::shared_ptr<Exchange>& exchange);
     boost::asio::awaitable<void> linger();

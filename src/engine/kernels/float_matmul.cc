@@ -14,6 +14,19 @@
 #include <cstring>
 
 #include "engine/kernels/float_matmul.h"
+#include "engine/kernels/half-inl.h"
+
+#ifndef DG_ENGINE_KERNELS_FLOAT_MATMUL_TYPES
+#define DG_ENGINE_KERNELS_FLOAT_MATMUL_TYPES
+namespace engine {
+struct F16 {
+    std::uint16_t bits;
+};
+struct BF16 {
+    std::uint16_t bits;
+};
+}  // namespace engine
+#endif  // DG_ENGINE_KERNELS_FLOAT_MATMUL_TYPES
 
 HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
@@ -28,9 +41,13 @@ constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 4 : 2;
 HWY_INLINE VFloat LoadFloats(const float* p) {
     return hn::LoadU(DFloat(), p);
 }
-template <class Narrow>
-HWY_INLINE VFloat LoadFloats(const Narrow* p) {
-    return hn::PromoteTo(DFloat(), hn::LoadU(hn::Rebind<Narrow, DFloat>(), p));
+HWY_INLINE VFloat LoadFloats(const F16* p) {
+    return LoadHalves(DFloat(), &p->bits);
+}
+HWY_INLINE VFloat LoadFloats(const BF16* p) {
+    const hn::Rebind<std::uint16_t, DFloat> d16;
+    const hn::RebindToUnsigned<DFloat> d32;
+    return hn::BitCast(DFloat(), hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &p->bits))));
 }
 
 /// The last count < kFloatLanes values, zeros after them.
@@ -101,8 +118,8 @@ void RunFloats(const FloatTask& task) {
 
 void RunFloatTask(const FloatTask& task) {
     if (task.type == TensorType::f32) return RunFloats<float>(task);
-    if (task.type == TensorType::f16) return RunFloats<hwy::float16_t>(task);
-    return RunFloats<hwy::bfloat16_t>(task);
+    if (task.type == TensorType::f16) return RunFloats<F16>(task);
+    return RunFloats<BF16>(task);
 }
 
 }  // namespace engine::HWY_NAMESPACE

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/kernels/half-inl.h"
+
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
@@ -71,6 +73,7 @@ HWY_INLINE FourDwords LoadTransposed(const std::uint8_t* const* rows, std::size_
 /// The dword at `at` of each of kLanes rows.
 HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
+#pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) std::memcpy(&dwords[r], rows[r] + at, 4);
     return hn::Load(DU32(), dwords);
 }
@@ -78,6 +81,7 @@ HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
 /// The 16 bits at `at` of each of kLanes rows, zero-extended.
 HWY_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
+#pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) {
         std::uint16_t half = 0;
         std::memcpy(&half, rows[r] + at, 2);
@@ -88,11 +92,9 @@ HWY_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
 
 /// The F16 in the low 16 bits of each lane, as float.
 HWY_INLINE VF32 HalfToFloat(VU32 v) {
-    const DF32 df;
     const hn::Rebind<std::uint16_t, DF32> du16;
-    const hn::Rebind<hwy::float16_t, DF32> df16;
     const auto low = hn::And(v, hn::Set(DU32(), 0xffffu));
-    return hn::PromoteTo(df, hn::BitCast(df16, hn::DemoteTo(du16, hn::BitCast(DI32(), low))));
+    return WidenHalves(DF32(), hn::DemoteTo(du16, hn::BitCast(DI32(), low)));
 }
 
 }  // namespace engine::HWY_NAMESPACE
