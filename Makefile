@@ -33,7 +33,8 @@ package: console  ## build/package/*.deb
 	@tools/package
 
 install: build  ## into PREFIX (default /usr/local)
-	@cmake --install build/release --prefix $(PREFIX)
+	@tools/build release package_files
+	@cmake --install build/release --prefix $(PREFIX) | grep -v -- '-- Up-to-date' || true
 
 console: setup  ## console/dist, which the program embeds
 	@tools/build_console
