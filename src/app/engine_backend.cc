@@ -222,7 +222,7 @@ Result<EngineBackend::Found> EngineBackend::find(std::string_view model, Need ne
     for (std::size_t i = 0; i < open_.size(); ++i) {
         const Open& open = open_[i];
         const bool generates = open.engine->info().kind == engine::ModelKind::generator;
-        if (open.id == model || (model == "default" && generates)) {
+        if (open.id == model) {
             if (need == Need::any || generates) return Found{i, open.engine};
             return fail_on("model", Code::invalid_argument,
                            "model {} is an encoder and writes no text; use /v1/embeddings", model);

@@ -152,15 +152,18 @@ Result<Loaded> load_models(const Program& program, EngineBackend& backend) {
     return loaded;
 }
 
-/// One fact a line on stdout; the first line is for scripts that wait for the address.
-void announce(const Program& program, const std::string& url, const Loaded& loaded) {
-    const Terminal& terminal = program.terminal;
+/// One fact a line on stdout, the address first: it answers while the model is still read.
+void announce_address(const Terminal& terminal, const std::string& url) {
     terminal.out(fmt::format("listening  {}\n", terminal.out_styled(Style::bold, url)));
+}
+
+/// The last line is the one for scripts that wait until everything is ready.
+void announce_ready(const Program& program, const std::string& url, const Loaded& loaded) {
+    const Terminal& terminal = program.terminal;
     terminal.out(fmt::format("model      {}\n", loaded.text));
     if (loaded.smoke) {
-        terminal.out(terminal.out_styled(Style::yellow,
-                                         fmt::format("warning    this is {}", kSmokeModelNote)) +
-                     "\n");
+        const std::string warning = fmt::format("warning    this is {}", kSmokeModelNote);
+        terminal.out(terminal.out_styled(Style::yellow, warning) + "\n");
     }
     if (program.config().server.console) terminal.out(fmt::format("console    {}/\n", url));
     terminal.out(fmt::format("API        {}/v1  (OpenAI-compatible)\n", url));
@@ -190,11 +193,13 @@ Result<int> serve(Program& program) {
     if (config.server.console) console.serve_on(*server);
     server->start();
 
+    announce_address(program.terminal, server->url());
+
     // The port is open and /healthz answers while the model is pulled and read.
     const auto loaded = load_models(program, backend);
     if (loaded) {
         const ServiceManager manager(variable(program.environment, "NOTIFY_SOCKET").value_or(""));
-        announce(program, server->url(), *loaded);
+        announce_ready(program, server->url(), *loaded);
         logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
         manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));
         while (!interrupt.wait_ms(60'000)) {

@@ -36,14 +36,22 @@ Result<Question> question_from(const Args& args) {
     return question;
 }
 
+Answerer& Answerer::operator=(Answerer&& other) noexcept {
+    source = std::move(other.source);  // before the backend that the old one asks
+    backend = std::move(other.backend);
+    memory = std::move(other.memory);
+    smoke = other.smoke;
+    load_ms = other.load_ms;
+    return *this;
+}
+
 Answerer::~Answerer() {
     source.reset();
     if (backend) backend->close();
 }
 
-Result<Answerer> open_answerer(const Args& args, const Program& program) {
+Result<Answerer> open_answerer(const Args& args, const Program& program, const std::string& model) {
     Answerer answerer;
-    const std::string& model = program.config().models.model;
     if (const auto url = args.value("--url")) {
         answerer.source =
             DG_TRY(remote_answers(*url, model == "default" ? "" : model, program.clock));

@@ -29,10 +29,13 @@ struct Answerer {
 
     Answerer() = default;
     Answerer(Answerer&&) = default;
+    Answerer& operator=(Answerer&& other) noexcept;
     ~Answerer();
 };
 
-/// Follows --url and models.model. Errors: those of locate_model, open_model, remote_answers.
-base::Result<Answerer> open_answerer(const Args& args, const Program& program);
+/// `model`: as models.model; with --url it is the server's name for one. Errors: those of
+/// locate_model, open_model, remote_answers; invalid_argument (the model writes no text).
+base::Result<Answerer> open_answerer(const Args& args, const Program& program,
+                                     const std::string& model);
 
 }  // namespace app

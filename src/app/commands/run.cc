@@ -70,8 +70,12 @@ Result<int> run(const Args& args, Program& program) {
     question.prompt = as_prompt(args, DG_TRY(read_prompt(args, terminal)));
 
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
-    Answerer answerer = DG_TRY(open_answerer(args, program));
+    Answerer answerer = DG_TRY(open_answerer(args, program, program.config().models.model));
     const bool as_json = args.has("--json");
+    if (answerer.smoke && !as_json) {
+        terminal.err(fmt::format("{} this is {}\n", terminal.err_styled(Style::yellow, "dougong:"),
+                                 kSmokeModelNote));
+    }
     bool reader_gone = false;
     const Answer answer = DG_TRY(answerer.source->answer(
         question,
