@@ -15,6 +15,9 @@
 
 #include <hwy/cache_control.h>
 
+#include <algorithm>
+#include <type_traits>
+
 #include "engine/kernels/transpose-inl.h"
 #include "engine/tensor/blocks.h"
 
@@ -88,7 +91,7 @@ HWY_INLINE VU32 FifthBits(VU32 bits) {
 
 // What the formats share. kSpan: panel blocks that one stored block fills.
 template <class Stored, std::size_t kSpanBlocks, bool kIsNibble, std::size_t kGroupSize,
-          bool kHasMin, int kBiasValue>
+          bool kHasMin, int kBiasValue, std::size_t kHeader = 0>
 struct FormatTraits {
     static constexpr std::size_t kStoredBytes = sizeof(Stored);
     static constexpr std::size_t kSpan = kSpanBlocks;
@@ -97,27 +100,30 @@ struct FormatTraits {
     static constexpr bool kMin = kHasMin;
     static constexpr int kBias = kBiasValue;
     static constexpr bool kSigned = false;
+    /// Bytes of F16 fields that a one-block format starts with; PackPanel hands them to Unpack.
+    static constexpr std::size_t kHeaderBytes = kHeader;
 };
 
 HWY_INLINE void StoreFour(const PanelOut& out, std::size_t j, const FourDwords& q) {
     for (std::size_t i = 0; i < 4; ++i) out.set_q(j + i, q.v[i]);
 }
 
-struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8> {
+struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                  OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 2));
-        out.set_scale(HalfToFloat(LoadHalfword(rows, at)));
+        out.set_scale(HalfToFloat(header));
     }
 };
 
-struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0> {
+struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                  OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 4));
-        const VU32 header = LoadDword(rows, at);
         out.set_scale(HalfToFloat(header));
         out.set_min(HalfToFloat(hn::ShiftRight<16>(header)));
     }
@@ -135,37 +141,39 @@ HWY_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 h
     out.set_q(7, hn::Or(High4(low.v[3]), FifthBits<7>(high)));
 }
 
-struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16> {
+struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                  OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFiveBits(out, LoadTransposed(rows, at + 6), LoadDword(rows, at + 2));
-        out.set_scale(HalfToFloat(LoadHalfword(rows, at)));
+        out.set_scale(HalfToFloat(header));
     }
 };
 
-struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0> {
+struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                  OutAt out_at) {
         const PanelOut out = out_at(0);
-        const FourDwords front = LoadTransposed(rows, at);  // d and m, top bits, q
-        StoreFiveBits(out, LoadTransposed(rows, at + 8), front.v[1]);
-        out.set_scale(HalfToFloat(front.v[0]));
-        out.set_min(HalfToFloat(hn::ShiftRight<16>(front.v[0])));
+        StoreFiveBits(out, LoadTransposed(rows, at + 8), LoadDword(rows, at + 4));
+        out.set_scale(HalfToFloat(header));
+        out.set_min(HalfToFloat(hn::ShiftRight<16>(header)));
     }
 };
 
 #if HWY_TARGET == HWY_AVX3_DL
 // The byte dot product wants one side unsigned: q + 128 it is.
-struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, -128> {
+struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, -128, 2> {
     static constexpr std::uint32_t kFlip = 0x80808080u;
 #else
-struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0> {
+struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0, 2> {
     static constexpr bool kSigned = true;
     static constexpr std::uint32_t kFlip = 0;
 #endif
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                  OutAt out_at) {
         const PanelOut out = out_at(0);
         const FourDwords a = LoadTransposed(rows, at + 2), b = LoadTransposed(rows, at + 18);
         const VU32 flip = hn::Set(DU32(), kFlip);
@@ -173,7 +181,7 @@ struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0> {
             out.set_q(i, hn::Xor(a.v[i], flip));
             out.set_q(4 + i, hn::Xor(b.v[i], flip));
         }
-        out.set_scale(HalfToFloat(LoadHalfword(rows, at)));
+        out.set_scale(HalfToFloat(header));
     }
 };
 
@@ -219,7 +227,8 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                  OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -248,7 +257,8 @@ struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                  OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -289,7 +299,8 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
         scale(3, SignedByteToFloat<2>(scales1), SignedByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                  OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at + 192);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 208));
         Half<0>(rows, at, d, scales.v[0], scales.v[1], out_at);
@@ -328,7 +339,8 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
         scale(3, ByteToFloat<2>(scales1), ByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                  OutAt out_at) {
         const VU32 s0 = LoadDword(rows, at + 96), s1 = LoadDword(rows, at + 100);
         const VU32 s2 = LoadDword(rows, at + 104);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 108));
@@ -371,7 +383,8 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
         scale(3, 1, ByteToFloat<3>(s1), ByteToFloat<3>(m1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, OutAt out_at) {
+    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                  OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at);
         const VU32 header = LoadDword(rows, at + 80);
         const VF32 d = HalfToFloat(header);
@@ -381,6 +394,43 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
     }
 };
 
+/// The first kHeaderBytes of some blocks of 16 rows, zero-extended: lanes are rows. Collected well
+/// before they are read: a vector load that has to wait for sixteen small stores is slow.
+template <class Format>
+struct Headers {
+    static constexpr std::size_t kBlocks = 8;
+    alignas(64) std::uint32_t dwords[kBlocks][kPanel];
+
+    HWY_INLINE void collect(const std::uint8_t* const* rows, std::size_t at, std::size_t blocks) {
+        for (std::size_t r = 0; r < kPanel; ++r) {
+            const std::uint8_t* from = rows[r] + at;
+            if (blocks == kBlocks) {
+#pragma GCC unroll 8
+                for (std::size_t b = 0; b < kBlocks; ++b) dwords[b][r] = read(from, b);
+            } else {
+                for (std::size_t b = 0; b < blocks; ++b) dwords[b][r] = read(from, b);
+            }
+        }
+    }
+    static HWY_INLINE std::uint32_t read(const std::uint8_t* from, std::size_t b) {
+        std::conditional_t<Format::kHeaderBytes == 2, std::uint16_t, std::uint32_t> bits = 0;
+        std::memcpy(&bits, from + b * Format::kStoredBytes, sizeof(bits));
+        return bits;
+    }
+    HWY_INLINE VU32 at(std::size_t b, std::size_t part) const {
+        return hn::Load(DU32(), dwords[b] + part * kLanes);
+    }
+};
+
+/// Asks for the stored block `stored` of the 16 rows from `ahead` on; null asks for nothing.
+template <class Format>
+HWY_INLINE void PrefetchBlock(const std::uint8_t* ahead, std::size_t stored) {
+    constexpr std::size_t kBytes = Format::kStoredBytes * kPanel;
+    if (ahead == nullptr) return;
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kBytes; i += 64) hwy::Prefetch(ahead + stored * kBytes + i);
+}
+
 /// Unpacks `blocks` panel blocks from `first` on (multiples of Format::kSpan) of 16 rows. `ahead`
 /// is what the caller reads after these rows, laid out alike: asked for a line at a time, since
 /// sixteen short streams are more than hardware prefetchers follow. Null: nothing follows.
@@ -388,18 +438,26 @@ template <class Format>
 void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t blocks,
                const std::uint8_t* ahead, std::uint8_t* panel) {
     using Layout = PanelLayout<Format>;
-    constexpr std::size_t kAheadBytes = Format::kStoredBytes * kPanel;
-    for (std::size_t b = 0; b < blocks; b += Format::kSpan) {
-        const std::size_t stored = (first + b) / Format::kSpan;
-        if (ahead != nullptr) {
-            for (std::size_t i = 0; i < kAheadBytes; i += 64) {
-                hwy::Prefetch(ahead + stored * kAheadBytes + i);
-            }
+    constexpr std::size_t kStep = Format::kHeaderBytes > 0 ? Headers<Format>::kBlocks : 1;
+    const std::size_t first_stored = first / Format::kSpan, stored_blocks = blocks / Format::kSpan;
+    Headers<Format> headers;
+    for (std::size_t step = 0; step < stored_blocks; step += kStep) {
+        const std::size_t count = std::min(kStep, stored_blocks - step);
+        if constexpr (Format::kHeaderBytes > 0) {
+            headers.collect(rows, (first_stored + step) * Format::kStoredBytes, count);
         }
-        for (std::size_t part = 0; part < kParts; ++part) {
-            Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes,
-                           [&](std::size_t i)
-                               HWY_ATTR { return Layout::block(panel, b + i, part); });
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t stored = first_stored + step + i;
+            PrefetchBlock<Format>(ahead, stored);
+            for (std::size_t part = 0; part < kParts; ++part) {
+                const VU32 header =
+                    Format::kHeaderBytes > 0 ? headers.at(i, part) : hn::Zero(DU32());
+                Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes, header,
+                               [&](std::size_t b) HWY_ATTR {
+                                   return Layout::block(panel, (step + i) * Format::kSpan + b,
+                                                        part);
+                               });
+            }
         }
     }
 }

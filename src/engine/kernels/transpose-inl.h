@@ -73,6 +73,7 @@ HWY_INLINE FourDwords LoadTransposed(const std::uint8_t* const* rows, std::size_
 /// The dword at `at` of each of kLanes rows.
 HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
+#pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) std::memcpy(&dwords[r], rows[r] + at, 4);
     return hn::Load(DU32(), dwords);
 }
@@ -80,6 +81,7 @@ HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
 /// The 16 bits at `at` of each of kLanes rows, zero-extended.
 HWY_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
+#pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) {
         std::uint16_t half = 0;
         std::memcpy(&half, rows[r] + at, 2);
