@@ -4,13 +4,16 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/core/clock.h"
 #include "base/core/rng.h"
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/machine_limits.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/tensor_type.h"
 
@@ -62,23 +65,12 @@ void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t r
 
 void read_bandwidth(benchmark::State& state, std::size_t threads) {
     base::ThreadPool pool(threads);
-    const std::size_t words = (256u << 20) / sizeof(std::uint64_t), parts = 64;
-    std::vector<std::uint64_t> data(words, 1);
-    std::vector<std::uint64_t> sums(parts * 8);
+    const base::SystemClock clock;
+    double best = 0;
     for (auto _ : state) {
-        pool.run(parts, [&](std::size_t part, std::size_t) {
-            const std::uint64_t* p = data.data() + words / parts * part;
-            std::uint64_t sum[8] = {};
-            for (std::size_t i = 0; i < words / parts; i += 8) {
-                for (std::size_t k = 0; k < 8; ++k) sum[k] ^= p[i + k];
-            }
-            for (std::size_t k = 0; k < 8; ++k) sums[part * 8] += sum[k];
-        });
-        benchmark::DoNotOptimize(sums.data());
+        best = std::max(best, engine::measure_machine_limits(pool, clock).read_bytes_per_second);
     }
-    state.counters["GB/s"] = benchmark::Counter(
-        static_cast<double>(words) * 8e-9 * static_cast<double>(state.iterations()),
-        benchmark::Counter::kIsRate);
+    state.counters["GB/s"] = best * 1e-9;
 }
 
 std::string threads_suffix(std::size_t threads) {

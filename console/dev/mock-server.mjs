@@ -33,7 +33,7 @@ async function bodyOf(request) {
 async function chat(request, response) {
   const body = await bodyOf(request);
   const run = simulation.start(body, request.headers["user-agent"] ?? "");
-  const send = sse(response, { traceparent: `00-${run.record.trace_id}-00f067aa0ba902b7-01` });
+  const send = sse(response, { "x-request-id": run.record.id });
   let gone = false;
   response.on("close", () => (gone = true));
   const chunk = (delta, finish = null) => ({

@@ -99,7 +99,7 @@ describe("answer figures", () => {
   it("takes the server's own measurements first", () => {
     const usage = { prompt_tokens: 4, completion_tokens: 21, total_tokens: 25, prompt_tokens_details: { cached_tokens: 2 } };
     const timings = { ttft_ms: 150, total_ms: 1200, decode_tokens_per_s: 33 };
-    expect(answerStats({ finish: "stop", usage, timings, traceId: null }, clock)).toEqual({
+    expect(answerStats({ finish: "stop", usage, timings, requestId: null }, clock)).toEqual({
       ttft_ms: 150, total_ms: 1200, tokens_per_s: 33, prompt_tokens: 4, cached_tokens: 2, completion_tokens: 21,
     });
   });

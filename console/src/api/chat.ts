@@ -21,7 +21,7 @@ export interface ChatEnd {
   finish: string;
   usage: Usage | null;
   timings: Timings | null;
-  traceId: string | null;
+  requestId: string | null;
 }
 
 /** The request body. Fields left empty are not sent: the server's defaults are the defaults. */
@@ -52,7 +52,7 @@ export async function streamChat(
     body: JSON.stringify(body),
     signal,
   });
-  const end: ChatEnd = { finish: "", usage: null, timings: null, traceId: traceIdOf(response) };
+  const end: ChatEnd = { finish: "", usage: null, timings: null, requestId: response.headers.get("x-request-id") };
   if (!response.body) throw new ApiError("server", "the answer has no body");
   for await (const event of readSse(response.body)) {
     if (event.data === "[DONE]") return end;
@@ -74,8 +74,4 @@ function parseChunk(data: string): ChatChunk {
   } catch {
     throw new ApiError("server", `the stream holds something that is not JSON: ${data.slice(0, 80)}`);
   }
-}
-
-function traceIdOf(response: Response): string | null {
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(response.headers.get("traceparent") ?? "")?.[1] ?? null;
 }

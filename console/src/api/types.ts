@@ -1,8 +1,9 @@
 // Shapes of the admin API (docs/design/admin-api.md) and of the parts of the OpenAI API used here.
 
+/** Over the last 60 s; null where nothing happened. */
 export interface Percentiles {
-  p50: number;
-  p95: number;
+  p50: number | null;
+  p95: number | null;
 }
 
 export interface Sample {
@@ -19,9 +20,9 @@ export interface Sample {
   prefill_tokens_per_s: number;
   decode_tokens_per_s: number;
   requests_per_s: number;
-  ttft_ms: { p50: number | null; p95: number | null } | null;
-  itl_ms: { p50: number | null; p95: number | null } | null;
-  e2e_ms: { p50: number | null; p95: number | null } | null;
+  ttft_ms: Percentiles | null;
+  itl_ms: Percentiles | null;
+  e2e_ms: Percentiles | null;
   rss_bytes: number;
   cpu_seconds_total: number;
   open_connections: number;

@@ -17,9 +17,19 @@ import { conversationStore, paramsStore } from "./store";
 import { Thread } from "./Thread";
 import { Welcome } from "./Welcome";
 
+const MODELS_RETRY_MS = 1500;
+
+/** Keeps a served model chosen. A server that still loads its model is asked again. */
 function useServedModel() {
   const models = useModels();
+  const { reload } = models;
   const list = models.data?.models;
+  const ready = list?.some((model) => model.generates) ?? false;
+  useEffect(() => {
+    if (ready) return;
+    const timer = setInterval(reload, MODELS_RETRY_MS);
+    return () => clearInterval(timer);
+  }, [ready, reload]);
   useEffect(() => {
     if (!list) return;
     paramsStore.set((params) => {

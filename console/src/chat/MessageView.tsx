@@ -91,8 +91,8 @@ function Figures({ message }: { message: Message }) {
       <span title={t("stats.rate.help")}>{formatRate(stats.tokens_per_s)}</span>
       <span>{tokenWords(stats, t)}</span>
       <span>{formatMs(stats.total_ms)}</span>
-      {message.trace_id && (
-        <a href={formatRoute({ screen: "requests", query: { q: message.trace_id } })}>{t("stats.request")}</a>
+      {message.request_id && (
+        <a href={formatRoute({ screen: "requests", id: message.request_id })}>{t("stats.request")}</a>
       )}
     </p>
   );

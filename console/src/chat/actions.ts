@@ -115,7 +115,7 @@ async function answer(id: string): Promise<void> {
       ...before,
       status,
       finish: end?.finish ?? "",
-      trace_id: end?.traceId ?? null,
+      request_id: end?.requestId ?? null,
       stats: answerStats(end, clock),
       ...(error && { error }),
     }));

@@ -20,7 +20,7 @@ export interface Message {
   model?: string;
   finish?: string;
   stats?: AnswerStats;
-  trace_id?: string | null;
+  request_id?: string | null; // its row in the request log
   error?: { kind: ErrorKind; message: string };
 }
 

@@ -70,7 +70,7 @@ export const en = {
   "help.stop": "Stop the answer",
 
   "welcome.title": "What shall we look into?",
-  "welcome.no_model": "No served model can chat. Start the server with one: dougong serve --model PATH",
+  "welcome.no_model": "No model that chats is ready. One that is still loading appears here by itself; else start the server with one: dougong serve --model NAME",
   "welcome.example1": "Why is the sky blue?",
   "welcome.example2": "Write a Python function that checks whether a word is a palindrome.",
   "welcome.example3": "Explain what a cache is to a ten-year-old.",
@@ -132,7 +132,7 @@ export const en = {
 
   "models.note": "What this server serves, as read from the model files.",
   "models.none": "No model is served",
-  "models.none.do": "Stop the server and start it with one: dougong serve --model PATH",
+  "models.none.do": "Stop the server and start it with one: dougong serve --model NAME",
   "models.unknown": "“{id}” is not served.",
   "models.architecture": "Architecture",
   "models.quantization": "Quantisation",

@@ -72,7 +72,7 @@ export const zh: Messages = {
   "help.stop": "停止回答",
 
   "welcome.title": "想了解什么？",
-  "welcome.no_model": "没有可对话的模型。请带模型启动服务器：dougong serve --model PATH",
+  "welcome.no_model": "没有就绪的对话模型。正在加载的模型会自动出现；否则请带模型启动服务器：dougong serve --model NAME",
   "welcome.example1": "天空为什么是蓝色的？",
   "welcome.example2": "写一个判断单词是否为回文的 Python 函数。",
   "welcome.example3": "向十岁的孩子解释什么是缓存。",
@@ -134,7 +134,7 @@ export const zh: Messages = {
 
   "models.note": "此服务器提供的模型，信息读自模型文件。",
   "models.none": "没有提供模型",
-  "models.none.do": "停止服务器并带模型启动：dougong serve --model PATH",
+  "models.none.do": "停止服务器并带模型启动：dougong serve --model NAME",
   "models.unknown": "未提供“{id}”。",
   "models.architecture": "架构",
   "models.quantization": "量化",

@@ -35,7 +35,7 @@ export function longTexts(model: ModelEntry): Shown[] {
     .map(([key, value]) => ({ key, text: value as string }));
 }
 
-const PLACED = new Set([...SIZE_KEYS, "name", "architecture", "quantization", "license", "file_bytes", "kind"]);
+const PLACED = new Set([...SIZE_KEYS, "name", "architecture", "quantization", "license", "file_bytes", "kind", "context_tokens", "embedding_dim"]);
 
 export function otherDetails(model: ModelEntry): Shown[] {
   const long = new Set(longTexts(model).map((row) => row.key));

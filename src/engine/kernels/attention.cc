@@ -117,22 +117,28 @@ HWY_INLINE void WidenRow(const std::uint16_t* from, std::size_t dim, float* to) 
     }
 }
 
-/// Tokens [from, to) of the block that starts at `block`, as floats, into rows from - block...
-void WidenBlock(const AttentionTile& tile, bool keys, std::size_t block, std::size_t from,
-                std::size_t to, float* widened) {
-    const KvSource& kv = tile.kv;
-    const std::size_t dim = tile.head_dim, width = padded(dim);
-    for (std::size_t t = from; t < to; ++t) {
-        float* row = widened + (t - block) * width;
-        if (kv.paged == nullptr) {
-            const float* source = keys ? kv.dense_k : kv.dense_v;
-            std::copy_n(source + t * kv.token_stride + kv.offset, dim, row);
-        } else {
-            const auto& pages = keys ? kv.paged->k_pages : kv.paged->v_pages;
-            const std::uint16_t* page = pages[t / kv.paged->page_tokens];
-            WidenRow(page + t % kv.paged->page_tokens * kv.token_stride + kv.offset, dim, row);
+/// Tokens [from, to) as floats, `width` apart, zeros behind the first `dim`.
+void WidenTokens(const KvSource& kv, bool keys, std::size_t from, std::size_t to, std::size_t dim,
+                 float* row) {
+    const std::size_t width = padded(dim);
+    if (width > dim) std::fill_n(row, (to - from) * width, 0.f);
+    if (kv.paged == nullptr) {
+        const float* source = (keys ? kv.dense_k : kv.dense_v) + kv.offset;
+        for (std::size_t t = from; t < to; ++t, row += width) {
+            std::copy_n(source + t * kv.token_stride, dim, row);
         }
-        std::fill(row + dim, row + width, 0.f);
+        return;
+    }
+    const auto& pages = keys ? kv.paged->k_pages : kv.paged->v_pages;
+    const std::size_t page_tokens = kv.paged->page_tokens;
+    for (std::size_t t = from; t < to;) {
+        const std::size_t in_page = t % page_tokens;
+        const std::size_t run = std::min(page_tokens - in_page, to - t);
+        const std::uint16_t* token = pages[t / page_tokens] + in_page * kv.token_stride + kv.offset;
+        for (std::size_t i = 0; i < run; ++i, token += kv.token_stride, row += width) {
+            WidenRow(token, dim, row);
+        }
+        t += run;
     }
 }
 
@@ -345,10 +351,11 @@ void AddBlockValues(const AttentionTile& tile, const Scratch& s, std::size_t fir
 void AttendBlock(const AttentionTile& tile, std::size_t block, std::size_t from, std::size_t to,
                  const Scratch& s, const Partial& sums) {
     const std::size_t width = padded(tile.head_dim);
-    WidenBlock(tile, true, block, from, to, s.widened);
+    float* widened = s.widened + (from - block) * width;
+    WidenTokens(tile.kv, true, from, to, tile.head_dim, widened);
     TransposeKeys(s.widened, tile.head_dim, from - block, to - block, s.keys);
     ScoreBlock(tile, s);
-    WidenBlock(tile, false, block, from, to, s.widened);
+    WidenTokens(tile.kv, false, from, to, tile.head_dim, widened);
     for (std::size_t row = 0; row < tile.rows; ++row) {
         const InBlock tokens = RowInBlock(tile, row, block);
         if (tokens.from == tokens.to) continue;

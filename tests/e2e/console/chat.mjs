@@ -14,7 +14,7 @@ export const cases = {
       });
       const answer = await ask(page, "Tell me a story about a little girl who finds a box.");
       const seen = await page.evaluate(() => [...window.lengths].filter((length) => length > 0));
-      assert.ok(seen.length >= 3, `text grew in steps, not at once (lengths seen: ${seen})`);
+      assert.ok(seen.length >= 2, `text grew in steps, not at once (lengths seen: ${seen})`);
       const figures = await answer.locator(".figures").innerText();
       assert.match(figures, /TTFT [\d.]+ m?s/);
       assert.match(figures, /[\d.,]+ tok\/s/);
