@@ -1,6 +1,8 @@
 // A GET kept in memory: a screen shows what is known at once and refreshes behind it.
 import { useCallback, useEffect, useState } from "react";
+import { useStore } from "../app/store";
 import { ApiError, getJson } from "./http";
+import { reconnects } from "./reconnects";
 
 export interface Resource<T> {
   data: T | null;
@@ -14,6 +16,7 @@ export function useResource<T>(path: string): Resource<T> {
   const [, redraw] = useState(0);
   const [error, setError] = useState<ApiError | null>(null);
   const [round, setRound] = useState(0);
+  const reconnected = useStore(reconnects);
 
   useEffect(() => {
     const abort = new AbortController();
@@ -29,7 +32,7 @@ export function useResource<T>(path: string): Resource<T> {
       },
     );
     return () => abort.abort();
-  }, [path, round]);
+  }, [path, round, reconnected]);
 
   const reload = useCallback(() => setRound((n) => n + 1), []);
   return { data: (known.get(path) as T | undefined) ?? null, error, reload };

@@ -32,7 +32,7 @@ export const en = {
   "pulse.missing": "No live figures",
   "pulse.unauthorized": "Key needed",
   "banner.down": "{host} does not answer.",
-  "banner.down.do": "Check that `dougong serve` is running there.",
+  "banner.down.do": "Check that “dougong serve” is running there.",
   "banner.retry_in": "Next try in {seconds} s",
   "banner.key": "The server wants an API key.",
   "banner.key.do": "Enter a key",

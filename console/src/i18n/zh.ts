@@ -34,7 +34,7 @@ export const zh: Messages = {
   "pulse.missing": "无实时数据",
   "pulse.unauthorized": "需要密钥",
   "banner.down": "{host} 没有响应。",
-  "banner.down.do": "请确认那里正在运行 `dougong serve`。",
+  "banner.down.do": "请确认那里正在运行 “dougong serve”。",
   "banner.retry_in": "{seconds} 秒后重试",
   "banner.key": "服务器需要 API 密钥。",
   "banner.key.do": "输入密钥",

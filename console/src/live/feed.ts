@@ -1,6 +1,7 @@
 // The console's pulse: one stream of samples for the whole page. It also tells whether the server
 // can be reached, and keeps trying when it cannot.
 import { ApiError, getJson, request } from "../api/http";
+import { reconnects } from "../api/reconnects";
 import { readSse } from "../api/sse";
 import type { Sample } from "../api/types";
 import { createStore } from "../app/store";
@@ -46,11 +47,11 @@ export function retryNow(): void {
   wake?.();
 }
 
-async function readUntilBroken(onSample: () => void): Promise<void> {
+async function readUntilBroken(onConnected: () => void): Promise<void> {
   const history = await getJson<{ samples: Sample[] }>("/admin/v1/stats/history");
   // History is the truth for its span: it fills the hole that an outage left.
   feedStore.set({ link: "up", samples: appendSamples([], history.samples), retry_at_ms: null });
-  onSample();
+  onConnected();
 
   const abort = new AbortController();
   let watchdog = setTimeout(() => abort.abort(), SILENCE_MAX_MS);
@@ -83,7 +84,10 @@ export async function runFeed(): Promise<never> {
   for (;;) {
     let link: Link = "down";
     try {
-      await readUntilBroken(() => (failures = 0));
+      await readUntilBroken(() => {
+        if (failures > 0) reconnects.set((times) => times + 1);
+        failures = 0;
+      });
     } catch (error) {
       link = linkAfter(error);
     }

@@ -3,7 +3,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { ApiError, getJson } from "../api/http";
 import type { RequestRecord } from "../api/types";
-import { useSelect } from "../app/store";
+import { reconnects } from "../api/reconnects";
+import { useSelect, useStore } from "../app/store";
 import { feedStore, type Feed } from "../live/feed";
 import { mergeHead, mergeOlder, type LogState, type Page } from "./log";
 
@@ -31,6 +32,7 @@ export function useLog(tail: boolean): Log {
   const loading = useRef(false);
   const activity = useSelect(feedStore, activityOf);
   const signal = tail ? activity : "";
+  const reconnected = useStore(reconnects);
   const next = state?.next ?? null;
 
   useEffect(() => {
@@ -43,7 +45,7 @@ export function useLog(tail: boolean): Log {
       (reason: unknown) => !abort.signal.aborted && setError(asApiError(reason)),
     );
     return () => abort.abort();
-  }, [round, signal]);
+  }, [round, signal, reconnected]);
 
   useEffect(() => {
     kept = state;
