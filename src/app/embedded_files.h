@@ -27,10 +27,4 @@ const EmbeddedFile* find_console_file(std::string_view url_path);
 /// stories260K, a whole GGUF file: for smoke tests, and for when no other model can be had.
 std::span<const std::byte> smoke_model();
 
-/// What a browser may do with the console: nothing but talk to the server it came from. To be sent
-/// as Content-Security-Policy with every console file.
-inline constexpr std::string_view kConsoleCsp =
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "object-src 'none'";
-
 }  // namespace app

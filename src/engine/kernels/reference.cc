@@ -1,11 +1,10 @@
 #include "engine/kernels/reference.h"
 
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "engine/kernels/dequantize.h"
+#include "engine/tensor/blocks.h"
 
 namespace engine::reference {
 namespace {
@@ -27,35 +26,6 @@ void softmax(std::vector<double>& scores) {
 
 }  // namespace
 
-float f16_to_f32(std::uint16_t bits) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-    const std::uint32_t exponent = (bits >> 10) & 31u;
-    const std::uint32_t mantissa = bits & 0x3ffu;
-    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign != 0 ? -magnitude : magnitude;
-}
-
-std::uint16_t f32_to_f16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
-    const std::uint32_t magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
-    if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
-    if (magnitude < 0x38800000u) {  // subnormal or zero: units of 2^-24, ties to even
-        const float scaled = std::bit_cast<float>(magnitude) * 16777216.f;
-        return static_cast<std::uint16_t>(sign |
-                                          static_cast<std::uint32_t>(std::nearbyint(scaled)));
-    }
-    const std::uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
-    return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112u << 10)));
-}
-
-float bf16_to_f32(std::uint16_t bits) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
 void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std::size_t y_stride) {
     const std::size_t in = w.dims[0];
     std::vector<float> weights(in);
@@ -68,6 +38,30 @@ void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std
             }
             y[r * y_stride + o] = static_cast<float>(sum);
         }
+    }
+}
+
+void quantize_block(const float* x, std::int8_t* q, float* scale) {
+    float highest = 0.f;
+    float poison = 0.f;
+    for (int i = 0; i < 32; ++i) {
+        highest = std::max(highest, std::fabs(x[i]));
+        poison += x[i] * 0.f;
+    }
+    const bool usable = poison == 0.f && highest > 1e-30f;
+    *scale = usable ? highest / 127.f : poison;
+    for (int i = 0; i < 32; ++i) {
+        const float scaled = usable ? x[i] * (127.f / highest) : 0.f;
+        q[i] = static_cast<std::int8_t>(std::nearbyint(scaled));
+    }
+}
+
+void round_trip(const float* x, std::size_t n, float* out) {
+    for (std::size_t i = 0; i < n; i += 32) {
+        std::int8_t q[32];
+        float scale = 0.f;
+        quantize_block(x + i, q, &scale);
+        for (std::size_t k = 0; k < 32; ++k) out[i + k] = scale * static_cast<float>(q[k]);
     }
 }
 

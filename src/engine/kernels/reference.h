@@ -11,14 +11,14 @@
 
 namespace engine::reference {
 
-/// f16 bits to float, every value; subnormals, infinities and NaN included.
-float f16_to_f32(std::uint16_t bits);
-/// Nearest f16, ties to even; overflow gives infinity, NaN stays NaN.
-std::uint16_t f32_to_f16(float value);
-float bf16_to_f32(std::uint16_t bits);
-
 /// Float activations against dequantised weights, no quantisation of x.
 void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std::size_t y_stride);
+
+/// One block of 32 activations as the quantised kernels see it: scale * q, q in [-127, 127]. NaN
+/// throughout when the block holds NaN or infinity.
+void quantize_block(const float* x, std::int8_t* q, float* scale);
+/// x after a round trip through quantize_block. Pre: n is a multiple of 32.
+void round_trip(const float* x, std::size_t n, float* out);
 
 void rms_norm(float* y, const float* x, const float* w, std::size_t rows, std::size_t dim,
               float eps);

@@ -1,0 +1,224 @@
+#include "gate/answer_writer.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "gate/json_text.h"
+
+namespace gate {
+namespace {
+
+template <class... Args>
+void append(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+}
+
+void append_token_fields(std::string& out, const TokenText& token) {
+    out += R"({"token":)";
+    append_json_string(out, token.bytes);
+    out += R"(,"logprob":)";
+    append_json_float(out, token.logprob);
+    out += R"(,"bytes":[)";
+    for (std::size_t i = 0; i < token.bytes.size(); ++i) {
+        append(out, "{}{}", i > 0 ? "," : "",
+               static_cast<unsigned>(static_cast<unsigned char>(token.bytes[i])));
+    }
+    out += ']';
+}
+
+void append_usage(std::string& out, const UsageTotals& usage) {
+    append(out,
+           R"("usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
+           R"("prompt_tokens_details":{{"cached_tokens":{}}}}})",
+           usage.prompt_tokens, usage.completion_tokens,
+           usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
+}
+
+void append_timings(std::string& out, const Timings& timings) {
+    out += R"("timings":{)";
+    bool first = true;
+    const auto field = [&](std::string_view name, std::optional<double> value) {
+        append(out, "{}\"{}\":", first ? "" : ",", name);
+        first = false;
+        append_json_millis(out, value);
+    };
+    field("ttft_ms", timings.ttft_ms);
+    field("queue_ms", timings.queue_ms);
+    field("template_ms", timings.template_ms);
+    field("prefill_ms", timings.prefill_ms);
+    field("decode_ms", timings.decode_ms);
+    field("total_ms", timings.total_ms);
+    field("prefill_tokens_per_s", timings.prefill_tokens_per_s);
+    field("decode_tokens_per_s", timings.decode_tokens_per_s);
+    out += '}';
+}
+
+std::optional<double> between(base::Instant from, base::Instant to) {
+    if (from.ns == 0 || to.ns == 0 || to < from) return std::nullopt;
+    return base::to_millis(to - from);
+}
+
+}  // namespace
+
+std::string_view finish_reason(Finish finish) {
+    switch (finish) {
+        case Finish::stop:
+            return "stop";
+        case Finish::length:
+        case Finish::cancelled:
+        case Finish::deadline:
+            return "length";
+        case Finish::error:
+            return "error";
+    }
+    return "error";
+}
+
+Timings timings_of(const GenerationEnd& end) {
+    Timings out;
+    out.template_ms = between(end.received, end.templated);
+    out.queue_ms = between(end.templated, end.started);
+    out.prefill_ms = between(end.started, end.first_token);
+    out.decode_ms = between(end.first_token, end.finished);
+    out.ttft_ms = between(end.received, end.first_token);
+    out.total_ms = between(end.received, end.finished);
+    const std::uint32_t computed =
+        end.prompt_tokens - std::min(end.cached_tokens, end.prompt_tokens);
+    if (out.prefill_ms && *out.prefill_ms > 0) {
+        out.prefill_tokens_per_s = 1000.0 * computed / *out.prefill_ms;
+    }
+    if (out.decode_ms && *out.decode_ms > 0 && end.completion_tokens > 1) {
+        out.decode_tokens_per_s = 1000.0 * (end.completion_tokens - 1) / *out.decode_ms;
+    }
+    return out;
+}
+
+void LogprobText::add(bool chat, const TokenDelta& delta) {
+    if (!delta.chosen) return;
+    const bool first = tokens_.empty();
+    if (!first) tokens_ += ',';
+    if (chat) {
+        append_token_fields(tokens_, *delta.chosen);
+        tokens_ += R"(,"top_logprobs":[)";
+        for (std::size_t i = 0; i < delta.top.size(); ++i) {
+            if (i > 0) tokens_ += ',';
+            append_token_fields(tokens_, delta.top[i]);
+            tokens_ += '}';
+        }
+        tokens_ += "]}";
+        return;
+    }
+    append_json_string(tokens_, delta.chosen->bytes);
+    const std::string_view comma = first ? "" : ",";
+    values_ += comma;
+    append_json_float(values_, delta.chosen->logprob);
+    append(offsets_, "{}{}", comma, offset_bytes_);
+    offset_bytes_ += delta.chosen->bytes.size();
+    alternatives_.append(comma).append("{");
+    for (std::size_t i = 0; i < delta.top.size(); ++i) {
+        if (i > 0) alternatives_ += ',';
+        append_json_string(alternatives_, delta.top[i].bytes);
+        alternatives_ += ':';
+        append_json_float(alternatives_, delta.top[i].logprob);
+    }
+    alternatives_ += '}';
+}
+
+void LogprobText::append_to(std::string& out, bool chat) {
+    if (chat) {
+        append(out, R"({{"content":[{}],"refusal":null}})", tokens_);
+    } else {
+        append(out,
+               R"({{"tokens":[{}],"token_logprobs":[{}],"top_logprobs":[{}],"text_offset":[{}]}})",
+               tokens_, values_, alternatives_, offsets_);
+    }
+    tokens_.clear();
+    values_.clear();
+    alternatives_.clear();
+    offsets_.clear();
+}
+
+AnswerWriter::AnswerWriter(Facts facts) : facts_(std::move(facts)) {
+    event_head_ = "data: {\"id\":";
+    append_json_string(event_head_, facts_.id);
+    append(event_head_, ",\"object\":\"{}\",\"created\":{},\"model\":",
+           facts_.chat ? "chat.completion.chunk" : "text_completion", facts_.created_unix_s);
+    append_json_string(event_head_, facts_.model);
+    event_head_ += ",\"system_fingerprint\":";
+    append_json_string(event_head_, facts_.system_fingerprint);
+    event_head_ += ",\"choices\":[";
+    event_tail_ = facts_.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+}
+
+void AnswerWriter::append_role_event(std::string& out, std::uint32_t index) const {
+    append(out,
+           R"({}{{"index":{},"delta":{{"role":"assistant","content":""}},"logprobs":null,)"
+           R"("finish_reason":null}}{})",
+           event_head_, index, event_tail_);
+}
+
+void AnswerWriter::append_delta_event(std::string& out, std::uint32_t index, std::string_view text,
+                                      LogprobText* logprobs) const {
+    append(out, "{}{{\"index\":{},{}", event_head_, index,
+           facts_.chat ? "\"delta\":{\"content\":\"" : "\"text\":\"");
+    append_json_escaped(out, text);
+    out += facts_.chat ? "\"},\"logprobs\":" : "\",\"logprobs\":";
+    if (logprobs != nullptr && !logprobs->empty()) {
+        logprobs->append_to(out, facts_.chat);
+    } else {
+        out += "null";
+    }
+    out.append(",\"finish_reason\":null}").append(event_tail_);
+}
+
+void AnswerWriter::append_finish_event(std::string& out, std::uint32_t index,
+                                       const GenerationEnd& end) const {
+    append(out, "{}{{\"index\":{},{},\"logprobs\":null,\"finish_reason\":\"{}\"}}],", event_head_,
+           index, facts_.chat ? "\"delta\":{}" : "\"text\":\"\"", finish_reason(end.finish));
+    if (facts_.include_usage) out += "\"usage\":null,";
+    append_timings(out, timings_of(end));
+    out += "}\n\n";
+}
+
+void AnswerWriter::append_usage_event(std::string& out, const UsageTotals& usage,
+                                      const Timings& timings) const {
+    out.append(event_head_).append("],");
+    append_usage(out, usage);
+    out += ',';
+    append_timings(out, timings);
+    out += "}\n\n";
+}
+
+std::string AnswerWriter::whole_answer(std::span<ChoiceText* const> choices,
+                                       const UsageTotals& usage) const {
+    std::string out = "{\"id\":";
+    append_json_string(out, facts_.id);
+    append(out, ",\"object\":\"{}\",\"created\":{},\"model\":",
+           facts_.chat ? "chat.completion" : "text_completion", facts_.created_unix_s);
+    append_json_string(out, facts_.model);
+    out += ",\"system_fingerprint\":";
+    append_json_string(out, facts_.system_fingerprint);
+    out += ",\"choices\":[";
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        ChoiceText& choice = *choices[i];
+        append(out, "{}{{\"index\":{},{}", i > 0 ? "," : "", i,
+               facts_.chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
+        append_json_string(out, choice.text);
+        out += facts_.chat ? ",\"refusal\":null},\"logprobs\":" : ",\"logprobs\":";
+        if (facts_.logprobs) {
+            choice.logprobs.append_to(out, facts_.chat);
+        } else {
+            out += "null";
+        }
+        append(out, ",\"finish_reason\":\"{}\"}}", finish_reason(choice.end.finish));
+    }
+    out += "],";
+    append_usage(out, usage);
+    out += ',';
+    append_timings(out, timings_of(choices.front()->end));
+    out += '}';
+    return out;
+}
+
+}  // namespace gate

@@ -1,0 +1,108 @@
+// What is served and how it is: /v1/models, /healthz, /readyz, /metrics, /openapi.json.
+
+#include <fmt/format.h>
+
+#include "gate/gateway_impl.h"
+#include "gate/openapi.h"
+
+namespace gate {
+namespace {
+
+namespace json = base::json;
+using base::http::Request;
+using base::http::ResponderPtr;
+using base::http::text_response;
+
+json::object public_card(const ModelCard& card) {
+    return {{"id", card.id},
+            {"object", "model"},
+            {"created", card.created_unix_s},
+            {"owned_by", card.owned_by},
+            {"context_tokens", card.context_tokens}};
+}
+
+void send_json(const ResponderPtr& responder, const json::value& value) {
+    responder->send(text_response(200, "application/json", json::serialize(value)));
+}
+
+/// Engine figures live in the backend; they are asked at scrape time.
+void write_backend_metrics(const ModelBackend& backend, base::metrics::Writer& out) {
+    using base::metrics::Kind;
+    const BackendStats stats = backend.stats();
+    const auto gauge = [&](std::string_view name, std::string_view help, double value) {
+        out.sample(Kind::gauge, name, help, {}, value);
+    };
+    const auto counter = [&](std::string_view name, std::string_view help, double value) {
+        out.sample(Kind::counter, name, help, {}, value);
+    };
+    gauge("dougong_engine_requests_queued", "Requests waiting for a place in the batch.",
+          stats.queued);
+    gauge("dougong_engine_requests_running", "Requests in the batch.", stats.running);
+    gauge("dougong_engine_kv_pages_used", "KV pages in use.", stats.kv_pages_used);
+    gauge("dougong_engine_kv_pages_total", "KV pages there are.", stats.kv_pages_total);
+    gauge("dougong_engine_weights_bytes", "Bytes of model weights.",
+          static_cast<double>(stats.weights_bytes));
+    gauge("dougong_engine_kv_bytes", "Bytes of KV pages.", static_cast<double>(stats.kv_bytes));
+    counter("dougong_engine_prompt_tokens_total", "Prompt tokens taken.",
+            static_cast<double>(stats.prompt_tokens_total));
+    counter("dougong_engine_completion_tokens_total", "Tokens generated.",
+            static_cast<double>(stats.completion_tokens_total));
+    counter("dougong_engine_requests_total", "Requests taken.",
+            static_cast<double>(stats.requests_total));
+    counter("dougong_engine_prefill_seconds_total", "Time spent on prompts.",
+            stats.prefill_seconds_total);
+    counter("dougong_engine_decode_seconds_total", "Time spent on generated tokens.",
+            stats.decode_seconds_total);
+}
+
+}  // namespace
+
+void Gateway::Impl::register_info_routes(base::http::Router& router) {
+    router.add("GET", "/v1/models", [this](const Request&, const ResponderPtr& responder) {
+        json::array cards;
+        for (const ModelCard& card : deps.backend.models()) cards.push_back(public_card(card));
+        send_json(responder, json::object{{"object", "list"}, {"data", std::move(cards)}});
+    });
+    // Ids such as "owner/name" have slashes, so the rest of the path is the id.
+    router.add("GET", "/v1/models/{id...}",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   const auto model = find_model(request.param("id"));
+                   if (!model) return responder->send(render(backend_error(model.error())));
+                   send_json(responder, public_card(*model));
+               });
+    router.add("GET", "/healthz", [](const Request&, const ResponderPtr& responder) {
+        responder->send(text_response(200, "text/plain; charset=utf-8", "ok\n"));
+    });
+    router.add("GET", "/readyz", [this](const Request&, const ResponderPtr& responder) {
+        if (const auto refused = refusal()) return responder->send(render(*refused));
+        responder->send(text_response(200, "text/plain; charset=utf-8", "ready\n"));
+    });
+    deps.metrics.add_collector([this](base::metrics::Writer& out) {
+        write_backend_metrics(deps.backend, out);
+        const base::http::ServerStats stats = server->stats();
+        using base::metrics::Kind;
+        out.sample(Kind::gauge, "dougong_gate_connections", "Open connections.", {},
+                   stats.connections);
+        out.sample(Kind::counter, "dougong_gate_connections_total", "Connections accepted.", {},
+                   static_cast<double>(stats.connections_total));
+        out.sample(Kind::counter, "dougong_gate_connections_refused_total",
+                   "Connections over the limit.", {},
+                   static_cast<double>(stats.connections_refused_total));
+        const ProcessUsage usage = process_usage();
+        out.sample(Kind::gauge, "process_resident_memory_bytes", "Resident memory.", {},
+                   static_cast<double>(usage.rss_bytes));
+        out.sample(Kind::counter, "process_cpu_seconds_total", "CPU time used.", {},
+                   usage.cpu_seconds_total);
+    });
+    router.add("GET", "/metrics", [this](const Request&, const ResponderPtr& responder) {
+        responder->send(
+            text_response(200, base::metrics::Registry::kContentType, deps.metrics.exposition()));
+    });
+    router.add(
+        "GET", "/openapi.json",
+        [document = openapi_json(options.version)](const Request&, const ResponderPtr& responder) {
+            responder->send(text_response(200, "application/json", document));
+        });
+}
+
+}  // namespace gate
