@@ -412,7 +412,7 @@ TEST(ConvertModel, TurnsTheUseLiteEncoderIntoItsOwnArchitecture) {
     EXPECT_EQ(values_of(*file, "pooler.bias"), test::counted({8}, 800).values);
     const auto loaded = engine::load_vocabulary(*file);
     ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
-    EXPECT_EQ(loaded->model, "t5");
+    EXPECT_EQ(loaded->model, "unigram");
     EXPECT_EQ(loaded->pre, "use-lite");
     EXPECT_EQ(loaded->scores[7], -10.5f);
     EXPECT_EQ(loaded->scores[3], 0.f);
