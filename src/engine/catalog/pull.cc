@@ -305,7 +305,8 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
     for (const std::string& name : shard_names(file_name(source.path))) {
         files.push_back(DG_TRY(bring_checked((folder / name).string())));
     }
-    return record(target_of(files.front().name), std::move(files));
+    const std::string first = target_of(files.front().name);
+    return record(first, std::move(files));
 }
 
 }  // namespace
