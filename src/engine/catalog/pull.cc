@@ -285,9 +285,11 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
     DG_TRY(check_is_model(source.path));
     const std::string target = target_of(source.path);
     std::error_code absent;
-    if (fs::equivalent(source.path, target, absent)) {
+    // The same file, and no shard of it is missing: nothing to do.
+    if (const auto entry = read_entry(target);
+        entry && fs::equivalent(source.path, target, absent)) {
         PullResult result;
-        result.entry = DG_TRY(read_entry(target));
+        result.entry = *entry;
         result.already_there = true;
         return result;
     }
