@@ -38,8 +38,8 @@ struct SamplingParams {
     float repetition_penalty = 1.0f;        ///< 1 = off; Keskar et al. 2019
     float presence_penalty = 0.0f;          ///< OpenAI's, over generated tokens
     float frequency_penalty = 0.0f;
-    std::vector<std::pair<TokenId, float>> logit_bias;
-    std::optional<std::uint64_t> seed;      ///< none: from entropy, reported in Completion
+    std::vector<std::pair<TokenId, float>> logit_bias = {};
+    std::optional<std::uint64_t> seed = {};      ///< none: from entropy, reported in Completion
 };
 
 struct GenerateRequest {
@@ -97,6 +97,7 @@ struct EngineStats {
     std::uint64_t steps_total = 0;
     double prefill_seconds_total = 0, decode_seconds_total = 0;
     std::uint64_t weights_bytes = 0, kv_bytes = 0;
+    double load_seconds = 0;  ///< open() in all, the first step included
 };
 
 class Engine {
@@ -106,6 +107,12 @@ public:
     static base::Result<std::unique_ptr<Engine>> open(const std::string& path,
                                                       const EngineOptions& options,
                                                       const base::Clock& clock);
+    /// The same for a model linked into the program. `bytes` must outlive the engine; `name` is used
+    /// in errors.
+    static base::Result<std::unique_ptr<Engine>> open_bytes(std::span<const std::byte> bytes,
+                                                            const std::string& name,
+                                                            const EngineOptions& options,
+                                                            const base::Clock& clock);
     ~Engine();  ///< stops; running requests finish with `cancelled`
 
     const ModelInfo& info() const;
@@ -131,6 +138,10 @@ public:
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
     EngineStats stats() const;  ///< thread-safe
+
+    /// Ends every request with `cancelled` and stops the engine's thread; later submits fail with
+    /// cancelled. Thread-safe, idempotent; the destructor calls it.
+    void stop();
 
 private:
     struct Impl;

@@ -101,8 +101,8 @@ struct AttentionShape {
     std::uint32_t heads = 0;
     std::uint32_t kv_heads = 0;  ///< divides heads; query head h reads kv head h * kv_heads / heads
     std::uint32_t head_dim = 0;
-    float scale = 0.f;           ///< usually 1 / sqrt(head_dim)
-    float soft_cap = 0.f;        ///< 0: none
+    float scale = 0.f;     ///< usually 1 / sqrt(head_dim)
+    float soft_cap = 0.f;  ///< 0: none
 };
 /// Causal softmax attention over paged KV, f32 accumulation. q, out: [rows, heads * head_dim] with
 /// row strides in floats. Rows may belong to different sequences.
@@ -112,10 +112,11 @@ void attention(base::ThreadPool& pool, float* out, std::size_t out_stride, const
 
 /// Bidirectional attention without a cache (encoders). q, k, v, out: [tokens, heads * head_dim].
 void attention_full(base::ThreadPool& pool, float* out, const float* q, const float* k,
-                    const float* v, std::size_t tokens, std::uint32_t heads,
-                    std::uint32_t head_dim, float scale);
+                    const float* v, std::size_t tokens, std::uint32_t heads, std::uint32_t head_dim,
+                    float scale);
 
-/// Name of the instruction set in use, as Highway names it ("AVX3_ZEN4"); shown by `dougong version`.
+/// Name of the instruction set in use, as Highway names it ("AVX3_ZEN4"); shown by `dougong
+/// version`.
 const char* kernel_target_name();
 
 }  // namespace engine

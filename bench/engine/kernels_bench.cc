@@ -1,0 +1,120 @@
+// Matrix products by weight type, shape and rows. GB/s counts weight bytes read once per product,
+// GOP/s two operations per weight and row. One row is a decode step, many are a prefill.
+// Weights rotate over copies that together exceed the last-level cache, as a whole model would.
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/rng.h"
+#include "base/exec/thread_pool.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/machine_limits.h"
+#include "engine/tensor/blocks.h"
+#include "engine/tensor/tensor_type.h"
+
+namespace {
+
+using engine::TensorType;
+
+constexpr std::size_t kColdBytes = 96u << 20;
+
+struct Shape {
+    std::size_t in, out;
+};
+constexpr Shape kShapes[] = {{576, 576},   {576, 1536},  {1536, 576},
+                             {576, 49152}, {2048, 2048}, {8192, 2048}};
+
+/// F16 fields of random blocks would overflow; a byte pattern of small halves is safe in any field.
+void fill(std::vector<std::byte>& bytes) {
+    base::Rng rng(1);
+    for (std::byte& b : bytes) b = static_cast<std::byte>(rng.next() & 0x1f);
+}
+
+void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows, bool cold,
+            std::size_t threads) {
+    base::ThreadPool pool(threads);
+    const std::size_t bytes = shape.out * engine::row_bytes(type, shape.in);
+    const std::size_t copies = cold ? std::max<std::size_t>(1, kColdBytes / bytes) : 1;
+    std::vector<std::byte> data(bytes * copies + 64);
+    fill(data);
+    engine::TensorView weight;
+    weight.type = type;
+    weight.dims = {shape.in, shape.out, 1, 1};
+    std::vector<float> x(rows * shape.in, 0.5f), y(rows * shape.out);
+    engine::Activations activations;
+    std::size_t copy = 0;
+    for (auto _ : state) {
+        weight.data = data.data() + copy * bytes;
+        copy = (copy + 1) % copies;
+        activations.assign(x.data(), rows, shape.in);
+        engine::matmul(pool, weight, activations, y.data(), shape.out);
+        benchmark::DoNotOptimize(y.data());
+    }
+    const auto runs = static_cast<double>(state.iterations());
+    state.counters["GB/s"] =
+        benchmark::Counter(static_cast<double>(bytes) * runs * 1e-9, benchmark::Counter::kIsRate);
+    state.counters["GOP/s"] =
+        benchmark::Counter(2e-9 * runs * static_cast<double>(rows * shape.in * shape.out),
+                           benchmark::Counter::kIsRate);
+}
+
+void read_bandwidth(benchmark::State& state, std::size_t threads) {
+    base::ThreadPool pool(threads);
+    const base::SystemClock clock;
+    double best = 0;
+    for (auto _ : state) {
+        best = std::max(best, engine::measure_machine_limits(pool, clock).read_bytes_per_second);
+    }
+    state.counters["GB/s"] = best * 1e-9;
+}
+
+std::string threads_suffix(std::size_t threads) {
+    return "/threads:" + std::to_string(threads);
+}
+
+/// One thread is timed by its own CPU time, which a busy machine disturbs least.
+void timed(benchmark::internal::Benchmark* bench, std::size_t threads) {
+    if (threads > 1) bench->UseRealTime();
+}
+
+void register_shape(TensorType type, Shape shape, std::size_t threads) {
+    for (const std::size_t rows : {1u, 4u, 64u, 256u}) {
+        if (shape.out > 40000 && rows > 4) continue;
+        for (const bool cold : {false, true}) {
+            if (cold && rows > 1) continue;
+            const std::string name = std::string(engine::tensor_type_name(type)) + "/" +
+                                     std::to_string(shape.in) + "x" + std::to_string(shape.out) +
+                                     "/rows:" + std::to_string(rows) + (cold ? "/cold" : "") +
+                                     threads_suffix(threads);
+            timed(benchmark::RegisterBenchmark(name.c_str(), matmul, type, shape, rows, cold,
+                                               threads),
+                  threads);
+        }
+    }
+}
+
+void register_all() {
+    using enum TensorType;
+    const TensorType types[] = {q4_1, q8_0, f16,  f32,  q4_0, q6_k, q4_k,
+                                q5_k, q3_k, q2_k, q5_0, q5_1, bf16};
+    for (const std::size_t threads : {1u, 2u}) {
+        timed(benchmark::RegisterBenchmark(("read_bandwidth" + threads_suffix(threads)).c_str(),
+                                           read_bandwidth, threads),
+              threads);
+    }
+    for (const TensorType type : types) {
+        for (const Shape shape : kShapes) {
+            if (shape.in % engine::block_shape(type).elements != 0) continue;
+            for (const std::size_t threads : {1u, 2u}) register_shape(type, shape, threads);
+        }
+    }
+}
+
+const bool registered = (register_all(), true);
+
+}  // namespace

@@ -1,0 +1,36 @@
+// Every screen once: its route, name, icon, key and code. Chat is the first screen most people
+// see, so it is loaded with the page; the others are loaded when they are opened.
+import { lazy, type ComponentType } from "react";
+import { ChatScreen } from "../chat/ChatScreen";
+import type { Key } from "../i18n";
+import type { IconName } from "../ui/Icon";
+
+export interface Screen {
+  route: string;
+  label: Key;
+  icon: IconName;
+  key: string; // after "g"
+  component: ComponentType;
+  preload: () => Promise<unknown>;
+}
+
+const loaders = {
+  models: () => import("../models/ModelsScreen").then((m) => ({ default: m.ModelsScreen })),
+  live: () => import("../live/LiveScreen").then((m) => ({ default: m.LiveScreen })),
+  requests: () => import("../requests/RequestsScreen").then((m) => ({ default: m.RequestsScreen })),
+  system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
+};
+
+export const screens: Screen[] = [
+  { route: "chat", label: "nav.chat", icon: "chat", key: "c", component: ChatScreen, preload: () => Promise.resolve() },
+  { route: "models", label: "nav.models", icon: "models", key: "m", component: lazy(loaders.models), preload: loaders.models },
+  { route: "live", label: "nav.live", icon: "live", key: "l", component: lazy(loaders.live), preload: loaders.live },
+  { route: "requests", label: "nav.requests", icon: "requests", key: "r", component: lazy(loaders.requests), preload: loaders.requests },
+  { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
+];
+
+/** Fetches the other screens once the first one rests, so that going there shows no wait. */
+export function preloadScreens(): void {
+  const idle = globalThis.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 500));
+  idle(() => screens.forEach((screen) => void screen.preload().catch(() => undefined)));
+}

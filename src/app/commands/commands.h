@@ -1,0 +1,21 @@
+#pragma once
+// One function per subcommand; each lives in a file of its own name.
+
+#include "app/command.h"
+
+namespace app {
+
+Command serve_command();
+Command run_command();
+Command chat_command();
+Command models_command();
+Command bench_command();
+Command config_command();
+Command version_command();
+Command completion_command();
+Command manual_command();
+
+/// `dougong` itself with every subcommand: the one table of what the program can do.
+const Command& command_table();
+
+}  // namespace app

@@ -1,0 +1,74 @@
+#pragma once
+// Everything an operator can set, in one struct that is validated once before anything starts.
+// The defaults are the member initialisers; names, units, ranges and help texts are in
+// config/fields.cc, the one table behind the YAML file, the environment, the flags and the help.
+
+#include <cstdint>
+#include <string>
+
+namespace app {
+
+struct ServerConfig {
+    std::string host = "127.0.0.1";
+    std::uint32_t port = 8080;
+    std::uint32_t threads = 2;
+    double drain_timeout_s = 30.0;
+    std::string cors_origins;
+    bool console = true;
+};
+
+struct EngineConfig {
+    std::uint32_t threads = 0;
+    std::uint32_t context_tokens_max = 0;
+    std::uint64_t kv_bytes_max = 0;
+    std::uint32_t batch_tokens_max = 256;
+    std::uint32_t queue_depth_max = 256;
+    std::uint32_t running_max = 16;
+};
+
+struct ModelsConfig {
+    std::string model = "default";
+    std::string embedder;
+    std::string dir;
+    std::string hub_url = "https://huggingface.co";
+    std::string hub_token;
+    std::string proxy;
+    bool offline = false;
+};
+
+struct LogConfig {
+    std::string level = "info";
+    std::string format = "auto";
+    std::string file;
+};
+
+struct TraceConfig {
+    std::string otlp_endpoint;
+};
+
+struct LimitsConfig {
+    std::uint32_t connections_max = 1024;
+    std::uint64_t header_bytes_max = 32ull << 10;
+    std::uint64_t body_bytes_max = 32ull << 20;
+    std::uint64_t stream_buffer_bytes = 1ull << 20;
+    double read_timeout_s = 30.0;
+    double idle_timeout_s = 75.0;
+    double write_timeout_s = 30.0;
+    double generation_timeout_s = 600.0;
+    std::uint32_t choices_max = 8;
+    std::uint32_t prompts_max = 64;
+    std::uint32_t embed_inputs_max = 2048;
+    std::uint32_t embed_queue_max = 64;
+    std::uint32_t request_log_rows = 1000;
+};
+
+struct Config {
+    ServerConfig server;
+    EngineConfig engine;
+    ModelsConfig models;
+    LogConfig log;
+    TraceConfig trace;
+    LimitsConfig limits;
+};
+
+}  // namespace app

@@ -1,0 +1,312 @@
+#include "app/config/fields.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include "app/config/nearest.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::fail_on;
+using base::Result;
+
+constexpr double kMaxBytes = 1e15;
+
+using Ref = FieldRef (*)(Config&);
+
+Field text(std::string_view section, std::string_view name, std::string_view alias, Ref ref,
+           std::string_view help) {
+    return {section, name, alias, "", 0, 0, {}, false, ref, help};
+}
+Field secret(std::string_view section, std::string_view name, Ref ref, std::string_view help) {
+    return {section, name, "", "", 0, 0, {}, true, ref, help};
+}
+Field toggle(std::string_view section, std::string_view name, std::string_view alias, Ref ref,
+             std::string_view help) {
+    return text(section, name, alias, ref, help);
+}
+Field word(std::string_view section, std::string_view name, std::string_view alias,
+           std::vector<std::string_view> choices, Ref ref, std::string_view help) {
+    return {section, name, alias, "", 0, 0, std::move(choices), false, ref, help};
+}
+Field number(std::string_view section, std::string_view name, std::string_view alias,
+             std::string_view unit, double min, double max, Ref ref, std::string_view help) {
+    return {section, name, alias, unit, min, max, {}, false, ref, help};
+}
+
+#define DG_AT(member) [](Config& c) -> FieldRef { return &c.member; }
+
+// clang-format off
+const std::vector<Field>& table() {
+    static const std::vector<Field> fields = {
+    text("server", "host", "--host", DG_AT(server.host),
+         "Address to listen on. 0.0.0.0 opens the server to the network: it has no login yet."),
+    number("server", "port", "-p,--port", "", 0, 65535, DG_AT(server.port),
+         "TCP port; 0 takes a free one and prints it."),
+    number("server", "threads", "", "threads", 1, 256, DG_AT(server.threads),
+         "Network threads. The engine has its own."),
+    number("server", "drain_timeout_s", "", "seconds", 0, 3600, DG_AT(server.drain_timeout_s),
+         "How long running answers may go on after SIGTERM or Ctrl-C."),
+    text("server", "cors_origins", "", DG_AT(server.cors_origins),
+         "Origins whose pages may call the server, separated by commas; '*' allows any."),
+    toggle("server", "console", "", DG_AT(server.console),
+         "Serve the web console at /."),
+
+    number("engine", "threads", "-t,--threads", "threads", 0, 1024, DG_AT(engine.threads),
+         "Compute threads; 0 takes the physical cores available."),
+    number("engine", "context_tokens_max", "-c,--context", "tokens", 0, 1 << 20,
+         DG_AT(engine.context_tokens_max),
+         "Prompt and answer of one request; 0 takes the model's own, at most 8192."),
+    number("engine", "kv_bytes_max", "", "bytes", 0, kMaxBytes, DG_AT(engine.kv_bytes_max),
+         "Memory for the KV cache of all requests; 0 takes a quarter of the free memory."),
+    number("engine", "batch_tokens_max", "", "tokens", 1, 65536, DG_AT(engine.batch_tokens_max),
+         "Tokens computed in one step."),
+    number("engine", "queue_depth_max", "", "requests", 1, 1e6, DG_AT(engine.queue_depth_max),
+         "Waiting requests; more are refused with 429."),
+    number("engine", "running_max", "", "requests", 1, 4096, DG_AT(engine.running_max),
+         "Requests decoded together."),
+
+    text("models", "model", "-m,--model", DG_AT(models.model),
+         "Model to open: a catalogue name, a path to a GGUF file, 'default' or 'smoke'."),
+    text("models", "embedder", "--embedder", DG_AT(models.embedder),
+         "A second model that answers /v1/embeddings; empty: the first one does."),
+    text("models", "dir", "--models-dir", DG_AT(models.dir),
+         "Where models are kept; empty: $XDG_CACHE_HOME/dougong/models or ~/.cache/dougong/models."),
+    text("models", "hub_url", "--hub-url", DG_AT(models.hub_url),
+         "The model hub that 'owner/name[:file]' is pulled from."),
+    secret("models", "hub_token", DG_AT(models.hub_token),
+         "Access token for gated models of the hub. Better in the environment than in a flag."),
+    text("models", "proxy", "", DG_AT(models.proxy),
+         "HTTP proxy for pulls, as http://host:port; empty: none."),
+    toggle("models", "offline", "--offline", DG_AT(models.offline),
+         "Never use the network to get a model."),
+
+    word("log", "level", "--log-level", {"debug", "info", "warn", "error", "off"}, DG_AT(log.level),
+         "The least severe lines that are written."),
+    word("log", "format", "", {"auto", "text", "json"}, DG_AT(log.format),
+         "Lines for people, or one JSON object a line; auto is text on a terminal."),
+    text("log", "file", "", DG_AT(log.file),
+         "Where log lines go; empty: stderr."),
+
+    text("trace", "otlp_endpoint", "--otlp-endpoint", DG_AT(trace.otlp_endpoint),
+         "Send spans by OTLP/HTTP JSON to this URL (for example http://127.0.0.1:4318/v1/traces)."),
+
+    number("limits", "connections_max", "", "connections", 1, 1e6, DG_AT(limits.connections_max),
+         "Open connections; more are answered 503."),
+    number("limits", "header_bytes_max", "", "bytes", 1024, 1 << 20, DG_AT(limits.header_bytes_max),
+         "Largest request head; a larger one gets 431."),
+    number("limits", "body_bytes_max", "", "bytes", 1024, kMaxBytes, DG_AT(limits.body_bytes_max),
+         "Largest request body; a larger one gets 413."),
+    number("limits", "stream_buffer_bytes", "", "bytes", 4096, kMaxBytes,
+         DG_AT(limits.stream_buffer_bytes),
+         "Answer bytes waiting for one slow client before it is cut off."),
+    number("limits", "read_timeout_s", "", "seconds", 0.1, 3600, DG_AT(limits.read_timeout_s),
+         "Time for a request to arrive; then 408."),
+    number("limits", "idle_timeout_s", "", "seconds", 0.1, 86400, DG_AT(limits.idle_timeout_s),
+         "How long a silent keep-alive connection is kept."),
+    number("limits", "write_timeout_s", "", "seconds", 0.1, 3600, DG_AT(limits.write_timeout_s),
+         "How long a client may take none of its answer."),
+    number("limits", "generation_timeout_s", "", "seconds", 0, 86400,
+         DG_AT(limits.generation_timeout_s),
+         "Time for one generation; 0 sets no limit."),
+    number("limits", "choices_max", "", "choices", 1, 128, DG_AT(limits.choices_max),
+         "Largest 'n' of one request."),
+    number("limits", "prompts_max", "", "prompts", 1, 4096, DG_AT(limits.prompts_max),
+         "Prompts in one /v1/completions request."),
+    number("limits", "embed_inputs_max", "", "texts", 1, 65536, DG_AT(limits.embed_inputs_max),
+         "Texts in one /v1/embeddings request."),
+    number("limits", "embed_queue_max", "", "requests", 1, 65536, DG_AT(limits.embed_queue_max),
+         "Embedding requests waiting; more get 429."),
+    number("limits", "request_log_rows", "", "rows", 1, 1e6, DG_AT(limits.request_log_rows),
+         "Finished requests the console can list."),
+    };
+    return fields;
+}
+// clang-format on
+
+#undef DG_AT
+
+template <class... Cases>
+struct Overload : Cases... {
+    using Cases::operator()...;
+};
+
+struct Suffix {
+    std::string_view text;
+    double factor;
+};
+constexpr std::array<Suffix, 10> kByteSuffixes = {{{"KiB", 1024.0},
+                                                   {"MiB", 1048576.0},
+                                                   {"GiB", 1073741824.0},
+                                                   {"TiB", 1099511627776.0},
+                                                   {"KB", 1e3},
+                                                   {"MB", 1e6},
+                                                   {"GB", 1e9},
+                                                   {"TB", 1e12},
+                                                   {"B", 1.0},
+                                                   {"", 1.0}}};
+constexpr std::array<Suffix, 5> kTimeSuffixes = {
+    {{"ms", 1e-3}, {"min", 60.0}, {"h", 3600.0}, {"s", 1.0}, {"", 1.0}}};
+
+/// The number before a suffix that the unit allows, scaled; nothing when it is not one.
+std::optional<double> parse_number(std::string_view text, std::string_view unit) {
+    double number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || !std::isfinite(number)) return std::nullopt;
+    std::string_view suffix(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
+    if (suffix.empty()) return number;
+    if (suffix.front() == ' ') suffix.remove_prefix(1);
+    const auto find = [&](const auto& suffixes) -> std::optional<double> {
+        for (const Suffix& known : suffixes) {
+            if (suffix == known.text) return number * known.factor;
+        }
+        return std::nullopt;
+    };
+    if (unit == "bytes") return find(kByteSuffixes);
+    if (unit == "seconds") return find(kTimeSuffixes);
+    return std::nullopt;
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+    for (const std::string_view word : {"true", "yes", "on", "1"}) {
+        if (text == word) return true;
+    }
+    for (const std::string_view word : {"false", "no", "off", "0"}) {
+        if (text == word) return false;
+    }
+    return std::nullopt;
+}
+
+Result<double> number_in_range(const Field& field, std::string_view text, std::string_view source,
+                               bool whole) {
+    const auto number = parse_number(text, field.unit);
+    if (!number || (whole && *number != std::floor(*number))) {
+        const std::string unit = field.unit.empty() ? "" : fmt::format(" of {}", field.unit);
+        return fail_on(field.path(), Code::invalid_argument, "{}: {} is '{}', expected a {}{}",
+                       source, field.path(), text, whole ? "whole number" : "number", unit);
+    }
+    if (*number < field.min || *number > field.max) {
+        return fail_on(field.path(), Code::invalid_argument, "{}: {} is {}, expected {}{}{}",
+                       source, field.path(), text, range_text(field), field.unit.empty() ? "" : " ",
+                       field.unit);
+    }
+    return *number;
+}
+
+Result<std::string> checked_word(const Field& field, std::string_view text,
+                                 std::string_view source) {
+    if (field.choices.empty()) return std::string(text);
+    for (const std::string_view choice : field.choices) {
+        if (choice == text) return std::string(text);
+    }
+    return fail_on(field.path(), Code::invalid_argument, "{}: {} is '{}', expected {}{}", source,
+                   field.path(), text, range_text(field), did_you_mean(text, field.choices));
+}
+
+template <class T>
+Result<void> store_number(T* slot, const Field& field, std::string_view text,
+                          std::string_view source) {
+    *slot =
+        static_cast<T>(DG_TRY(number_in_range(field, text, source, !std::is_floating_point_v<T>)));
+    return {};
+}
+
+}  // namespace
+
+std::string Field::path() const {
+    return fmt::format("{}.{}", section, name);
+}
+std::string Field::flag() const {
+    return fmt::format("--{}.{}", section, name);
+}
+
+std::string Field::environment() const {
+    std::string text = fmt::format("DOUGONG_{}_{}", section, name);
+    for (char& c : text) {
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    }
+    return text;
+}
+
+bool Field::is_switch() const {
+    Config config;
+    return std::holds_alternative<bool*>(ref(config));
+}
+
+std::span<const Field> config_fields() {
+    return table();
+}
+
+const Field* find_field(std::string_view path) {
+    for (const Field& field : table()) {
+        if (field.path() == path) return &field;
+    }
+    return nullptr;
+}
+
+Result<void> set_field(Config& config, const Field& field, std::string_view text,
+                       std::string_view source) {
+    return std::visit(
+        Overload{
+            [&](std::string* slot) -> Result<void> {
+                *slot = DG_TRY(checked_word(field, text, source));
+                return {};
+            },
+            [&](bool* slot) -> Result<void> {
+                const auto value = parse_bool(text);
+                if (!value) {
+                    return fail_on(field.path(), Code::invalid_argument,
+                                   "{}: {} is '{}', expected true or false", source, field.path(),
+                                   text);
+                }
+                *slot = *value;
+                return {};
+            },
+            [&](auto* slot) -> Result<void> { return store_number(slot, field, text, source); },
+        },
+        field.ref(config));
+}
+
+std::string field_text(const Config& config, const Field& field) {
+    Config copy = config;
+    return std::visit(Overload{[](std::string* value) { return *value; },
+                               [](bool* value) { return std::string(*value ? "true" : "false"); },
+                               [](auto* value) { return fmt::format("{}", *value); }},
+                      field.ref(copy));
+}
+
+std::string range_text(const Field& field) {
+    if (!field.choices.empty()) {
+        std::string text;
+        for (std::size_t i = 0; i < field.choices.size(); ++i) {
+            if (i > 0) text += i + 1 == field.choices.size() ? " or " : ", ";
+            text += field.choices[i];
+        }
+        return text;
+    }
+    if (field.min == 0 && field.max == 0) return "";
+    const auto number = [](double value) {
+        return value >= 1e15 ? fmt::format("{:.0e}", value) : fmt::format("{}", value);
+    };
+    return fmt::format("{} to {}", number(field.min), number(field.max));
+}
+
+std::string_view kind_text(const Field& field) {
+    Config config;
+    return std::visit(Overload{[&](std::string*) -> std::string_view {
+                                   return field.choices.empty() ? "text" : "word";
+                               },
+                               [](bool*) -> std::string_view { return "true or false"; },
+                               [&](auto*) -> std::string_view {
+                                   return field.unit.empty() ? "number" : field.unit;
+                               }},
+                      field.ref(config));
+}
+
+}  // namespace app

@@ -1,0 +1,137 @@
+#include "app/model_store.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "app/embedded_files.h"
+#include "app/terminal/interrupt.h"
+#include "app/terminal/progress_bar.h"
+#include "app/terminal/terminal.h"
+#include "base/files/file_error.h"
+#include "base/files/files.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+std::string models_dir(const Program& program) {
+    const Config& config = program.config();
+    if (!config.models.dir.empty()) return config.models.dir;
+    const auto or_empty = [&](std::string_view name) {
+        return variable(program.environment, name).value_or("");
+    };
+    return base::cache_dir(or_empty("XDG_CACHE_HOME"), or_empty("HOME"), "dougong") + "/models";
+}
+
+/// The embedded model as a file that exists in memory only, so that it needs no writable folder.
+Result<LocatedModel> smoke_model_file() {
+    base::UniqueFd memory(::memfd_create("stories260K.gguf", MFD_CLOEXEC));
+    if (!memory) return base::fail_errno(errno, "create", "the smoke model's memory file");
+    std::span<const std::byte> rest = smoke_model();
+    while (!rest.empty()) {
+        const ssize_t written = ::write(memory.get(), rest.data(), rest.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return base::fail_errno(errno, "fill", "the smoke model's memory file");
+        rest = rest.subspan(static_cast<std::size_t>(written));
+    }
+    LocatedModel located;
+    located.id = kSmokeModelId;
+    located.path = fmt::format("/proc/self/fd/{}", memory.get());
+    located.smoke = true;
+    located.memory = std::move(memory);
+    return located;
+}
+
+LocatedModel located(const engine::CatalogEntry& entry) {
+    LocatedModel model;
+    model.id = entry.name;
+    model.path = entry.path;
+    return model;
+}
+
+Result<LocatedModel> smoke_instead(const Program& program, std::string_view why) {
+    program.terminal.err(fmt::format("{} {}; going on with {}\n",
+                                     program.terminal.err_styled(Style::yellow, "dougong:"), why,
+                                     kSmokeModelNote));
+    return smoke_model_file();
+}
+
+Result<LocatedModel> locate_default(engine::Catalog& catalog, const Program& program) {
+    const std::string_view name = engine::Catalog::default_model();
+    if (const auto found = catalog.find(name)) return located(*found);
+    if (program.config().models.offline) {
+        return smoke_instead(program,
+                             fmt::format("{} is not in {} and models.offline forbids to get "
+                                         "it",
+                                         name, catalog.options().models_dir));
+    }
+    const auto pulled = pull_with_progress(catalog, program, name, {});
+    if (pulled) return located(pulled->entry);
+    if (pulled.error().code == Code::cancelled) return std::unexpected(pulled.error());
+    return smoke_instead(program,
+                         fmt::format("{} cannot be had ({})", name, pulled.error().message));
+}
+
+}  // namespace
+
+Result<engine::Catalog> open_catalog(const Program& program) {
+    engine::CatalogOptions options;
+    options.models_dir = models_dir(program);
+    options.hub_url = program.config().models.hub_url;
+    options.hub_token = program.config().models.hub_token;
+    options.proxy = program.config().models.proxy;
+    return engine::Catalog::open(std::move(options));
+}
+
+Result<engine::PullResult> pull_with_progress(engine::Catalog& catalog, const Program& program,
+                                              std::string_view source,
+                                              const engine::PullOptions& options) {
+    if (!program.terminal.stderr_is_terminal()) {
+        program.terminal.err(
+            fmt::format("pulling {} into {}\n", source, catalog.options().models_dir));
+    }
+    ProgressBar bar(program.terminal, program.clock, fmt::format("pulling {}", source));
+    return catalog.pull(source, options, [&](const engine::PullProgress& progress) {
+        bar.update(progress.bytes_done, progress.bytes_total);
+        return !Interrupt::any_raised();
+    });
+}
+
+Result<LocatedModel> locate_model(const std::string& name, const Program& program) {
+    if (name == "smoke" || name == kSmokeModelId) return smoke_model_file();
+    engine::Catalog catalog = DG_TRY(open_catalog(program));
+    if (name == "default") return locate_default(catalog, program);
+    return located(DG_TRY(catalog.find(name)));
+}
+
+Result<OpenModel> open_model(LocatedModel located, const Program& program) {
+    const base::Instant begin = program.clock.now();
+    auto engine =
+        engine::Engine::open(located.path, engine_options(program.config()), program.clock);
+    if (!engine) {
+        return std::unexpected(
+            std::move(engine).error().with_context(fmt::format("model {}", located.id)));
+    }
+    OpenModel open;
+    open.located = std::move(located);
+    open.engine = *std::move(engine);
+    open.load_ms = base::to_millis(program.clock.now() - begin);
+    return open;
+}
+
+engine::EngineOptions engine_options(const Config& config) {
+    return {.threads = config.engine.threads,
+            .context_tokens_max = config.engine.context_tokens_max,
+            .kv_bytes_max = config.engine.kv_bytes_max,
+            .batch_tokens_max = config.engine.batch_tokens_max,
+            .queue_depth_max = config.engine.queue_depth_max,
+            .running_max = config.engine.running_max};
+}
+
+}  // namespace app

@@ -1,0 +1,54 @@
+#pragma once
+// From what the operator wrote in models.model to a file that can be opened: the folder of models,
+// the default model pulled on first use, and the embedded smoke-test model when there is no other.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "app/command.h"
+#include "base/core/result.h"
+#include "base/files/unique_fd.h"
+#include "engine/catalog/catalog.h"
+#include "engine/engine.h"
+
+namespace app {
+
+/// The folder of models as configured. Errors: invalid_argument.
+base::Result<engine::Catalog> open_catalog(const Program& program);
+
+/// Pulls with a progress bar on a terminal; Ctrl-C stops it when an Interrupt is installed.
+base::Result<engine::PullResult> pull_with_progress(engine::Catalog& catalog,
+                                                    const Program& program, std::string_view source,
+                                                    const engine::PullOptions& options);
+
+struct LocatedModel {
+    std::string id;  ///< what clients call it
+    std::string path;
+    bool smoke = false;
+    base::UniqueFd memory;  ///< holds the embedded model's bytes; path points at it
+};
+
+inline constexpr std::string_view kSmokeModelId = "stories260K";
+inline constexpr std::string_view kSmokeModelNote =
+    "stories260K, the embedded smoke-test model: it proves that the engine runs and writes toy "
+    "stories, not answers";
+
+/// Finds the file for `name`: a catalogue name, a path, "smoke", or "default", which is pulled when
+/// it is not there. When the default cannot be had, says why in one line on stderr and gives the
+/// smoke model. Errors: as Catalog::find; cancelled (Ctrl-C during the pull).
+base::Result<LocatedModel> locate_model(const std::string& name, const Program& program);
+
+struct OpenModel {
+    LocatedModel located;
+    std::unique_ptr<engine::Engine> engine;
+    double load_ms = 0;
+};
+
+/// Opens what locate_model found. Errors: as Engine::open, naming the model.
+base::Result<OpenModel> open_model(LocatedModel located, const Program& program);
+
+/// The engine's options as configured.
+engine::EngineOptions engine_options(const Config& config);
+
+}  // namespace app

@@ -1,0 +1,222 @@
+#include "app/serve.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <thread>
+
+#include "app/build_info.h"
+#include "app/config/print.h"
+#include "app/console_files.h"
+#include "app/engine_backend.h"
+#include "app/model_store.h"
+#include "app/otlp_http.h"
+#include "app/service_manager.h"
+#include "app/terminal/interrupt.h"
+#include "app/terminal/terminal.h"
+#include "base/http/server.h"
+#include "base/log/log.h"
+#include "base/metrics/metrics.h"
+#include "base/trace/otlp_exporter.h"
+#include "engine/kernels/kernels.h"
+#include "gate/gate.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::Result;
+using std::chrono::milliseconds;
+
+milliseconds as_millis(double seconds) {
+    return milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
+}
+
+Result<std::unique_ptr<base::log::Logger>> open_log(const LogConfig& config) {
+    base::log::Options options;
+    options.level = DG_TRY(base::log::parse_level(config.level));
+    options.format = config.format == "json"   ? base::log::Format::json
+                     : config.format == "text" ? base::log::Format::text
+                                               : base::log::Format::automatic;
+    options.file = config.file;
+    return base::log::Logger::create(std::move(options));
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+    std::vector<std::string> items;
+    while (!text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        std::string_view item = text.substr(0, comma);
+        while (item.starts_with(' ')) item.remove_prefix(1);
+        while (item.ends_with(' ')) item.remove_suffix(1);
+        if (!item.empty()) items.emplace_back(item);
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return items;
+}
+
+base::http::ServerOptions server_options(const Config& config) {
+    base::http::ServerOptions options;
+    options.address = config.server.host;
+    options.port = static_cast<std::uint16_t>(config.server.port);
+    options.threads = config.server.threads;
+    options.cors_origins = split_list(config.server.cors_origins);
+    options.limits.connections_max = config.limits.connections_max;
+    options.limits.header_bytes_max = config.limits.header_bytes_max;
+    options.limits.body_bytes_max = config.limits.body_bytes_max;
+    options.limits.stream_buffer_bytes = config.limits.stream_buffer_bytes;
+    options.limits.request_timeout = as_millis(config.limits.read_timeout_s);
+    options.limits.idle_timeout = as_millis(config.limits.idle_timeout_s);
+    options.limits.write_timeout = as_millis(config.limits.write_timeout_s);
+    return options;
+}
+
+/// As the kernel names it; empty where /proc does not say.
+std::string cpu_name() {
+    std::ifstream in("/proc/cpuinfo");
+    for (std::string line; std::getline(in, line);) {
+        if (!line.starts_with("model name")) continue;
+        const std::size_t colon = line.find(": ");
+        return colon == std::string::npos ? "" : line.substr(colon + 2);
+    }
+    return "";
+}
+
+gate::GatewayOptions gateway_options(const Config& config) {
+    gate::GatewayOptions options;
+    options.version = build_info().version;
+    options.commit = build_info().commit;
+    options.kernel_target = engine::kernel_target_name();
+    options.cpu = cpu_name();
+    options.threads =
+        config.engine.threads != 0 ? config.engine.threads : std::thread::hardware_concurrency();
+    options.config = config_values(config);
+    options.n_max = config.limits.choices_max;
+    options.prompts_max = config.limits.prompts_max;
+    options.embed_inputs_max = config.limits.embed_inputs_max;
+    options.embed_queue_max = config.limits.embed_queue_max;
+    options.request_log_rows = config.limits.request_log_rows;
+    options.request_deadline = as_millis(config.limits.generation_timeout_s);
+    return options;
+}
+
+Result<std::unique_ptr<base::http::Server>> listen(const Config& config, const base::Clock& clock) {
+    auto server = base::http::Server::listen(server_options(config), clock);
+    if (server || server.error().code != Code::already_exists) return server;
+    return base::fail_on(
+        "server.port", Code::already_exists,
+        "port {} on {} is in use by another program; choose another with --port N, "
+        "take any free one with --port 0, or find who has it with "
+        "'ss -ltnp sport = :{}'",
+        config.server.port, config.server.host, config.server.port);
+}
+
+/// Spans go nowhere unless an endpoint is configured.
+struct SpanExport {
+    std::unique_ptr<OtlpHttp> transport;
+    std::unique_ptr<base::trace::OtlpExporter> exporter;
+
+    explicit SpanExport(const TraceConfig& config) {
+        if (config.otlp_endpoint.empty()) return;
+        transport = std::make_unique<OtlpHttp>(config.otlp_endpoint);
+        base::trace::OtlpOptions options;
+        options.service_version = build_info().version;
+        exporter = std::make_unique<base::trace::OtlpExporter>(std::move(options), *transport);
+    }
+};
+
+struct Loaded {
+    base::UniqueFd memory;  ///< the smoke model's bytes, mapped by its engine
+    std::string text;       ///< "SmolLM2-135M-Instruct, loaded in 123 ms"
+    bool smoke = false;
+};
+
+/// Opens the generator and, when configured, the embedder. The server answers meanwhile; /readyz
+/// says 503 until this is done.
+Result<Loaded> load_models(const Program& program, EngineBackend& backend) {
+    const ModelsConfig& models = program.config().models;
+    Loaded loaded;
+    OpenModel open = DG_TRY(open_model(DG_TRY(locate_model(models.model, program)), program));
+    loaded.text = fmt::format("{}, loaded in {:.0f} ms", open.located.id, open.load_ms);
+    loaded.smoke = open.located.smoke;
+    loaded.memory = std::move(open.located.memory);
+    backend.add(open.located.id, std::move(open.engine));
+    if (!models.embedder.empty()) {
+        OpenModel embedder =
+            DG_TRY(open_model(DG_TRY(locate_model(models.embedder, program)), program));
+        loaded.text +=
+            fmt::format("; {}, loaded in {:.0f} ms", embedder.located.id, embedder.load_ms);
+        backend.add(embedder.located.id, std::move(embedder.engine));
+    }
+    backend.set_ready();
+    return loaded;
+}
+
+/// One fact a line on stdout, the address first: it answers while the model is still read.
+void announce_address(const Terminal& terminal, const std::string& url) {
+    terminal.out(fmt::format("listening  {}\n", terminal.out_styled(Style::bold, url)));
+}
+
+/// The last line is the one for scripts that wait until everything is ready.
+void announce_ready(const Program& program, const std::string& url, const Loaded& loaded) {
+    const Terminal& terminal = program.terminal;
+    terminal.out(fmt::format("model      {}\n", loaded.text));
+    if (loaded.smoke) {
+        const std::string warning = fmt::format("warning    this is {}", kSmokeModelNote);
+        terminal.out(terminal.out_styled(Style::yellow, warning) + "\n");
+    }
+    if (program.config().server.console) terminal.out(fmt::format("console    {}/\n", url));
+    terminal.out(fmt::format("API        {}/v1  (OpenAI-compatible)\n", url));
+    if (terminal.stdout_is_terminal()) terminal.out("Ctrl-C drains and stops.\n");
+}
+
+}  // namespace
+
+Result<int> serve(Program& program) {
+    const Config& config = program.config();
+    Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
+
+    // From the bottom up: what is declared later may use what stands above it, and dies before it.
+    const auto logger = DG_TRY(open_log(config.log));
+    base::metrics::Registry metrics;
+    SpanExport spans(config.trace);
+    EngineBackend backend(program.clock);
+    const auto server = DG_TRY(listen(config, program.clock));
+    gate::Gateway gateway({.backend = backend,
+                           .clock = program.clock,
+                           .logger = *logger,
+                           .metrics = metrics,
+                           .spans = spans.exporter.get()},
+                          gateway_options(config));
+    gateway.register_routes(*server);
+    const ConsoleFiles console;
+    if (config.server.console) console.serve_on(*server);
+    server->start();
+
+    announce_address(program.terminal, server->url());
+
+    // The port is open and /healthz answers while the model is pulled and read.
+    const auto loaded = load_models(program, backend);
+    if (loaded) {
+        const ServiceManager manager(variable(program.environment, "NOTIFY_SOCKET").value_or(""));
+        announce_ready(program, server->url(), *loaded);
+        logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
+        manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));
+        while (!interrupt.wait_ms(60'000)) {
+        }
+        manager.notify("STOPPING=1");
+        logger->info("draining", {{"patience_s", config.server.drain_timeout_s}});
+    }
+
+    // From the top down. A second signal ends the process at once (Interrupt).
+    gateway.begin_drain();
+    server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
+    gateway.stop();
+    backend.close();
+    if (spans.exporter) spans.exporter->stop();
+    if (!loaded) return std::unexpected(loaded.error());
+    logger->info("stopped");
+    return 0;
+}
+
+}  // namespace app

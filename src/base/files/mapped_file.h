@@ -1,0 +1,43 @@
+#pragma once
+// Read-only views of whole files, so that weights are used where the page cache keeps them.
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "base/core/result.h"
+
+namespace base {
+
+/// What the kernel should expect of the next accesses; a hint, never a requirement.
+enum class AccessHint { normal, sequential, random, will_need, dont_need };
+
+/// A file mapped for reading. Another process that shortens the file makes later reads fault, so
+/// map only files that are replaced by rename (write_file_atomically).
+class MappedFile {
+public:
+    /// Errors: not_found, permission_denied, invalid_argument (a folder or a device), unavailable.
+    static Result<MappedFile> open(const std::string& path);
+
+    MappedFile() = default;
+    ~MappedFile();
+    MappedFile(MappedFile&& other) noexcept;
+    MappedFile& operator=(MappedFile&& other) noexcept;
+
+    /// Empty for an empty file. The address stays the same when the object moves.
+    std::span<const std::byte> bytes() const { return {data_, size_}; }
+    const std::string& path() const { return path_; }
+
+    void advise(AccessHint hint) const { advise(hint, 0, size_); }
+    /// For [offset, offset + size), widened to whole pages. Pre: inside the file.
+    void advise(AccessHint hint, std::size_t offset, std::size_t size) const;
+
+private:
+    void unmap() noexcept;
+
+    std::string path_;
+    const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace base

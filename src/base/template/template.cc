@@ -1,0 +1,54 @@
+#include "base/template/template.h"
+
+#include "base/template/lexer.h"
+#include "base/template/machine.h"
+#include "base/template/parser.h"
+
+namespace base {
+
+struct Template::Tree {
+    tmpl::Body body;
+};
+
+struct Expression::Tree {
+    tmpl::ExprPtr root;
+};
+
+Result<Template> Template::parse(std::string_view source, TemplateSyntax syntax) {
+    auto tokens = DG_TRY(tmpl::lex_template(source, syntax));
+    auto tree = std::make_shared<Tree>();
+    tree->body = DG_TRY(tmpl::parse_template(std::move(tokens)));
+    return Template(std::move(tree));
+}
+
+Result<std::string> Template::render(const json::object& variables,
+                                     const RenderOptions& options) const {
+    tmpl::Machine machine(variables, options);
+    return machine.render(tree_->body);
+}
+
+Result<Expression> Expression::parse(std::string_view source) {
+    auto tokens = DG_TRY(tmpl::lex_expression(source));
+    auto tree = std::make_shared<Tree>();
+    tree->root = DG_TRY(tmpl::parse_expression(std::move(tokens)));
+    return Expression(std::move(tree));
+}
+
+Result<json::value> Expression::evaluate(const json::object& variables,
+                                         const RenderOptions& options) const {
+    tmpl::Machine machine(variables, options);
+    const tmpl::Value value = DG_TRY(machine.evaluate(*tree_->root));
+    return tmpl::to_json(machine.meter(), value);
+}
+
+Result<bool> Expression::test(const json::object& variables, const RenderOptions& options) const {
+    tmpl::Machine machine(variables, options);
+    return tmpl::is_true(DG_TRY(machine.evaluate(*tree_->root)));
+}
+
+Result<json::value> evaluate(std::string_view expression, const json::object& variables,
+                             const RenderOptions& options) {
+    return DG_TRY(Expression::parse(expression)).evaluate(variables, options);
+}
+
+}  // namespace base

@@ -1,0 +1,84 @@
+#pragma once
+// One template and expression engine: chat templates that ship inside model files, workflow
+// expressions and prompts. The language is the part of Jinja 2 those use, with Python's printing,
+// truth and slicing rules. Templates are untrusted input: every render has limits, so a hostile one
+// ends in an error and never in a hang or an exhausted machine.
+//
+//   const Template chat = DG_TRY(Template::parse(source));
+//   const std::string prompt = DG_TRY(chat.render({{"messages", messages},
+//                                                  {"add_generation_prompt", true}}));
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/core/result.h"
+#include "base/json/json.h"
+
+namespace base {
+
+/// What one render or evaluation may use before it fails with resource_exhausted.
+struct RenderLimits {
+    std::size_t output_bytes_max = 64u << 20;   ///< rendered text, macros and blocks included
+    std::size_t memory_bytes_max = 256u << 20;  ///< values alive at once
+    std::uint64_t steps_max = 50'000'000;  ///< nodes evaluated, loop rounds and bytes/64 copied
+    int depth_max = 400;                   ///< nested macro calls, blocks and expressions
+};
+
+struct RenderOptions {
+    RenderLimits limits;
+    /// What `strftime_now` shows: seconds since 1970-01-01 UTC, and the zone to show them in.
+    /// The engine reads no clock.
+    std::int64_t now_unix_s = 0;
+    std::int32_t utc_offset_s = 0;
+};
+
+/// Defaults are those Hugging Face renders chat templates with.
+struct TemplateSyntax {
+    bool trim_blocks = true;             ///< drop the newline after a block tag
+    bool lstrip_blocks = true;           ///< drop blanks between line start and a block tag
+    bool keep_trailing_newline = false;  ///< keep the newline that ends the source
+};
+
+/// A parsed template. Immutable: share it between threads; copies share the syntax tree.
+class Template {
+public:
+    /// Errors: invalid_argument with line and column.
+    static Result<Template> parse(std::string_view source, TemplateSyntax syntax = {});
+
+    /// Errors: invalid_argument (the template called `raise_exception`, or met a value of the wrong
+    /// kind; names the line), resource_exhausted (a limit, named).
+    Result<std::string> render(const json::object& variables,
+                               const RenderOptions& options = {}) const;
+
+private:
+    struct Tree;
+    explicit Template(std::shared_ptr<const Tree> tree) : tree_(std::move(tree)) {}
+    std::shared_ptr<const Tree> tree_;
+};
+
+/// A parsed expression without braces, such as `steps.fetch.status == 200 and retries < 3`.
+class Expression {
+public:
+    /// Errors: invalid_argument with line and column.
+    static Result<Expression> parse(std::string_view source);
+
+    /// The value as JSON: tuples become arrays, undefined becomes null. Errors: as render.
+    Result<json::value> evaluate(const json::object& variables,
+                                 const RenderOptions& options = {}) const;
+
+    /// Python truth of the value: zero, empty, none and undefined are false. Errors: as render.
+    Result<bool> test(const json::object& variables, const RenderOptions& options = {}) const;
+
+private:
+    struct Tree;
+    explicit Expression(std::shared_ptr<const Tree> tree) : tree_(std::move(tree)) {}
+    std::shared_ptr<const Tree> tree_;
+};
+
+/// Parses and evaluates once. Errors: as Expression.
+Result<json::value> evaluate(std::string_view expression, const json::object& variables,
+                             const RenderOptions& options = {});
+
+}  // namespace base

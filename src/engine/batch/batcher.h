@@ -1,0 +1,76 @@
+#pragma once
+// The engine's thread: takes requests from a bounded queue into the running set, steps it until
+// there is nothing left, and runs other work that needs the model between steps.
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "engine/batch/generation.h"
+#include "engine/batch/running_set.h"
+
+namespace engine {
+
+struct BatcherLimits {
+    std::uint32_t queue_depth_max = 256;
+    std::uint32_t running_max = 16;
+    std::uint32_t context_tokens = 0;
+};
+
+struct BatcherStats {
+    std::uint32_t queued = 0, running = 0;
+    std::uint64_t requests_total = 0;
+    StepCounters totals;
+};
+
+class Batcher {
+public:
+    /// Starts the thread. running may be null (encoder models): only call() works then.
+    Batcher(std::unique_ptr<RunningSet> running, BatcherLimits limits, const base::Clock& clock);
+    ~Batcher();  ///< stop()
+
+    /// Thread-safe. Errors: resource_exhausted (queue full), cancelled (stopped).
+    base::Result<GenerationId> submit(GenerateRequest request,
+                                      std::shared_ptr<GenerationSink> sink);
+    /// Takes effect before the next step. Thread-safe.
+    void cancel(GenerationId id);
+    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled.
+    base::Result<void> call(const std::function<void()>& work);
+    /// Ends all requests with `cancelled` and the thread. Idempotent.
+    void stop();
+
+    BatcherStats stats() const;  ///< thread-safe
+
+private:
+    struct Call;
+
+    void run();
+    bool take_orders();
+    void admit();
+    void end_queued();
+    void publish();
+
+    const BatcherLimits limits_;
+    const base::Clock& clock_;
+    std::unique_ptr<RunningSet> running_;  ///< the engine's thread only
+
+    mutable std::mutex mutex_;  ///< guards everything below; never held while a sink is told
+    std::condition_variable changed_;
+    std::deque<std::unique_ptr<Generation>> queue_;
+    std::vector<GenerationId> cancelled_;
+    std::deque<std::shared_ptr<Call>> calls_;
+    bool stopping_ = false;
+    GenerationId last_id_ = 0;
+    BatcherStats stats_;
+
+    std::thread thread_;  ///< last: starts when everything else is there
+};
+
+}  // namespace engine

@@ -1,0 +1,114 @@
+#include "engine/batch/running_set.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace engine {
+
+RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
+                       KvPool& kv, const base::Clock& clock, std::uint32_t rows_max)
+    : decoder_(decoder), tokenizer_(tokenizer), pool_(pool), kv_(kv), clock_(clock),
+      rows_max_(rows_max) {
+    rows_.reserve(rows_max);
+}
+
+bool RunningSet::try_admit(std::unique_ptr<Generation>& generation) {
+    base::Result<KvSequence> kv = kv_.reserve(generation->kv_tokens_max());
+    if (!kv) return false;  // pages come back when a running sequence ends
+    generation->start(*std::move(kv), clock_.now());
+    running_.push_back(std::move(generation));
+    return true;
+}
+
+void RunningSet::cancel(GenerationId id) {
+    for (auto& generation : running_) {
+        if (generation->id() != id) continue;
+        generation->finish(FinishReason::cancelled, clock_.now());
+        generation.reset();
+    }
+    forget_finished();
+}
+
+void RunningSet::finish_all(FinishReason reason) {
+    for (auto& generation : running_) generation->finish(reason, clock_.now());
+    running_.clear();
+}
+
+void RunningSet::step() {
+    end_overdue();
+    const std::vector<RowShare> shares = prepare_rows();
+    if (!rows_.empty()) {
+        const base::Instant begin = clock_.now();
+        const std::span<float> logits = decoder_.logits(pool_, rows_);
+        const double seconds = base::to_seconds(clock_.now() - begin);
+        std::uint32_t prompt_rows = 0;
+        for (const RowShare& share : shares) {
+            if (running_[share.sequence]->prefill_left() > 0) prompt_rows += share.rows;
+        }
+        const double prompt_part = static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
+        counters_.prompt_tokens += prompt_rows;
+        counters_.prefill_seconds += seconds * prompt_part;
+        counters_.decode_seconds += seconds * (1. - prompt_part);
+        ++counters_.steps;
+        take_tokens(shares, logits);
+    }
+    forget_finished();
+}
+
+void RunningSet::end_overdue() {
+    const base::Instant now = clock_.now();
+    for (auto& generation : running_) {
+        if (now < generation->deadline()) continue;
+        generation->finish(FinishReason::deadline, now);
+        generation.reset();
+    }
+    forget_finished();
+}
+
+/// Plans the step and fills rows_; sequences that cannot get memory end here.
+std::vector<RowShare> RunningSet::prepare_rows() {
+    std::vector<std::uint32_t> prefill_left;
+    for (const auto& generation : running_) prefill_left.push_back(generation->prefill_left());
+    std::vector<RowShare> shares = plan_step(prefill_left, rows_max_, turn_++);
+    rows_.clear();
+    std::erase_if(shares, [&](const RowShare& share) {
+        auto& generation = running_[share.sequence];
+        if (base::Result<void> room = generation->prepare(share.rows); !room) {
+            generation->fail(std::move(room).error(), clock_.now());
+            generation.reset();
+            return true;
+        }
+        const std::uint32_t left = generation->prefill_left();
+        for (std::uint32_t r = 0; r < share.rows; ++r) {
+            // Only the prompt's last token and decode rows predict something new.
+            const bool wants_output = left == 0 || r + 1 == left;
+            rows_.push_back({generation->token_at(r), &generation->kv(),
+                             generation->computed() + r, wants_output});
+        }
+        return false;
+    });
+    return shares;
+}
+
+void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> logits) {
+    const std::size_t vocab = decoder_.config().vocab_size;
+    std::size_t row = 0;
+    for (const RowShare& share : shares) {
+        auto& generation = running_[share.sequence];
+        generation->advance(share.rows);
+        if (generation->prefill_left() > 0) continue;
+        const std::uint32_t before = generation->completion_tokens();
+        const bool ended =
+            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());
+        counters_.completion_tokens += generation->completion_tokens() - before;
+        if (ended) generation.reset();
+    }
+}
+
+void RunningSet::forget_finished() {
+    std::erase_if(running_, [](const auto& generation) { return generation == nullptr; });
+}
+
+StepCounters RunningSet::take_counters() { return std::exchange(counters_, {}); }
+
+}  // namespace engine

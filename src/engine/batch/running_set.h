@@ -1,0 +1,64 @@
+#pragma once
+// The sequences that are computed together. One step: a decode row of each, and chunks of the
+// prompts that are not in the cache yet. Single-threaded; batcher.h puts it on a thread.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "engine/batch/generation.h"
+#include "engine/batch/step_plan.h"
+#include "engine/graph/decoder.h"
+#include "engine/kv/kv_pool.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace base {
+class ThreadPool;
+}
+
+namespace engine {
+
+/// Work done since the last reading.
+struct StepCounters {
+    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0;
+    double prefill_seconds = 0, decode_seconds = 0;
+};
+
+class RunningSet {
+public:
+    /// All references must outlive this. rows_max: rows of one step.
+    RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool, KvPool& kv,
+               const base::Clock& clock, std::uint32_t rows_max);
+
+    std::size_t size() const { return running_.size(); }
+    bool empty() const { return running_.empty(); }
+
+    /// Takes `generation` when its KV pages can be reserved now; else leaves it untouched.
+    bool try_admit(std::unique_ptr<Generation>& generation);
+    void cancel(GenerationId id);
+    void finish_all(FinishReason reason);
+    /// Ends what is past its deadline, computes one batch, and tells the sinks. Pre: !empty().
+    void step();
+
+    StepCounters take_counters();
+
+private:
+    void end_overdue();
+    std::vector<RowShare> prepare_rows();
+    void take_tokens(std::span<const RowShare> shares, std::span<float> logits);
+    void forget_finished();
+
+    Decoder& decoder_;
+    const Tokenizer& tokenizer_;
+    base::ThreadPool& pool_;
+    KvPool& kv_;
+    const base::Clock& clock_;
+    std::uint32_t rows_max_;
+    std::uint64_t turn_ = 0;
+    std::vector<std::unique_ptr<Generation>> running_;  ///< null: finished in this step
+    std::vector<BatchRow> rows_;
+    StepCounters counters_;
+};
+
+}  // namespace engine

@@ -1,0 +1,292 @@
+// The composition of the token factory: file, tokenizer, template, graph, KV pages and the thread
+// that steps them.
+
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "base/exec/thread_pool.h"
+#include "base/template/template.h"
+#include "engine/batch/batcher.h"
+#include "engine/graph/model.h"
+#include "engine/host.h"
+#include "engine/kv/kv_pool.h"
+#include "engine/model_files/gguf.h"
+#include "engine/sample/sampler.h"
+
+namespace engine {
+namespace {
+
+constexpr std::uint32_t kTopLogprobsMax = 20;
+constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
+
+base::Result<void> validate(const EngineOptions& options) {
+    if (options.running_max == 0 || options.batch_tokens_max <= options.running_max) {
+        return base::fail_on("batch_tokens_max", base::Code::invalid_argument,
+                             "batch_tokens_max is {}; it must be above running_max, which is {} "
+                             "and must be at least 1, so that prompts advance beside full decoding",
+                             options.batch_tokens_max, options.running_max);
+    }
+    if (options.threads > 1024) {
+        return base::fail_on("threads", base::Code::invalid_argument,
+                             "threads is {}; at most 1024 are allowed", options.threads);
+    }
+    return {};
+}
+
+std::uint64_t kv_budget_bytes(const EngineOptions& options) {
+    if (options.kv_bytes_max > 0) return options.kv_bytes_max;
+    const std::uint64_t available = available_memory_bytes();
+    return available > 0 ? available / 4 : kKvBytesWhenUnknown;
+}
+
+/// Pages for the budget, but no more than all running sequences could ever fill.
+base::Result<std::uint32_t> count_kv_pages(const EngineOptions& options, const KvGeometry& geometry,
+                                           std::uint32_t context_tokens) {
+    const std::uint64_t budget = kv_budget_bytes(options);
+    const std::uint64_t useful =
+        std::uint64_t{geometry.pages_for(context_tokens)} * options.running_max;
+    const std::uint64_t pages = std::min(budget / geometry.page_bytes(), useful);
+    if (pages == 0) {
+        return base::fail_on("kv_bytes_max", base::Code::resource_exhausted,
+                             "one KV page of this model takes {} bytes and the budget is {}; "
+                             "raise kv_bytes_max or free memory",
+                             geometry.page_bytes(), budget);
+    }
+    return static_cast<std::uint32_t>(pages);
+}
+
+}  // namespace
+
+struct Engine::Impl {
+    Impl(GgufFile file_, const EngineOptions& options_, const base::Clock& clock_)
+        : file(std::move(file_)),
+          options(options_),
+          clock(clock_),
+          pool(options_.threads > 0 ? options_.threads : physical_cores()) {}
+
+    base::Result<void> load();
+    base::Result<void> load_decoder();
+    base::Result<void> check(const GenerateRequest& request) const;
+    base::Result<std::vector<float>> mean_hidden_state(std::span<const TokenId> tokens);
+    base::Result<std::vector<float>> embed_one(std::span<const TokenId> tokens);
+
+    GgufFile file;
+    const EngineOptions options;
+    const base::Clock& clock;
+    base::ThreadPool pool;
+    ModelInfo info;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::optional<base::Template> chat_template;
+    std::optional<base::Error> chat_template_error;
+    Model model;
+    std::unique_ptr<KvPool> kv;
+    double load_seconds = 0;
+    std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
+};
+
+base::Result<void> Engine::Impl::load() {
+    const base::Instant begin = clock.now();
+    info = DG_TRY(read_model_info(file));
+    model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
+    info.context_tokens = model.context_tokens;
+    tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
+    if (!info.chat_template.empty()) {
+        base::Result<base::Template> parsed = base::Template::parse(info.chat_template);
+        if (parsed) {
+            chat_template = *std::move(parsed);
+        } else {
+            chat_template_error = std::move(parsed).error();  // plain completion still works
+        }
+    }
+    std::unique_ptr<RunningSet> running;
+    if (model.decoder != nullptr) {
+        DG_TRY(load_decoder());
+        running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
+                                               options.batch_tokens_max);
+    }
+    batcher = std::make_unique<Batcher>(
+        std::move(running),
+        BatcherLimits{options.queue_depth_max, options.running_max, model.context_tokens}, clock);
+    load_seconds = base::to_seconds(clock.now() - begin);
+    return {};
+}
+
+base::Result<void> Engine::Impl::load_decoder() {
+    const KvGeometry geometry = model.decoder->kv_geometry();
+    const std::uint32_t pages =
+        DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
+    kv = std::make_unique<KvPool>(geometry, pages);
+    model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+        model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
+    info.context_tokens = model.context_tokens;
+    KvSequence sequence = DG_TRY(kv->reserve(1));
+    DG_TRY(sequence.grow_to(1));
+    // Reads every weight once, so that the first request does not wait for the disk.
+    const BatchRow row{0, &sequence, 0, true};
+    model.decoder->logits(pool, std::span(&row, 1));
+    return {};
+}
+
+base::Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,
+                                                   const EngineOptions& options,
+                                                   const base::Clock& clock) {
+    DG_TRY(validate(options));
+    auto impl = std::make_unique<Impl>(DG_TRY(GgufFile::open(path)), options, clock);
+    DG_TRY(impl->load());
+    return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+base::Result<std::unique_ptr<Engine>> Engine::open_bytes(std::span<const std::byte> bytes,
+                                                         const std::string& name,
+                                                         const EngineOptions& options,
+                                                         const base::Clock& clock) {
+    DG_TRY(validate(options));
+    auto impl =
+        std::make_unique<Impl>(DG_TRY(GgufFile::from_memory(bytes, name)), options, clock);
+    DG_TRY(impl->load());
+    return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+const ModelInfo& Engine::info() const { return impl_->info; }
+const Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
+void Engine::cancel(GenerationId id) { impl_->batcher->cancel(id); }
+void Engine::stop() { impl_->batcher->stop(); }
+
+base::Result<std::string> Engine::render_chat(const base::json::array& messages,
+                                              const base::json::value& tools,
+                                              bool add_generation_prompt,
+                                              const base::json::object& extra) const {
+    if (impl_->chat_template_error) {
+        return base::fail(base::Code::failed_precondition,
+                          "the chat template of {} cannot be used: {}", impl_->info.name,
+                          impl_->chat_template_error->message);
+    }
+    if (!impl_->chat_template) {
+        return base::fail(base::Code::failed_precondition,
+                          "model {} has no chat template; use plain completion", impl_->info.name);
+    }
+    const Vocabulary& vocabulary = impl_->tokenizer->vocabulary();
+    const auto token_text = [&](TokenId id) {
+        return id < 0 ? std::string() : vocabulary.tokens[static_cast<std::size_t>(id)];
+    };
+    base::json::object variables{{"messages", messages},
+                                 {"add_generation_prompt", add_generation_prompt},
+                                 {"bos_token", token_text(vocabulary.bos)},
+                                 {"eos_token", token_text(vocabulary.eos)}};
+    variables["tools"] = tools;
+    for (const auto& [name, value] : extra) variables.insert_or_assign(name, value);
+    base::RenderOptions options;
+    options.now_unix_s = impl_->clock.unix_ns() / 1'000'000'000;
+    return impl_->chat_template->render(variables, options);
+}
+
+base::Result<GenerationId> Engine::submit(GenerateRequest request,
+                                          std::shared_ptr<GenerationSink> sink) {
+    DG_TRY(impl_->check(request));
+    return impl_->batcher->submit(std::move(request), std::move(sink));
+}
+
+base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
+    using base::Code;
+    if (model.decoder == nullptr) {
+        return base::fail(Code::failed_precondition,
+                          "model {} is an encoder: it embeds text and cannot generate", info.name);
+    }
+    if (request.prompt.empty()) {
+        return base::fail_on("prompt", Code::invalid_argument,
+                             "the prompt has no tokens; at least 1 is needed");
+    }
+    const std::uint32_t vocab = model.decoder->config().vocab_size;
+    for (const TokenId id : request.prompt) {
+        if (id >= 0 && static_cast<std::uint32_t>(id) < vocab) continue;
+        return base::fail_on("prompt", Code::invalid_argument,
+                             "the prompt holds token {}; the model has ids 0 to {}", id, vocab - 1);
+    }
+    if (request.prompt.size() >= model.context_tokens) {
+        return base::fail_on("prompt", Code::invalid_argument,
+                             "the prompt has {} tokens and the context holds {}, one of which must "
+                             "stay free for the answer; shorten the prompt",
+                             request.prompt.size(), model.context_tokens);
+    }
+    if (request.top_logprobs.value_or(0) > kTopLogprobsMax) {
+        return base::fail_on("top_logprobs", Code::invalid_argument,
+                             "top_logprobs is {}; allowed are 0 to {}", *request.top_logprobs,
+                             kTopLogprobsMax);
+    }
+    return engine::validate(request.sampling, vocab);
+}
+
+base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std::string> texts) {
+    std::vector<std::vector<TokenId>> encoded;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        encoded.push_back(impl_->tokenizer->encode(texts[i]));
+        const std::size_t tokens = encoded.back().size();
+        if (tokens == 0 || tokens > impl_->model.context_tokens) {
+            return base::fail_on(fmt::format("input[{}]", i), base::Code::invalid_argument,
+                                 "text {} has {} tokens; model {} takes 1 to {}", i, tokens,
+                                 impl_->info.name, impl_->model.context_tokens);
+        }
+    }
+    std::vector<std::vector<float>> vectors;
+    for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
+        base::Result<std::vector<float>> vector;
+        DG_TRY(impl_->batcher->call([&] { vector = impl_->embed_one(tokens); }));
+        vectors.push_back(DG_TRY(std::move(vector)));
+    }
+    return vectors;
+}
+
+base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId> tokens) {
+    if (model.encoder != nullptr) return model.encoder->embed(pool, tokens);
+    return mean_hidden_state(tokens);
+}
+
+base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
+    const auto count = static_cast<std::uint32_t>(tokens.size());
+    KvSequence sequence = DG_TRY(kv->reserve(count));
+    DG_TRY(sequence.grow_to(count));
+    const std::uint32_t dim = model.decoder->config().dim;
+    std::vector<float> mean(dim);
+    std::vector<BatchRow> rows;
+    for (std::uint32_t position = 0; position < count; ++position) {
+        rows.push_back({tokens[position], &sequence, position, true});
+        if (rows.size() < options.batch_tokens_max && position + 1 < count) continue;
+        const std::span<float> hidden = model.decoder->hidden_states(pool, rows);
+        for (std::size_t i = 0; i < hidden.size(); ++i) mean[i % dim] += hidden[i];
+        rows.clear();
+    }
+    normalise_length(mean);  // the mean's own scale drops out
+    return mean;
+}
+
+EngineStats Engine::stats() const {
+    const BatcherStats batch = impl_->batcher->stats();
+    EngineStats stats;
+    stats.queued = batch.queued;
+    stats.running = batch.running;
+    stats.requests_total = batch.requests_total;
+    stats.prompt_tokens_total = batch.totals.prompt_tokens;
+    stats.completion_tokens_total = batch.totals.completion_tokens;
+    stats.steps_total = batch.totals.steps;
+    stats.prefill_seconds_total = batch.totals.prefill_seconds;
+    stats.decode_seconds_total = batch.totals.decode_seconds;
+    stats.weights_bytes = impl_->file.bytes().size() - impl_->file.data_offset();
+    stats.load_seconds = impl_->load_seconds;
+    if (impl_->kv != nullptr) {
+        const KvStats kv = impl_->kv->stats();
+        stats.kv_pages_used = kv.pages_taken;
+        stats.kv_pages_total = kv.pages_total;
+        stats.kv_bytes = std::uint64_t{kv.pages_total} * impl_->kv->geometry().page_bytes();
+    }
+    return stats;
+}
+
+}  // namespace engine

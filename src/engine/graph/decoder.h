@@ -1,0 +1,79 @@
+#pragma once
+// The forward pass of every decoder-only model. One call takes rows of several sequences at once:
+// chunks of prompts and single decode rows side by side. A row's result does not depend on which
+// rows come along.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/core/result.h"
+#include "engine/graph/decoder_config.h"
+#include "engine/graph/tensor_set.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kv/kv_pool.h"
+#include "engine/tensor/tensor_view.h"
+
+namespace base {
+class ThreadPool;
+}
+
+namespace engine {
+
+/// One token to compute. Rows of a sequence come in order of position; everything before a row's
+/// position is in `kv` already or earlier in the same call.
+struct BatchRow {
+    std::int32_t token = 0;
+    const KvSequence* kv = nullptr;  ///< capacity_tokens() > position
+    std::uint32_t position = 0;
+    bool wants_output = false;
+};
+
+class Decoder {
+public:
+    /// Binds the weights. `tensors` (and what it views) must outlive the decoder. Errors: data_loss,
+    /// unimplemented (name the tensor).
+    static base::Result<std::unique_ptr<Decoder>> create(DecoderConfig config, TensorSet& tensors,
+                                                         std::uint32_t rows_max);
+    ~Decoder();
+
+    const DecoderConfig& config() const { return config_; }
+    KvGeometry kv_geometry() const { return {config_.layers, config_.kv_heads, config_.head_dim}; }
+
+    /// Logits [rows that want output][vocab_size], in row order; writable, valid until the next
+    /// call. Pre: rows.size() <= rows_max, token ids are in the vocabulary.
+    std::span<float> logits(base::ThreadPool& pool, std::span<const BatchRow> rows);
+    /// The same rows' hidden states after the last norm, [rows that want output][dim].
+    std::span<float> hidden_states(base::ThreadPool& pool, std::span<const BatchRow> rows);
+
+private:
+    struct Layer;
+    struct Scratch;
+    Decoder(DecoderConfig config, std::uint32_t rows_max);
+    base::Result<void> bind(TensorSet& tensors);
+    base::Result<void> bind_layer(TensorSet& tensors, std::uint32_t index);
+    base::Result<void> bind_attention(TensorSet& tensors, const std::string& prefix, Layer& layer);
+    base::Result<void> bind_ffn(TensorSet& tensors, const std::string& prefix, Layer& layer);
+    base::Result<void> bind_fused_qkv(TensorSet& tensors, const std::string& prefix, Layer& layer);
+
+    std::size_t run_layers(base::ThreadPool& pool, std::span<const BatchRow> rows);
+    void embed(base::ThreadPool& pool, std::span<const BatchRow> rows);
+    void store_keys_and_values(base::ThreadPool& pool, std::span<const BatchRow> rows,
+                               std::uint32_t layer);
+    std::size_t drop_unwanted_rows(std::span<const BatchRow> rows);
+    void attend(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+
+    DecoderConfig config_;
+    std::uint32_t rows_max_;
+    TensorView embedding_, output_;
+    const float* output_norm_ = nullptr;
+    const float* output_bias_ = nullptr;
+    std::vector<Layer> layers_;
+    RopeTable rope_, rope_local_;
+    std::unique_ptr<Scratch> scratch_;
+};
+
+}  // namespace engine

@@ -1,0 +1,201 @@
+// Products of a panel (16 weight rows, unpacked) with a tile of quantised activation rows.
+//
+// Lanes run over the outputs, so nothing is ever summed across lanes: each of the 8 dwords of a
+// panel block meets the same 4 activation bytes in every lane. Sums within a block are exact
+// integers and blocks are added in order, so an output does not depend on the tile it is in.
+#if defined(DG_ENGINE_KERNELS_PANEL_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef DG_ENGINE_KERNELS_PANEL_DOT_INL_H_
+#undef DG_ENGINE_KERNELS_PANEL_DOT_INL_H_
+#else
+#define DG_ENGINE_KERNELS_PANEL_DOT_INL_H_
+#endif
+
+#include "engine/kernels/activations.h"
+#include "engine/kernels/panel_pack-inl.h"
+
+#if HWY_TARGET != HWY_SCALAR
+HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL
+#pragma GCC target("avx512vnni")  // Highway 1.0.3 tests for it but does not name it to the compiler
+#endif
+namespace engine::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+HWY_INLINE VI32 BroadcastDword(const std::int8_t* p) {
+    std::int32_t dword = 0;
+    std::memcpy(&dword, p, 4);
+    return hn::Set(DI32(), dword);
+}
+
+#if HWY_TARGET == HWY_AVX3_DL
+
+template <class Format>
+struct ByteDot {
+    VI32 sum;
+    HWY_INLINE void start(std::int32_t from) { sum = hn::Set(DI32(), from); }
+    HWY_INLINE void add(VU32 w, VI32 a) { sum = VI32{_mm512_dpbusd_epi32(sum.raw, w.raw, a.raw)}; }
+    HWY_INLINE VI32 finish() const { return sum; }
+};
+
+#elif HWY_TARGET == HWY_AVX2
+
+/// Pairs of products fit 16 bits: 127 * 127 * 2 < 32768 (128 * 127 * 2 for signed weights). For
+/// nibbles eight such pairs do, 15 * 127 * 2 * 8 = 30480, so a block is widened once.
+template <class Format>
+struct ByteDot {
+    __m256i pairs;
+    VI32 sum;
+    HWY_INLINE void start(std::int32_t from) {
+        sum = hn::Set(DI32(), from);
+        pairs = _mm256_setzero_si256();
+    }
+    HWY_INLINE void add(VU32 w, VI32 a) {
+        __m256i p;
+        if constexpr (Format::kSigned) {
+            p = _mm256_maddubs_epi16(_mm256_abs_epi8(w.raw), _mm256_sign_epi8(a.raw, w.raw));
+        } else {
+            p = _mm256_maddubs_epi16(w.raw, a.raw);
+        }
+        if constexpr (Format::kNibble) {
+            pairs = _mm256_add_epi16(pairs, p);
+        } else {
+            sum.raw = _mm256_add_epi32(sum.raw, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
+        }
+    }
+    HWY_INLINE VI32 finish() const {
+        if constexpr (!Format::kNibble) return sum;
+        return VI32{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+    }
+};
+
+#else
+
+template <class Format>
+struct ByteDot {
+    VI32 sum;
+    HWY_INLINE void start(std::int32_t from) { sum = hn::Set(DI32(), from); }
+    HWY_INLINE void add(VU32 w, VI32 a) {
+        // Both as pairs of 16-bit lanes; two products of bytes fit one such lane.
+        const hn::Repartition<std::int16_t, DI32> d16;
+        const auto wide_w = hn::BitCast(d16, w);
+        const auto wide_a = hn::BitCast(d16, a);
+        const auto high = hn::Mul(hn::ShiftRight<8>(wide_w), hn::ShiftRight<8>(wide_a));
+        const auto low = hn::Mul(hn::ShiftRight<8>(hn::ShiftLeft<8>(wide_w)),
+                                 hn::ShiftRight<8>(hn::ShiftLeft<8>(wide_a)));
+        const VI32 pairs = hn::BitCast(DI32(), hn::Add(high, low));
+        sum = hn::Add(
+            sum, hn::Add(hn::ShiftRight<16>(pairs), hn::ShiftRight<16>(hn::ShiftLeft<16>(pairs))));
+    }
+    HWY_INLINE VI32 finish() const { return sum; }
+};
+
+#endif
+
+/// The part of QuantizedRows that a tile reads: from its first row and the chunk's first block on.
+struct TileRows {
+    const std::int8_t* q;
+    const float* scale;
+    const float* scaled_sum;
+    const std::int32_t* sum32;
+    const std::int32_t* sum16;
+    std::size_t cols, blocks;  ///< row strides
+
+    HWY_INLINE TileRows(const QuantizedRows& a, std::size_t row, std::size_t block)
+        : q(a.q + row * a.cols + block * 32),
+          scale(a.scale + row * a.blocks() + block),
+          scaled_sum(a.scaled_sum + row * a.blocks() + block),
+          sum32(a.sum32 + row * a.blocks() + block),
+          sum16(a.sum16 + (row * a.blocks() + block) * 2),
+          cols(a.cols),
+          blocks(a.blocks()) {}
+};
+
+/// acc[r * 16 + o] += sum over the panel's blocks, for kRows rows.
+template <class Format, std::size_t kRows>
+HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, const TileRows a,
+                          float* acc) {
+    using Layout = PanelLayout<Format>;
+    constexpr std::size_t kGroups = Layout::kGroups;
+    constexpr std::size_t kDwords = 8 / kGroups;
+    const DF32 df;
+    for (std::size_t part = 0; part < kParts; ++part) {
+        VF32 total[kRows];
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < kRows; ++r) {
+            total[r] = hn::LoadU(df, acc + r * kPanel + part * kLanes);
+        }
+        for (std::size_t b = 0; b < panel_blocks; ++b) {
+            const std::uint8_t* block = panel + b * Layout::kBytes + part * kLanes * 4;
+            const auto* scales =
+                reinterpret_cast<const float*>(panel + b * Layout::kBytes + Layout::kQBytes) +
+                part * kLanes;
+            const auto load = [&](std::size_t j) {
+                return hn::BitCast(DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
+                                                     block + j * kVectorBytes));
+            };
+            const std::int8_t* q = a.q + b * 32;
+#pragma GCC unroll 2
+            for (std::size_t g = 0; g < kGroups; ++g) {
+                ByteDot<Format> dot[kRows];
+#pragma GCC unroll 8
+                for (std::size_t r = 0; r < kRows; ++r) {
+                    const std::size_t at = r * a.blocks + b;
+                    std::int32_t from = 0;
+                    if constexpr (Format::kBias != 0) {
+                        from = Format::kBias * (kGroups == 1 ? a.sum32[at] : a.sum16[at * 2 + g]);
+                    }
+                    dot[r].start(from);
+                }
+                if constexpr (Format::kNibble) {
+#pragma GCC unroll 4
+                    for (std::size_t j = 0; j < 4; ++j) {
+                        const VU32 both = load(j);
+                        const VU32 low = Low4(both), high = High4(both);
+#pragma GCC unroll 8
+                        for (std::size_t r = 0; r < kRows; ++r) {
+                            dot[r].add(low, BroadcastDword(q + r * a.cols + j * 4));
+                            dot[r].add(high, BroadcastDword(q + r * a.cols + 16 + j * 4));
+                        }
+                    }
+                } else {
+#pragma GCC unroll 8
+                    for (std::size_t j = g * kDwords; j < (g + 1) * kDwords; ++j) {
+                        const VU32 w = load(j);
+#pragma GCC unroll 8
+                        for (std::size_t r = 0; r < kRows; ++r) {
+                            dot[r].add(w, BroadcastDword(q + r * a.cols + j * 4));
+                        }
+                    }
+                }
+                const VF32 scale = hn::LoadU(df, scales + g * kPanel);
+#pragma GCC unroll 8
+                for (std::size_t r = 0; r < kRows; ++r) {
+                    const std::size_t at = r * a.blocks + b;
+                    const VF32 factor = hn::Mul(scale, hn::Set(df, a.scale[at]));
+                    total[r] = hn::MulAdd(hn::ConvertTo(df, dot[r].finish()), factor, total[r]);
+                }
+                if constexpr (Format::kMin) {
+                    const VF32 min = hn::LoadU(df, scales + (kGroups + g) * kPanel);
+#pragma GCC unroll 8
+                    for (std::size_t r = 0; r < kRows; ++r) {
+                        const std::size_t at = r * a.blocks + b;
+                        const float sum =
+                            kGroups == 1 ? a.scaled_sum[at]
+                                         : a.scale[at] * static_cast<float>(a.sum16[at * 2 + g]);
+                        total[r] = hn::MulAdd(min, hn::Set(df, sum), total[r]);
+                    }
+                }
+            }
+        }
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < kRows; ++r) {
+            hn::StoreU(total[r], df, acc + r * kPanel + part * kLanes);
+        }
+    }
+}
+
+}  // namespace engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // HWY_TARGET != HWY_SCALAR
+
+#endif  // toggled guard

@@ -1,0 +1,129 @@
+// A product is cut into panels of 16 outputs. Per panel, inputs go by in chunks: a chunk of the 16
+// weight rows is unpacked into L1 once and applied to all activation rows of the task. With one row
+// that is the whole cost of decoding; with many the unpacking is paid once for all of them.
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/quantized_matmul.cc"
+#include "engine/kernels/simd_targets.h"
+
+#include <hwy/foreach_target.h>
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "engine/kernels/panel_dot-inl.h"
+#include "engine/kernels/quantized_matmul.h"
+
+HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL
+#pragma GCC target("avx512vnni")
+#endif
+namespace engine::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+
+PanelKernel ChoosePanelKernel(TensorType) {
+    return nullptr;
+}
+
+#else
+
+/// Blocks unpacked at a time: what fits the panel's share of the scratch, in whole stored blocks.
+template <class Format>
+constexpr std::size_t kChunkBlocks =
+    (kPanelScratchBytes - kPanelRowsMax * kVectorBytes) / PanelLayout<Format>::kBytes / 8 * 8;
+
+/// Rows per register tile; AVX2 has half the registers.
+constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : 4;
+
+template <class Format>
+void DotRows(const std::uint8_t* panel, std::size_t blocks, const QuantizedRows& x,
+             std::size_t first_block, std::size_t first_row, std::size_t rows, float* acc) {
+    std::size_t r = 0;
+    const auto tile = [&](auto size) {
+        constexpr std::size_t kRows = decltype(size)::value;
+        for (; r + kRows <= rows; r += kRows) {
+            DotTile<Format, kRows>(panel, blocks, TileRows(x, first_row + r, first_block),
+                                   acc + r * kPanel);
+        }
+    };
+    tile(std::integral_constant<std::size_t, kTileRows>());
+    if constexpr (kTileRows > 4) tile(std::integral_constant<std::size_t, 4>());
+    tile(std::integral_constant<std::size_t, 2>());
+    tile(std::integral_constant<std::size_t, 1>());
+}
+
+template <class Format>
+void RunPanel(const PanelTask& task) {
+    auto* panel = reinterpret_cast<std::uint8_t*>(task.scratch);
+    auto* acc =
+        reinterpret_cast<float*>(task.scratch + kPanelScratchBytes - kPanelRowsMax * kVectorBytes);
+    std::fill_n(acc, task.rows * kPanel, 0.f);
+    const std::size_t first_out = task.panel * kPanel;
+    const std::size_t outs = std::min(kPanel, task.outs - first_out);
+    const std::uint8_t* rows[kPanel];
+    for (std::size_t o = 0; o < kPanel; ++o) {  // past the end, repeat the last row
+        rows[o] = reinterpret_cast<const std::uint8_t*>(task.weights) +
+                  (first_out + std::min(o, outs - 1)) * task.row_bytes;
+    }
+    const std::uint8_t* ahead = task.next_follows ? rows[0] + kPanel * task.row_bytes : nullptr;
+    const std::size_t blocks = task.x->blocks();
+    for (std::size_t b = 0; b < blocks; b += kChunkBlocks<Format>) {
+        const std::size_t chunk = std::min(kChunkBlocks<Format>, blocks - b);
+        PackPanel<Format>(rows, b, chunk, ahead, panel);
+        DotRows<Format>(panel, chunk, *task.x, b, task.first_row, task.rows, acc);
+    }
+    for (std::size_t r = 0; r < task.rows; ++r) {
+        std::copy_n(acc + r * kPanel, outs,
+                    task.y + (task.first_row + r) * task.y_stride + first_out);
+    }
+}
+
+PanelKernel ChoosePanelKernel(TensorType type) {
+    switch (type) {
+        case TensorType::q4_0:
+            return RunPanel<FormatQ4_0>;
+        case TensorType::q4_1:
+            return RunPanel<FormatQ4_1>;
+        case TensorType::q5_0:
+            return RunPanel<FormatQ5_0>;
+        case TensorType::q5_1:
+            return RunPanel<FormatQ5_1>;
+        case TensorType::q8_0:
+            return RunPanel<FormatQ8_0>;
+        case TensorType::q2_k:
+            return RunPanel<FormatQ2_K>;
+        case TensorType::q3_k:
+            return RunPanel<FormatQ3_K>;
+        case TensorType::q4_k:
+            return RunPanel<FormatQ4_K>;
+        case TensorType::q5_k:
+            return RunPanel<FormatQ5_K>;
+        case TensorType::q6_k:
+            return RunPanel<FormatQ6_K>;
+        case TensorType::f32:
+        case TensorType::f16:
+        case TensorType::bf16:
+            return nullptr;
+    }
+    return nullptr;
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+}  // namespace engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine {
+
+HWY_EXPORT(ChoosePanelKernel);
+
+PanelKernel panel_kernel(TensorType type) {
+    return HWY_DYNAMIC_DISPATCH(ChoosePanelKernel)(type);
+}
+
+}  // namespace engine
+#endif  // HWY_ONCE

@@ -1,0 +1,222 @@
+#include "engine/kernels/reference.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "engine/tensor/blocks.h"
+
+namespace engine::reference {
+namespace {
+
+constexpr double kSqrtHalf = 0.70710678118654752440;
+constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
+
+/// Softmax weights of `scores` in place, in double.
+void softmax(std::vector<double>& scores) {
+    double highest = -std::numeric_limits<double>::infinity();
+    for (const double s : scores) highest = std::max(highest, s);
+    double sum = 0;
+    for (double& s : scores) {
+        s = std::exp(s - highest);
+        sum += s;
+    }
+    for (double& s : scores) s /= sum;
+}
+
+}  // namespace
+
+void matmul(const TensorView& w, const float* x, std::size_t rows, float* y, std::size_t y_stride) {
+    const std::size_t in = w.dims[0];
+    std::vector<float> weights(in);
+    for (std::size_t o = 0; o < w.rows(); ++o) {
+        engine::dequantize_row(w, o, weights.data());
+        for (std::size_t r = 0; r < rows; ++r) {
+            double sum = 0;
+            for (std::size_t i = 0; i < in; ++i) {
+                sum += static_cast<double>(x[r * in + i]) * static_cast<double>(weights[i]);
+            }
+            y[r * y_stride + o] = static_cast<float>(sum);
+        }
+    }
+}
+
+void quantize_block(const float* x, std::int8_t* q, float* scale) {
+    float highest = 0.f;
+    float poison = 0.f;
+    for (int i = 0; i < 32; ++i) {
+        highest = std::max(highest, std::fabs(x[i]));
+        poison += x[i] * 0.f;
+    }
+    const bool usable = poison == 0.f && highest > 1e-30f;
+    *scale = usable ? highest / 127.f : poison;
+    for (int i = 0; i < 32; ++i) {
+        const float scaled = usable ? x[i] * (127.f / highest) : 0.f;
+        q[i] = static_cast<std::int8_t>(std::nearbyint(scaled));
+    }
+}
+
+void round_trip(const float* x, std::size_t n, float* out) {
+    for (std::size_t i = 0; i < n; i += 32) {
+        std::int8_t q[32];
+        float scale = 0.f;
+        quantize_block(x + i, q, &scale);
+        for (std::size_t k = 0; k < 32; ++k) out[i + k] = scale * static_cast<float>(q[k]);
+    }
+}
+
+void rms_norm(float* y, const float* x, const float* w, std::size_t rows, std::size_t dim,
+              float eps) {
+    for (std::size_t r = 0; r < rows; ++r, x += dim, y += dim) {
+        double sum = 0;
+        for (std::size_t d = 0; d < dim; ++d) sum += static_cast<double>(x[d]) * x[d];
+        const double factor = 1.0 / std::sqrt(sum / static_cast<double>(dim) + eps);
+        for (std::size_t d = 0; d < dim; ++d) {
+            const double weight = w == nullptr ? 1.0 : w[d];
+            y[d] = static_cast<float>(x[d] * factor * weight);
+        }
+    }
+}
+
+void layer_norm(float* y, const float* x, const float* w, const float* b, std::size_t rows,
+                std::size_t dim, float eps) {
+    for (std::size_t r = 0; r < rows; ++r, x += dim, y += dim) {
+        double sum = 0;
+        for (std::size_t d = 0; d < dim; ++d) sum += x[d];
+        const double mean = sum / static_cast<double>(dim);
+        double squares = 0;
+        for (std::size_t d = 0; d < dim; ++d) squares += (x[d] - mean) * (x[d] - mean);
+        const double factor = 1.0 / std::sqrt(squares / static_cast<double>(dim) + eps);
+        for (std::size_t d = 0; d < dim; ++d) {
+            const double bias = b == nullptr ? 0.0 : b[d];
+            const double weight = w == nullptr ? 1.0 : w[d];
+            y[d] = static_cast<float>((x[d] - mean) * factor * weight + bias);
+        }
+    }
+}
+
+void rope(float* x, std::size_t rows, std::size_t heads, std::size_t head_dim, std::size_t stride,
+          std::size_t rot_dim, std::span<const float> inv_freq,
+          std::span<const std::uint32_t> positions, RopePairing pairing, float magnitude) {
+    const std::size_t half = rot_dim / 2;
+    for (std::size_t r = 0; r < rows; ++r) {
+        for (std::size_t h = 0; h < heads; ++h) {
+            float* head = x + r * stride + h * head_dim;
+            for (std::size_t i = 0; i < half; ++i) {
+                const float angle = static_cast<float>(positions[r]) * inv_freq[i];
+                const double c = std::cos(static_cast<double>(angle)) * magnitude;
+                const double s = std::sin(static_cast<double>(angle)) * magnitude;
+                float& a = pairing == RopePairing::adjacent ? head[2 * i] : head[i];
+                float& b = pairing == RopePairing::adjacent ? head[2 * i + 1] : head[i + half];
+                const double a0 = a, b0 = b;
+                a = static_cast<float>(a0 * c - b0 * s);
+                b = static_cast<float>(a0 * s + b0 * c);
+            }
+        }
+    }
+}
+
+float activation(Activation f, float value) {
+    const double x = value;
+    switch (f) {
+        case Activation::silu:
+            return static_cast<float>(x / (1.0 + std::exp(-x)));
+        case Activation::gelu_tanh:
+            return static_cast<float>(
+                0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x))));
+        case Activation::gelu_erf:
+            return static_cast<float>(0.5 * x * (1.0 + std::erf(x * kSqrtHalf)));
+        case Activation::relu:
+            return value < 0.f ? 0.f : value;
+        case Activation::tanh:
+            return static_cast<float>(std::tanh(x));
+    }
+    return value;
+}
+
+void gated(float* y, const float* gate, const float* up, std::size_t n, Activation f) {
+    for (std::size_t i = 0; i < n; ++i) y[i] = activation(f, gate[i]) * up[i];
+}
+
+void activate(float* y, const float* x, std::size_t n, Activation f) {
+    for (std::size_t i = 0; i < n; ++i) y[i] = activation(f, x[i]);
+}
+
+void soft_cap(float* x, std::size_t n, float cap) {
+    for (std::size_t i = 0; i < n; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
+void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
+              std::size_t kv_dim) {
+    const std::size_t page = position / kv.page_tokens;
+    const std::size_t offset = position % kv.page_tokens * kv_dim;
+    for (std::size_t d = 0; d < kv_dim; ++d) {
+        kv.k_pages[page][offset + d] = f32_to_f16(k[d]);
+        kv.v_pages[page][offset + d] = f32_to_f16(v[d]);
+    }
+}
+
+void attention(float* out, std::size_t out_stride, const float* q, std::size_t q_stride,
+               std::span<const AttentionRow> rows, const AttentionShape& shape) {
+    const std::size_t dim = shape.head_dim;
+    std::vector<double> scores, sum(dim);
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        const KvLayerView& kv = *rows[r].kv;
+        for (std::size_t h = 0; h < shape.heads; ++h) {
+            const std::size_t kv_head = h * shape.kv_heads / shape.heads;
+            const auto at = [&](std::span<std::uint16_t* const> pages, std::size_t t) {
+                return pages[t / kv.page_tokens] +
+                       (t % kv.page_tokens * shape.kv_heads + kv_head) * dim;
+            };
+            const float* query = q + r * q_stride + h * dim;
+            scores.clear();
+            for (std::size_t t = rows[r].first; t <= rows[r].position; ++t) {
+                const std::uint16_t* key = at(kv.k_pages, t);
+                double dot = 0;
+                for (std::size_t d = 0; d < dim; ++d) {
+                    dot += static_cast<double>(query[d]) * f16_to_f32(key[d]);
+                }
+                dot *= shape.scale;
+                if (shape.soft_cap != 0.f) dot = shape.soft_cap * std::tanh(dot / shape.soft_cap);
+                scores.push_back(dot);
+            }
+            softmax(scores);
+            sum.assign(dim, 0.0);
+            for (std::size_t i = 0; i < scores.size(); ++i) {
+                const std::uint16_t* value = at(kv.v_pages, rows[r].first + i);
+                for (std::size_t d = 0; d < dim; ++d) sum[d] += scores[i] * f16_to_f32(value[d]);
+            }
+            for (std::size_t d = 0; d < dim; ++d) {
+                out[r * out_stride + h * dim + d] = static_cast<float>(sum[d]);
+            }
+        }
+    }
+}
+
+void attention_full(float* out, const float* q, const float* k, const float* v, std::size_t tokens,
+                    std::uint32_t heads, std::uint32_t head_dim, float scale) {
+    const std::size_t stride = static_cast<std::size_t>(heads) * head_dim;
+    std::vector<double> scores(tokens);
+    for (std::size_t r = 0; r < tokens; ++r) {
+        for (std::size_t h = 0; h < heads; ++h) {
+            const std::size_t at = h * head_dim;
+            for (std::size_t t = 0; t < tokens; ++t) {
+                double dot = 0;
+                for (std::size_t d = 0; d < head_dim; ++d) {
+                    dot += static_cast<double>(q[r * stride + at + d]) * k[t * stride + at + d];
+                }
+                scores[t] = dot * scale;
+            }
+            softmax(scores);
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                double sum = 0;
+                for (std::size_t t = 0; t < tokens; ++t) {
+                    sum += scores[t] * v[t * stride + at + d];
+                }
+                out[r * stride + at + d] = static_cast<float>(sum);
+            }
+        }
+    }
+}
+
+}  // namespace engine::reference

@@ -1,0 +1,13 @@
+// Included before any Highway header in a foreach_target file: which instruction sets we compile.
+// AVX3_DL (AVX-512 with VNNI), AVX2, SSE4, NEON, and plain scalar code for anything else. SSE4 and
+// NEON run the same 128-bit code, so tests on one speak for both. The ones left out would add build
+// time and serve machines that the next one down serves almost as well; the scalable ones (SVE,
+// RVV) have no compile-time vector length, which the register tiles need.
+#ifndef DG_ENGINE_KERNELS_SIMD_TARGETS_H_
+#define DG_ENGINE_KERNELS_SIMD_TARGETS_H_
+
+#define HWY_WANT_AVX3_DL
+#define HWY_DISABLED_TARGETS \
+    (HWY_SSSE3 | HWY_AVX3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+
+#endif  // DG_ENGINE_KERNELS_SIMD_TARGETS_H_

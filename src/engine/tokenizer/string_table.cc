@@ -1,0 +1,33 @@
+#include "engine/tokenizer/string_table.h"
+
+#include <xxhash.h>
+
+#include <bit>
+#include <cstring>
+
+namespace engine {
+
+StringTable::StringTable(std::size_t entries)
+    : slots_(std::bit_ceil(entries * 2 + 2)), mask_(slots_.size() - 1) {}
+
+std::size_t StringTable::slot_of(std::string_view text) const {
+    std::size_t at = XXH3_64bits(text.data(), text.size()) & mask_;
+    while (slots_[at].id >= 0 &&
+           (slots_[at].bytes != text.size() ||
+            (!text.empty() && std::memcmp(slots_[at].data, text.data(), text.size()) != 0))) {
+        at = (at + 1) & mask_;
+    }
+    return at;
+}
+
+void StringTable::insert(std::string_view text, std::int32_t id) {
+    Slot& slot = slots_[slot_of(text)];
+    if (slot.id >= 0) return;
+    slot = Slot{text.data(), static_cast<std::uint32_t>(text.size()), id};
+}
+
+std::int32_t StringTable::find(std::string_view text) const {
+    return slots_[slot_of(text)].id;
+}
+
+}  // namespace engine

@@ -1,0 +1,33 @@
+#pragma once
+// Text to token id: an open-addressing hash over strings that live elsewhere. A vocabulary has up
+// to 250,000 entries and every word of a prompt is looked up, so nothing here allocates per entry.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+class StringTable {
+public:
+    /// Sizes the table for `entries` strings.
+    explicit StringTable(std::size_t entries = 0);
+
+    /// Keeps the first id of a text. The bytes must outlive the table.
+    void insert(std::string_view text, std::int32_t id);
+    /// The id, or -1.
+    std::int32_t find(std::string_view text) const;
+
+private:
+    struct Slot {
+        const char* data = nullptr;
+        std::uint32_t bytes = 0;
+        std::int32_t id = -1;
+    };
+    std::size_t slot_of(std::string_view text) const;
+
+    std::vector<Slot> slots_;
+    std::size_t mask_ = 0;
+};
+
+}  // namespace engine

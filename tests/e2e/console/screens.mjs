@@ -1,0 +1,111 @@
+// Models, live, requests, system: what they show must be what the server says.
+import assert from "node:assert/strict";
+import { ask, getJson, sendable, withPage } from "./harness.mjs";
+
+/** Pixels of a canvas that are neither clear nor grey: what the lines painted. */
+function colouredPixels(canvas) {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const spread = Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]);
+    if (data[at + 3] > 200 && spread > 40) count += 1;
+  }
+  return count;
+}
+
+export const cases = {
+  "models are listed and one opens by its address": (browser, base) =>
+    withPage(browser, base, { hash: "#/models" }, async ({ page }) => {
+      await page.locator(".model-card").first().waitFor();
+      const { models } = await getJson(page, "/admin/v1/models");
+      const shown = await page.locator(".model-card h2").allInnerTexts();
+      assert.deepEqual(shown, models.map((model) => model.id));
+      await page.locator(".model-card a").first().click();
+      await page.waitForFunction((id) => document.querySelector("main h1")?.textContent === id, models[0].id);
+      assert.ok(page.url().endsWith(`#/models/${encodeURIComponent(models[0].id)}`));
+      const facts = await page.locator(".facts").first().innerText();
+      assert.ok(facts.includes(models[0].context_tokens.toLocaleString("en-US")), "the context size is shown");
+      await page.reload();
+      await page.waitForFunction((id) => document.querySelector("main h1")?.textContent === id, models[0].id);
+    }),
+
+  "charts draw and move with the stream": (browser, base) =>
+    withPage(browser, base, {}, async ({ page }) => {
+      await ask(page, "Say hello.");
+      await page.goto(`${base}#/live`);
+      const canvas = page.locator(".chart canvas").first();
+      await canvas.waitFor();
+      const newest = () => canvas.getAttribute("data-newest");
+      const first = await newest();
+      await page.waitForFunction((before) => Number(document.querySelector(".chart canvas").dataset.newest) > Number(before), first);
+      assert.equal(await page.locator(".chart").count(), 9);
+      await page.waitForFunction(() => [...document.querySelectorAll(".chart canvas")].every((each) => each.width > 0));
+      assert.ok((await canvas.evaluate(colouredPixels)) > 30, "the throughput chart has a line");
+      assert.match(await canvas.getAttribute("aria-label"), /Decode [\d.,]+, Prefill [\d.,]+/);
+      const last = await getJson(page, "/admin/v1/stats");
+      const memory = await page.locator(".tile", { hasText: "Memory" }).innerText();
+      assert.ok(last.rss_bytes > 0 && /[\d.]+ [KMG]iB/.test(memory), memory);
+    }),
+
+  "a request appears in the log with its waterfall": (browser, base) =>
+    withPage(browser, base, { hash: "#/requests" }, async ({ page, context }) => {
+      const other = await context.newPage(); // another client, while the log is being watched
+      await other.goto(base);
+      const before = (await getJson(page, "/admin/v1/requests?limit=1")).requests[0]?.id ?? "";
+      await ask(other, "Why is the sky blue?");
+      await other.close();
+      const { requests } = await getJson(page, "/admin/v1/requests?limit=5");
+      const mine = requests.find((request) => request.path === "/v1/chat/completions" && request.id !== before);
+      assert.ok(mine, "the server logged the chat request");
+
+      await page.locator(".filter-text").fill(mine.id); // the live tail brings the row
+      const row = page.locator(".log-space .log-row");
+      await row.first().waitFor();
+      assert.match(await row.first().innerText(), /200[\s\S]*\/v1\/chat\/completions/);
+      await page.locator(".log").focus();
+      await page.keyboard.press("Enter");
+      await page.locator(".waterfall-bar").first().waitFor();
+      for (const phase of ["prefill", "decode"]) {
+        const width = await page.locator(`.span-${phase}`).evaluate((bar) => bar.getBoundingClientRect().width);
+        assert.ok(width >= 2, `${phase} has a bar`);
+      }
+      assert.match(await page.locator(".drawer").innerText(), /curl/);
+      await page.keyboard.press("Escape");
+      await page.locator(".drawer").waitFor({ state: "detached" });
+      await page.goto(`${base}#/requests/${mine.id}`);
+      await page.locator(".waterfall-bar").first().waitFor();
+    }),
+
+  "filters narrow the log and live in the address": (browser, base) =>
+    withPage(browser, base, { hash: "#/requests?q=no-such-request-anywhere" }, async ({ page }) => {
+      await page.waitForFunction(() => /^0 of \d/.test(document.querySelector(".filters [role=status]")?.textContent ?? ""));
+      await page.locator(".filter-text").fill("");
+      await page.getByRole("button", { name: "Failed" }).click();
+      assert.match(page.url(), /#\/requests\?status=error$/);
+    }),
+
+  "system shows version and configuration": (browser, base) =>
+    withPage(browser, base, { hash: "#/system" }, async ({ page }) => {
+      await page.locator(".config tbody tr").first().waitFor();
+      const { version } = await getJson(page, "/admin/v1/system");
+      assert.ok((await page.locator(".facts").first().innerText()).includes(version));
+      const rows = await page.locator(".config tbody tr").count();
+      await page.getByPlaceholder("Filter settings").fill("zzz-no-such-setting");
+      assert.ok(rows > 0);
+      assert.equal(await page.locator(".config tbody tr").count(), 0);
+    }),
+
+  "a server that is away is said so, and coming back is noticed": (browser, base) =>
+    withPage(browser, base, {}, async ({ page, guard }) => {
+      guard.ignoring = /ERR_FAILED|Failed to load resource/;
+      await page.route("**/admin/**", (route) => route.abort());
+      await page.reload();
+      const banner = page.locator(".banner");
+      await banner.waitFor();
+      assert.match(await banner.innerText(), /does not answer/);
+      await page.unroute("**/admin/**");
+      await banner.getByRole("button").click();
+      await banner.waitFor({ state: "detached" });
+      await sendable(page); // what could not be fetched is fetched without a reload
+    }),
+};
