@@ -97,7 +97,7 @@ void Gateway::Impl::register_admin_routes(base::http::Router& router) {
             // The first sample at once: a chart should not start with a second of nothing.
             responder->write(fmt::format("data: {}\n\n", live_stats.sample(stats_inputs())));
             const std::lock_guard lock(mutex);
-            if (stopping) return responder->end();
+            if (draining) return responder->end();
             stats_listeners.push_back(responder);
         });
     router.add(

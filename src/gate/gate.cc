@@ -105,12 +105,22 @@ void Gateway::Impl::register_routes(base::http::Server& target) {
     register_admin_routes(router);
 }
 
+void Gateway::Impl::begin_drain() {
+    std::vector<base::http::ResponderPtr> listeners;
+    {
+        const std::lock_guard lock(mutex);
+        draining = true;
+        listeners.swap(stats_listeners);
+    }
+    // These streams have no end of their own and would use up the whole patience of a stop.
+    for (const auto& listener : listeners) listener->end();
+}
+
 void Gateway::Impl::stop() {
-    draining = true;
+    begin_drain();
     {
         const std::lock_guard lock(mutex);
         stopping = true;
-        stats_listeners.clear();
     }
     stop_sampler.notify_all();
     if (sampler.joinable()) sampler.join();

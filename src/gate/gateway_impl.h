@@ -43,7 +43,7 @@ struct Gateway::Impl {
     Impl(GatewayDeps d, GatewayOptions o);
 
     void register_routes(base::http::Server& server);
-    void begin_drain() { draining = true; }
+    void begin_drain();
     void stop();
 
     // gate.cc: the life of a call

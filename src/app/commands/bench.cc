@@ -12,6 +12,7 @@
 #include "app/terminal/interrupt.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
+#include "base/exec/thread_pool.h"
 #include "base/json/json.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/machine_limits.h"
@@ -162,11 +163,13 @@ Result<int> run(const Args& args, Program& program) {
         weights_bytes_per_token(DG_TRY(catalog.inspect(located.path)));
     const std::uint32_t threads = threads_used(program.config());
 
+    base::ThreadPool pool(threads);
     Samples samples;
     for (std::uint32_t round = 0; round < plan.repeats; ++round) {
         DG_TRY(measure_round(
             plan, model, program, [&] { return interrupt.raised(); }, round + 1, samples));
-        samples.read_bytes_per_s.push_back(engine::memory_read_bytes_per_s(threads));
+        samples.read_bytes_per_s.push_back(
+            engine::measure_machine_limits(pool, program.clock).read_bytes_per_second);
     }
     const json::object report = report_json(located.id, plan, samples, bytes_per_token, threads);
     if (args.has("--json")) {

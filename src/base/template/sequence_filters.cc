@@ -262,6 +262,7 @@ Result<Value> map(Machine& machine, const Value& input, Arguments& arguments) {
     const Value* path = arguments.find(SIZE_MAX, "attribute");
     const Value* otherwise = arguments.find(SIZE_MAX, "default");
     std::vector<Value> mapped;
+    if (!is_true(input)) return make_list(machine, {});  // none too, as in Jinja
     for (const Value& item : DG_TRY(machine.iterate(input))) {
         DG_TRY(machine.meter().step());
         if (path != nullptr) {
@@ -285,6 +286,7 @@ Result<Value> choose(Machine& machine, const Value& input, Arguments& arguments)
     }
     const Value* path = by_attribute ? &arguments.positional[0] : nullptr;
     std::vector<Value> kept;
+    if (!is_true(input)) return make_list(machine, {});  // none too, as in Jinja
     for (Value& item : DG_TRY(machine.iterate(input))) {
         DG_TRY(machine.meter().step());
         const Value value = DG_TRY(looked_at(machine, item, path));

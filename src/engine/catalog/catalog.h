@@ -1,7 +1,7 @@
 #pragma once
 // The models on this machine: a folder of GGUF files with a manifest beside each, and the ways a
-// model gets there. Read-only calls are thread-safe; at most one pull of one model runs at a time,
-// also across processes (a lock file says who).
+// model gets there. Read-only calls are thread-safe; at most one pull of one file runs at a time,
+// also across processes (its unfinished part is locked).
 
 #include <cstdint>
 #include <functional>

@@ -107,6 +107,7 @@ int main(int argc, char** argv) {
         params.n_ctx = std::uint32_t(std::atoi(context));
     }
     params.n_threads = params.n_threads_batch = 2;
+    params.type_k = params.type_v = GGML_TYPE_F32;
     params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
     params.embeddings = embedding;
     llama_context* context = llama_init_from_model(model, params);

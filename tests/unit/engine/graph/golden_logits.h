@@ -21,8 +21,6 @@ std::vector<GoldenSequence> parse_golden_top(const std::string& bytes);
 
 struct Agreement {
     std::uint64_t positions = 0, top1_same = 0;
-    /// Positions where the reference itself is within `tie_margin` of choosing another token.
-    std::uint64_t differing_beyond_rounding = 0;
     double kl_sum = 0., kl_max = 0.;
     double top1_share() const { return static_cast<double>(top1_same) / static_cast<double>(positions); }
     double kl_mean() const { return kl_sum / static_cast<double>(positions); }

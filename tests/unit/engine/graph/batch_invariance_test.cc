@@ -1,0 +1,105 @@
+// A row's logits are the same bits whoever is computed beside it.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "support/seeds.h"
+#include "unit/engine/graph/graph_runner.h"
+
+namespace {
+
+using test::GraphRunner;
+
+engine::GgufFile smoke_model() {
+    auto file = engine::GgufFile::open(test::source_path("assets/stories260K-f16.gguf"));
+    EXPECT_TRUE(file.has_value());
+    return *std::move(file);
+}
+
+std::vector<std::int32_t> random_ids(base::Rng& rng, std::size_t count) {
+    std::vector<std::int32_t> ids(count);
+    for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(512));
+    return ids;
+}
+
+TEST(BatchInvariance, ChunkSizeDoesNotChangeABit) {
+    GraphRunner runner(smoke_model());
+    ASSERT_TRUE(runner.ok());
+    base::Rng rng(3);
+    const auto ids = random_ids(rng, 90);
+    const auto alone = runner.all_logits(ids, 1);
+    for (const std::uint32_t chunk : {2u, 3u, 7u, 16u, 33u, 64u}) {
+        const auto together = runner.all_logits(ids, chunk);
+        ASSERT_EQ(together.size(), alone.size());
+        EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+            << "in chunks of " << chunk;
+    }
+}
+
+TEST(BatchInvariance, OtherSequencesDoNotChangeABit) {
+    GraphRunner runner(smoke_model());
+    ASSERT_TRUE(runner.ok());
+    test::for_each_seed(5, [&](base::Rng& rng) {
+        std::vector<std::vector<std::int32_t>> prompts;
+        std::vector<engine::KvSequence> kv;
+        for (int s = 0; s < 4; ++s) {
+            prompts.push_back(random_ids(rng, 1 + rng.below(30)));
+            kv.push_back(runner.sequence(32));
+        }
+        // Random steps of mixed rows; each sequence's last row is compared with the same alone.
+        std::vector<std::uint32_t> done(prompts.size(), 0);
+        std::vector<std::vector<float>> last(prompts.size());
+        for (bool more = true; more;) {
+            more = false;
+            std::vector<engine::BatchRow> rows;
+            std::vector<std::size_t> ends;
+            for (std::size_t s = 0; s < prompts.size(); ++s) {
+                const auto size = static_cast<std::uint32_t>(prompts[s].size());
+                const auto take = std::min(size - done[s],
+                                           static_cast<std::uint32_t>(rng.below(9)));
+                for (std::uint32_t p = done[s]; p < done[s] + take; ++p) {
+                    rows.push_back({prompts[s][p], &kv[s], p, p + 1 == size});
+                    if (p + 1 == size) ends.push_back(s);
+                }
+                done[s] += take;
+                more |= done[s] < size;
+            }
+            if (rows.empty()) continue;
+            const auto logits = runner.decoder().logits(runner.pool(), rows);
+            for (std::size_t i = 0; i < ends.size(); ++i) {
+                const auto part = logits.subspan(i * runner.vocab(), runner.vocab());
+                last[ends[i]].assign(part.begin(), part.end());
+            }
+        }
+        for (std::size_t s = 0; s < prompts.size(); ++s) {
+            const auto alone = runner.all_logits(prompts[s], 1);
+            ASSERT_EQ(last[s].size(), runner.vocab());
+            EXPECT_EQ(std::memcmp(last[s].data(), alone.data() + alone.size() - runner.vocab(),
+                                  runner.vocab() * sizeof(float)),
+                      0);
+        }
+    });
+}
+
+TEST(Decoder, HiddenStatesAreThoseTheHeadSees) {
+    GraphRunner runner(smoke_model());
+    ASSERT_TRUE(runner.ok());
+    const auto kv = runner.sequence(2);
+    const std::vector<engine::BatchRow> rows = {{1, &kv, 0, true}, {403, &kv, 1, true}};
+    const auto hidden = runner.decoder().hidden_states(runner.pool(), rows);
+    ASSERT_EQ(hidden.size(), 2 * runner.decoder().config().dim);
+    for (const float value : hidden) EXPECT_TRUE(std::isfinite(value));
+}
+
+TEST(Decoder, AChunkThatNobodyReadsGivesNoLogits) {
+    GraphRunner runner(smoke_model());
+    ASSERT_TRUE(runner.ok());
+    const auto kv = runner.sequence(1);
+    const std::vector<engine::BatchRow> rows = {{1, &kv, 0, false}};
+    EXPECT_TRUE(runner.decoder().logits(runner.pool(), rows).empty());
+}
+
+}  // namespace
