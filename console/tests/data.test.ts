@@ -49,7 +49,7 @@ describe("chart scale", () => {
   });
 
   it("maps time and back", () => {
-    const scale = scaleOf({ width: 500, height: 150, times: [0, 60_000], span_s: 60, lines: [], ceiling: 10, bytes: false });
+    const scale = scaleOf({ width: 500, height: 150, times: [0, 60_000], span_s: 60, lines: [], ceiling: 10, bytes: false, whole: false });
     expect(scale.timeAt(scale.x(42_000))).toBeCloseTo(42_000);
     expect(scale.y(0)).toBeGreaterThan(scale.y(10));
   });

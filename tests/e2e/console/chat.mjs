@@ -70,6 +70,20 @@ export const cases = {
       await page.locator(".conversation").waitFor();
     }),
 
+  "two tabs do not lose each other's conversations": (browser, base) =>
+    withPage(browser, base, {}, async ({ page, context }) => {
+      await sendable(page);
+      const other = await context.newPage();
+      await other.goto(base);
+      await ask(other, "From the other tab");
+      await page.locator(".conversation", { hasText: "From the other tab" }).waitFor();
+      await ask(page, "From this tab");
+      await other.locator(".conversation", { hasText: "From this tab" }).waitFor();
+      await page.reload();
+      await page.locator(".conversation").first().waitFor();
+      assert.equal(await page.locator(".conversation").count(), 2);
+    }),
+
   "parameters go into the request": (browser, base) =>
     withPage(browser, base, {}, async ({ page }) => {
       await sendable(page);
