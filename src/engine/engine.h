@@ -38,8 +38,8 @@ struct SamplingParams {
     float repetition_penalty = 1.0f;        ///< 1 = off; Keskar et al. 2019
     float presence_penalty = 0.0f;          ///< OpenAI's, over generated tokens
     float frequency_penalty = 0.0f;
-    std::vector<std::pair<TokenId, float>> logit_bias;
-    std::optional<std::uint64_t> seed;      ///< none: from entropy, reported in Completion
+    std::vector<std::pair<TokenId, float>> logit_bias = {};
+    std::optional<std::uint64_t> seed = {};      ///< none: from entropy, reported in Completion
 };
 
 struct GenerateRequest {

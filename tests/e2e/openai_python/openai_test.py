@@ -1,0 +1,168 @@
+"""The official Python client against a running server. Works with any model: nothing here depends
+on what it says. Usage: python openai_test.py http://127.0.0.1:8080"""
+
+import asyncio
+import json
+import math
+import sys
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import openai
+
+ROOT = ""
+
+
+def admin(path):
+    with urllib.request.urlopen(f"{ROOT}/admin/v1/{path}", timeout=30) as answer:
+        return json.load(answer)
+
+
+class OpenAiClient(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.client = openai.OpenAI(base_url=f"{ROOT}/v1", api_key="none", max_retries=0)
+        cards = admin("models")["models"]
+        cls.model = next(card["id"] for card in cards if card["generates"])
+        cls.embedder = next((card for card in cards if card["embeds"]), None)
+        cls.greedy = {
+            "model": cls.model,
+            "messages": [{"role": "user", "content": "Count from one to twenty in words."}],
+            "temperature": 0,
+            "max_tokens": 24,
+        }
+
+    def answer(self, **more):
+        return self.client.chat.completions.create(**{**self.greedy, **more})
+
+    def test_models(self):
+        self.assertIn(self.model, [card.id for card in self.client.models.list()])
+        self.assertEqual(self.client.models.retrieve(self.model).id, self.model)
+
+    def test_chat_and_usage(self):
+        whole = self.answer()
+        self.assertTrue(whole.id.startswith("chatcmpl-"))
+        self.assertEqual(whole.choices[0].message.role, "assistant")
+        self.assertTrue(whole.choices[0].message.content)
+        usage = whole.usage
+        self.assertGreater(usage.prompt_tokens, 0)
+        self.assertEqual(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens)
+        self.assertIsInstance(usage.prompt_tokens_details.cached_tokens, int)
+
+    def test_stream_and_usage(self):
+        text, finish, usage = "", None, None
+        for chunk in self.answer(stream=True, stream_options={"include_usage": True}):
+            if chunk.choices:
+                text += chunk.choices[0].delta.content or ""
+                finish = chunk.choices[0].finish_reason or finish
+            usage = chunk.usage or usage
+        whole = self.answer()
+        self.assertEqual(text, whole.choices[0].message.content)
+        self.assertEqual(finish, whole.choices[0].finish_reason)
+        self.assertEqual(usage.completion_tokens, whole.usage.completion_tokens)
+
+    def test_n_stop_and_length(self):
+        self.assertEqual([c.index for c in self.answer(n=2, temperature=1, seed=1).choices], [0, 1])
+        short = self.answer(max_tokens=2)
+        self.assertEqual(short.choices[0].finish_reason, "length")
+        self.assertEqual(short.usage.completion_tokens, 2)
+        text = self.answer().choices[0].message.content
+        stop = text[5:8]
+        cut = self.answer(stop=stop).choices[0]
+        self.assertEqual(cut.message.content, text[: text.index(stop)])
+        self.assertEqual(cut.finish_reason, "stop")
+
+    def test_logprobs(self):
+        tokens = self.answer(max_tokens=3, logprobs=True, top_logprobs=2).choices[0].logprobs.content
+        self.assertEqual(len(tokens), 3)
+        for token in tokens:
+            self.assertLessEqual(token.logprob, 0)
+            self.assertEqual(len(token.top_logprobs), 2)
+        scored = self.client.completions.create(
+            model=self.model, prompt="Once upon a time", max_tokens=2, temperature=0, logprobs=1)
+        self.assertEqual(len(scored.choices[0].logprobs.token_logprobs), 2)
+
+    def test_completions(self):
+        ask = {"model": self.model, "temperature": 0, "max_tokens": 6}
+        whole = self.client.completions.create(prompt=["Once upon a time", "One"], **ask)
+        self.assertEqual(len(whole.choices), 2)
+        parts = self.client.completions.create(prompt="Once upon a time", stream=True, **ask)
+        text = "".join(part.choices[0].text for part in parts if part.choices)
+        self.assertEqual(text, whole.choices[0].text)
+
+    def test_extensions(self):
+        answer = self.answer(extra_body={"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1})
+        self.assertTrue(answer.choices[0].message.content)
+        self.assertIn("ttft_ms", answer.model_extra["timings"])
+
+    def test_embeddings(self):
+        if self.embedder is None:
+            self.skipTest("no model makes embeddings")
+        ask = {"model": self.embedder["id"], "input": ["first text", "a second one"]}
+        packed = self.client.embeddings.create(**ask)  # the client asks for base64 by itself
+        plain = self.client.embeddings.create(encoding_format="float", **ask)
+        for a, b in zip(packed.data, plain.data, strict=True):
+            self.assertEqual(len(a.embedding), self.embedder["embedding_dim"])
+            self.assertLess(max(abs(x - y) for x, y in zip(a.embedding, b.embedding)), 1e-6)
+        short = self.client.embeddings.create(dimensions=4, **ask).data[0].embedding
+        self.assertAlmostEqual(math.hypot(*short), 1, places=4)
+
+    def test_errors(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.answer(model="no-such-model")
+        self.assertEqual(caught.exception.code, "model_not_found")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.answer(temperature=9)
+        self.assertEqual(caught.exception.param, "temperature")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.answer(extra_body={"nonsense": 1})
+        self.assertEqual(caught.exception.code, "unknown_parameter")
+
+    def test_scripted_errors(self):
+        if not self.model.startswith("fake/"):
+            self.skipTest("needs the scripted server")
+        with self.assertRaises(openai.RateLimitError):
+            self.answer(messages=[{"role": "user", "content": "full"}])
+        with self.assertRaises(openai.InternalServerError):
+            self.answer(messages=[{"role": "user", "content": "fail"}])
+        with self.assertRaises(openai.APIError):
+            list(self.answer(messages=[{"role": "user", "content": "late"}], stream=True))
+
+    def wait_for_record(self, request_id):
+        for _ in range(200):
+            try:
+                return admin(f"requests/{request_id}")
+            except urllib.error.HTTPError:
+                time.sleep(0.025)
+        self.fail(f"request {request_id} never ended")
+
+    def test_leaving_a_stream_cancels(self):
+        with self.client.chat.completions.with_streaming_response.create(
+            **{**self.greedy, "max_tokens": 1500}, stream=True, extra_body={"ignore_eos": True}
+        ) as response:
+            request_id = response.headers["x-request-id"]
+            lines = response.iter_lines()
+            for _ in range(3):
+                next(lines)
+        record = self.wait_for_record(request_id)
+        self.assertEqual(record["finish"], "cancelled")
+        self.assertLess(record["completion_tokens"], 1500)
+
+    def test_many_at_once(self):
+        async def run():
+            async with openai.AsyncOpenAI(base_url=f"{ROOT}/v1", api_key="none") as client:
+                asks = [client.chat.completions.create(**self.greedy) for _ in range(12)]
+                return await asyncio.gather(*asks)
+
+        answers = asyncio.run(run())
+        self.assertTrue(all(answer.choices[0].message.content for answer in answers))
+        self.assertEqual(len({answer.id for answer in answers}), 12)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python openai_test.py BASE_URL")
+    ROOT = sys.argv.pop(1)
+    unittest.main()
