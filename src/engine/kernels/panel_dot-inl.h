@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-HWY_INLINE VI32 BroadcastDword(const std::int8_t* p) {
+DG_TILE_INLINE VI32 BroadcastDword(const std::int8_t* p) {
     std::int32_t dword = 0;
     std::memcpy(&dword, p, 4);
     return hn::Set(DI32(), dword);
