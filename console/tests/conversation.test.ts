@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chatBody, type ChatParams } from "../src/api/chat";
 import {
-  addConversation, appendMessages, changeMessage, insertConversation, noConversations, removeConversation,
+  addConversation, appendMessages, changeMessage, insertConversation, mergeStored, noConversations, removeConversation,
   rename, restored, titleOf, truncateAt, type Conversations, type Message,
 } from "../src/chat/conversation";
 import { fileName, toJson, toMarkdown } from "../src/chat/export";
@@ -56,6 +56,25 @@ describe("conversations", () => {
     expect(restored(streaming).byId.a?.messages[1]?.status).toBe("stopped");
     expect(restored({ order: ["x"], byId: {} })).toEqual(noConversations);
     expect(restored(null as unknown as Conversations)).toEqual(noConversations);
+  });
+});
+
+describe("two tabs", () => {
+  it("take in each other's conversations and deletions", () => {
+    const here = two();
+    const there = appendMessages(addConversation(two(), "c", 8), "c", [message("9", "user", "New")], 9);
+    expect(mergeStored(here, there, false).order).toEqual(["c", "a", "b"]);
+    expect(mergeStored(there, here, false).order).toEqual(["a", "b"]);
+  });
+
+  it("keep what is unsaved, newer or still streaming here", () => {
+    const fresh = addConversation(two(), "mine", 10);
+    expect(mergeStored(fresh, two(), true).byId.mine).toBeDefined();
+    const newer = appendMessages(two(), "a", [message("3", "user", "More")], 50);
+    expect(mergeStored(newer, two(), false).byId.a?.messages.length).toBe(3);
+    const streaming = changeMessage(two(), "a", "2", (m) => ({ ...m, status: "streaming" }));
+    expect(mergeStored(streaming, two(), false).byId.a?.messages[1]?.status).toBe("streaming");
+    expect(mergeStored(streaming, removeConversation(two(), "a"), false).byId.a).toBeDefined();
   });
 });
 

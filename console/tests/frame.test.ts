@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { fuzzyFilter, fuzzyScore } from "../src/app/fuzzy";
 import { CHORD_MS, stepKey, type KeyState } from "../src/app/keymap";
 import { formatRoute, parseRoute, type Route } from "../src/app/router";
-import { errorMessage, kindOfStatus } from "../src/api/http";
+import { errorFrom, kindOf } from "../src/api/http";
 import { formatBytes, formatCount, formatDuration, formatMs, formatNumber, NONE } from "../src/ui/format";
 
 const press = (key: string, more = {}) => ({ key, ctrl: false, alt: false, typing: false, ...more });
@@ -72,12 +72,14 @@ describe("formats", () => {
 
 describe("errors", () => {
   it("carry the server's words, or the beginning of what came", () => {
-    expect(errorMessage('{"error":{"message":"too long"}}', 400)).toBe("too long");
-    expect(errorMessage("<h1>Bad gateway</h1>", 502)).toBe("<h1>Bad gateway</h1>");
-    expect(errorMessage("", 500)).toBe("HTTP 500");
+    expect(errorFrom(400, '{"error":{"message":"top_p is 3"}}').message).toBe("top_p is 3");
+    expect(errorFrom(502, "<h1>Bad gateway</h1>").message).toBe("<h1>Bad gateway</h1>");
+    expect(errorFrom(500, "").message).toBe("HTTP 500");
+    const long = errorFrom(400, '{"error":{"message":"9 tokens, room for 5","code":"context_length_exceeded"}}');
+    expect(long).toMatchObject({ kind: "too_long", status: 400 });
   });
 
   it("sort by what a person can do", () => {
-    expect([401, 404, 429, 503, 400, 500].map(kindOfStatus)).toEqual(["unauthorized", "not_found", "busy", "busy", "bad_request", "server"]);
+    expect([401, 404, 429, 503, 400, 500].map((status) => kindOf(status))).toEqual(["unauthorized", "not_found", "busy", "busy", "bad_request", "server"]);
   });
 });

@@ -211,7 +211,7 @@ base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
                              "the prompt holds token {}; the model has ids 0 to {}", id, vocab - 1);
     }
     if (request.prompt.size() >= model.context_tokens) {
-        return base::fail_on("prompt", Code::invalid_argument,
+        return base::fail_on("context_tokens", Code::invalid_argument,
                              "the prompt has {} tokens and the context holds {}, one of which must "
                              "stay free for the answer; shorten the prompt",
                              request.prompt.size(), model.context_tokens);

@@ -102,7 +102,9 @@ public:
     virtual ~ModelBackend() = default;
     virtual std::vector<ModelCard> models() const = 0;
     virtual bool ready() const = 0;
-    /// Returns soon (renders and tokenizes, then queues). Errors as engine::Engine::submit.
+    /// Returns soon (renders and tokenizes, then queues). Errors as engine::Engine::submit: a prompt
+    /// over the context is invalid_argument with subject "context_tokens", a full queue
+    /// resource_exhausted.
     virtual base::Result<GenerationHandle> start(GenerationRequest request,
                                                  std::shared_ptr<GenerationListener> listener) = 0;
     virtual void cancel(GenerationHandle handle) = 0;

@@ -1,7 +1,7 @@
 // One door to the server. A failure becomes an ApiError whose kind says what a person can do.
 import { loadText, saveText } from "../app/storage";
 
-export type ErrorKind = "offline" | "unauthorized" | "not_found" | "busy" | "bad_request" | "server";
+export type ErrorKind = "offline" | "unauthorized" | "not_found" | "busy" | "too_long" | "bad_request" | "server";
 
 export class ApiError extends Error {
   constructor(
@@ -13,22 +13,26 @@ export class ApiError extends Error {
   }
 }
 
-export function kindOfStatus(status: number): ErrorKind {
+export function kindOf(status: number, code = ""): ErrorKind {
+  if (code === "context_length_exceeded") return "too_long";
   if (status === 401 || status === 403) return "unauthorized";
   if (status === 404) return "not_found";
   if (status === 429 || status === 503) return "busy";
   return status >= 500 ? "server" : "bad_request";
 }
 
-/** The server's own words out of an OpenAI-shaped error body, else a part of the body. */
-export function errorMessage(body: string, status: number): string {
+/** An OpenAI-shaped error body as an error that keeps the server's own words; of another body, such
+ *  as a proxy's page, a part. */
+export function errorFrom(status: number, body: string): ApiError {
   try {
-    const parsed = JSON.parse(body) as { error?: { message?: unknown } };
-    if (typeof parsed.error?.message === "string") return parsed.error.message;
+    const { error } = JSON.parse(body) as { error?: { message?: unknown; code?: unknown } };
+    if (typeof error?.message === "string") {
+      return new ApiError(kindOf(status, String(error.code ?? "")), error.message, status);
+    }
   } catch {
-    // Not JSON: perhaps a proxy's page.
+    // Not JSON.
   }
-  return body.trim().slice(0, 200) || `HTTP ${status}`;
+  return new ApiError(kindOf(status), body.trim().slice(0, 200) || `HTTP ${status}`, status);
 }
 
 export const apiKey = {
@@ -53,7 +57,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   }
   if (response.ok) return response;
   const body = await response.text().catch(() => "");
-  throw new ApiError(kindOfStatus(response.status), errorMessage(body, response.status), response.status);
+  throw errorFrom(response.status, body);
 }
 
 export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {

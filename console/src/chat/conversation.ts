@@ -122,3 +122,20 @@ export function restored(stored: Conversations): Conversations {
   }
   return { order: stored.order.filter((id) => byId[id]), byId };
 }
+
+const isStreaming = (item: Conversation) => item.messages.some((message) => message.status === "streaming");
+
+/** Takes in what another tab has stored, so that two tabs do not overwrite each other. What streams
+ *  here or was written here later stays; with `unsaved` changes here, so does what only this tab
+ *  knows: otherwise the other tab has deleted it. */
+export function mergeStored(local: Conversations, stored: Conversations, unsaved: boolean): Conversations {
+  const theirs = restored(stored);
+  const byId = { ...theirs.byId };
+  for (const item of Object.values(local.byId)) {
+    const other = theirs.byId[item.id];
+    const keep = isStreaming(item) || (other ? item.updated_ms > other.updated_ms : unsaved);
+    if (keep) byId[item.id] = item;
+  }
+  const order = Object.values(byId).sort((a, b) => b.updated_ms - a.updated_ms).map((item) => item.id);
+  return { order, byId };
+}

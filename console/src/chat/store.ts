@@ -4,7 +4,7 @@ import { load, save } from "../app/storage";
 import { createStore } from "../app/store";
 import { t } from "../i18n";
 import { toast } from "../ui/toast";
-import { noConversations, restored, type Conversations } from "./conversation";
+import { mergeStored, noConversations, restored, type Conversations } from "./conversation";
 
 const SAVE_DELAY_MS = 400;
 
@@ -32,6 +32,17 @@ export function startPersisting(): void {
   };
   conversationStore.subscribe(() => {
     timer ??= setTimeout(write, SAVE_DELAY_MS);
+  });
+  addEventListener("storage", (event) => {
+    if (event.key !== "dougong.conversations") return;
+    const local = conversationStore.get();
+    const after = mergeStored(local, load("conversations", noConversations), timer !== undefined);
+    conversationStore.set(after);
+    // What was kept from this tab has to be written; what was taken in must not be, or two tabs
+    // would echo for ever.
+    if (Object.values(after.byId).some((item) => item === local.byId[item.id])) return;
+    clearTimeout(timer);
+    timer = undefined;
   });
   paramsStore.subscribe(() => save("params", paramsStore.get()));
   addEventListener("pagehide", () => timer !== undefined && write());

@@ -45,6 +45,8 @@ export const en = {
   "error.not_found.do": "It may have been dropped, or this server is older than the console.",
   "error.busy": "The server is full.",
   "error.busy.do": "Wait for running requests to end, then try again.",
+  "error.too_long": "The conversation does not fit the model's context.",
+  "error.too_long.do": "Start a new chat, edit an earlier question, or pick a model with a larger context.",
   "error.bad_request": "The server refused the request.",
   "error.bad_request.do": "Change what its message names, then try again.",
   "error.server": "The server failed.",

@@ -47,6 +47,8 @@ export const zh: Messages = {
   "error.not_found.do": "它可能已被清除，或者服务器版本比控制台旧。",
   "error.busy": "服务器已满负荷。",
   "error.busy.do": "请等正在运行的请求结束后重试。",
+  "error.too_long": "对话超出了模型的上下文长度。",
+  "error.too_long.do": "请开始新对话、修改之前的问题，或选择上下文更长的模型。",
   "error.bad_request": "服务器拒绝了请求。",
   "error.bad_request.do": "请修改其消息指出的内容后重试。",
   "error.server": "服务器出错。",

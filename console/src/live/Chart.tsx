@@ -15,6 +15,7 @@ interface Props {
   format: (value: number) => string;
   ceiling?: number | null;
   bytes?: boolean;
+  whole?: boolean;
 }
 
 const HEIGHT_PX = 150;
@@ -44,7 +45,7 @@ function useWidth(element: HTMLElement | null): number {
   return width;
 }
 
-export function Chart({ title, times, span_s, lines, format, ceiling = null, bytes = false }: Props) {
+export function Chart({ title, times, span_s, lines, format, ceiling = null, bytes = false, whole = false }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [frame, setFrame] = useState<HTMLDivElement | null>(null);
   const width = useWidth(frame);
@@ -61,12 +62,12 @@ export function Chart({ title, times, span_s, lines, format, ceiling = null, byt
     target.height = Math.round(HEIGHT_PX * ratio);
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     const colors = colorsOf(target);
-    draw(ctx, { width, height: HEIGHT_PX, times, span_s, lines, ceiling, bytes, format, cursor, colors });
+    draw(ctx, { width, height: HEIGHT_PX, times, span_s, lines, ceiling, bytes, whole, format, cursor, colors });
     target.dataset.newest = String(times[times.length - 1] ?? 0); // for tests: drawn up to here
-  }, [width, times, span_s, lines, ceiling, bytes, format, cursor, theme]);
+  }, [width, times, span_s, lines, ceiling, bytes, whole, format, cursor, theme]);
 
   const onPointerMove = (event: PointerEvent<HTMLCanvasElement>) => {
-    const scale = scaleOf({ width, height: HEIGHT_PX, times, span_s, lines, ceiling, bytes });
+    const scale = scaleOf({ width, height: HEIGHT_PX, times, span_s, lines, ceiling, bytes, whole });
     const box = event.currentTarget.getBoundingClientRect();
     cursorStore.set(scale.timeAt(event.clientX - box.left));
   };

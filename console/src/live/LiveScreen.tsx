@@ -18,6 +18,7 @@ interface ChartSpec {
   format: (value: number) => string;
   ceiling?: number | null;
   bytes?: boolean;
+  whole?: boolean;
 }
 
 function specs(samples: Sample[], t: Translate): ChartSpec[] {
@@ -42,6 +43,7 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
       title: t("live.queue"),
       lines: [line(t("live.running"), 1, (s) => s.running), line(t("live.queued"), 3, (s) => s.queued)],
       format: formatNumber,
+      whole: true,
     },
     latency(t("live.ttft"), (s) => s.ttft_ms),
     latency(t("live.itl"), (s) => s.itl_ms),

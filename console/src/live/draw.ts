@@ -13,6 +13,7 @@ export interface Scene {
   lines: Line[];
   ceiling: number | null; // a fixed top, such as the number of pages there are
   bytes: boolean;
+  whole: boolean; // counts: no mark at half a request
   format: (value: number) => string;
   cursor: number | null; // index into times
   colors: { text: string; grid: string; tones: string[] };
@@ -25,9 +26,10 @@ export interface Scale {
   marks: number[];
 }
 
-export function scaleOf(scene: Pick<Scene, "width" | "height" | "times" | "span_s" | "lines" | "ceiling" | "bytes">): Scale {
+export function scaleOf(scene: Pick<Scene, "width" | "height" | "times" | "span_s" | "lines" | "ceiling" | "bytes" | "whole">): Scale {
   const max = Math.max(scene.ceiling ?? 0, maxOf(scene.lines)) || 1;
-  const step = scene.bytes ? niceByteStep(max, 3) : niceStep(max, 3);
+  const nice = scene.bytes ? niceByteStep(max, 3) : niceStep(max, 3);
+  const step = scene.whole ? Math.max(1, nice) : nice;
   const marks = ticks(max, 3, step);
   const top = marks[marks.length - 1] ?? 1;
   const inner_w = Math.max(1, scene.width - PAD.left - PAD.right);

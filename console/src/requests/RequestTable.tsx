@@ -1,12 +1,13 @@
 // The log as a grid that draws only the rows in view: 100,000 rows cost what 40 do. Arrow keys move,
 // Enter opens. Rows are divs with ARIA roles because table rows cannot be placed absolutely.
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useEffect, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 import type { RequestRecord } from "../api/types";
 import { useT, type Key } from "../i18n";
 import { formatMs, formatNumber, formatTime } from "../ui/format";
 import { failed, visibleRows } from "./log";
 
 const ROW_PX = 38;
+const STEP_ROWS = 4;
 
 interface Props {
   records: RequestRecord[];
@@ -29,14 +30,20 @@ const columns: [string, Key][] = [
 export function RequestTable({ records, openId, onOpen, onEnd }: Props) {
   const t = useT();
   const grid = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ scroll_px: 0, height_px: 600 });
+  const [view, setView] = useState({ row: 0, rows: 16 });
   const [cursor, setCursor] = useState(0);
-  const { first, last } = visibleRows(view.scroll_px, view.height_px, ROW_PX, records.length);
+  const { first, last } = visibleRows(view.row, view.rows, records.length);
 
   useEffect(() => {
     const element = grid.current;
     if (!element) return;
-    const measure = () => setView({ scroll_px: element.scrollTop, height_px: element.clientHeight });
+    const measure = () => {
+      // In steps of a few rows: most scroll events then change nothing and draw nothing.
+      const row = Math.floor(element.scrollTop / ROW_PX / STEP_ROWS) * STEP_ROWS;
+      const rows = Math.ceil(element.clientHeight / ROW_PX) + STEP_ROWS;
+      setView((before) => (before.row === row && before.rows === rows ? before : { row, rows }));
+    };
+    measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     element.addEventListener("scroll", measure, { passive: true });
@@ -60,7 +67,7 @@ export function RequestTable({ records, openId, onOpen, onEnd }: Props) {
     else if (top + ROW_PX > element.scrollTop + room) element.scrollTop = top + ROW_PX - room;
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const page = Math.max(1, Math.floor(view.height_px / ROW_PX) - 1);
+    const page = Math.max(1, view.rows - STEP_ROWS - 2);
     const moves: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
     const move = moves[event.key];
     if (move) moveTo(cursor + move);
@@ -69,6 +76,15 @@ export function RequestTable({ records, openId, onOpen, onEnd }: Props) {
     else if (event.key === "Enter" && records[cursor]) onOpen(records[cursor].id);
     else return;
     event.preventDefault();
+  };
+
+  const onClick = (event: MouseEvent) => {
+    const row = (event.target as Element).closest("[data-index]");
+    const index = Number(row?.getAttribute("data-index") ?? -1);
+    const record = records[index];
+    if (!record) return;
+    setCursor(index);
+    onOpen(record.id);
   };
 
   return (
@@ -85,23 +101,11 @@ export function RequestTable({ records, openId, onOpen, onEnd }: Props) {
       <div className="log-row log-head" role="row" aria-rowindex={1}>
         {columns.map(([name, label]) => <span key={name} role="columnheader" className={`col-${name}`}>{t(label)}</span>)}
       </div>
-      <div role="rowgroup" className="log-space" style={{ height: records.length * ROW_PX }}>
-          {records.slice(first, last).map((record, offset) => {
-            const index = first + offset;
-            return (
-              <Row
-                key={record.id}
-                record={record}
-                index={index}
-                open={record.id === openId}
-                active={index === cursor}
-                onClick={() => {
-                  setCursor(index);
-                  onOpen(record.id);
-                }}
-              />
-            );
-          })}
+      <div role="rowgroup" className="log-space" style={{ height: records.length * ROW_PX }} onClick={onClick}>
+        {records.slice(first, last).map((record, offset) => {
+          const index = first + offset;
+          return <Row key={record.id} record={record} index={index} open={record.id === openId} active={index === cursor} />;
+        })}
       </div>
       {records.length === 0 && <p className="muted log-none">{t("requests.no_match")}</p>}
     </div>
@@ -113,20 +117,19 @@ interface RowProps {
   index: number;
   open: boolean;
   active: boolean;
-  onClick: () => void;
 }
 
-function Row({ record, index, open, active, onClick }: RowProps) {
+const Row = memo(function Row({ record, index, open, active }: RowProps) {
   const state = failed(record) ? "bad" : record.status === 0 ? "running" : "good";
   return (
     <div
       id={`request-row-${index}`}
+      data-index={index}
       className={`log-row ${active ? "active" : ""}`}
       role="row"
       aria-rowindex={index + 2}
       aria-selected={open}
       style={{ transform: `translateY(${index * ROW_PX}px)` }}
-      onClick={onClick}
     >
       <span role="gridcell" className="col-time number">{formatTime(record.unix_ms)}</span>
       <span role="gridcell" className="col-status"><span className={`badge badge-${state}`}>{record.status || "…"}</span></span>
@@ -138,4 +141,4 @@ function Row({ record, index, open, active, onClick }: RowProps) {
       <span role="gridcell" className="col-total number">{formatMs(record.total_ms)}</span>
     </div>
   );
-}
+});

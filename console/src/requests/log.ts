@@ -55,10 +55,11 @@ export function matches(record: RequestRecord, filter: Filter): boolean {
   return searched.some((field) => field?.toLowerCase().includes(wanted));
 }
 
-/** The window of rows to draw for a scroll position, with a margin so that a flick shows no hole. */
-export function visibleRows(scroll_px: number, height_px: number, row_px: number, count: number, margin = 8) {
-  const first = Math.max(0, Math.floor(scroll_px / row_px) - margin);
-  const last = Math.min(count, Math.ceil((scroll_px + height_px) / row_px) + margin);
+/** The rows to draw when `rows` from `row` on are in view, with a margin so that a flick shows no
+ *  hole. */
+export function visibleRows(row: number, rows: number, count: number, margin = 8) {
+  const first = Math.max(0, row - margin);
+  const last = Math.min(count, row + rows + margin);
   return { first: Math.min(first, count), last };
 }
 

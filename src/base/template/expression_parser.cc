@@ -341,7 +341,8 @@ Result<ExprPtr> ExpressionParser::postfix(ExprPtr value) {
         } else if (at_symbol("[")) {
             value = DG_TRY(subscript(std::move(value)));
         } else if (at_symbol("(")) {
-            auto call = make(ExprKind::call, at, std::move(value));
+            const Position begin = value->at;
+            auto call = make(ExprKind::call, begin, std::move(value));
             call->arguments = DG_TRY(arguments());
             value = std::move(call);
         } else {

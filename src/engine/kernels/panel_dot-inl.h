@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-HWY_INLINE VI32 BroadcastDword(const std::int8_t* p) {
+DG_TILE_INLINE VI32 BroadcastDword(const std::int8_t* p) {
     std::int32_t dword = 0;
     std::memcpy(&dword, p, 4);
     return hn::Set(DI32(), dword);
@@ -117,6 +117,14 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
     using Layout = PanelLayout<Format>;
     constexpr std::size_t kGroups = Layout::kGroups;
     constexpr std::size_t kDwords = 8 / kGroups;
+    // Few rows leave the adder waiting for itself; two sums per output hide that. They are
+    // integers, so the result is the same.
+    constexpr std::size_t kChains = kRows <= 2 ? 2 : 1;
+    const auto total_of = [](const ByteDot<Format>(&dot)[kChains]) {
+        VI32 sum = dot[0].finish();
+        if constexpr (kChains == 2) sum = hn::Add(sum, dot[1].finish());
+        return sum;
+    };
     const DF32 df;
     for (std::size_t part = 0; part < kParts; ++part) {
         VF32 total[kRows];
@@ -136,7 +144,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
             const std::int8_t* q = a.q + b * 32;
 #pragma GCC unroll 2
             for (std::size_t g = 0; g < kGroups; ++g) {
-                ByteDot<Format> dot[kRows];
+                ByteDot<Format> dot[kRows][kChains];
 #pragma GCC unroll 8
                 for (std::size_t r = 0; r < kRows; ++r) {
                     const std::size_t at = r * a.blocks + b;
@@ -144,7 +152,8 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                     if constexpr (Format::kBias != 0) {
                         from = Format::kBias * (kGroups == 1 ? a.sum32[at] : a.sum16[at * 2 + g]);
                     }
-                    dot[r].start(from);
+                    dot[r][0].start(from);
+                    if constexpr (kChains == 2) dot[r][1].start(0);
                 }
                 if constexpr (Format::kNibble) {
 #pragma GCC unroll 4
@@ -153,8 +162,9 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                         const VU32 low = Low4(both), high = High4(both);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
-                            dot[r].add(low, BroadcastDword(q + r * a.cols + j * 4));
-                            dot[r].add(high, BroadcastDword(q + r * a.cols + 16 + j * 4));
+                            dot[r][0].add(low, BroadcastDword(q + r * a.cols + j * 4));
+                            dot[r][kChains - 1].add(high,
+                                                    BroadcastDword(q + r * a.cols + 16 + j * 4));
                         }
                     }
                 } else {
@@ -163,7 +173,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                         const VU32 w = load(j);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
-                            dot[r].add(w, BroadcastDword(q + r * a.cols + j * 4));
+                            dot[r][j % kChains].add(w, BroadcastDword(q + r * a.cols + j * 4));
                         }
                     }
                 }
@@ -172,7 +182,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                 for (std::size_t r = 0; r < kRows; ++r) {
                     const std::size_t at = r * a.blocks + b;
                     const VF32 factor = hn::Mul(scale, hn::Set(df, a.scale[at]));
-                    total[r] = hn::MulAdd(hn::ConvertTo(df, dot[r].finish()), factor, total[r]);
+                    total[r] = hn::MulAdd(hn::ConvertTo(df, total_of(dot[r])), factor, total[r]);
                 }
                 if constexpr (Format::kMin) {
                     const VF32 min = hn::LoadU(df, scales + (kGroups + g) * kPanel);

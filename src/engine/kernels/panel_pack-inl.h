@@ -34,14 +34,14 @@ struct PanelOut {
     float* scale;
     float* min;
 
-    HWY_INLINE void set_q(std::size_t j, VU32 v) const {
+    DG_TILE_INLINE void set_q(std::size_t j, VU32 v) const {
         hn::StoreU(hn::BitCast(hn::Repartition<std::uint8_t, DU32>(), v),
                    hn::Repartition<std::uint8_t, DU32>(), q + j * kVectorBytes);
     }
-    HWY_INLINE void set_scale(VF32 v, std::size_t group = 0) const {
+    DG_TILE_INLINE void set_scale(VF32 v, std::size_t group = 0) const {
         hn::StoreU(v, DF32(), scale + group * kPanel);
     }
-    HWY_INLINE void set_min(VF32 v, std::size_t group = 0) const {
+    DG_TILE_INLINE void set_min(VF32 v, std::size_t group = 0) const {
         hn::StoreU(v, DF32(), min + group * kPanel);
     }
 };
@@ -110,8 +110,8 @@ HWY_INLINE void StoreFour(const PanelOut& out, std::size_t j, const FourDwords& 
 
 struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 2));
         out.set_scale(HalfToFloat(header));
@@ -120,8 +120,8 @@ struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
 
 struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 4));
         out.set_scale(HalfToFloat(header));
@@ -130,7 +130,7 @@ struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
 };
 
 /// Bytes 0..31 of a five-bit block from its nibbles and the dword of top bits.
-HWY_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 high) {
+DG_TILE_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 high) {
     out.set_q(0, hn::Or(Low4(low.v[0]), FifthBits<0>(high)));
     out.set_q(1, hn::Or(Low4(low.v[1]), FifthBits<1>(high)));
     out.set_q(2, hn::Or(Low4(low.v[2]), FifthBits<2>(high)));
@@ -143,8 +143,8 @@ HWY_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 h
 
 struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFiveBits(out, LoadTransposed(rows, at + 6), LoadDword(rows, at + 2));
         out.set_scale(HalfToFloat(header));
@@ -153,8 +153,8 @@ struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
 
 struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFiveBits(out, LoadTransposed(rows, at + 8), LoadDword(rows, at + 4));
         out.set_scale(HalfToFloat(header));
@@ -172,8 +172,8 @@ struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0, 2> {
     static constexpr std::uint32_t kFlip = 0;
 #endif
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         const FourDwords a = LoadTransposed(rows, at + 2), b = LoadTransposed(rows, at + 18);
         const VU32 flip = hn::Set(DU32(), kFlip);
@@ -191,7 +191,7 @@ struct GroupScales {
     VU32 s[2], m[2];
     VF32 d, dmin;
 };
-HWY_INLINE GroupScales LoadGroupScales(const std::uint8_t* const* rows, std::size_t at) {
+DG_TILE_INLINE GroupScales LoadGroupScales(const std::uint8_t* const* rows, std::size_t at) {
     const FourDwords head = LoadTransposed(rows, at);
     const VU32 low6 = hn::Set(DU32(), 0x3f3f3f3fu), top2 = hn::Set(DU32(), 0x30303030u);
     GroupScales g;
@@ -213,8 +213,8 @@ HWY_INLINE void StoreGroupScale(const GroupScales& g, const PanelOut& out) {
 struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
     /// Stored bytes 32k..: low nibbles are group 2k, high nibbles group 2k + 1.
     template <int kPair, class OutAt>
-    static HWY_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
-                                const GroupScales& scales, OutAt out_at) {
+    static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
+                                    const GroupScales& scales, OutAt out_at) {
         const FourDwords a = LoadTransposed(rows, at + 16 + kPair * 32);
         const FourDwords b = LoadTransposed(rows, at + 32 + kPair * 32);
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
@@ -227,8 +227,8 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -239,8 +239,8 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
 
 struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
     template <int kPair, class OutAt>
-    static HWY_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
-                                const GroupScales& scales, OutAt out_at) {
+    static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
+                                    const GroupScales& scales, OutAt out_at) {
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
         const VU32 one = hn::Set(DU32(), 0x01010101u);
         for (std::size_t half = 0; half < 2; ++half) {
@@ -257,8 +257,8 @@ struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -271,8 +271,8 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
     /// Blocks kHalf * 4 + 0..3. Low bits: 64 bytes, nibble t / 2 of bytes 32 * (t % 2)..; top bits:
     /// 32 bytes, bits 2t, 2t + 1.
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VU32 scales0, VU32 scales1, OutAt out_at) {
         const VU32 two = hn::Set(DU32(), 0x30303030u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords a = LoadTransposed(rows, at + kHalf * 64 + part * 16);
@@ -299,8 +299,8 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
         scale(3, SignedByteToFloat<2>(scales1), SignedByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at + 192);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 208));
         Half<0>(rows, at, d, scales.v[0], scales.v[1], out_at);
@@ -310,8 +310,8 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
 
 struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VU32 scales0, VU32 scales1, OutAt out_at) {
         const VU32 low2 = hn::Set(DU32(), 0x03030303u), top = hn::Set(DU32(), 0x01010101u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 32 + kHalf * 32 + part * 16);
@@ -339,8 +339,8 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
         scale(3, ByteToFloat<2>(scales1), ByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const VU32 s0 = LoadDword(rows, at + 96), s1 = LoadDword(rows, at + 100);
         const VU32 s2 = LoadDword(rows, at + 104);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 108));
@@ -355,8 +355,8 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
 
 struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d, VF32 dmin,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VF32 dmin, VU32 scales0, VU32 scales1, OutAt out_at) {
         const VU32 low2 = hn::Set(DU32(), 0x03030303u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 16 + kHalf * 32 + part * 16);
@@ -383,8 +383,8 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
         scale(3, 1, ByteToFloat<3>(s1), ByteToFloat<3>(m1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at);
         const VU32 header = LoadDword(rows, at + 80);
         const VF32 d = HalfToFloat(header);
@@ -401,7 +401,8 @@ struct Headers {
     static constexpr std::size_t kBlocks = 8;
     alignas(64) std::uint32_t dwords[kBlocks][kPanel];
 
-    HWY_INLINE void collect(const std::uint8_t* const* rows, std::size_t at, std::size_t blocks) {
+    DG_TILE_INLINE void collect(const std::uint8_t* const* rows, std::size_t at,
+                                std::size_t blocks) {
         for (std::size_t r = 0; r < kPanel; ++r) {
             const std::uint8_t* from = rows[r] + at;
             if (blocks == kBlocks) {

@@ -79,7 +79,7 @@ Result<void> set_vocabulary(const std::string& path, GgufWriter& writer) {
         const std::size_t id = kinds.size();
         kinds.push_back(id == 0 ? 2 : id < 3 ? 3 : id < kReservedTokens ? 5 : 1);
     }
-    writer.set_string("tokenizer.ggml.model", "t5");
+    writer.set_string("tokenizer.ggml.model", "unigram");
     writer.set_string("tokenizer.ggml.pre", "use-lite");
     writer.set_strings("tokenizer.ggml.tokens", tokens);
     writer.set_f32s("tokenizer.ggml.scores", scores);

@@ -1,7 +1,7 @@
 // Byte-level BPE: split off special tokens, cut the rest into words by the family's rule, and merge
 // the bytes of each word. Every byte is a token, so any input survives the round trip.
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "base/core/utf8.h"
@@ -14,6 +14,8 @@
 
 namespace engine {
 namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 /// Buffers of one encode call, reused from word to word.
 struct Scratch {
@@ -44,6 +46,8 @@ private:
     bool is_whole(TokenId id, std::string_view word, Scratch& scratch) const;
     void merge_word(std::string_view word, Scratch& scratch) const;
     void put(Symbol symbol, std::vector<TokenId>& out) const;
+    std::string repaired(std::string_view bytes) const;
+    bool has_token(char byte) const;
 
     PreSplitter pre_splitter_;
     SpecialTokens special_;
@@ -127,7 +131,7 @@ std::vector<TokenId> ByteBpe::encode(std::string_view text, EncodeOptions option
 }
 
 // The expressions need valid UTF-8; runs of invalid bytes between valid text become words of their
-// own.
+// own. Some vocabularies lack the bytes that UTF-8 never uses: those are written as U+FFFD.
 void ByteBpe::encode_text(std::string_view text, Scratch& scratch,
                           std::vector<TokenId>& out) const {
     while (!text.empty()) {
@@ -136,7 +140,7 @@ void ByteBpe::encode_text(std::string_view text, Scratch& scratch,
         text.remove_prefix(valid);
         std::size_t invalid = 0;
         while (invalid < text.size() && !base::utf8_at(text, invalid).valid) ++invalid;
-        if (invalid > 0) encode_word(text.substr(0, invalid), scratch, out);
+        if (invalid > 0) encode_word(repaired(text.substr(0, invalid)), scratch, out);
         text.remove_prefix(invalid);
     }
 }
@@ -178,18 +182,34 @@ void ByteBpe::merge_word(std::string_view word, Scratch& scratch) const {
     merges_.merge(scratch.symbols, scratch.merging);
 }
 
-// A merge may name a text that is no token: its bytes go out one by one. A vocabulary that lacks a
-// byte gives the unknown token, or drops it when there is none.
+/// `bytes` with U+FFFD for each that has no token.
+std::string ByteBpe::repaired(std::string_view bytes) const {
+    std::string out;
+    for (const char byte : bytes) {
+        if (has_token(byte)) {
+            out.push_back(byte);
+        } else {
+            out.append(kReplacement);
+        }
+    }
+    return out;
+}
+
+bool ByteBpe::has_token(char byte) const {
+    return static_cast<std::uint32_t>(byte_symbols_[static_cast<unsigned char>(byte)]) < size();
+}
+
+// A merge may name a text that is no token: its bytes go out one by one. A byte that has no token
+// gives the unknown token, unless that is a control token, which text must not become.
 void ByteBpe::put(Symbol symbol, std::vector<TokenId>& out) const {
     if (static_cast<std::uint32_t>(symbol) < size()) {
         out.push_back(symbol);
         return;
     }
     for (const char byte : bytes_[static_cast<std::size_t>(symbol)]) {
-        const Symbol single = byte_symbols_[static_cast<unsigned char>(byte)];
-        if (static_cast<std::uint32_t>(single) < size()) {
-            out.push_back(single);
-        } else if (vocabulary_.unk >= 0) {
+        if (has_token(byte)) {
+            out.push_back(byte_symbols_[static_cast<unsigned char>(byte)]);
+        } else if (vocabulary_.unk >= 0 && !is_control(vocabulary_.unk)) {
             out.push_back(vocabulary_.unk);
         }
     }

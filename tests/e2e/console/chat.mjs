@@ -1,12 +1,13 @@
 // Chat against the served model: what it says does not matter here, how it arrives does.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { ask, getJson, sendable, withPage } from "./harness.mjs";
+import { ask, getJson, sendable, slowLine, withPage } from "./harness.mjs";
 
 export const cases = {
   "an answer streams in and shows its figures": (browser, base) =>
     withPage(browser, base, {}, async ({ page }) => {
       await sendable(page);
+      await slowLine(page);
       await page.evaluate(() => {
         window.lengths = new Set();
         const look = () => window.lengths.add(document.querySelector(".answer .markdown")?.textContent.length ?? 0);
@@ -14,7 +15,7 @@ export const cases = {
       });
       const answer = await ask(page, "Tell me a story about a little girl who finds a box.");
       const seen = await page.evaluate(() => [...window.lengths].filter((length) => length > 0));
-      assert.ok(seen.length >= 2, `text grew in steps, not at once (lengths seen: ${seen})`);
+      assert.ok(seen.length >= 3, `text grew in steps, not at once (lengths seen: ${seen})`);
       const figures = await answer.locator(".figures").innerText();
       assert.match(figures, /TTFT [\d.]+ m?s/);
       assert.match(figures, /[\d.,]+ tok\/s/);
@@ -23,18 +24,16 @@ export const cases = {
     }),
 
   "stop ends the answer and frees the server": (browser, base) =>
-    withPage(browser, base, {}, async ({ page }) => {
+    withPage(browser, base, { params: {} }, async ({ page }) => {
       await sendable(page);
-      // Pressed by the page itself at the first sight of text, before a fast model is done.
-      await page.evaluate(() => {
-        const observer = new MutationObserver(() => {
-          if (!document.querySelector(".answer.streaming .markdown")?.textContent) return;
-          observer.disconnect();
-          document.querySelector("button[aria-label=Stop]").click();
-        });
-        observer.observe(document.body, { subtree: true, childList: true, characterData: true });
-      });
-      const answer = await ask(page, "Once upon a time there was a very long road. Tell me everything about it, without end.");
+      const fastLine = await slowLine(page);
+      await page.locator("[data-composer]").fill("Once upon a time there was a very long road. Tell me all about it.");
+      await page.keyboard.press("Enter");
+      await page.locator(".answer.streaming .markdown").waitFor();
+      await page.getByRole("button", { name: "Stop" }).click();
+      const answer = page.locator(".answer[aria-busy=false]");
+      await answer.waitFor();
+      await fastLine();
       assert.match(await answer.locator(".figures").innerText(), /Stopped/);
       await page.locator("button[aria-label=Send]").waitFor();
       await page.waitForFunction(async () => (await (await fetch("/admin/v1/stats")).json()).running === 0);
@@ -69,6 +68,20 @@ export const cases = {
       await page.locator(".conversation").waitFor({ state: "detached" });
       await page.getByRole("button", { name: "Undo" }).click();
       await page.locator(".conversation").waitFor();
+    }),
+
+  "two tabs do not lose each other's conversations": (browser, base) =>
+    withPage(browser, base, {}, async ({ page, context }) => {
+      await sendable(page);
+      const other = await context.newPage();
+      await other.goto(base);
+      await ask(other, "From the other tab");
+      await page.locator(".conversation", { hasText: "From the other tab" }).waitFor();
+      await ask(page, "From this tab");
+      await other.locator(".conversation", { hasText: "From this tab" }).waitFor();
+      await page.reload();
+      await page.locator(".conversation").first().waitFor();
+      assert.equal(await page.locator(".conversation").count(), 2);
     }),
 
   "parameters go into the request": (browser, base) =>

@@ -43,9 +43,12 @@ class Guard {
   }
 }
 
-/** Runs `act` with an open page at `hash`, then checks the guard. */
+/** Short answers: a slow model is not waited for, a small context is not filled. */
+const SHORT = { max_tokens: 40 };
+
+/** Runs `act` with an open page at `hash`, its chat parameters being `params`; checks the guard. */
 export async function withPage(browser, base, options, act) {
-  const { hash = "", ...contextOptions } = options;
+  const { hash = "", params = SHORT, ...contextOptions } = options;
   const context = await browser.newContext({ viewport: { width: 1360, height: 860 }, locale: "en-US", acceptDownloads: true, ...contextOptions });
   context.setDefaultTimeout(TIMEOUT_MS);
   const page = await context.newPage();
@@ -56,6 +59,9 @@ export async function withPage(browser, base, options, act) {
       window.reportViolation(`${event.violatedDirective} blocked ${event.blockedURI}`);
     });
   });
+  await page.addInitScript((chosen) => {
+    if (!localStorage.getItem("dougong.params")) localStorage.setItem("dougong.params", JSON.stringify(chosen));
+  }, params);
   try {
     const response = await page.goto(base + hash);
     assert.equal(response.status(), 200, `${base} answers`);
@@ -76,6 +82,18 @@ export async function ask(page, text) {
   const answer = page.locator(".answer").nth(before);
   await answer.and(page.locator("[aria-busy=false]")).waitFor();
   return answer;
+}
+
+/** A line so slow that any model's answer comes in pieces: about ten tokens a second. Gives the
+ *  function that ends it. */
+export async function slowLine(page) {
+  const session = await page.context().newCDPSession(page);
+  const set = (bytesPerSecond) =>
+    session.send("Network.emulateNetworkConditions", {
+      offline: false, latency: 0, downloadThroughput: bytesPerSecond, uploadThroughput: -1,
+    });
+  await set(3000);
+  return () => set(-1);
 }
 
 /** Until the list of models is here there is nobody to ask. */

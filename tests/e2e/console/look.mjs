@@ -96,8 +96,10 @@ export const cases = {
 
 /** A picture of a conversation, for the README. */
 export async function screenshot(browser, base, path) {
-  await withPage(browser, base, { viewport: { width: 1280, height: 800 } }, async ({ page }) => {
+  const params = { temperature: 0, max_tokens: 220 };
+  await withPage(browser, base, { viewport: { width: 1280, height: 800 }, params }, async ({ page }) => {
     await ask(page, "Why is the sky blue?");
+    await ask(page, "Write a Python function that adds two numbers, with an example.");
     await page.mouse.move(0, 0);
     await page.screenshot({ path });
   });

@@ -3,6 +3,9 @@
 //
 //   npm install --no-save @huggingface/jinja@0.5.11 && node make_goldens.mjs [templates] [goldens]
 //
+// `only` and `except` in conversations.json bound a conversation to templates on which the reference
+// and Python's jinja2 agree: the reference prints lists as JSON and joins them to strings, where
+// jinja2 prints Python's form or fails, as we do.
 // A case whose reference rendering fails (a template that refuses a role, say) has `error` instead of
 // `output`.
 import { Template } from "@huggingface/jinja";
@@ -34,7 +37,9 @@ fs.mkdirSync(goldens, { recursive: true });
 for (const file of fs.readdirSync(templates).filter((name) => name.endsWith(".jinja")).sort()) {
     const source = fs.readFileSync(path.join(templates, file), "utf8");
     const cases = [];
-    for (const conversation of conversations) {
+    const name = file.replace(/\.jinja$/, "");
+    const fits = ({ only, except }) => (only?.includes(name) ?? true) && !except?.includes(name);
+    for (const conversation of conversations.filter(fits)) {
         for (const add_generation_prompt of [false, true]) {
             const one = { conversation: conversation.name, add_generation_prompt };
             try {
@@ -46,6 +51,6 @@ for (const file of fs.readdirSync(templates).filter((name) => name.endsWith(".ji
             cases.push(one);
         }
     }
-    fs.writeFileSync(path.join(goldens, file.replace(/\.jinja$/, ".json")),
+    fs.writeFileSync(path.join(goldens, `${name}.json`),
                      JSON.stringify(cases, null, 1) + "\n");
 }

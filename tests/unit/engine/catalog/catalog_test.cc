@@ -73,6 +73,18 @@ TEST(Catalog, CopiesWhenAskedNotToLink) {
     EXPECT_EQ(test::read_text(pulled->entry.path), test::read_text(kStories));
 }
 
+TEST(Catalog, PullsAllShardsOfALocalModel) {
+    const test::TempDir dir;
+    std::filesystem::copy(kStories, dir.file("m-00001-of-00002.gguf"));
+    Catalog catalog = open_catalog(dir.file("models"));
+    EXPECT_EQ(catalog.pull(dir.file("m-00001-of-00002.gguf")).error().code, Code::not_found);
+    std::filesystem::copy(kStories, dir.file("m-00002-of-00002.gguf"));
+    const auto pulled = catalog.pull(dir.file("m-00001-of-00002.gguf"));
+    ASSERT_TRUE(pulled.has_value()) << pulled.error().message;
+    EXPECT_EQ(pulled->entry.files.size(), 2u);
+    EXPECT_TRUE(catalog.verify(pulled->entry.name)->recorded);
+}
+
 TEST(Catalog, RefusesALocalFileThatIsNoModel) {
     const test::TempDir dir;
     test::write_text(dir.file("bad.gguf"), "no model at all");

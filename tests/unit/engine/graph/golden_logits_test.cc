@@ -6,13 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <optional>
 
 #include "base/files/files.h"
 #include "engine/model_files/quantize.h"
+#include "support/models_dir.h"
 #include "unit/engine/graph/graph_runner.h"
 
 namespace test {
@@ -137,26 +135,14 @@ TEST(GoldenLogits, SmokeModelAgreesWithLlamaCpp) {
     EXPECT_LT(agreement.kl_mean(), 1e-4);
 }
 
-/// The default model's path, or nothing after a loud word.
-std::optional<std::string> default_model() {
-    const char* folder = std::getenv("DG_MODELS_DIR");
-    const char* home = std::getenv("HOME");
-    const std::string path =
-        (folder ? std::string(folder) : std::string(home ? home : "") + "/.cache/dougong/models") +
-        "/SmolLM2-135M-Instruct.Q4_1.gguf";
-    if (std::filesystem::exists(path)) return path;
-    std::printf("\n*** SKIPPED: %s is not there, so the default model's logits were NOT compared "
-                "with llama.cpp's. Run `make run` once or set DG_MODELS_DIR. ***\n\n",
-                path.c_str());
-    return std::nullopt;
-}
+constexpr const char* kDefaultModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 // The reference is llama.cpp on the default model with its Q4_1 weights written out as F32: then
 // nobody quantises activations, and what differs is the graph. On the Q4_1 file llama.cpp is no
 // reference at this precision: it rounds activations to 8 bits, and agrees with itself only to
 // 96.6 % and KL 2.4e-3 between batch sizes, 95.5 % and 2.8e-3 between its two attention kernels.
 TEST(GoldenLogits, DefaultModelAgreesWithLlamaCpp) {
-    const auto path = default_model();
+    const auto path = test::cached_model(kDefaultModel);
     if (!path) GTEST_SKIP() << "the default model is not in the cache";
     const auto folder = base::TemporaryDir::create(testing::TempDir(), "golden");
     ASSERT_TRUE(folder.has_value());
@@ -176,7 +162,7 @@ TEST(GoldenLogits, DefaultModelAgreesWithLlamaCpp) {
 // As people run it: activations in 8 bits. llama.cpp's own figures against the same reference are
 // 96.64 % and KL 2.23e-3 (batch), 96.26 % and 2.31e-3 (one by one).
 TEST(GoldenLogits, DefaultModelAsShippedErrsNoMoreThanLlamaCpp) {
-    const auto path = default_model();
+    const auto path = test::cached_model(kDefaultModel);
     if (!path) GTEST_SKIP() << "the default model is not in the cache";
     auto file = engine::GgufFile::open(*path);
     ASSERT_TRUE(file.has_value()) << file.error().message;

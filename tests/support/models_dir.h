@@ -1,0 +1,26 @@
+#pragma once
+// Models too large for the repository: found in DG_MODELS_DIR (default ~/.cache/dougong/models),
+// else the test that wants one says loudly that it did not run.
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace test {
+
+inline std::optional<std::string> cached_model(const std::string& file) {
+    const char* folder = std::getenv("DG_MODELS_DIR");
+    const char* home = std::getenv("HOME");
+    const std::string path =
+        (folder ? std::string(folder) : std::string(home ? home : "") + "/.cache/dougong/models") +
+        "/" + file;
+    if (std::filesystem::exists(path)) return path;
+    std::printf("\n*** SKIPPED: %s is not there, so this comparison was NOT made. `make run` fetches "
+                "the default model; docs in tests/golden/engine/README.md tell about others. ***\n\n",
+                path.c_str());
+    return std::nullopt;
+}
+
+}  // namespace test

@@ -1,0 +1,140 @@
+#include "base/files/files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/files/mapped_file.h"
+#include "base/files/sha256.h"
+#include "support/temp_dir.h"
+
+namespace {
+
+using base::Code;
+
+std::string text_of(const base::MappedFile& file) {
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+TEST(MappedFile, ShowsTheWholeFileAndSurvivesAMove) {
+    const test::TempDir dir;
+    test::write_text(dir.file("a"), "hello");
+    auto file = base::MappedFile::open(dir.file("a"));
+    ASSERT_TRUE(file.has_value()) << file.error().message;
+    const std::byte* address = file->bytes().data();
+    file->advise(base::AccessHint::will_need);
+    file->advise(base::AccessHint::random, 2, 3);
+    const base::MappedFile moved = *std::move(file);
+    EXPECT_EQ(text_of(moved), "hello");
+    EXPECT_EQ(moved.bytes().data(), address);
+}
+
+TEST(MappedFile, KeepsTheOldContentWhenTheFileIsReplaced) {
+    const test::TempDir dir;
+    test::write_text(dir.file("a"), "old");
+    const auto file = base::MappedFile::open(dir.file("a"));
+    ASSERT_TRUE(base::write_file_atomically(dir.file("a"), "newer").has_value());
+    EXPECT_EQ(text_of(*file), "old");
+}
+
+TEST(MappedFile, OpensAnEmptyFileAndRefusesAFolder) {
+    const test::TempDir dir;
+    test::write_text(dir.file("empty"), "");
+    EXPECT_TRUE(base::MappedFile::open(dir.file("empty"))->bytes().empty());
+    EXPECT_EQ(base::MappedFile::open(dir.path()).error().code, Code::invalid_argument);
+    const auto absent = base::MappedFile::open(dir.file("absent"));
+    EXPECT_EQ(absent.error().code, Code::not_found);
+    EXPECT_EQ(absent.error().subject, dir.file("absent"));
+}
+
+TEST(WriteFileAtomically, CreatesReplacesAndLeavesNoTemporary) {
+    const test::TempDir dir;
+    for (const char* text : {"one", "two, longer", ""}) {
+        ASSERT_TRUE(base::write_file_atomically(dir.file("a"), text).has_value());
+        EXPECT_EQ(base::read_file(dir.file("a")).value(), text);
+        EXPECT_EQ(dir.entries(), 1u);
+    }
+}
+
+TEST(WriteFileAtomically, KeepsTheOldFileWhenItFails) {
+    const test::TempDir dir;
+    std::filesystem::create_directory(dir.file("a"));
+    test::write_text(dir.file("a/inner"), "x");  // a folder that is not empty cannot be replaced
+    EXPECT_FALSE(base::write_file_atomically(dir.file("a"), "text").has_value());
+    EXPECT_EQ(dir.entries(), 1u);
+    EXPECT_EQ(base::write_file_atomically(dir.file("absent/a"), "text").error().code,
+              Code::not_found);
+}
+
+TEST(AtomicFileWriter, LeavesNothingWithoutCommit) {
+    const test::TempDir dir;
+    test::write_text(dir.file("a"), "old");
+    {
+        auto writer = base::AtomicFileWriter::create(dir.file("a"));
+        ASSERT_TRUE(writer.has_value());
+        ASSERT_TRUE(writer->write("new").has_value());
+        EXPECT_EQ(writer->bytes_written(), 3u);
+    }
+    EXPECT_EQ(test::read_text(dir.file("a")), "old");
+    EXPECT_EQ(dir.entries(), 1u);
+}
+
+TEST(ReadFile, RefusesMoreThanItsLimit) {
+    const test::TempDir dir;
+    test::write_text(dir.file("a"), std::string(100'000, 'x'));
+    EXPECT_EQ(base::read_file(dir.file("a"))->size(), 100'000u);
+    EXPECT_EQ(base::read_file(dir.file("a"), 99'999).error().code, Code::payload_too_large);
+    EXPECT_EQ(base::read_file(dir.file("a"), 100'000)->size(), 100'000u);
+}
+
+TEST(TemporaryDir, DisappearsWithItsContent) {
+    const test::TempDir dir;
+    {
+        const auto inner = base::TemporaryDir::create(dir.path(), "t-");
+        ASSERT_TRUE(inner.has_value());
+        test::write_text(inner->path() + "/file", "x");
+        EXPECT_EQ(dir.entries(), 1u);
+    }
+    EXPECT_EQ(dir.entries(), 0u);
+}
+
+TEST(CacheDir, FollowsTheUsualOrder) {
+    EXPECT_EQ(base::cache_dir("/x", "/home/u", "p"), "/x/p");
+    EXPECT_EQ(base::cache_dir("", "/home/u", "p"), "/home/u/.cache/p");
+    EXPECT_EQ(base::cache_dir("", "", "p"), "/tmp/p");
+}
+
+// FIPS 180-4's published examples.
+TEST(Sha256, MatchesPublishedDigestsHoweverTheInputIsCut) {
+    EXPECT_EQ(base::Sha256().finish_hex(),
+              "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    const std::string text = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    for (std::size_t cut = 0; cut <= text.size(); cut += 7) {
+        base::Sha256 digest;
+        digest.update(std::as_bytes(std::span(text).first(cut)));
+        digest.update(std::as_bytes(std::span(text).subspan(cut)));
+        EXPECT_EQ(digest.finish_hex(),
+                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    }
+}
+
+TEST(Sha256File, ReportsProgressAndStops) {
+    const test::TempDir dir;
+    test::write_text(dir.file("a"), "abc");
+    std::uint64_t seen = 0;
+    EXPECT_EQ(base::sha256_file(dir.file("a"),
+                                [&](std::uint64_t n) {
+                                    seen = n;
+                                    return true;
+                                })
+                  .value(),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(seen, 3u);
+    EXPECT_EQ(base::sha256_file(dir.file("a"), [](std::uint64_t) { return false; }).error().code,
+              Code::cancelled);
+    EXPECT_EQ(base::sha256_file(dir.file("b")).error().code, Code::not_found);
+}
+
+}  // namespace
