@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kHopsMax = 5;
 constexpr std::uint64_t kWaitSliceMs = 100;
+constexpr std::uint32_t kUnreachableAttempts = 2;
 constexpr std::size_t kNamesShown = 12;
 
 // Best first for a CPU: the 4-bit mix is the field's usual trade of quality and speed.
@@ -200,7 +201,10 @@ Result<HttpClient::Response> Hub::ask(const HttpClient::Request& request, const 
         const bool busy = response && (response->status == 429 || response->status >= 500);
         const bool cut = !response && (response.error().code == Code::unavailable ||
                                        response.error().code == Code::deadline_exceeded);
-        if ((busy || cut) && attempt < options_.attempts_max) {
+        // A hub that cannot be reached at all is more often a wrong name than a passing fault.
+        const std::uint32_t attempts =
+            cut ? std::min(options_.attempts_max, kUnreachableAttempts) : options_.attempts_max;
+        if ((busy || cut) && attempt < attempts) {
             DG_TRY(wait(wait_ms));
             continue;
         }
