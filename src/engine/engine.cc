@@ -95,6 +95,13 @@ base::Result<void> Engine::Impl::load() {
     model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
+    const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
+                                                        : model.encoder->config().vocab_size;
+    if (tokenizer->size() > rows) {
+        return base::fail_on("token_embd.weight", base::Code::data_loss,
+                             "the vocabulary of {} has {} tokens and its embeddings {} rows",
+                             info.name, tokenizer->size(), rows);
+    }
     if (!info.chat_template.empty()) {
         base::Result<base::Template> parsed = base::Template::parse(info.chat_template);
         if (parsed) {
