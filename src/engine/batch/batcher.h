@@ -41,9 +41,11 @@ public:
                                       std::shared_ptr<GenerationSink> sink);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
-    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled.
+    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled,
+    /// resource_exhausted (too many wait).
     base::Result<void> call(const std::function<void()>& work);
-    /// Ends all requests with `cancelled` and the thread. Idempotent.
+    /// Ends all requests with `cancelled` and the thread, and waits for that. Thread-safe,
+    /// idempotent; never from a sink, which the thread would wait for.
     void stop();
 
     BatcherStats stats() const;  ///< thread-safe
@@ -70,7 +72,8 @@ private:
     GenerationId last_id_ = 0;
     BatcherStats stats_;
 
-    std::thread thread_;  ///< last: starts when everything else is there
+    std::mutex join_mutex_;  ///< guards thread_; never taken by it
+    std::thread thread_;     ///< last: starts when everything else is there
 };
 
 }  // namespace engine

@@ -8,7 +8,9 @@
 #include <condition_variable>
 #include <fstream>
 #include <iterator>
+#include <latch>
 #include <mutex>
+#include <thread>
 
 #include "base/files/files.h"
 #include "support/seeds.h"
@@ -211,15 +213,18 @@ TEST(Engine, CancelEndsWithinOneStep) {
     const auto engine = open_smoke(kClock);
     auto sink = std::make_shared<Collector>();
     std::atomic<engine::GenerationId> id{0};
+    std::latch id_known(1);
     std::size_t when_cancelled = 0;
     sink->on_each = [&](std::size_t tokens) {
-        if (when_cancelled > 0 || id == 0) return;
+        id_known.wait();
+        if (when_cancelled > 0) return;
         when_cancelled = tokens;
         engine->cancel(id);
     };
     GenerateRequest request = greedy({1, 403}, 400);
     request.ignore_eos = true;
     id = *engine->submit(std::move(request), sink);
+    id_known.count_down();
     const Completion completion = sink->wait();
     ASSERT_GT(when_cancelled, 0u);
     EXPECT_EQ(completion.reason, FinishReason::cancelled);
@@ -336,22 +341,26 @@ TEST(Engine, RequestsWaitForPagesInsteadOfFailing) {
 
 TEST(Engine, StopCancelsWhatRunsAndWhatWaits) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
+    std::latch stopping(1);
     std::vector<std::shared_ptr<Collector>> sinks;
     for (int i = 0; i < 3; ++i) {
         sinks.push_back(std::make_shared<Collector>());
+        sinks.back()->on_each = [&](std::size_t) { stopping.wait(); };
         GenerateRequest request = greedy({1}, 0);
         request.ignore_eos = true;
         ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
     }
-    engine->stop();
-    for (const auto& sink : sinks) {
-        const FinishReason reason = sink->wait().reason;
-        EXPECT_TRUE(reason == FinishReason::cancelled || reason == FinishReason::length);
+    std::vector<std::thread> stoppers;
+    for (int i = 0; i < 2; ++i) stoppers.emplace_back([&] { engine->stop(); });
+    const auto late = [&] { return engine->submit(greedy({1}, 1), std::make_shared<Collector>()); };
+    // A submit that says so is how to see that stop() has begun.
+    for (auto refused = late(); refused || refused.error().code != Code::cancelled;) {
+        std::this_thread::yield();
+        refused = late();
     }
-    EXPECT_EQ(sinks.back()->wait().reason, FinishReason::cancelled);
-    const auto late = engine->submit(greedy({1}, 1), std::make_shared<Collector>());
-    ASSERT_FALSE(late.has_value());
-    EXPECT_EQ(late.error().code, Code::cancelled);
+    stopping.count_down();
+    for (std::thread& stopper : stoppers) stopper.join();
+    for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
     const std::vector<std::string> texts = {"x"};
     EXPECT_EQ(engine->embed(texts).error().code, Code::cancelled);
 }
