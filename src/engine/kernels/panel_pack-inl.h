@@ -34,14 +34,14 @@ struct PanelOut {
     float* scale;
     float* min;
 
-    HWY_INLINE void set_q(std::size_t j, VU32 v) const {
+    DG_TILE_INLINE void set_q(std::size_t j, VU32 v) const {
         hn::StoreU(hn::BitCast(hn::Repartition<std::uint8_t, DU32>(), v),
                    hn::Repartition<std::uint8_t, DU32>(), q + j * kVectorBytes);
     }
-    HWY_INLINE void set_scale(VF32 v, std::size_t group = 0) const {
+    DG_TILE_INLINE void set_scale(VF32 v, std::size_t group = 0) const {
         hn::StoreU(v, DF32(), scale + group * kPanel);
     }
-    HWY_INLINE void set_min(VF32 v, std::size_t group = 0) const {
+    DG_TILE_INLINE void set_min(VF32 v, std::size_t group = 0) const {
         hn::StoreU(v, DF32(), min + group * kPanel);
     }
 };
@@ -89,6 +89,34 @@ HWY_INLINE VU32 FifthBits(VU32 bits) {
     return hn::ShiftLeft<4>(hn::And(spread, hn::Set(DU32(), 0x01010101u)));
 }
 
+/// Where the panel blocks of one stored block go, and what to ask memory for meanwhile: the same
+/// stored block of the next 16 rows, in quarters, since a burst of 50 lines would stall the core.
+template <class Format>
+struct BlockWriter {
+    std::uint8_t* panel;
+    std::size_t first, part;
+    const std::uint8_t* ahead;  ///< null: ask for nothing
+
+    HWY_INLINE PanelOut operator()(std::size_t b) const {
+        return PanelLayout<Format>::block(panel, first + b, part);
+    }
+    template <std::size_t kQuarter>
+    HWY_INLINE void prefetch() const {
+        constexpr std::size_t kBytes = Format::kStoredBytes * kPanel;
+        constexpr std::size_t kFirst = kBytes * kQuarter / 4 / 64 * 64;
+        constexpr std::size_t kEnd = kQuarter == 3 ? kBytes : kBytes * (kQuarter + 1) / 4 / 64 * 64;
+        if (ahead == nullptr) return;
+#pragma GCC unroll 16
+        for (std::size_t i = kFirst; i < kEnd; i += 64) hwy::Prefetch(ahead + i);
+    }
+    HWY_INLINE void prefetch_all() const {
+        prefetch<0>();
+        prefetch<1>();
+        prefetch<2>();
+        prefetch<3>();
+    }
+};
+
 // What the formats share. kSpan: panel blocks that one stored block fills.
 template <class Stored, std::size_t kSpanBlocks, bool kIsNibble, std::size_t kGroupSize,
           bool kHasMin, int kBiasValue, std::size_t kHeader = 0>
@@ -110,8 +138,8 @@ HWY_INLINE void StoreFour(const PanelOut& out, std::size_t j, const FourDwords& 
 
 struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 2));
         out.set_scale(HalfToFloat(header));
@@ -120,8 +148,8 @@ struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
 
 struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFour(out, 0, LoadTransposed(rows, at + 4));
         out.set_scale(HalfToFloat(header));
@@ -130,7 +158,7 @@ struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
 };
 
 /// Bytes 0..31 of a five-bit block from its nibbles and the dword of top bits.
-HWY_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 high) {
+DG_TILE_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 high) {
     out.set_q(0, hn::Or(Low4(low.v[0]), FifthBits<0>(high)));
     out.set_q(1, hn::Or(Low4(low.v[1]), FifthBits<1>(high)));
     out.set_q(2, hn::Or(Low4(low.v[2]), FifthBits<2>(high)));
@@ -143,8 +171,8 @@ HWY_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU32 h
 
 struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFiveBits(out, LoadTransposed(rows, at + 6), LoadDword(rows, at + 2));
         out.set_scale(HalfToFloat(header));
@@ -153,8 +181,8 @@ struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
 
 struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 4> {
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         StoreFiveBits(out, LoadTransposed(rows, at + 8), LoadDword(rows, at + 4));
         out.set_scale(HalfToFloat(header));
@@ -172,8 +200,8 @@ struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0, 2> {
     static constexpr std::uint32_t kFlip = 0;
 #endif
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
+                                      OutAt out_at) {
         const PanelOut out = out_at(0);
         const FourDwords a = LoadTransposed(rows, at + 2), b = LoadTransposed(rows, at + 18);
         const VU32 flip = hn::Set(DU32(), kFlip);
@@ -191,7 +219,7 @@ struct GroupScales {
     VU32 s[2], m[2];
     VF32 d, dmin;
 };
-HWY_INLINE GroupScales LoadGroupScales(const std::uint8_t* const* rows, std::size_t at) {
+DG_TILE_INLINE GroupScales LoadGroupScales(const std::uint8_t* const* rows, std::size_t at) {
     const FourDwords head = LoadTransposed(rows, at);
     const VU32 low6 = hn::Set(DU32(), 0x3f3f3f3fu), top2 = hn::Set(DU32(), 0x30303030u);
     GroupScales g;
@@ -213,8 +241,9 @@ HWY_INLINE void StoreGroupScale(const GroupScales& g, const PanelOut& out) {
 struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
     /// Stored bytes 32k..: low nibbles are group 2k, high nibbles group 2k + 1.
     template <int kPair, class OutAt>
-    static HWY_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
-                                const GroupScales& scales, OutAt out_at) {
+    static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
+                                    const GroupScales& scales, OutAt out_at) {
+        out_at.template prefetch<kPair>();
         const FourDwords a = LoadTransposed(rows, at + 16 + kPair * 32);
         const FourDwords b = LoadTransposed(rows, at + 32 + kPair * 32);
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
@@ -227,8 +256,8 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -239,8 +268,9 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
 
 struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
     template <int kPair, class OutAt>
-    static HWY_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
-                                const GroupScales& scales, OutAt out_at) {
+    static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
+                                    const GroupScales& scales, OutAt out_at) {
+        out_at.template prefetch<kPair>();
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
         const VU32 one = hn::Set(DU32(), 0x01010101u);
         for (std::size_t half = 0; half < 2; ++half) {
@@ -257,8 +287,8 @@ struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
         StoreGroupScale<2 * kPair + 1>(scales, odd);
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const GroupScales scales = LoadGroupScales(rows, at);
         Pair<0>(rows, at, scales, out_at);
         Pair<1>(rows, at, scales, out_at);
@@ -271,8 +301,9 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
     /// Blocks kHalf * 4 + 0..3. Low bits: 64 bytes, nibble t / 2 of bytes 32 * (t % 2)..; top bits:
     /// 32 bytes, bits 2t, 2t + 1.
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 two = hn::Set(DU32(), 0x30303030u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords a = LoadTransposed(rows, at + kHalf * 64 + part * 16);
@@ -289,6 +320,7 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
                 put(3, High4(b.v[i]), hn::ShiftRight<2>(h.v[i]));
             }
         }
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, VF32 first, VF32 second) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, first), 0);
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, second), 1);
@@ -299,8 +331,8 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
         scale(3, SignedByteToFloat<2>(scales1), SignedByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at + 192);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 208));
         Half<0>(rows, at, d, scales.v[0], scales.v[1], out_at);
@@ -310,8 +342,9 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
 
 struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 low2 = hn::Set(DU32(), 0x03030303u), top = hn::Set(DU32(), 0x01010101u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 32 + kHalf * 32 + part * 16);
@@ -329,6 +362,7 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
             }
         }
         const VF32 centre = hn::Set(DF32(), 32.f);
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, VF32 first, VF32 second) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, hn::Sub(first, centre)), 0);
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, hn::Sub(second, centre)), 1);
@@ -339,8 +373,8 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
         scale(3, ByteToFloat<2>(scales1), ByteToFloat<3>(scales1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const VU32 s0 = LoadDword(rows, at + 96), s1 = LoadDword(rows, at + 100);
         const VU32 s2 = LoadDword(rows, at + 104);
         const VF32 d = HalfToFloat(LoadHalfword(rows, at + 108));
@@ -355,8 +389,9 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
 
 struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
     template <int kHalf, class OutAt>
-    static HWY_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d, VF32 dmin,
-                                VU32 scales0, VU32 scales1, OutAt out_at) {
+    static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
+                                    VF32 dmin, VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 low2 = hn::Set(DU32(), 0x03030303u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 16 + kHalf * 32 + part * 16);
@@ -368,6 +403,7 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
                 out_at(kHalf * 4 + 3).set_q(j, hn::And(hn::ShiftRight<6>(q.v[i]), low2));
             }
         }
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, std::size_t group, VF32 s, VF32 m) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, s), group);
             out_at(kHalf * 4 + t).set_min(hn::Mul(dmin, m), group);
@@ -383,8 +419,8 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
         scale(3, 1, ByteToFloat<3>(s1), ByteToFloat<3>(m1));
     }
     template <class OutAt>
-    static HWY_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
-                                  OutAt out_at) {
+    static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32,
+                                      OutAt out_at) {
         const FourDwords scales = LoadTransposed(rows, at);
         const VU32 header = LoadDword(rows, at + 80);
         const VF32 d = HalfToFloat(header);
@@ -401,7 +437,8 @@ struct Headers {
     static constexpr std::size_t kBlocks = 8;
     alignas(64) std::uint32_t dwords[kBlocks][kPanel];
 
-    HWY_INLINE void collect(const std::uint8_t* const* rows, std::size_t at, std::size_t blocks) {
+    DG_TILE_INLINE void collect(const std::uint8_t* const* rows, std::size_t at,
+                                std::size_t blocks) {
         for (std::size_t r = 0; r < kPanel; ++r) {
             const std::uint8_t* from = rows[r] + at;
             if (blocks == kBlocks) {
@@ -422,22 +459,12 @@ struct Headers {
     }
 };
 
-/// Asks for the stored block `stored` of the 16 rows from `ahead` on; null asks for nothing.
-template <class Format>
-HWY_INLINE void PrefetchBlock(const std::uint8_t* ahead, std::size_t stored) {
-    constexpr std::size_t kBytes = Format::kStoredBytes * kPanel;
-    if (ahead == nullptr) return;
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < kBytes; i += 64) hwy::Prefetch(ahead + stored * kBytes + i);
-}
-
 /// Unpacks `blocks` panel blocks from `first` on (multiples of Format::kSpan) of 16 rows. `ahead`
 /// is what the caller reads after these rows, laid out alike: asked for a line at a time, since
 /// sixteen short streams are more than hardware prefetchers follow. Null: nothing follows.
 template <class Format>
 void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t blocks,
                const std::uint8_t* ahead, std::uint8_t* panel) {
-    using Layout = PanelLayout<Format>;
     constexpr std::size_t kStep = Format::kHeaderBytes > 0 ? Headers<Format>::kBlocks : 1;
     const std::size_t first_stored = first / Format::kSpan, stored_blocks = blocks / Format::kSpan;
     Headers<Format> headers;
@@ -448,15 +475,15 @@ void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t b
         }
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t stored = first_stored + step + i;
-            PrefetchBlock<Format>(ahead, stored);
+            const std::uint8_t* next =
+                ahead == nullptr ? nullptr : ahead + stored * Format::kStoredBytes * kPanel;
             for (std::size_t part = 0; part < kParts; ++part) {
                 const VU32 header =
                     Format::kHeaderBytes > 0 ? headers.at(i, part) : hn::Zero(DU32());
-                Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes, header,
-                               [&](std::size_t b) HWY_ATTR {
-                                   return Layout::block(panel, (step + i) * Format::kSpan + b,
-                                                        part);
-                               });
+                const BlockWriter<Format> writer{panel, (step + i) * Format::kSpan, part,
+                                                 part == 0 ? next : nullptr};
+                if constexpr (Format::kSpan == 1) writer.prefetch_all();
+                Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes, header, writer);
             }
         }
     }

@@ -36,7 +36,7 @@ constexpr std::size_t kChunkBlocks =
     (kPanelScratchBytes - kPanelRowsMax * kVectorBytes) / PanelLayout<Format>::kBytes / 8 * 8;
 
 /// Rows per register tile; AVX2 has half the registers.
-constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : 4;
+constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : DG_SMALL_TILES ? 2 : 4;
 
 template <class Format>
 void DotRows(const std::uint8_t* panel, std::size_t blocks, const QuantizedRows& x,

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "engine/kernels/half-inl.h"
+#include "engine/kernels/simd_targets.h"
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
@@ -55,7 +56,7 @@ struct FourDwords {
 };
 
 /// The 16 bytes at `at` of each of kLanes rows, transposed by dwords.
-HWY_INLINE FourDwords LoadTransposed(const std::uint8_t* const* rows, std::size_t at) {
+DG_TILE_INLINE FourDwords LoadTransposed(const std::uint8_t* const* rows, std::size_t at) {
     const DU32 d;
     const hn::RepartitionToWide<DU32> d64;
     const VU32 r0 = LoadEveryFourthRow(rows, 0, at), r1 = LoadEveryFourthRow(rows, 1, at);
@@ -71,7 +72,7 @@ HWY_INLINE FourDwords LoadTransposed(const std::uint8_t* const* rows, std::size_
 }
 
 /// The dword at `at` of each of kLanes rows.
-HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
+DG_TILE_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) std::memcpy(&dwords[r], rows[r] + at, 4);
@@ -79,7 +80,7 @@ HWY_INLINE VU32 LoadDword(const std::uint8_t* const* rows, std::size_t at) {
 }
 
 /// The 16 bits at `at` of each of kLanes rows, zero-extended.
-HWY_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
+DG_TILE_INLINE VU32 LoadHalfword(const std::uint8_t* const* rows, std::size_t at) {
     alignas(64) std::uint32_t dwords[kLanes];
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kLanes; ++r) {
