@@ -14,6 +14,7 @@
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/kernels/reference.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/tensor_type.h"
 
@@ -58,6 +59,27 @@ void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t r
     const auto runs = static_cast<double>(state.iterations());
     state.counters["GB/s"] =
         benchmark::Counter(static_cast<double>(bytes) * runs * 1e-9, benchmark::Counter::kIsRate);
+    state.counters["GOP/s"] =
+        benchmark::Counter(2e-9 * runs * static_cast<double>(rows * shape.in * shape.out),
+                           benchmark::Counter::kIsRate);
+}
+
+/// The plain loops, for the ratio that vector code earns.
+void reference_matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows) {
+    std::vector<std::byte> data(shape.out * engine::row_bytes(type, shape.in));
+    fill(data);
+    engine::TensorView weight;
+    weight.type = type;
+    weight.dims = {shape.in, shape.out, 1, 1};
+    weight.data = data.data();
+    std::vector<float> x(rows * shape.in, 0.5f), y(rows * shape.out);
+    for (auto _ : state) {
+        engine::reference::matmul(weight, x.data(), rows, y.data(), shape.out);
+        benchmark::DoNotOptimize(y.data());
+    }
+    const auto runs = static_cast<double>(state.iterations());
+    state.counters["GB/s"] = benchmark::Counter(static_cast<double>(data.size()) * runs * 1e-9,
+                                                benchmark::Counter::kIsRate);
     state.counters["GOP/s"] =
         benchmark::Counter(2e-9 * runs * static_cast<double>(rows * shape.in * shape.out),
                            benchmark::Counter::kIsRate);
@@ -108,6 +130,12 @@ void register_all() {
               threads);
     }
     for (const TensorType type : types) {
+        for (const std::size_t rows : {1u, 64u}) {
+            const std::string name = "reference/" + std::string(engine::tensor_type_name(type)) +
+                                     "/2048x512/rows:" + std::to_string(rows);
+            benchmark::RegisterBenchmark(name.c_str(), reference_matmul, type, Shape{2048, 512},
+                                         rows);
+        }
         for (const Shape shape : kShapes) {
             if (shape.in % engine::block_shape(type).elements != 0) continue;
             for (const std::size_t threads : {1u, 2u}) register_shape(type, shape, threads);

@@ -95,6 +95,13 @@ base::Result<void> Engine::Impl::load() {
     model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
+    const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
+                                                        : model.encoder->config().vocab_size;
+    if (tokenizer->size() > rows) {
+        return base::fail_on("token_embd.weight", base::Code::data_loss,
+                             "the vocabulary of {} has {} tokens and its embeddings {} rows",
+                             info.name, tokenizer->size(), rows);
+    }
     if (!info.chat_template.empty()) {
         base::Result<base::Template> parsed = base::Template::parse(info.chat_template);
         if (parsed) {
@@ -118,11 +125,10 @@ base::Result<void> Engine::Impl::load() {
 
 base::Result<void> Engine::Impl::load_decoder() {
     const KvGeometry geometry = model.decoder->kv_geometry();
-    const std::uint32_t pages =
-        DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
+    const std::uint32_t pages = DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
     kv = std::make_unique<KvPool>(geometry, pages);
-    model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-        model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
+    model.context_tokens = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
     KvSequence sequence = DG_TRY(kv->reserve(1));
     DG_TRY(sequence.grow_to(1));
@@ -146,8 +152,7 @@ base::Result<std::unique_ptr<Engine>> Engine::open_bytes(std::span<const std::by
                                                          const EngineOptions& options,
                                                          const base::Clock& clock) {
     DG_TRY(validate(options));
-    auto impl =
-        std::make_unique<Impl>(DG_TRY(GgufFile::from_memory(bytes, name)), options, clock);
+    auto impl = std::make_unique<Impl>(DG_TRY(GgufFile::from_memory(bytes, name)), options, clock);
     DG_TRY(impl->load());
     return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
@@ -155,10 +160,18 @@ base::Result<std::unique_ptr<Engine>> Engine::open_bytes(std::span<const std::by
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
-const ModelInfo& Engine::info() const { return impl_->info; }
-const Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
-void Engine::cancel(GenerationId id) { impl_->batcher->cancel(id); }
-void Engine::stop() { impl_->batcher->stop(); }
+const ModelInfo& Engine::info() const {
+    return impl_->info;
+}
+const Tokenizer& Engine::tokenizer() const {
+    return *impl_->tokenizer;
+}
+void Engine::cancel(GenerationId id) {
+    impl_->batcher->cancel(id);
+}
+void Engine::stop() {
+    impl_->batcher->stop();
+}
 
 base::Result<std::string> Engine::render_chat(const base::json::array& messages,
                                               const base::json::value& tools,

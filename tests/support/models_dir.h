@@ -17,9 +17,10 @@ inline std::optional<std::string> cached_model(const std::string& file) {
         (folder ? std::string(folder) : std::string(home ? home : "") + "/.cache/dougong/models") +
         "/" + file;
     if (std::filesystem::exists(path)) return path;
-    std::printf("\n*** SKIPPED: %s is not there, so this comparison was NOT made. `make run` fetches "
-                "the default model; docs in tests/golden/engine/README.md tell about others. ***\n\n",
-                path.c_str());
+    std::printf(
+        "\n*** SKIPPED: %s is not there, so this comparison was NOT made. `make run` fetches "
+        "the default model; docs in tests/golden/engine/README.md tell about others. ***\n\n",
+        path.c_str());
     return std::nullopt;
 }
 

@@ -16,7 +16,9 @@ Batcher::Batcher(std::unique_ptr<RunningSet> running, BatcherLimits limits,
                  const base::Clock& clock)
     : limits_(limits), clock_(clock), running_(std::move(running)), thread_([this] { run(); }) {}
 
-Batcher::~Batcher() { stop(); }
+Batcher::~Batcher() {
+    stop();
+}
 
 base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                                            std::shared_ptr<GenerationSink> sink) {
@@ -34,8 +36,8 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                           queue_.size());
     }
     const GenerationId id = ++last_id_;
-    queue_.push_back(std::make_unique<Generation>(id, std::move(request), std::move(sink),
-                                                  tokens_max, now));
+    queue_.push_back(
+        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();
@@ -119,8 +121,8 @@ bool Batcher::take_orders() {
     }
     const base::Instant now = clock_.now();
     for (const auto& generation : never_started) {
-        generation->finish(now >= generation->deadline() ? FinishReason::deadline
-                                                         : FinishReason::cancelled, now);
+        generation->finish(
+            now >= generation->deadline() ? FinishReason::deadline : FinishReason::cancelled, now);
     }
     if (running_ != nullptr) {
         for (const GenerationId id : cancelled) running_->cancel(id);

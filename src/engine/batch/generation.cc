@@ -9,7 +9,9 @@ namespace engine {
 namespace {
 
 // A sink that throws is a bug in its owner; noexcept ends the process instead of unwinding a step.
-void tell(GenerationSink& sink, const TokenEvent& event) noexcept { sink.on_token(event); }
+void tell(GenerationSink& sink, const TokenEvent& event) noexcept {
+    sink.on_token(event);
+}
 void tell(GenerationSink& sink, const Completion& completion) noexcept {
     sink.on_finish(completion);
 }
@@ -35,14 +37,18 @@ Generation::Generation(GenerationId id, GenerateRequest request,
     completion_.submitted = submitted;
 }
 
-std::uint32_t Generation::kv_tokens_max() const { return prompt_tokens() + tokens_max_; }
+std::uint32_t Generation::kv_tokens_max() const {
+    return prompt_tokens() + tokens_max_;
+}
 
 void Generation::start(KvSequence kv, base::Instant now) {
     kv_ = std::move(kv);
     completion_.started = now;
 }
 
-base::Result<void> Generation::prepare(std::uint32_t rows) { return kv_.grow_to(computed_ + rows); }
+base::Result<void> Generation::prepare(std::uint32_t rows) {
+    return kv_.grow_to(computed_ + rows);
+}
 
 std::uint32_t Generation::prefill_left() const {
     return computed_ < prompt_tokens() ? prompt_tokens() - computed_ : 0;

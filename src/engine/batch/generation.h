@@ -17,7 +17,8 @@ namespace engine {
 
 class Generation {
 public:
-    /// Pre: the request was checked against the model. tokens_max: what it may generate, at least 1.
+    /// Pre: the request was checked against the model. tokens_max: what it may generate, at
+    /// least 1.
     Generation(GenerationId id, GenerateRequest request, std::shared_ptr<GenerationSink> sink,
                std::uint32_t tokens_max, base::Instant submitted);
 

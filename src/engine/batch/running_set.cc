@@ -7,7 +7,11 @@ namespace engine {
 
 RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
                        KvPool& kv, const base::Clock& clock, std::uint32_t rows_max)
-    : decoder_(decoder), tokenizer_(tokenizer), pool_(pool), kv_(kv), clock_(clock),
+    : decoder_(decoder),
+      tokenizer_(tokenizer),
+      pool_(pool),
+      kv_(kv),
+      clock_(clock),
       rows_max_(rows_max) {
     rows_.reserve(rows_max);
 }
@@ -45,7 +49,8 @@ void RunningSet::step() {
         for (const RowShare& share : shares) {
             if (running_[share.sequence]->prefill_left() > 0) prompt_rows += share.rows;
         }
-        const double prompt_part = static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
+        const double prompt_part =
+            static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
         counters_.prompt_tokens += prompt_rows;
         counters_.prefill_seconds += seconds * prompt_part;
         counters_.decode_seconds += seconds * (1. - prompt_part);
@@ -82,8 +87,8 @@ std::vector<RowShare> RunningSet::prepare_rows() {
         for (std::uint32_t r = 0; r < share.rows; ++r) {
             // Only the prompt's last token and decode rows predict something new.
             const bool wants_output = left == 0 || r + 1 == left;
-            rows_.push_back({generation->token_at(r), &generation->kv(),
-                             generation->computed() + r, wants_output});
+            rows_.push_back({generation->token_at(r), &generation->kv(), generation->computed() + r,
+                             wants_output});
         }
         return false;
     });
@@ -109,6 +114,8 @@ void RunningSet::forget_finished() {
     std::erase_if(running_, [](const auto& generation) { return generation == nullptr; });
 }
 
-StepCounters RunningSet::take_counters() { return std::exchange(counters_, {}); }
+StepCounters RunningSet::take_counters() {
+    return std::exchange(counters_, {});
+}
 
 }  // namespace engine

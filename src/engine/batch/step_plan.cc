@@ -13,7 +13,8 @@ std::vector<std::size_t> prefilling_in_turn(std::span<const std::uint32_t> prefi
         if (prefill_left[i] > 0) order.push_back(i);
     }
     if (!order.empty()) {
-        std::ranges::rotate(order, order.begin() + static_cast<std::ptrdiff_t>(turn % order.size()));
+        std::ranges::rotate(order,
+                            order.begin() + static_cast<std::ptrdiff_t>(turn % order.size()));
     }
     return order;
 }

@@ -14,9 +14,9 @@ struct RowShare {
     bool operator==(const RowShare&) const = default;
 };
 
-/// Every decoding sequence gets its one row, so that a long prompt never stops a stream. The rest of
-/// `rows_max` goes to prefilling sequences in equal parts; what a short prompt leaves goes to the
-/// others, and `turn` rotates who gets the odd rows.
+/// Every decoding sequence gets its one row, so that a long prompt never stops a stream. The rest
+/// of `rows_max` goes to prefilling sequences in equal parts; what a short prompt leaves goes to
+/// the others, and `turn` rotates who gets the odd rows.
 ///   prefill_left: one element per running sequence; 0 means decoding.
 /// Pre: rows_max > number of decoding sequences, or no sequence prefills. Shares come in order of
 /// sequence; sequences without rows are left out.

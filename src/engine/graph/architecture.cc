@@ -39,8 +39,8 @@ base::Result<std::vector<float>> read_divisors(const Hparams& h, const RopeSpec&
     const bool is_long = context_tokens > spec.context_original;
     const std::string name = h.file().find_tensor("rope_freqs.weight") != nullptr
                                  ? "rope_freqs.weight"
-                                 : is_long ? "rope_factors_long.weight"
-                                           : "rope_factors_short.weight";
+                             : is_long ? "rope_factors_long.weight"
+                                       : "rope_factors_short.weight";
     if (h.file().find_tensor(name) == nullptr) return std::vector<float>();
     TensorSet tensors(h.file().tensors());
     const float* values = DG_TRY(tensors.vector(name, spec.rot_dim / 2));
@@ -68,8 +68,8 @@ base::Result<RopeSpec> read_rope(const Hparams& h, const DecoderConfig& c,
     const float linear = DG_TRY(h.real_or("rope.scale_linear", 1.f, 0.f, kAnyPositive));
     rope.factor = DG_TRY(h.real_or("rope.scaling.factor", linear, 0.f, kAnyPositive));
     if (rope.factor == 0.f) rope.factor = 1.f;  // how some converters write "none"
-    rope.context_original = DG_TRY(h.count_or("rope.scaling.original_context_length",
-                                              c.context_trained, 1, kContextMax));
+    rope.context_original = DG_TRY(
+        h.count_or("rope.scaling.original_context_length", c.context_trained, 1, kContextMax));
     rope.attention_factor =
         DG_TRY(h.real_or("rope.scaling.attn_factor", 1.f, 0.f, kAnyPositive)) *
         DG_TRY(h.real_or("rope.scaling.yarn_attn_factor", 1.f, 0.f, kAnyPositive));
@@ -137,9 +137,8 @@ base::Result<DecoderConfig> read_decoder_basics(const Hparams& h, std::uint32_t 
     c.context_trained = DG_TRY(h.count("context_length", kContextMax));
     c.norm_eps = DG_TRY(h.real("attention.layer_norm_rms_epsilon", 0.f, 1.f));
     c.vocab_size = DG_TRY(read_vocab_size(h));
-    c.attention_scale = DG_TRY(h.real_or("attention.scale",
-                                         1.f / std::sqrt(static_cast<float>(c.head_dim)), 1e-6f,
-                                         1e3f));
+    c.attention_scale = DG_TRY(
+        h.real_or("attention.scale", 1.f / std::sqrt(static_cast<float>(c.head_dim)), 1e-6f, 1e3f));
     c.attention_soft_cap = DG_TRY(h.real_or("attn_logit_softcapping", 0.f, 0.f, 1e6f));
     c.logit_soft_cap = DG_TRY(h.real_or("final_logit_softcapping", 0.f, 0.f, 1e6f));
     c.rope = DG_TRY(read_rope(h, c, context_tokens));

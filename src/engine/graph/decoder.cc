@@ -60,8 +60,7 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
         attend(pool, count, layer);
         feed_forward(pool, count, layer);
     }
-    rms_norm(pool, s.normed.data(), s.x.data(), output_norm_, count, config_.dim,
-             config_.norm_eps);
+    rms_norm(pool, s.normed.data(), s.x.data(), output_norm_, count, config_.dim, config_.norm_eps);
     return count;
 }
 
@@ -106,8 +105,7 @@ void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const Batc
         kv_store(kv, row.position, s.k.data() + r * c.kv_dim(), s.v.data() + r * c.kv_dim(),
                  c.kv_dim());
         const bool windowed = layer.window > 0 && row.position >= layer.window;
-        s.attention.push_back(
-            {&kv, row.position, windowed ? row.position - layer.window + 1 : 0});
+        s.attention.push_back({&kv, row.position, windowed ? row.position - layer.window + 1 : 0});
     }
 }
 
@@ -139,8 +137,8 @@ void Decoder::attend(base::ThreadPool& pool, std::size_t count, const Layer& lay
                                c.attention_soft_cap};
     attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape);
     s.attended_activations.assign(s.attended.data(), count, c.q_dim());
-    project(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations,
-            s.block_out.data(), count);
+    project(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, s.block_out.data(),
+            count);
     if (c.post_norms) {
         rms_norm(pool, s.block_out.data(), s.block_out.data(), layer.attn_post_norm, count, c.dim,
                  c.norm_eps);

@@ -33,8 +33,8 @@ struct BatchRow {
 
 class Decoder {
 public:
-    /// Binds the weights. `tensors` (and what it views) must outlive the decoder. Errors: data_loss,
-    /// unimplemented (name the tensor).
+    /// Binds the weights. `tensors` (and what it views) must outlive the decoder. Errors:
+    /// data_loss, unimplemented (name the tensor).
     static base::Result<std::unique_ptr<Decoder>> create(DecoderConfig config, TensorSet& tensors,
                                                          std::uint32_t rows_max);
     ~Decoder();

@@ -68,8 +68,7 @@ base::Result<void> Decoder::bind_attention(TensorSet& tensors, const std::string
                                            Layer& layer) {
     const std::uint64_t dim = config_.dim;
     layer.attn_norm = DG_TRY(tensors.vector(prefix + "attn_norm.weight", dim));
-    layer.attn_out =
-        DG_TRY(tensors.matrix(prefix + "attn_output.weight", {config_.q_dim(), dim}));
+    layer.attn_out = DG_TRY(tensors.matrix(prefix + "attn_output.weight", {config_.q_dim(), dim}));
     layer.attn_out_bias = DG_TRY(tensors.optional_vector(prefix + "attn_output.bias", dim));
     if (config_.qk_norm) {
         layer.q_norm = DG_TRY(tensors.vector(prefix + "attn_q_norm.weight", config_.head_dim));

@@ -83,8 +83,8 @@ base::Result<void> Encoder::bind_layer(TensorSet& tensors, std::uint32_t index) 
     if (layer.in_dim != c.hidden_dim) {
         layer.residual = DG_TRY(linear("residual_proj", layer.in_dim, c.hidden_dim));
     }
-    layer.attn_norm = DG_TRY(before ? norm("attn_norm", layer.in_dim)
-                                    : norm("attn_output_norm", c.hidden_dim));
+    layer.attn_norm =
+        DG_TRY(before ? norm("attn_norm", layer.in_dim) : norm("attn_output_norm", c.hidden_dim));
     layer.ffn_norm = DG_TRY(norm(before ? "ffn_norm" : "layer_output_norm", c.hidden_dim));
     layer.up = DG_TRY(linear("ffn_up", c.hidden_dim, c.ffn_dim));
     layer.down = DG_TRY(linear("ffn_down", c.ffn_dim, c.hidden_dim));
@@ -234,7 +234,8 @@ void Encoder::project(base::ThreadPool& pool, float* y, const Linear& linear, Ac
 
 void normalise_length(std::span<float> vector) {
     double square = 0.;
-    for (const float value : vector) square += static_cast<double>(value) * static_cast<double>(value);
+    for (const float value : vector)
+        square += static_cast<double>(value) * static_cast<double>(value);
     if (square == 0.) return;
     const auto scale = static_cast<float>(1. / std::sqrt(square));
     for (float& value : vector) value *= scale;

@@ -24,8 +24,8 @@ void normalise_length(std::span<float> vector);
 
 class Encoder {
 public:
-    /// Binds the weights. `tensors` (and what it views) must outlive the encoder. Errors: data_loss,
-    /// unimplemented (name the tensor).
+    /// Binds the weights. `tensors` (and what it views) must outlive the encoder. Errors:
+    /// data_loss, unimplemented (name the tensor).
     static base::Result<std::unique_ptr<Encoder>> create(EncoderConfig config, TensorSet& tensors);
     ~Encoder();
 
@@ -67,7 +67,7 @@ private:
     const float* inv_timescales_ = nullptr;  ///< [dim / 2]; sines and cosines; USE
     std::vector<float> token_type_;          ///< row 0 of the type table: "sentence A"
     Norm embedding_norm_;
-    Linear pooler_;                          ///< tanh of a projection; no data when absent
+    Linear pooler_;  ///< tanh of a projection; no data when absent
     std::vector<Layer> layers_;
     std::unique_ptr<Scratch> scratch_;
 };

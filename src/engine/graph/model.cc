@@ -39,7 +39,8 @@ base::Result<Model> load_model(const GgufFile& file, const ModelLimits& limits) 
     }
     const auto describe = std::get<DecoderDescription>(architecture.describe);
     DecoderConfig config = DG_TRY(describe(hparams, model.context_tokens));
-    model.decoder = DG_TRY(Decoder::create(std::move(config), *model.tensors, limits.batch_rows_max));
+    model.decoder =
+        DG_TRY(Decoder::create(std::move(config), *model.tensors, limits.batch_rows_max));
     return model;
 }
 

@@ -20,7 +20,8 @@ class YarnRamp {
 public:
     explicit YarnRamp(const RopeSpec& spec)
         : low_(std::max(0., std::floor(index_of_rotations(spec, spec.yarn_beta_fast)))),
-          high_(std::min(spec.rot_dim - 1., std::ceil(index_of_rotations(spec, spec.yarn_beta_slow)))) {}
+          high_(std::min(spec.rot_dim - 1.,
+                         std::ceil(index_of_rotations(spec, spec.yarn_beta_slow)))) {}
     double operator()(std::size_t index) const {
         const double along = (static_cast<double>(index) - low_) / std::max(0.001, high_ - low_);
         return 1. - std::clamp(along, 0., 1.);
@@ -47,14 +48,14 @@ RopeTable make_rope_table(const RopeSpec& spec) {
     DG_CHECK(spec.rot_dim % 2 == 0);
     DG_CHECK(spec.divisors.empty() || spec.divisors.size() == spec.rot_dim / 2);
     const bool yarn = spec.scaling == RopeScaling::yarn && spec.yarn_ext_factor != 0.f;
-    const double factor =
-        spec.scaling == RopeScaling::none ? 1. : static_cast<double>(spec.factor);
+    const double factor = spec.scaling == RopeScaling::none ? 1. : static_cast<double>(spec.factor);
     const double base = stretched_base(spec);
 
     RopeTable table;
     for (std::size_t i = 0; i < spec.rot_dim / 2; ++i) {
         const double divisor = spec.divisors.empty() ? 1. : static_cast<double>(spec.divisors[i]);
-        const double original = std::pow(base, -2. * static_cast<double>(i) / spec.rot_dim) / divisor;
+        const double original =
+            std::pow(base, -2. * static_cast<double>(i) / spec.rot_dim) / divisor;
         const double kept =
             yarn ? YarnRamp(spec)(i) * static_cast<double>(spec.yarn_ext_factor) : 0.;
         table.inv_freq.push_back(

@@ -11,9 +11,9 @@ enum class RopeScaling { none, linear, yarn, longrope };
 
 /// What a model file says about its rotations.
 struct RopeSpec {
-    std::uint32_t rot_dim = 0;           ///< rotated values per head; even
+    std::uint32_t rot_dim = 0;  ///< rotated values per head; even
     float base = 10'000.f;
-    float ntk_alpha = 0.f;               ///< > 0 stretches the base (NTK-aware scaling)
+    float ntk_alpha = 0.f;  ///< > 0 stretches the base (NTK-aware scaling)
     RopeScaling scaling = RopeScaling::none;
     float factor = 1.f;                  ///< context stretched by this; linear and yarn
     std::uint32_t context_original = 0;  ///< before stretching; yarn and longrope
@@ -32,7 +32,8 @@ struct RopeTable {
 };
 
 /// Pre: rot_dim is even; divisors is empty or holds rot_dim / 2 values.
-/// Sources: Peng et al. 2023 (YaRN), sections 3.1 to 3.4 and appendix A; Ding et al. 2024 (longrope).
+/// Sources: Peng et al. 2023 (YaRN), sections 3.1 to 3.4 and appendix A; Ding et al. 2024
+/// (longrope).
 RopeTable make_rope_table(const RopeSpec& spec);
 
 }  // namespace engine

@@ -27,7 +27,9 @@ TensorSet::TensorSet(std::span<const TensorView> tensors) {
     for (const TensorView& tensor : tensors) by_name_.emplace(tensor.name, &tensor);
 }
 
-bool TensorSet::has(std::string_view name) const { return by_name_.contains(name); }
+bool TensorSet::has(std::string_view name) const {
+    return by_name_.contains(name);
+}
 
 const TensorView* TensorSet::find(std::string_view name) const {
     const auto found = by_name_.find(name);
@@ -45,8 +47,8 @@ base::Result<TensorView> TensorSet::matrix(const std::string& name,
     }
     if (!has_dims(*tensor, {dims.begin(), dims.size()})) {
         return base::fail_on(name, base::Code::data_loss,
-                             "tensor {} has dims [{}]; expected [{}] from the file's own keys", name,
-                             fmt::join(tensor->dims, ", "), fmt::join(dims, ", "));
+                             "tensor {} has dims [{}]; expected [{}] from the file's own keys",
+                             name, fmt::join(tensor->dims, ", "), fmt::join(dims, ", "));
     }
     used_.insert(name);
     return *tensor;

@@ -24,8 +24,8 @@ public:
 
     bool has(std::string_view name) const;
     const TensorView* find(std::string_view name) const;
-    /// A tensor with exactly these dims (contiguous one first). Errors: data_loss (missing, or found
-    /// and expected dims).
+    /// A tensor with exactly these dims (contiguous one first). Errors: data_loss (missing, or
+    /// found and expected dims).
     base::Result<TensorView> matrix(const std::string& name,
                                     std::initializer_list<std::uint64_t> dims);
     /// `count` floats; in place when the file stores aligned F32, else converted and kept here.

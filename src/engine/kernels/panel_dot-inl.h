@@ -43,11 +43,11 @@ struct ByteDot {
 /// nibbles eight such pairs do, 15 * 127 * 2 * 8 = 30480, so a block is widened once.
 template <class Format>
 struct ByteDot {
-    __m256i pairs;
-    VI32 sum;
+    __m256i sum;  ///< 16-bit sums of pairs for nibbles, else 32-bit sums
+    std::int32_t begin;
     HWY_INLINE void start(std::int32_t from) {
-        sum = hn::Set(DI32(), from);
-        pairs = _mm256_setzero_si256();
+        begin = from;
+        sum = Format::kNibble ? _mm256_setzero_si256() : _mm256_set1_epi32(from);
     }
     HWY_INLINE void add(VU32 w, VI32 a) {
         __m256i p;
@@ -57,14 +57,18 @@ struct ByteDot {
             p = _mm256_maddubs_epi16(w.raw, a.raw);
         }
         if constexpr (Format::kNibble) {
-            pairs = _mm256_add_epi16(pairs, p);
+            sum = _mm256_add_epi16(sum, p);
         } else {
-            sum.raw = _mm256_add_epi32(sum.raw, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
         }
+        // Keeps the sums in this order: the compiler would rather form all products of a block
+        // first and add them as a tree, which spills most of them.
+        asm("" : "+x"(sum));
     }
     HWY_INLINE VI32 finish() const {
-        if constexpr (!Format::kNibble) return sum;
-        return VI32{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+        if constexpr (!Format::kNibble) return VI32{sum};
+        const __m256i wide = _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+        return hn::Add(VI32{wide}, hn::Set(DI32(), begin));
     }
 };
 

@@ -89,6 +89,34 @@ HWY_INLINE VU32 FifthBits(VU32 bits) {
     return hn::ShiftLeft<4>(hn::And(spread, hn::Set(DU32(), 0x01010101u)));
 }
 
+/// Where the panel blocks of one stored block go, and what to ask memory for meanwhile: the same
+/// stored block of the next 16 rows, in quarters, since a burst of 50 lines would stall the core.
+template <class Format>
+struct BlockWriter {
+    std::uint8_t* panel;
+    std::size_t first, part;
+    const std::uint8_t* ahead;  ///< null: ask for nothing
+
+    HWY_INLINE PanelOut operator()(std::size_t b) const {
+        return PanelLayout<Format>::block(panel, first + b, part);
+    }
+    template <std::size_t kQuarter>
+    HWY_INLINE void prefetch() const {
+        constexpr std::size_t kBytes = Format::kStoredBytes * kPanel;
+        constexpr std::size_t kFirst = kBytes * kQuarter / 4 / 64 * 64;
+        constexpr std::size_t kEnd = kQuarter == 3 ? kBytes : kBytes * (kQuarter + 1) / 4 / 64 * 64;
+        if (ahead == nullptr) return;
+#pragma GCC unroll 16
+        for (std::size_t i = kFirst; i < kEnd; i += 64) hwy::Prefetch(ahead + i);
+    }
+    HWY_INLINE void prefetch_all() const {
+        prefetch<0>();
+        prefetch<1>();
+        prefetch<2>();
+        prefetch<3>();
+    }
+};
+
 // What the formats share. kSpan: panel blocks that one stored block fills.
 template <class Stored, std::size_t kSpanBlocks, bool kIsNibble, std::size_t kGroupSize,
           bool kHasMin, int kBiasValue, std::size_t kHeader = 0>
@@ -215,6 +243,7 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
     template <int kPair, class OutAt>
     static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
                                     const GroupScales& scales, OutAt out_at) {
+        out_at.template prefetch<kPair>();
         const FourDwords a = LoadTransposed(rows, at + 16 + kPair * 32);
         const FourDwords b = LoadTransposed(rows, at + 32 + kPair * 32);
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
@@ -241,6 +270,7 @@ struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
     template <int kPair, class OutAt>
     static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
                                     const GroupScales& scales, OutAt out_at) {
+        out_at.template prefetch<kPair>();
         const PanelOut even = out_at(2 * kPair), odd = out_at(2 * kPair + 1);
         const VU32 one = hn::Set(DU32(), 0x01010101u);
         for (std::size_t half = 0; half < 2; ++half) {
@@ -273,6 +303,7 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
     template <int kHalf, class OutAt>
     static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
                                     VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 two = hn::Set(DU32(), 0x30303030u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords a = LoadTransposed(rows, at + kHalf * 64 + part * 16);
@@ -289,6 +320,7 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
                 put(3, High4(b.v[i]), hn::ShiftRight<2>(h.v[i]));
             }
         }
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, VF32 first, VF32 second) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, first), 0);
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, second), 1);
@@ -312,6 +344,7 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
     template <int kHalf, class OutAt>
     static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
                                     VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 low2 = hn::Set(DU32(), 0x03030303u), top = hn::Set(DU32(), 0x01010101u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 32 + kHalf * 32 + part * 16);
@@ -329,6 +362,7 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
             }
         }
         const VF32 centre = hn::Set(DF32(), 32.f);
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, VF32 first, VF32 second) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, hn::Sub(first, centre)), 0);
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, hn::Sub(second, centre)), 1);
@@ -357,6 +391,7 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
     template <int kHalf, class OutAt>
     static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
                                     VF32 dmin, VU32 scales0, VU32 scales1, OutAt out_at) {
+        out_at.template prefetch<2 * kHalf>();
         const VU32 low2 = hn::Set(DU32(), 0x03030303u);
         for (std::size_t part = 0; part < 2; ++part) {
             const FourDwords q = LoadTransposed(rows, at + 16 + kHalf * 32 + part * 16);
@@ -368,6 +403,7 @@ struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
                 out_at(kHalf * 4 + 3).set_q(j, hn::And(hn::ShiftRight<6>(q.v[i]), low2));
             }
         }
+        out_at.template prefetch<2 * kHalf + 1>();
         const auto scale = [&](std::size_t t, std::size_t group, VF32 s, VF32 m) HWY_ATTR {
             out_at(kHalf * 4 + t).set_scale(hn::Mul(d, s), group);
             out_at(kHalf * 4 + t).set_min(hn::Mul(dmin, m), group);
@@ -423,22 +459,12 @@ struct Headers {
     }
 };
 
-/// Asks for the stored block `stored` of the 16 rows from `ahead` on; null asks for nothing.
-template <class Format>
-HWY_INLINE void PrefetchBlock(const std::uint8_t* ahead, std::size_t stored) {
-    constexpr std::size_t kBytes = Format::kStoredBytes * kPanel;
-    if (ahead == nullptr) return;
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < kBytes; i += 64) hwy::Prefetch(ahead + stored * kBytes + i);
-}
-
 /// Unpacks `blocks` panel blocks from `first` on (multiples of Format::kSpan) of 16 rows. `ahead`
 /// is what the caller reads after these rows, laid out alike: asked for a line at a time, since
 /// sixteen short streams are more than hardware prefetchers follow. Null: nothing follows.
 template <class Format>
 void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t blocks,
                const std::uint8_t* ahead, std::uint8_t* panel) {
-    using Layout = PanelLayout<Format>;
     constexpr std::size_t kStep = Format::kHeaderBytes > 0 ? Headers<Format>::kBlocks : 1;
     const std::size_t first_stored = first / Format::kSpan, stored_blocks = blocks / Format::kSpan;
     Headers<Format> headers;
@@ -449,15 +475,15 @@ void PackPanel(const std::uint8_t* const* rows, std::size_t first, std::size_t b
         }
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t stored = first_stored + step + i;
-            PrefetchBlock<Format>(ahead, stored);
+            const std::uint8_t* next =
+                ahead == nullptr ? nullptr : ahead + stored * Format::kStoredBytes * kPanel;
             for (std::size_t part = 0; part < kParts; ++part) {
                 const VU32 header =
                     Format::kHeaderBytes > 0 ? headers.at(i, part) : hn::Zero(DU32());
-                Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes, header,
-                               [&](std::size_t b) HWY_ATTR {
-                                   return Layout::block(panel, (step + i) * Format::kSpan + b,
-                                                        part);
-                               });
+                const BlockWriter<Format> writer{panel, (step + i) * Format::kSpan, part,
+                                                 part == 0 ? next : nullptr};
+                if constexpr (Format::kSpan == 1) writer.prefetch_all();
+                Format::Unpack(rows + part * kLanes, stored * Format::kStoredBytes, header, writer);
             }
         }
     }

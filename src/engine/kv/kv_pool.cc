@@ -11,14 +11,18 @@ namespace {
 constexpr std::size_t kPageAlignment = 4096;
 }  // namespace
 
-void KvPool::Free::operator()(std::uint16_t* page) const { std::free(page); }
+void KvPool::Free::operator()(std::uint16_t* page) const {
+    std::free(page);
+}
 
 KvPool::KvPool(KvGeometry geometry, std::uint32_t pages_total)
     : geometry_(geometry), pages_total_(pages_total) {
     DG_CHECK(geometry.page_tokens > 0);
 }
 
-KvPool::~KvPool() { DG_CHECK(reserved_ == 0, "a KvSequence outlives its pool"); }
+KvPool::~KvPool() {
+    DG_CHECK(reserved_ == 0, "a KvSequence outlives its pool");
+}
 
 base::Result<KvSequence> KvPool::reserve(std::uint32_t tokens_max) {
     const std::uint32_t pages = geometry_.pages_for(tokens_max);
@@ -36,7 +40,9 @@ bool KvPool::can_ever_hold(std::uint32_t tokens_max) const {
     return geometry_.pages_for(tokens_max) <= pages_total_;
 }
 
-KvStats KvPool::stats() const { return {taken_, reserved_, pages_total_}; }
+KvStats KvPool::stats() const {
+    return {taken_, reserved_, pages_total_};
+}
 
 base::Result<KvPool::Page> KvPool::take() {
     if (free_.empty()) {
@@ -71,7 +77,9 @@ KvSequence::KvSequence(KvPool& pool, std::uint32_t reserved)
     refresh_views();
 }
 
-KvSequence::KvSequence(KvSequence&& other) noexcept { *this = std::move(other); }
+KvSequence::KvSequence(KvSequence&& other) noexcept {
+    *this = std::move(other);
+}
 
 KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
     if (this == &other) return *this;
@@ -84,7 +92,9 @@ KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
     return *this;
 }
 
-KvSequence::~KvSequence() { release(); }
+KvSequence::~KvSequence() {
+    release();
+}
 
 void KvSequence::release() {
     if (pool_ != nullptr) pool_->give_back(std::move(pages_), reserved_);
@@ -109,8 +119,9 @@ base::Result<void> KvSequence::grow_to(std::uint32_t tokens) {
 }
 
 std::uint32_t KvSequence::capacity_tokens() const {
-    return pool_ == nullptr ? 0
-                            : static_cast<std::uint32_t>(pages_.size()) * pool_->geometry().page_tokens;
+    return pool_ == nullptr
+               ? 0
+               : static_cast<std::uint32_t>(pages_.size()) * pool_->geometry().page_tokens;
 }
 
 void KvSequence::refresh_views() {

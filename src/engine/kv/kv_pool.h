@@ -24,9 +24,7 @@ struct KvGeometry {
     std::uint32_t head_dim = 0;
     std::uint32_t page_tokens = 32;
 
-    std::size_t plane_elements() const {
-        return std::size_t{page_tokens} * kv_heads * head_dim;
-    }
+    std::size_t plane_elements() const { return std::size_t{page_tokens} * kv_heads * head_dim; }
     std::size_t page_bytes() const { return plane_elements() * layers * 2 * sizeof(std::uint16_t); }
     /// Pages that hold `tokens` positions; the last one may be partly filled.
     std::uint32_t pages_for(std::uint32_t tokens) const {

@@ -104,8 +104,8 @@ void Sampler::apply_bias_and_penalties(std::span<float> logits) const {
     for (const auto& [id, count] : seen_) {
         if (static_cast<std::size_t>(id) >= logits.size()) continue;
         float& logit = logits[static_cast<std::size_t>(id)];
-        logit = logit > 0.f ? logit / params_.repetition_penalty
-                            : logit * params_.repetition_penalty;
+        logit =
+            logit > 0.f ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
     }
     if (params_.presence_penalty == 0.f && params_.frequency_penalty == 0.f) return;
     for (const auto& [id, count] : generated_) {

@@ -24,8 +24,8 @@ base::Result<void> validate(const SamplingParams& params, std::uint32_t vocab_si
 
 struct SampledToken {
     TokenId id = 0;
-    float logprob = 0.f;                             ///< set when alternatives were asked for
-    std::vector<std::pair<TokenId, float>> top;      ///< most likely first
+    float logprob = 0.f;                         ///< set when alternatives were asked for
+    std::vector<std::pair<TokenId, float>> top;  ///< most likely first
 };
 
 class Sampler {
@@ -41,7 +41,7 @@ public:
 
 private:
     struct Candidate {
-        float logit = 0.f;   ///< after temperature
+        float logit = 0.f;  ///< after temperature
         TokenId id = 0;
         double weight = 0.;  ///< exp(logit - max): a probability before normalising
     };

@@ -28,7 +28,8 @@ static void quiet(ggml_log_level level, const char* text, void*) {
 
 template <class T>
 static void put(std::ofstream& out, const T* values, std::size_t count) {
-    out.write(reinterpret_cast<const char*>(values), static_cast<std::streamsize>(count * sizeof(T)));
+    out.write(reinterpret_cast<const char*>(values),
+              static_cast<std::streamsize>(count * sizeof(T)));
 }
 
 static std::vector<llama_token> tokenize(const llama_model* model, const char* path) {
@@ -119,8 +120,7 @@ int main(int argc, char** argv) {
     for (const auto& ids : sequences) {
         decode(context, ids);
         if (embedding) {
-            put(out, llama_get_embeddings_seq(context, 0),
-                std::size_t(llama_model_n_embd(model)));
+            put(out, llama_get_embeddings_seq(context, 0), std::size_t(llama_model_n_embd(model)));
             continue;
         }
         const auto tokens = std::uint32_t(ids.size());

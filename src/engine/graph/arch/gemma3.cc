@@ -9,8 +9,7 @@ namespace engine {
 namespace {
 
 base::Result<std::vector<std::uint32_t>> read_windows(const Hparams& h, std::uint32_t layers) {
-    const std::uint32_t window =
-        DG_TRY(h.count_or("attention.sliding_window", 0, 0, UINT32_MAX));
+    const std::uint32_t window = DG_TRY(h.count_or("attention.sliding_window", 0, 0, UINT32_MAX));
     if (window == 0) return std::vector<std::uint32_t>();
     const std::string key = h.key("attention.sliding_window_pattern");
     const GgufEntry* entry = h.file().find(key);

@@ -82,7 +82,8 @@ TEST_P(SyntheticModels, AgreesWithLlamaCpp) {
     for (std::size_t p = 0; p < model.ids.size(); ++p) {
         const auto a = std::span(ours).subspan(p * runner.vocab(), runner.vocab());
         const auto b = std::span(expected).subspan(p * runner.vocab(), runner.vocab());
-        top1_same += std::ranges::max_element(a) - a.begin() == std::ranges::max_element(b) - b.begin();
+        top1_same +=
+            std::ranges::max_element(a) - a.begin() == std::ranges::max_element(b) - b.begin();
         for (std::size_t i = 0; i < a.size(); ++i) {
             largest = std::max(largest, std::abs(b[i]));
             difference = std::max(difference, std::abs(a[i] - b[i]));
@@ -101,6 +102,7 @@ std::string name_of(const testing::TestParamInfo<SyntheticModel>& info) {
     return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SyntheticModels, testing::ValuesIn(test::synthetic_models()), name_of);
+INSTANTIATE_TEST_SUITE_P(All, SyntheticModels, testing::ValuesIn(test::synthetic_models()),
+                         name_of);
 
 }  // namespace

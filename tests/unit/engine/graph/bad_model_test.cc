@@ -15,7 +15,9 @@ using engine::GgufFile;
 using engine::load_model;
 using test::SyntheticModel;
 
-SyntheticModel llama() { return test::synthetic_models().front(); }
+SyntheticModel llama() {
+    return test::synthetic_models().front();
+}
 
 /// Writes the model, opens it and loads it; the error if any.
 std::optional<base::Error> load_error(const SyntheticModel& model,
@@ -40,7 +42,9 @@ SyntheticModel with_key(const std::string& key, std::uint32_t value) {
     return model;
 }
 
-TEST(BadModel, TheUnchangedOneLoads) { EXPECT_FALSE(load_error(llama()).has_value()); }
+TEST(BadModel, TheUnchangedOneLoads) {
+    EXPECT_FALSE(load_error(llama()).has_value());
+}
 
 TEST(BadModel, AKeyOutOfRangeIsNamed) {
     for (const char* suffix :

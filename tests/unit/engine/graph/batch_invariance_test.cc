@@ -6,8 +6,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/files/files.h"
+#include "engine/model_files/file_type.h"
+#include "engine/model_files/quantize.h"
 #include "support/seeds.h"
 #include "unit/engine/graph/graph_runner.h"
+#include "unit/engine/graph/synthetic_model.h"
 
 namespace {
 
@@ -39,6 +43,34 @@ TEST(BatchInvariance, ChunkSizeDoesNotChangeABit) {
     }
 }
 
+// Quantised products take other code paths for one row, a few, and many.
+TEST(BatchInvariance, HoldsForEveryQuantisedType) {
+    const auto folder = base::TemporaryDir::create(testing::TempDir(), "types");
+    ASSERT_TRUE(folder.has_value());
+    test::write_synthetic(test::synthetic_models().front(), folder->path() + "/f32.gguf");
+    for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"}) {
+        const std::string path = folder->path() + "/" + type + ".gguf";
+        const auto file_type = engine::file_type_from_name(type);
+        ASSERT_TRUE(file_type.has_value());
+        ASSERT_TRUE(
+            engine::quantize_model(folder->path() + "/f32.gguf", path, *file_type).has_value());
+        auto file = engine::GgufFile::open(path);
+        ASSERT_TRUE(file.has_value()) << file.error().message;
+        GraphRunner runner(*std::move(file));
+        ASSERT_TRUE(runner.ok());
+        base::Rng rng(4);
+        std::vector<std::int32_t> ids(48);
+        for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(runner.vocab()));
+        const auto alone = runner.all_logits(ids, 1);
+        for (const std::uint32_t chunk : {2u, 5u, 8u, 9u, 48u}) {
+            const auto together = runner.all_logits(ids, chunk);
+            ASSERT_EQ(together.size(), alone.size());
+            EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+                << type << " in chunks of " << chunk;
+        }
+    }
+}
+
 TEST(BatchInvariance, OtherSequencesDoNotChangeABit) {
     GraphRunner runner(smoke_model());
     ASSERT_TRUE(runner.ok());
@@ -58,8 +90,8 @@ TEST(BatchInvariance, OtherSequencesDoNotChangeABit) {
             std::vector<std::size_t> ends;
             for (std::size_t s = 0; s < prompts.size(); ++s) {
                 const auto size = static_cast<std::uint32_t>(prompts[s].size());
-                const auto take = std::min(size - done[s],
-                                           static_cast<std::uint32_t>(rng.below(9)));
+                const auto take =
+                    std::min(size - done[s], static_cast<std::uint32_t>(rng.below(9)));
                 for (std::uint32_t p = done[s]; p < done[s] + take; ++p) {
                     rows.push_back({prompts[s][p], &kv[s], p, p + 1 == size});
                     if (p + 1 == size) ends.push_back(s);

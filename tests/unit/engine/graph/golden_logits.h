@@ -12,8 +12,8 @@ namespace test {
 struct GoldenSequence {
     std::vector<std::int32_t> ids;
     std::uint32_t k = 0;
-    std::vector<std::uint16_t> top_ids;   ///< [position][k], most likely first
-    std::vector<float> top_logprobs;      ///< [position][k]
+    std::vector<std::uint16_t> top_ids;  ///< [position][k], most likely first
+    std::vector<float> top_logprobs;     ///< [position][k]
 };
 
 /// Adds a test failure when the bytes are not whole.
@@ -22,7 +22,9 @@ std::vector<GoldenSequence> parse_golden_top(const std::string& bytes);
 struct Agreement {
     std::uint64_t positions = 0, top1_same = 0;
     double kl_sum = 0., kl_max = 0.;
-    double top1_share() const { return static_cast<double>(top1_same) / static_cast<double>(positions); }
+    double top1_share() const {
+        return static_cast<double>(top1_same) / static_cast<double>(positions);
+    }
     double kl_mean() const { return kl_sum / static_cast<double>(positions); }
 };
 

@@ -25,7 +25,7 @@ struct SyntheticModel {
     std::vector<SyntheticTensor> tensors;
     std::uint32_t context_tokens = 256;  ///< served, by us and by the reference
     bool encoder = false;
-    std::vector<std::int32_t> ids;       ///< evaluated
+    std::vector<std::int32_t> ids;  ///< evaluated
 };
 
 /// Decoders and encoders, one per trait that a graph may get wrong.

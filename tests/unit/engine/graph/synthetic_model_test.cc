@@ -137,7 +137,8 @@ SyntheticModel make_decoder(std::string name, const std::string& arch, const Sha
     return model;
 }
 
-void set_yarn(engine::GgufWriter& w, const std::string& arch, float factor, std::uint32_t original) {
+void set_yarn(engine::GgufWriter& w, const std::string& arch, float factor,
+              std::uint32_t original) {
     w.set_string(arch + ".rope.scaling.type", "yarn");
     w.set_f32(arch + ".rope.scaling.factor", factor);
     w.set_u32(arch + ".rope.scaling.original_context_length", original);
@@ -153,19 +154,22 @@ std::vector<SyntheticModel> decoders() {
     }));
     models.push_back(make_decoder("llama3-rope", "llama", {}, [](auto&) {}));
     models.back().tensors.push_back({"rope_freqs.weight", {8}, 3.f, 0.7f});
-    models.push_back(make_decoder("llama-yarn", "llama", {.head_dim = 16}, [](auto& w) {
-        set_yarn(w, "llama", 8.f, 32);
-    }));
-    models.push_back(make_decoder("qwen2-yarn", "qwen2", {.qkv_bias = true, .tied = true},
-                                  [](auto& w) {
-                                      w.set_f32("qwen2.rope.freq_base", 1e6f);
-                                      set_yarn(w, "qwen2", 4.f, 64);
-                                  }));
+    models.push_back(make_decoder("llama-yarn", "llama", {.head_dim = 16},
+                                  [](auto& w) { set_yarn(w, "llama", 8.f, 32); }));
+    models.push_back(
+        make_decoder("qwen2-yarn", "qwen2", {.qkv_bias = true, .tied = true}, [](auto& w) {
+            w.set_f32("qwen2.rope.freq_base", 1e6f);
+            set_yarn(w, "qwen2", 4.f, 64);
+        }));
     models.push_back(make_decoder("qwen3", "qwen3", {.head_dim = 32, .qk_norm = true},
                                   [](auto& w) { w.set_f32("qwen3.rope.freq_base", 1e6f); }));
     models.push_back(make_decoder("gemma3", "gemma3",
-                                  {.layers = 7, .head_dim = 32, .qk_norm = true, .post_norms = true,
-                                   .tied = true, .embedding_deviation = 0.125f},
+                                  {.layers = 7,
+                                   .head_dim = 32,
+                                   .qk_norm = true,
+                                   .post_norms = true,
+                                   .tied = true,
+                                   .embedding_deviation = 0.125f},
                                   [](auto& w) {
                                       w.set_f32("gemma3.rope.freq_base", 1e6f);
                                       w.set_string("gemma3.rope.scaling.type", "linear");
@@ -180,7 +184,8 @@ std::vector<SyntheticModel> decoders() {
             w.set_f32("phi3.rope.scaling.attn_factor", 1.19f);
         };
     };
-    for (const auto& [name, original] : {std::pair{"phi3-long", 64u}, std::pair{"phi3-short", 512u}}) {
+    for (const auto& [name, original] :
+         {std::pair{"phi3-long", 64u}, std::pair{"phi3-short", 512u}}) {
         models.push_back(
             make_decoder(name, "phi3", {.kv_heads = 4, .fused = true}, longrope(original)));
         models.back().tensors.push_back({"rope_factors_long.weight", {8}, 4.f, 1.f});

@@ -41,41 +41,55 @@ Shape random_shape(base::Rng& rng, TensorType type) {
     return {1 + rng.below(50), block * (1 + rng.below(blocks_max)), 1 + rng.below(33)};
 }
 
-// Bound: float rounding only, 2e-6 of max|w| * sum|x|, against the referee on the same rounded
-// activations. Rounding itself is judged by AgreesWithFloatActivations.
+/// Checks one product on every target against the referee on the same rounded activations. Bound:
+/// float rounding only, 2e-6 of max|w| * sum|x|; what rounding activations costs is judged by
+/// AgreesWithFloatActivations.
+void expect_matches_referee(base::ThreadPool& pool, base::Rng& rng, TensorType type, Shape shape) {
+    const test::RandomWeight weight(rng, type, shape.outs, shape.in);
+    const std::vector<float> x = test::random_floats(rng, shape.rows * shape.in);
+    std::vector<float> seen = x;
+    if (!is_float(type)) engine::reference::round_trip(x.data(), x.size(), seen.data());
+    std::vector<float> expected(shape.rows * shape.outs);
+    engine::reference::matmul(weight.view, seen.data(), shape.rows, expected.data(), shape.outs);
+    const auto magnitude = magnitudes(weight.view, seen.data(), shape.rows);
+    test::for_each_target([&] {
+        const std::size_t stride = shape.outs + 3;
+        std::vector<float> y(shape.rows * stride, 7.f);
+        engine::Activations activations;
+        activations.assign(x.data(), shape.rows, shape.in);
+        engine::matmul(pool, weight.view, activations, y.data(), stride);
+        for (std::size_t r = 0; r < shape.rows; ++r) {
+            for (std::size_t o = 0; o < shape.outs; ++o) {
+                const std::size_t i = r * shape.outs + o;
+                ASSERT_NEAR(y[r * stride + o], expected[i], 2e-6 * magnitude[i] + 1e-12)
+                    << "row " << r << " of " << shape.rows << ", output " << o << " of "
+                    << shape.outs << ", inputs " << shape.in;
+            }
+            for (std::size_t o = shape.outs; o < stride; ++o) {
+                ASSERT_EQ(y[r * stride + o], 7.f) << "wrote between rows";
+            }
+        }
+    });
+}
+
 TEST(Matmul, EveryTypeAndTargetMatchesTheReferee) {
     base::ThreadPool pool(2);
     for (const TensorType type : test::kAllTypes) {
         SCOPED_TRACE(engine::tensor_type_name(type));
-        test::for_each_seed(6, [&](base::Rng& rng) {
-            const Shape shape = random_shape(rng, type);
-            const test::RandomWeight weight(rng, type, shape.outs, shape.in);
-            const std::vector<float> x = test::random_floats(rng, shape.rows * shape.in);
-            std::vector<float> seen = x;
-            if (!is_float(type)) engine::reference::round_trip(x.data(), x.size(), seen.data());
-            std::vector<float> expected(shape.rows * shape.outs);
-            engine::reference::matmul(weight.view, seen.data(), shape.rows, expected.data(),
-                                      shape.outs);
-            const auto magnitude = magnitudes(weight.view, seen.data(), shape.rows);
-            test::for_each_target([&] {
-                const std::size_t stride = shape.outs + 3;
-                std::vector<float> y(shape.rows * stride, 7.f);
-                engine::Activations activations;
-                activations.assign(x.data(), shape.rows, shape.in);
-                engine::matmul(pool, weight.view, activations, y.data(), stride);
-                for (std::size_t r = 0; r < shape.rows; ++r) {
-                    for (std::size_t o = 0; o < shape.outs; ++o) {
-                        const std::size_t i = r * shape.outs + o;
-                        ASSERT_NEAR(y[r * stride + o], expected[i], 2e-6 * magnitude[i] + 1e-12)
-                            << "row " << r << " of " << shape.rows << ", output " << o << " of "
-                            << shape.outs << ", inputs " << shape.in;
-                    }
-                    for (std::size_t o = shape.outs; o < stride; ++o) {
-                        ASSERT_EQ(y[r * stride + o], 7.f) << "wrote between rows";
-                    }
-                }
-            });
+        test::for_each_seed(8, [&](base::Rng& rng) {
+            expect_matches_referee(pool, rng, type, random_shape(rng, type));
         });
+    }
+}
+
+// Longer than what is unpacked at a time, for every format.
+TEST(Matmul, LongRowsMatchTheReferee) {
+    base::ThreadPool pool(2);
+    for (const TensorType type : test::kAllTypes) {
+        SCOPED_TRACE(engine::tensor_type_name(type));
+        base::Rng rng(21);
+        expect_matches_referee(pool, rng, type, {18, 256 * 19, 1});
+        expect_matches_referee(pool, rng, type, {33, 256 * 17, 9});
     }
 }
 

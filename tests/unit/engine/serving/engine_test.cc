@@ -82,7 +82,9 @@ private:
     std::atomic<std::int64_t> now_ns_{1};
 };
 
-std::string asset(const char* path) { return std::string(DG_SOURCE_DIR) + "/" + path; }
+std::string asset(const char* path) {
+    return std::string(DG_SOURCE_DIR) + "/" + path;
+}
 
 std::unique_ptr<Engine> open_smoke(const base::Clock& clock, EngineOptions options = {}) {
     if (options.threads == 0) options.threads = 2;
@@ -314,7 +316,8 @@ TEST(Engine, AFullQueueRefuses) {
 }
 
 TEST(Engine, RequestsWaitForPagesInsteadOfFailing) {
-    // 5 layers x 4 heads x 8 values x 32 tokens x 2 x 2 bytes = 20,480 bytes a page; room for three.
+    // 5 layers x 4 heads x 8 values x 32 tokens x 2 x 2 bytes = 20,480 bytes a page; room for
+    // three.
     const auto engine = open_smoke(kClock, {.kv_bytes_max = 3 * 20'480});
     EXPECT_EQ(engine->stats().kv_pages_total, 3u);
     EXPECT_EQ(engine->info().context_tokens, 96u);
@@ -384,7 +387,8 @@ TEST(Engine, WrongFilesAndOptionsAreErrors) {
                                    {.batch_tokens_max = 4, .running_max = 4}, kClock);
     ASSERT_FALSE(rows.has_value());
     EXPECT_EQ(rows.error().subject, "batch_tokens_max");
-    const auto tiny = Engine::open(asset("assets/stories260K-f16.gguf"), {.kv_bytes_max = 100}, kClock);
+    const auto tiny =
+        Engine::open(asset("assets/stories260K-f16.gguf"), {.kv_bytes_max = 100}, kClock);
     ASSERT_FALSE(tiny.has_value());
     EXPECT_EQ(tiny.error().code, Code::resource_exhausted);
 }

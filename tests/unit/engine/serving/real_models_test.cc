@@ -55,7 +55,8 @@ TEST(UseLite, EmbedsAsThePublishedModelDoes) {
     for (const auto& item : golden->as_array()) {
         const std::vector<std::string> text = {std::string(item.at("text").as_string())};
         std::vector<std::int64_t> ids;
-        for (const auto& id : item.at("ids").as_array()) ids.push_back(id.to_number<std::int64_t>());
+        for (const auto& id : item.at("ids").as_array())
+            ids.push_back(id.to_number<std::int64_t>());
         const auto ours = (*engine)->tokenizer().encode(text[0]);
         EXPECT_EQ(std::vector<std::int64_t>(ours.begin(), ours.end()), ids) << text[0];
         if (ids.empty() || ids.size() > (*engine)->info().context_tokens) continue;
@@ -92,7 +93,8 @@ TEST(DefaultModel, RendersItsChatTemplateAndAnswersAsLlamaCppDoes) {
     };
     auto sink = std::make_shared<Sink>();
     engine::GenerateRequest request;
-    request.prompt = engine.tokenizer().encode(*prompt, {.add_special = false, .parse_special = true});
+    request.prompt =
+        engine.tokenizer().encode(*prompt, {.add_special = false, .parse_special = true});
     request.sampling.temperature = 0.f;
     request.max_tokens = 20;
     ASSERT_TRUE(engine.submit(request, sink).has_value());

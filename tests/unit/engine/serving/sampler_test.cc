@@ -26,7 +26,8 @@ std::vector<float> random_logits(base::Rng& rng, std::size_t count, double sprea
 std::vector<double> softmax(std::span<const float> logits, double temperature = 1.) {
     const double max = static_cast<double>(*std::ranges::max_element(logits));
     std::vector<double> p;
-    for (const float logit : logits) p.push_back(std::exp((static_cast<double>(logit) - max) / temperature));
+    for (const float logit : logits)
+        p.push_back(std::exp((static_cast<double>(logit) - max) / temperature));
     const double sum = std::accumulate(p.begin(), p.end(), 0.);
     for (double& value : p) value /= sum;
     return p;
@@ -166,9 +167,9 @@ TEST(Sampler, RepetitionPenaltyLooksAtPromptAndAnswer) {
 
 TEST(Sampler, PresenceAndFrequencyCountGeneratedTokensOnly) {
     const std::vector<float> logits = {1.f, 0.5f, 0.f};
-    EXPECT_EQ(draw_one({.temperature = 0.f, .presence_penalty = 1.f}, logits,
-                       std::vector<TokenId>{0, 0}),
-              0);
+    EXPECT_EQ(
+        draw_one({.temperature = 0.f, .presence_penalty = 1.f}, logits, std::vector<TokenId>{0, 0}),
+        0);
     const auto run = [&](SamplingParams params) {
         params.temperature = 0.f;
         Sampler sampler(params, 1, {});
@@ -203,15 +204,15 @@ TEST(Sampler, LogprobsAreNaturalLogSoftmax) {
     ASSERT_EQ(token->top.size(), 5u);
     for (std::size_t i = 0; i < 5; ++i) {
         EXPECT_EQ(token->top[i].first, order[i]);
-        EXPECT_NEAR(token->top[i].second,
-                    std::log(probability[static_cast<std::size_t>(order[i])]), 1e-5);
+        EXPECT_NEAR(token->top[i].second, std::log(probability[static_cast<std::size_t>(order[i])]),
+                    1e-5);
     }
 }
 
 TEST(Sampler, NonFiniteLogitsAreAnError) {
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                            std::numeric_limits<float>::infinity(),
-                            -std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
         Sampler sampler({.temperature = 0.f}, 1, {});
         std::vector<float> logits(70, 0.f);
         logits[37] = bad;

@@ -19,9 +19,9 @@ TEST(Utf8Assembler, HoldsHalfACharacterBack) {
 TEST(Utf8Assembler, ReplacesWhatCanNeverBeValid) {
     const std::string r = "\xEF\xBF\xBD";
     EXPECT_EQ(Utf8Assembler().push("\xFFx"), r + "x");
-    EXPECT_EQ(Utf8Assembler().push("\xC0\xAF"), r + r);             // overlong
-    EXPECT_EQ(Utf8Assembler().push("\xED\xA0\x80"), r + r + r);     // surrogate
-    EXPECT_EQ(Utf8Assembler().push("\xF0\x9F\x98z"), r + "z");      // one maximal part
+    EXPECT_EQ(Utf8Assembler().push("\xC0\xAF"), r + r);                  // overlong
+    EXPECT_EQ(Utf8Assembler().push("\xED\xA0\x80"), r + r + r);          // surrogate
+    EXPECT_EQ(Utf8Assembler().push("\xF0\x9F\x98z"), r + "z");           // one maximal part
     EXPECT_EQ(Utf8Assembler().push("\xF4\x90\x80\x80"), r + r + r + r);  // above U+10FFFF
     Utf8Assembler cut;
     EXPECT_EQ(cut.push("\xF0\x9F"), "");
