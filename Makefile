@@ -16,7 +16,7 @@ build: setup console  ## build/release/dougong, with everything it needs
 
 run: setup console  ## build, get the default model, serve it, ask it a first question
 	@tools/build release dougong
-	@tools/run_demo $(ARGS)
+	@bash -mc 'tools/run_demo "$$@"; exit $$?' run_demo $(ARGS)  # own job: Ctrl-C is not make's
 
 test:  ## build and run every test; closes with one line of counts
 	@tools/setup test

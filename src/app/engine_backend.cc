@@ -173,9 +173,11 @@ json::object details(const engine::ModelInfo& info) {
 
 }  // namespace
 
-void EngineBackend::add(std::string id, std::unique_ptr<engine::Engine> engine) {
+void EngineBackend::add(std::string id, std::unique_ptr<engine::Engine> engine,
+                        std::uint32_t max_tokens_default) {
     const std::unique_lock lock(mutex_);
-    open_.push_back({std::move(id), clock_.unix_ns() / 1'000'000'000, std::move(engine)});
+    open_.push_back(
+        {std::move(id), clock_.unix_ns() / 1'000'000'000, std::move(engine), max_tokens_default});
 }
 
 void EngineBackend::set_ready() {
@@ -223,7 +225,8 @@ Result<EngineBackend::Found> EngineBackend::find(std::string_view model, Need ne
         const Open& open = open_[i];
         const bool generates = open.engine->info().kind == engine::ModelKind::generator;
         if (open.id == model) {
-            if (need == Need::any || generates) return Found{i, open.engine};
+            if (need == Need::any || generates)
+                return Found{i, open.max_tokens_default, open.engine};
             return fail_on("model", Code::invalid_argument,
                            "model {} is an encoder and writes no text; use /v1/embeddings", model);
         }
@@ -241,6 +244,7 @@ Result<gate::GenerationHandle> EngineBackend::start(
     gate::GenerationRequest request, std::shared_ptr<gate::GenerationListener> listener) {
     const base::Instant received = clock_.now();
     const Found found = DG_TRY(find(request.model, Need::generator));
+    if (request.max_tokens == 0) request.max_tokens = found.max_tokens_default;
     auto prompt = DG_TRY(prompt_tokens(*found.engine, request));
     const base::Instant templated = clock_.now();
     auto sink = std::make_shared<ListenerSink>(std::move(listener), received, templated);

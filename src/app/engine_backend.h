@@ -20,7 +20,9 @@ public:
     explicit EngineBackend(const base::Clock& clock) : clock_(clock) {}
 
     /// Makes an open model available under `id`. Thread-safe, also while requests run.
-    void add(std::string id, std::unique_ptr<engine::Engine> engine);
+    /// `max_tokens_default`: for requests that set no limit; 0 leaves it to the model and context.
+    void add(std::string id, std::unique_ptr<engine::Engine> engine,
+             std::uint32_t max_tokens_default = 0);
     /// From now on ready() is true: everything that will be opened is open.
     void set_ready();
     /// Ends all models; what runs finishes as cancelled.
@@ -45,9 +47,11 @@ private:
         std::string id;
         std::int64_t opened_unix_s = 0;
         std::shared_ptr<engine::Engine> engine;
+        std::uint32_t max_tokens_default = 0;
     };
     struct Found {
         std::size_t index;
+        std::uint32_t max_tokens_default;
         std::shared_ptr<engine::Engine> engine;
     };
     enum class Need { any, generator };

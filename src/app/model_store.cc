@@ -121,6 +121,10 @@ Result<OpenModel> open_model(LocatedModel located, const Program& program) {
     OpenModel open;
     open.located = std::move(located);
     open.engine = *std::move(engine);
+    open.max_tokens_default = program.config().engine.max_tokens_default;
+    if (open.located.smoke && open.max_tokens_default == 0) {
+        open.max_tokens_default = open.engine->info().context_tokens / 4;
+    }
     open.load_ms = base::to_millis(program.clock.now() - begin);
     return open;
 }

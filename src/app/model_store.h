@@ -43,6 +43,9 @@ struct OpenModel {
     LocatedModel located;
     std::unique_ptr<engine::Engine> engine;
     double load_ms = 0;
+    /// For requests without a limit, 0: none. The smoke model rarely ends by itself and would fill
+    /// its context, so that the next question did not fit.
+    std::uint32_t max_tokens_default = 0;
 };
 
 /// Opens what locate_model found. Errors: as Engine::open, naming the model.

@@ -140,13 +140,13 @@ Result<Loaded> load_models(const Program& program, EngineBackend& backend) {
     loaded.text = fmt::format("{}, loaded in {:.0f} ms", open.located.id, open.load_ms);
     loaded.smoke = open.located.smoke;
     loaded.memory = std::move(open.located.memory);
-    backend.add(open.located.id, std::move(open.engine));
+    backend.add(open.located.id, std::move(open.engine), open.max_tokens_default);
     if (!models.embedder.empty()) {
         OpenModel embedder =
             DG_TRY(open_model(DG_TRY(locate_model(models.embedder, program)), program));
         loaded.text +=
             fmt::format("; {}, loaded in {:.0f} ms", embedder.located.id, embedder.load_ms);
-        backend.add(embedder.located.id, std::move(embedder.engine));
+        backend.add(embedder.located.id, std::move(embedder.engine), embedder.max_tokens_default);
     }
     backend.set_ready();
     return loaded;

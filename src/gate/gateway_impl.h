@@ -61,6 +61,8 @@ struct Gateway::Impl {
     // generation.cc
     void handle_generation(const base::http::Request& request,
                            const base::http::ResponderPtr& responder, bool chat);
+    void accept_generation(const CallPtr& call, std::string_view body, bool chat);
+    ApiError prompts_full() const;
     void track(const std::shared_ptr<Generation>& generation);
     void untrack(const std::shared_ptr<Generation>& generation);
     // embedding_routes.cc

@@ -8,6 +8,7 @@ namespace gate {
 namespace {
 
 constexpr std::size_t kPendingBytesMax = 4 * 1024 * 1024;
+constexpr std::size_t kInlineBodyBytes = 64 * 1024;  // about 0.1 ms of parsing
 
 class ChoiceListener final : public GenerationListener {
 public:
@@ -404,8 +405,25 @@ void Gateway::Impl::untrack(const std::shared_ptr<Generation>& generation) {
 void Gateway::Impl::handle_generation(const base::http::Request& request,
                                       const base::http::ResponderPtr& responder, bool chat) {
     const CallPtr call = begin_call(request, responder);
-    auto parsed = chat ? parse_chat_request(request.body, parse_limits)
-                       : parse_completion_request(request.body, parse_limits);
+    if (request.body.size() <= kInlineBodyBytes) return accept_generation(call, request.body, chat);
+    // Parsing megabytes would hold up every stream on this network thread.
+    if (!prompt_worker.post(
+            [this, call, body = request.body, chat] { accept_generation(call, body, chat); })) {
+        fail(call, prompts_full());
+    }
+}
+
+ApiError Gateway::Impl::prompts_full() const {
+    return backend_error(
+        {base::Code::resource_exhausted,
+         fmt::format("{} requests are waiting, which is the limit; try again later",
+                     options.prompt_queue_max),
+         {}});
+}
+
+void Gateway::Impl::accept_generation(const CallPtr& call, std::string_view body, bool chat) {
+    auto parsed = chat ? parse_chat_request(body, parse_limits)
+                       : parse_completion_request(body, parse_limits);
     if (!parsed) return fail(call, request_error(parsed.error()));
     call->record.stream = parsed->stream;
     call->record.model = parsed->request.model.substr(0, 200);
@@ -422,15 +440,11 @@ void Gateway::Impl::handle_generation(const base::http::Request& request,
     auto generation =
         std::make_shared<Generation>(*this, call, std::move(*parsed), std::move(*model));
     track(generation);
-    responder->on_closed([weak = std::weak_ptr(generation)] {
+    call->responder->on_closed([weak = std::weak_ptr(generation)] {
         if (const auto alive = weak.lock()) alive->cancel();
     });
     if (!prompt_worker.post([generation] { generation->start(); })) {
-        generation->fail(backend_error(
-            {base::Code::resource_exhausted,
-             fmt::format("{} requests are waiting, which is the limit; try again later",
-                         options.prompt_queue_max),
-             {}}));
+        generation->fail(prompts_full());
     }
 }
 

@@ -65,7 +65,7 @@ Result<Answerer> open_answerer(const Args& args, const Program& program, const s
                              open.located.id);
     }
     answerer.backend = std::make_unique<EngineBackend>(program.clock);
-    answerer.backend->add(open.located.id, std::move(open.engine));
+    answerer.backend->add(open.located.id, std::move(open.engine), open.max_tokens_default);
     answerer.backend->set_ready();
     answerer.source = local_answers(*answerer.backend, open.located.id);
     answerer.smoke = open.located.smoke;

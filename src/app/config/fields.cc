@@ -71,6 +71,9 @@ const std::vector<Field>& table() {
          "Waiting requests; more are refused with 429."),
     number("engine", "running_max", "", "requests", 1, 4096, DG_AT(engine.running_max),
          "Requests decoded together."),
+    number("engine", "max_tokens_default", "", "tokens", 0, 1 << 20,
+         DG_AT(engine.max_tokens_default),
+         "Answer length of requests that set none; 0 leaves it to the model and its context."),
 
     text("models", "model", "-m,--model", DG_AT(models.model),
          "Model to open: a catalogue name, a path to a GGUF file, 'default' or 'smoke'."),

@@ -112,8 +112,10 @@ void Exchange::send(Response response) {
 void Exchange::begin_stream(int status, Headers headers) {
     const std::lock_guard lock(mutex_);
     if (stage_ != Stage::open || closed_) return;
-    stage_ = Stage::streaming;
     body_allowed_ = !options_.head_only && status_has_body(status);
+    // Without a body there is nothing to wait for, whatever the handler still writes.
+    stage_ = body_allowed_ ? Stage::streaming : Stage::ended;
+    last_chunk_taken_ = !body_allowed_;
     if (!options_.chunked) options_.keep_alive = false;
     append_head_locked(status, headers, options_.chunked ? "Transfer-Encoding: chunked\r\n" : "");
     wake_locked();
@@ -205,7 +207,6 @@ Exchange::Output Exchange::take(std::string& bytes) {
     if (broken_) return output;
     bytes.swap(head_);
     output.tail = std::exchange(tail_, {});
-    if (!body_allowed_) body_.clear();
     if (!body_.empty()) {
         if (options_.chunked) {
             fmt::format_to(std::back_inserter(bytes), "{:x}\r\n", body_.size());

@@ -206,7 +206,7 @@ Result<std::unique_ptr<Logger>> Logger::create(Options options) {
     impl->out = std::make_unique<spdlog::logger>("dougong", std::move(sink));
     impl->out->set_pattern("%v");
     impl->out->set_level(to_spdlog(options.level));
-    impl->out->flush_on(spdlog::level::warn);
+    impl->out->flush_on(spdlog::level::debug);  // a crash must not eat the lines before it
     return std::unique_ptr<Logger>(new Logger(std::move(impl)));
 }
 

@@ -50,8 +50,11 @@ bool is_space(char32_t code) {
            code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
+// Sharp s is the one letter whose upper case is two and that is common enough to matter.
 std::string to_upper(std::string_view text) {
-    return mapped(text, upper);
+    const std::string out =
+        mapped(text, [](char32_t code) { return code == 0xDF ? code : upper(code); });
+    return replaced(out, "\xC3\x9F", "SS", -1);
 }
 std::string to_lower(std::string_view text) {
     return mapped(text, lower);

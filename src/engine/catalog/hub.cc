@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <thread>
 
 #include "base/json/json.h"
@@ -18,6 +19,8 @@ using base::Result;
 namespace {
 
 constexpr int kHopsMax = 5;
+constexpr std::uint64_t kWaitSliceMs = 100;
+constexpr std::uint32_t kUnreachableAttempts = 2;
 constexpr std::size_t kNamesShown = 12;
 
 // Best first for a CPU: the 4-bit mix is the field's usual trade of quality and speed.
@@ -163,8 +166,21 @@ std::vector<std::string> shard_names(const std::string& file) {
     return names;
 }
 
-Hub::Hub(const HttpClient& client, const CatalogOptions& options)
-    : client_(client), options_(options) {}
+Hub::Hub(const HttpClient& client, const CatalogOptions& options,
+         const std::function<bool()>& keep_going)
+    : client_(client), options_(options), keep_going_(keep_going) {}
+
+Result<void> Hub::wait(std::uint64_t wait_ms) const {
+    for (std::uint64_t waited_ms = 0; waited_ms < wait_ms; waited_ms += kWaitSliceMs) {
+        if (!keep_going_()) {
+            return fail_on(options_.hub_url, Code::cancelled, "stopped waiting for {}",
+                           options_.hub_url);
+        }
+        const std::uint64_t slice_ms = std::min(kWaitSliceMs, wait_ms - waited_ms);
+        std::this_thread::sleep_for(std::chrono::milliseconds(slice_ms));
+    }
+    return {};
+}
 
 HttpClient::Headers Hub::headers() const {
     if (options_.hub_token.empty()) return {};
@@ -179,12 +195,17 @@ Result<HttpClient::Response> Hub::ask(const HttpClient::Request& request, const 
     std::uint64_t wait_ms = options_.backoff_first_ms;
     for (std::uint32_t attempt = 1;;
          ++attempt, wait_ms = std::min<std::uint64_t>(wait_ms * 2, 30'000)) {
-        const auto response = client_.send(request);
+        HttpClient::Request watched = request;
+        watched.cancelled = [this] { return !keep_going_(); };
+        const auto response = client_.send(watched);
         const bool busy = response && (response->status == 429 || response->status >= 500);
         const bool cut = !response && (response.error().code == Code::unavailable ||
                                        response.error().code == Code::deadline_exceeded);
-        if ((busy || cut) && attempt < options_.attempts_max) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+        // A hub that cannot be reached at all is more often a wrong name than a passing fault.
+        const std::uint32_t attempts =
+            cut ? std::min(options_.attempts_max, kUnreachableAttempts) : options_.attempts_max;
+        if ((busy || cut) && attempt < attempts) {
+            DG_TRY(wait(wait_ms));
             continue;
         }
         if (!response) return std::unexpected(response.error());

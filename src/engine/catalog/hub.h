@@ -3,6 +3,7 @@
 // fetched.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,10 @@ struct HubChoice {
 
 class Hub {
 public:
-    Hub(const base::HttpClient& client, const CatalogOptions& options);
+    /// `keep_going` is asked about ten times a second while waiting; false ends with `cancelled`.
+    /// All three outlive this object.
+    Hub(const base::HttpClient& client, const CatalogOptions& options,
+        const std::function<bool()>& keep_going);
 
     /// The files of `source`: the one it names with all its shards, else by quantisation,
     /// `preferred` (may be empty) first. Errors: not_found (repository, or no GGUF that this engine
@@ -41,12 +45,14 @@ public:
 
 private:
     base::Result<std::vector<std::string>> list_files(const HubSource& source) const;
+    base::Result<void> wait(std::uint64_t wait_ms) const;
     base::Result<base::HttpClient::Response> ask(const base::HttpClient::Request& request,
                                                  const HubSource& source,
                                                  const std::string& file) const;
 
     const base::HttpClient& client_;
     const CatalogOptions& options_;
+    const std::function<bool()>& keep_going_;
 };
 
 /// `files` sorted for running here, best first: `preferred` (a quantisation name, may be empty),

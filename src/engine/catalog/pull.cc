@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "base/files/file_error.h"
@@ -201,8 +202,9 @@ Result<PullResult> Puller::fetch(const HubSource& source) {
     http.proxy = options_.proxy;
     http.stall_timeout = std::chrono::milliseconds(options_.stall_timeout_ms);
     const base::HttpClient client(http);
-    const Hub hub(client, options_);
-    if (!report("resolve", source_, 0, 0)) {
+    const std::function<bool()> keep_going = [this] { return report("resolve", source_, 0, 0); };
+    const Hub hub(client, options_, keep_going);
+    if (!keep_going()) {
         return fail_on(source_, Code::cancelled, "stopped before {} was looked up", source_);
     }
     if (!pin_.empty() && !source.file.empty()) {  // nothing to ask the hub when it is here
@@ -285,9 +287,11 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
     DG_TRY(check_is_model(source.path));
     const std::string target = target_of(source.path);
     std::error_code absent;
-    if (fs::equivalent(source.path, target, absent)) {
+    // The same file, and no shard of it is missing: nothing to do.
+    if (const auto entry = read_entry(target);
+        entry && fs::equivalent(source.path, target, absent)) {
         PullResult result;
-        result.entry = DG_TRY(read_entry(target));
+        result.entry = *entry;
         result.already_there = true;
         return result;
     }
@@ -305,7 +309,8 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
     for (const std::string& name : shard_names(file_name(source.path))) {
         files.push_back(DG_TRY(bring_checked((folder / name).string())));
     }
-    return record(target_of(files.front().name), std::move(files));
+    const std::string first = target_of(files.front().name);
+    return record(first, std::move(files));
 }
 
 }  // namespace

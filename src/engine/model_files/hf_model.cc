@@ -19,6 +19,7 @@ using base::Result;
 
 namespace {
 
+constexpr std::uint32_t kHeadDimMax = 1u << 16;
 constexpr std::uint32_t kPoolingMean = 1, kPoolingCls = 2;
 
 struct Family {
@@ -156,6 +157,11 @@ Result<void> HfConverter::set_shape_keys() {
     }
     head_dim_ = DG_TRY(config_.u32_or("head_dim", dim / heads_));
     context_ = DG_TRY(config_.u32("max_position_embeddings"));
+    if (head_dim_ == 0 || head_dim_ > kHeadDimMax || context_ == 0) {
+        return fail_on(config_.path(), Code::data_loss,
+                       "{}: heads of {} values and a context of {} make no sense", config_.path(),
+                       head_dim_, context_);
+    }
     writer_.set_u32(arch_ + "block_count", layers_);
     writer_.set_u32(arch_ + "context_length", context_);
     writer_.set_u32(arch_ + "embedding_length", dim);
@@ -203,6 +209,11 @@ Result<void> HfConverter::set_decoder_keys() {
     }
     if (const auto* scalar = config_.find("query_pre_attn_scalar"); scalar != nullptr) {
         const float value = DG_TRY(config_.f32("query_pre_attn_scalar"));
+        if (!(value > 0.f)) {
+            return fail_on(config_.path(), Code::data_loss,
+                           "{}: query_pre_attn_scalar is {}, expected more than 0", config_.path(),
+                           value);
+        }
         writer_.set_f32(arch_ + "attention.scale", 1.f / std::sqrt(value));
     }
     if (config_.has("final_logit_softcapping")) {
@@ -223,6 +234,11 @@ Result<void> HfConverter::set_rope_keys() {
     const float outer = DG_TRY(config_.f32_or("rope_theta", family_.rope_theta));
     const float theta = DG_TRY(scaling.f32_or("rope_theta", outer));
     const float share = DG_TRY(config_.f32_or("partial_rotary_factor", 1.f));
+    if (!(share > 0.f && share <= 1.f && theta > 0.f)) {
+        return fail_on(config_.path(), Code::data_loss,
+                       "{}: partial_rotary_factor {} or rope_theta {} is out of range",
+                       config_.path(), share, theta);
+    }
     rope_dims_ = static_cast<std::uint32_t>(share * static_cast<float>(head_dim_));
     writer_.set_u32(arch_ + "rope.dimension_count", rope_dims_);
     writer_.set_f32(arch_ + "rope.freq_base", theta);
@@ -262,6 +278,10 @@ Result<void> HfConverter::set_long_rope(const JsonFields& scaling) {
         DG_TRY(config_.u32_or("original_max_position_embeddings", context_));
     const std::uint32_t original =
         DG_TRY(scaling.u32_or("original_max_position_embeddings", outer));
+    if (original < 2) {
+        return fail_on(config_.path(), Code::data_loss, "{}: the original context is {}",
+                       config_.path(), original);
+    }
     for (const char* name : {"long", "short"}) {
         std::vector<float> factors = DG_TRY(scaling.f32s(fmt::format("{}_factor", name)));
         if (factors.size() != rope_dims_ / 2) {

@@ -2,10 +2,10 @@
 // log probabilities (Kudo 2018), found by dynamic programming from left to right.
 //
 // Two dialects. "t5" is SentencePiece itself: compiled normaliser map, unknown characters cost more
-// than the rarest token, ties go to the first candidate. "unigram" is the tokenizer that Universal
-// Sentence Encoder lite was trained behind: NFKC, spaces kept one for one, ids without normal kind
-// never match, a character no token covers restarts the sum at zero, ties go to the later
-// candidate.
+// than the rarest token, ties go to the first candidate. "unigram", or the pre-split rule
+// "use-lite", is what Universal Sentence Encoder lite was trained behind: NFKC, spaces kept one for
+// one, ids without normal kind never match, a character that no token covers restarts the sum at
+// zero, ties go to the later candidate.
 
 #include <algorithm>
 #include <limits>
@@ -64,7 +64,7 @@ private:
 
 Unigram::Unigram(Vocabulary vocabulary, CharsMap charsmap)
     : Tokenizer(std::move(vocabulary)), special_(vocabulary_), charsmap_(std::move(charsmap)) {
-    sentence_encoder_ = vocabulary_.model == "unigram";
+    sentence_encoder_ = vocabulary_.model == "unigram" || vocabulary_.pre == "use-lite";
     unknown_ = std::max(vocabulary_.unk, 0);
     space_prefix_ = vocabulary_.add_space_prefix.value_or(true);
     merges_spaces_ = vocabulary_.remove_extra_whitespaces.value_or(!sentence_encoder_);

@@ -163,6 +163,16 @@ TEST_F(GatewayTest, UsageComesLastWhenAsked) {
     EXPECT_THAT(finished, ElementsAre(0, 1));
 }
 
+TEST_F(GatewayTest, LongBodiesAreAnsweredToo) {
+    start();
+    const std::string content(200'000, 'x');
+    const auto body = parsed(post("/v1/chat/completions", chat(content)).body);
+    EXPECT_EQ(body.at("choices").at(0).at("message").at("content").as_string(),
+              "You said: " + content);
+    const auto wrong = post("/v1/chat/completions", chat(content, R"(,"oops":1)"));
+    EXPECT_EQ(wrong.status, 400);
+}
+
 TEST_F(GatewayTest, StopAndLengthAreFinishReasons) {
     start();
     auto body = parsed(post("/v1/chat/completions", chat("hello", R"(,"max_tokens":2)")).body);
@@ -320,8 +330,7 @@ TEST_F(GatewayTest, EmbeddingsAsNumbersAndBase64) {
     EXPECT_EQ(body.at("object").as_string(), "list");
     ASSERT_EQ(body.at("data").as_array().size(), 2U);
     EXPECT_EQ(body.at("data").at(1).at("index").as_int64(), 1);
-    EXPECT_EQ(json::serialize(body.at("data").at(0).at("embedding")),
-              "[6E-1,0,8E-1,0,0,0,0,0]");
+    EXPECT_EQ(json::serialize(body.at("data").at(0).at("embedding")), "[6E-1,0,8E-1,0,0,0,0,0]");
     EXPECT_EQ(body.at("usage").at("total_tokens").as_int64(), 2);
     body = parsed(
         post("/v1/embeddings", R"({"model":"fake-embed","input":"a","encoding_format":"base64"})")

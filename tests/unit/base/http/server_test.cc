@@ -261,6 +261,17 @@ TEST_F(ServerTest, StreamsChunksFromAnotherThread) {
     EXPECT_EQ(client.request("GET", "/hello").body, "hello");
 }
 
+TEST_F(ServerTest, AStreamAskedForWithHeadIsOnlyAHead) {
+    start();
+    RawClient client(port());
+    client.send("HEAD /keep HTTP/1.1\r\nHost: t\r\n\r\n");
+    const ResponderPtr responder = kept_.get_future().get();
+    responder->begin_stream(200, {{"Content-Type", "text/plain"}});
+    EXPECT_FALSE(responder->write("not sent"));
+    EXPECT_EQ(client.read_response(true).status, 200);
+    EXPECT_EQ(client.request("GET", "/hello").body, "hello");
+}
+
 TEST_F(ServerTest, AnHttp10StreamEndsWithTheConnection) {
     start();
     RawClient client(port());

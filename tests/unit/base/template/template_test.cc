@@ -147,8 +147,9 @@ TEST(Template, FiltersTexts) {
           "a-b- d d"},
          {"{{ '3'|int + 1 }} {{ 'x'|int }} {{ '2.5'|float }} {{ 2.5|round }} {{ 2.567|round(2) }}",
           "4 0 2.5 2.0 2.57"},
-         {"{{ '<a href=\"x\">'|e }} {{ '%s=%03d'|format('a', 7) }} {{ 'ÄÖ'|lower }}",
-          "&lt;a href=&#34;x&#34;&gt; a=007 äö"}});
+         {"{{ '<a href=\"x\">'|e }} {{ '%s=%03d'|format('a', 7) }} {{ 'ÄÖ'|lower }} {{ "
+          "'größe'|upper }}",
+          "&lt;a href=&#34;x&#34;&gt; a=007 äö GRÖSSE"}});
 }
 
 TEST(Template, WritesJsonAsPythonDoes) {

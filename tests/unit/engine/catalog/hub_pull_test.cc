@@ -65,7 +65,6 @@ public:
         std::erase_if(found, [](const StubRequest& r) { return !r.target.starts_with("/cdn/"); });
         return found;
     }
-    void set_sha256(std::string sha256) { sha256_ = std::move(sha256); }
 
 private:
     StubResponse answer(const StubRequest& request) {
@@ -194,19 +193,15 @@ TEST(HubPull, GoesOnWhereACutConnectionEnded) {
 
 TEST(HubPull, KeepsWhatAStoppedPullFetched) {
     const std::string content = pattern(400'000);
-    const FakeHub hub({}, content, [&](const StubRequest& request) {
-        return test::serve_content(request, content);
-    });
     const test::TempDir dir;
-    engine::CatalogOptions options = options_for(hub.url(), dir);
-    options.ranges_parallel = 1;
     std::atomic<bool> failing{true};
     const FakeHub cutting({}, content, [&](const StubRequest& request) {
         const auto range = request.range();
         if (failing && range && range->first >= 200'000) return status(503);
         return test::serve_content(request, content);
     });
-    options.hub_url = cutting.url();
+    engine::CatalogOptions options = options_for(cutting.url(), dir);
+    options.ranges_parallel = 1;
     options.attempts_max = 2;
     const auto first = open_catalog(options).pull(kSource);
     ASSERT_FALSE(first.has_value());
@@ -492,6 +487,18 @@ TEST(HubPull, FetchesAllShards) {
     EXPECT_EQ(catalog.list()->size(), 1u);
     ASSERT_TRUE(catalog.remove(pulled->entry.name).has_value());
     EXPECT_EQ(files_in(catalog.options().models_dir), 0u);
+}
+
+TEST(HubPull, StopsWhileTheHubIsBusy) {
+    const HttpStub server([](const StubRequest&) { return status(503); });
+    const test::TempDir dir;
+    engine::CatalogOptions options = options_for(server.url(), dir);
+    options.backoff_first_ms = 30'000;
+    int reports = 0;
+    const auto pulled = open_catalog(options).pull(
+        kSource, {}, [&](const engine::PullProgress&) { return ++reports < 6; });
+    ASSERT_FALSE(pulled.has_value());
+    EXPECT_EQ(pulled.error().code, Code::cancelled);
 }
 
 TEST(RankGgufFiles, PrefersFourBitsAndLeavesOutWhatCannotRun) {

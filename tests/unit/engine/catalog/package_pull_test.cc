@@ -99,7 +99,7 @@ base::Result<std::string> extract(const std::string& archive, const std::string&
 
 std::string long_text() {
     std::string text;
-    for (int i = 0; i < 300'000; ++i) text += static_cast<char>('a' + i * i % 17);
+    for (unsigned i = 0; i < 300'000; ++i) text += static_cast<char>('a' + i * i % 17);
     return text;
 }
 

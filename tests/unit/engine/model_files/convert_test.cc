@@ -379,6 +379,37 @@ TEST(ConvertModel, NamesWhatIsWrongAndLeavesNothing) {
               Code::not_found);
 }
 
+/// Replaces a few bytes of JSON by others that keep much of it readable.
+std::string damage(std::string text, base::Rng& rng) {
+    constexpr std::string_view kBytes = "0123456789-.,:{}[]\"aeN \\";
+    for (std::uint64_t n = 1 + rng.below(4); n > 0; --n) {
+        text[rng.below(text.size())] = kBytes[rng.below(kBytes.size())];
+    }
+    return text;
+}
+
+TEST(ConvertModel, SurvivesDamagedConfigurationAndTokenizer) {
+    const test::TempDir dir;
+    auto config = test::tiny_config("phi3");
+    config["partial_rotary_factor"] = 0.5;
+    config["rope_scaling"] = base::json::object{{"type", "linear"}, {"factor", 2.0}};
+    test::write_model_folder(dir, config, test::tiny_decoder());
+    const std::string files[] = {"config.json", "tokenizer.json", "tokenizer_config.json"};
+    std::uint64_t converted = 0;
+    test::for_each_seed(150, [&](base::Rng& rng) {
+        const std::string path = dir.file(files[rng.below(3)]);
+        const std::string whole = test::read_text(path);
+        test::write_text(path, damage(whole, rng));
+        const auto file = convert(dir);
+        converted += file ? 1 : 0;
+        if (!file) {
+            EXPECT_NE(file.error().code, Code::internal) << file.error().message;
+        }
+        test::write_text(path, whole);
+    });
+    EXPECT_GT(converted, 0u);
+}
+
 TEST(ConvertModel, TurnsTheUseLiteEncoderIntoItsOwnArchitecture) {
     const test::TempDir dir;
     std::map<std::string, test::SafeEntry> tensors = {
