@@ -140,7 +140,8 @@ public:
     EngineStats stats() const;  ///< thread-safe
 
     /// Ends every request with `cancelled` and stops the engine's thread; later submits fail with
-    /// cancelled. Thread-safe, idempotent; the destructor calls it.
+    /// cancelled. Thread-safe, idempotent; the destructor calls it. Never from a sink: it waits for
+    /// the thread that tells sinks.
     void stop();
 
 private:
