@@ -74,7 +74,6 @@ void Batcher::stop() {
         stopping_ = true;
         changed_.notify_all();
     }
-    // Whoever comes second waits for the first: a thread can be joined once.
     const std::lock_guard lock(join_mutex_);
     if (thread_.joinable()) thread_.join();
 }

@@ -44,8 +44,8 @@ public:
     /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled,
     /// resource_exhausted (too many wait).
     base::Result<void> call(const std::function<void()>& work);
-    /// Ends all requests with `cancelled` and the thread, and waits for that. Thread-safe,
-    /// idempotent; never from a sink, which the thread would wait for.
+    /// Ends all requests with `cancelled` and the thread. Thread-safe, idempotent; not from a sink,
+    /// which runs on the thread this waits for.
     void stop();
 
     BatcherStats stats() const;  ///< thread-safe
@@ -72,7 +72,7 @@ private:
     GenerationId last_id_ = 0;
     BatcherStats stats_;
 
-    std::mutex join_mutex_;  ///< guards thread_; never taken by it
+    std::mutex join_mutex_;  ///< one stop() joins, the others wait for it
     std::thread thread_;     ///< last: starts when everything else is there
 };
 

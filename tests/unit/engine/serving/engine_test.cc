@@ -8,8 +8,8 @@
 #include <condition_variable>
 #include <fstream>
 #include <iterator>
-#include <latch>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/files/files.h"
@@ -213,10 +213,9 @@ TEST(Engine, CancelEndsWithinOneStep) {
     const auto engine = open_smoke(kClock);
     auto sink = std::make_shared<Collector>();
     std::atomic<engine::GenerationId> id{0};
-    std::latch id_known(1);
     std::size_t when_cancelled = 0;
     sink->on_each = [&](std::size_t tokens) {
-        id_known.wait();
+        while (id == 0) std::this_thread::yield();  // until submit below has returned
         if (when_cancelled > 0) return;
         when_cancelled = tokens;
         engine->cancel(id);
@@ -224,7 +223,6 @@ TEST(Engine, CancelEndsWithinOneStep) {
     GenerateRequest request = greedy({1, 403}, 400);
     request.ignore_eos = true;
     id = *engine->submit(std::move(request), sink);
-    id_known.count_down();
     const Completion completion = sink->wait();
     ASSERT_GT(when_cancelled, 0u);
     EXPECT_EQ(completion.reason, FinishReason::cancelled);
@@ -341,25 +339,26 @@ TEST(Engine, RequestsWaitForPagesInsteadOfFailing) {
 
 TEST(Engine, StopCancelsWhatRunsAndWhatWaits) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
-    std::latch stopping(1);
+    std::atomic<bool> stopping{false};
     std::vector<std::shared_ptr<Collector>> sinks;
-    for (int i = 0; i < 3; ++i) {
-        sinks.push_back(std::make_shared<Collector>());
-        sinks.back()->on_each = [&](std::size_t) { stopping.wait(); };
+    const auto submit = [&] {
+        auto sink = std::make_shared<Collector>();
+        sink->on_each = [&](std::size_t) {
+            while (!stopping) std::this_thread::yield();  // the first request stays the running one
+        };
         GenerateRequest request = greedy({1}, 0);
         request.ignore_eos = true;
-        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
-    }
-    std::vector<std::thread> stoppers;
-    for (int i = 0; i < 2; ++i) stoppers.emplace_back([&] { engine->stop(); });
-    const auto late = [&] { return engine->submit(greedy({1}, 1), std::make_shared<Collector>()); };
-    // A submit that says so is how to see that stop() has begun.
-    for (auto refused = late(); refused || refused.error().code != Code::cancelled;) {
-        std::this_thread::yield();
-        refused = late();
-    }
-    stopping.count_down();
-    for (std::thread& stopper : stoppers) stopper.join();
+        const auto id = engine->submit(std::move(request), sink);
+        if (id) sinks.push_back(std::move(sink));
+        return id ? std::nullopt : std::optional(id.error().code);
+    };
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(submit().has_value());
+    std::thread first([&] { engine->stop(); });
+    std::thread second([&] { engine->stop(); });
+    while (submit() != Code::cancelled) std::this_thread::yield();
+    stopping = true;
+    first.join();
+    second.join();
     for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
     const std::vector<std::string> texts = {"x"};
     EXPECT_EQ(engine->embed(texts).error().code, Code::cancelled);
