@@ -118,7 +118,9 @@ Result<Value> Machine::attribute(const Value& object, std::string_view name) {
     const bool plain = dict == nullptr || !dict->is_namespace;
     if (const MethodFunction method = plain ? find_method(object, name) : nullptr) {
         return Value(DG_TRY(heap_.function(
-            std::string(name), [method, object](Machine& machine, Arguments& arguments) {
+            std::string(name),
+            [method, object](Machine& machine, Arguments& arguments) -> Result<Value> {
+                DG_TRY(machine.meter().read(text_bytes(object)));
                 return method(machine, object, arguments);
             })));
     }
@@ -128,9 +130,11 @@ Result<Value> Machine::attribute(const Value& object, std::string_view name) {
 
 Result<Value> Machine::item(const Value& object, const Value& key) {
     if (is_undefined(object)) return fail_undefined(object);
+    DG_TRY(meter().read(text_bytes(key)));
     if (const Dict* dict = as_dict(object)) {
         if (const Value* found = dict->find(key)) return *found;
     }
+    DG_TRY(meter().read(text_bytes(object)));
     if (const auto place = as_integer(key)) {
         const List* list = as_list(object);
         const auto text = as_text(object);
@@ -282,6 +286,7 @@ Result<Value> Machine::eval_call(const Expr& expr, Scope& scope) {
         const bool plain = dict == nullptr || !dict->is_namespace;
         if (const MethodFunction method = plain ? find_method(self, callee.text) : nullptr) {
             Arguments arguments = DG_TRY(eval_arguments(expr, scope));
+            DG_TRY(meter().read(text_bytes(self)));
             return method(*this, self, arguments);
         }
         const Value function = DG_TRY(attribute(self, callee.text));
@@ -308,12 +313,14 @@ Result<Value> Machine::apply_filter(std::string_view name, const Value& input,
                                     Arguments& arguments) {
     const FilterFunction filter = find_filter(name);
     if (filter == nullptr) return fail(Code::invalid_argument, "unknown filter \"{}\"", name);
+    DG_TRY(meter().read(text_bytes(input)));
     return filter(*this, input, arguments);
 }
 
 Result<bool> Machine::apply_test(std::string_view name, const Value& input, Arguments& arguments) {
     const TestFunction test = find_test(name);
     if (test == nullptr) return fail(Code::invalid_argument, "unknown test \"{}\"", name);
+    DG_TRY(meter().read(text_bytes(input)));
     return test(*this, input, arguments);
 }
 
@@ -424,6 +431,7 @@ Result<bool> Machine::contains(const Value& container, const Value& element) {
         DG_TRY(meter().search(text->size(), part->size()));
         return text->find(*part) != std::string_view::npos;
     }
+    DG_TRY(meter().read(text_bytes(element)));
     if (const Dict* dict = as_dict(container)) return dict->find(element) != nullptr;
     for (const Value& item : DG_TRY(iterate(container))) {
         DG_TRY(meter().step());

@@ -22,8 +22,9 @@ namespace base {
 struct RenderLimits {
     std::size_t output_bytes_max = 64u << 20;   ///< rendered text, macros and blocks included
     std::size_t memory_bytes_max = 256u << 20;  ///< values alive at once
-    std::uint64_t steps_max = 50'000'000;  ///< nodes evaluated, loop rounds and bytes/64 copied
-    int depth_max = 400;                   ///< nested macro calls, blocks and expressions
+    /// Nodes evaluated, loop rounds, bytes copied / 64 and bytes read / 32.
+    std::uint64_t steps_max = 50'000'000;
+    int depth_max = 400;  ///< nested macro calls, blocks and expressions
 };
 
 struct RenderOptions {

@@ -314,7 +314,11 @@ Result<T> nested(Meter& meter, Body body) {
 }  // namespace
 
 Result<bool> equal(Meter& meter, const Value& a, const Value& b) {
-    if (is_text(a) && is_text(b)) return text_of(a) == text_of(b);
+    if (is_text(a) && is_text(b)) {
+        if (text_bytes(a) != text_bytes(b)) return false;
+        DG_TRY(meter.read(text_bytes(a)));
+        return text_of(a) == text_of(b);
+    }
     const auto left_integer = as_integer(a);
     const auto right_integer = as_integer(b);
     if (left_integer && right_integer) return *left_integer == *right_integer;
@@ -338,7 +342,10 @@ Result<bool> equal(Meter& meter, const Value& a, const Value& b) {
 
 Result<int> order(Meter& meter, const Value& a, const Value& b) {
     const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
-    if (is_text(a) && is_text(b)) return sign(text_of(a), text_of(b));
+    if (is_text(a) && is_text(b)) {
+        DG_TRY(meter.read(std::min(text_bytes(a), text_bytes(b))));
+        return sign(text_of(a), text_of(b));
+    }
     const auto left_integer = as_integer(a);
     const auto right_integer = as_integer(b);
     if (left_integer && right_integer) return sign(*left_integer, *right_integer);

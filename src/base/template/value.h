@@ -39,6 +39,8 @@ public:
             return {};
         return over("steps", limits_.steps_max);
     }
+    /// For going through bytes that stay where they are.
+    Result<void> read(std::size_t bytes) { return step(bytes / 32); }
     /// For looking for one text in another: repetitive ones are compared at every place.
     Result<void> search(std::size_t text_bytes, std::size_t part_bytes) {
         const std::uint64_t compared = part_bytes <= text_bytes ? part_bytes : 0;
@@ -175,6 +177,10 @@ inline std::string_view text_of(const Value& v) {
     return std::get<Text>(v)->bytes;
 }
 std::optional<std::string_view> as_text(const Value& v);
+/// Bytes of a text; 0 for other values.
+inline std::size_t text_bytes(const Value& v) {
+    return is_text(v) ? text_of(v).size() : 0;
+}
 /// Booleans count as integers, as in Python.
 std::optional<std::int64_t> as_integer(const Value& v);
 std::optional<double> as_number(const Value& v);

@@ -283,6 +283,12 @@ TEST(Template, LimitsStopHostileTemplates) {
              "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
              "{% for i in range(99999) %}{{ 'some longer text' * 100 }}{% endfor %}",
              "{{ ('a' * 1000000).replace('', 'b' * 1000000) }}",
+             "{% set a = 'a' * 4000000 %}{% for i in range(100000) %}{% if a|length %}{% endif %}"
+             "{% endfor %}",
+             "{% set a, b = 'a' * 4000000, 'a' * 4000000 %}{% for i in range(100000) %}"
+             "{% if a == b or a is lower %}{% endif %}{% endfor %}",
+             "{% set a, d = 'a' * 4000000, {} %}{% for i in range(100000) %}{% if a in d %}"
+             "{% endif %}{% endfor %}",
              "{{ ('a' * 8000000).find('a' * 4000000 ~ 'b') }}",
              "{{ ('a' * 4000000 ~ 'b') in 'a' * 8000000 }}",
              "{{ ('a' * 8000000).replace('a' * 4000000 ~ 'b', '') }}",
