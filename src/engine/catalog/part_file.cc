@@ -34,7 +34,8 @@ std::vector<PartRange> split(std::uint64_t bytes, std::uint64_t range_bytes) {
 
 /// The open file is the one that `path` names now.
 bool is_at(int fd, const std::string& path) {
-    struct stat open {}, named{};
+    struct stat open {
+    }, named{};
     return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
            open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
