@@ -109,6 +109,10 @@ std::tuple<int, std::uint32_t, std::string_view> output_order(const SourceTensor
 /// The rows of a query or key projection in llama's file order: within a head, row i of the first
 /// half and row i of the second become neighbours, because GGUF's llama rotates adjacent pairs.
 Result<void> permute_heads(const SafeTensor& tensor, std::uint32_t heads, SourceTensor& out) {
+    if (tensor.shape.empty() || tensor.shape.size() > 2) {
+        return fail(Code::data_loss, "tensor {} has {} dimensions, expected a matrix or a bias",
+                    tensor.name, tensor.shape.size());
+    }
     const bool bias = tensor.shape.size() == 1;
     const std::uint64_t rows = tensor.shape[0];
     const std::uint64_t columns = bias ? 1 : out.dims[0];

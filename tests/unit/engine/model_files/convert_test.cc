@@ -372,6 +372,13 @@ TEST(ConvertModel, NamesWhatIsWrongAndLeavesNothing) {
         tensors["model.layers.0.self_attn.q_proj.weight"] = test::counted({6, 8}, 0);
     });
     EXPECT_EQ(error.code, Code::data_loss);
+    for (const std::vector<std::uint64_t>& shape :
+         {std::vector<std::uint64_t>{}, std::vector<std::uint64_t>{4, 2, 8}}) {
+        error = error_of([&](auto&, auto& tensors) {
+            tensors["model.layers.0.self_attn.q_proj.weight"] = test::counted(shape, 0);
+        });
+        EXPECT_EQ(error.code, Code::data_loss) << shape.size();
+    }
     const test::TempDir empty;
     EXPECT_EQ(engine::convert_model(empty.path(), empty.file("o"), kF32).error().code,
               Code::not_found);
