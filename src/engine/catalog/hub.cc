@@ -56,7 +56,8 @@ std::string_view base_name(std::string_view path) {
 /// Position in kPreference; its size for a name without a known type; nothing for what cannot run.
 std::optional<std::size_t> rank_of(std::string_view file) {
     const std::string name = upper(base_name(file));
-    if (!name.ends_with(".GGUF") || name.find("MMPROJ") != std::string::npos ||
+    // The folder lists *.gguf as written so.
+    if (!file.ends_with(".gguf") || name.find("MMPROJ") != std::string::npos ||
         name.find("IMATRIX") != std::string::npos) {
         return std::nullopt;
     }

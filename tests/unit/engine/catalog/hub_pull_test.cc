@@ -519,8 +519,8 @@ TEST(HubPull, StopsWhileTheHubIsBusy) {
 
 TEST(RankGgufFiles, PrefersFourBitsAndLeavesOutWhatCannotRun) {
     const std::vector<std::string> files = {
-        "a.F16.gguf",    "a.Q8_0.gguf",   "a.Q4_0.gguf", "mmproj-a-f16.gguf",    "a.IQ4_XS.gguf",
-        "a.q4_k_m.gguf", "a.Q4_K_S.gguf", "a.bin",       "b-00002-of-00002.gguf"};
+        "a.F16.gguf",    "a.Q8_0.gguf",   "a.Q4_0.gguf", "mmproj-a-f16.gguf",     "a.IQ4_XS.gguf",
+        "a.q4_k_m.gguf", "a.Q4_K_S.gguf", "a.bin",       "b-00002-of-00002.gguf", "a.Q4_K_M.GGUF"};
     EXPECT_EQ(engine::rank_gguf_files(files, ""),
               (std::vector<std::string>{"a.q4_k_m.gguf", "a.Q4_K_S.gguf", "a.Q4_0.gguf",
                                         "a.Q8_0.gguf", "a.F16.gguf"}));
