@@ -28,7 +28,7 @@ bool has_etag(std::string_view list, std::string_view etag) {
 Headers security_headers() {
     return Headers{
         {"Content-Security-Policy",
-         "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+         "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
          "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},

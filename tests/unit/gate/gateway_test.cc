@@ -285,7 +285,7 @@ TEST_F(GatewayTest, AClientThatLeavesCancelsItsGenerations) {
     {
         test::RawClient client(server_->port());
         const std::string body = chat("forever", R"(,"stream":true,"n":2)");
-        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                     std::to_string(body.size()) + "\r\n\r\n" + body);
         EXPECT_EQ(client.read_head().status, 200);
         EXPECT_TRUE(client.read_chunk().has_value());
@@ -299,7 +299,7 @@ TEST_F(GatewayTest, AClientThatLeavesBeforeTheFirstTokenCancelsToo) {
     {
         test::RawClient client(server_->port());
         const std::string body = chat("hold");
-        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                     std::to_string(body.size()) + "\r\n\r\n" + body);
         while (backend_.stats().running == 0) std::this_thread::yield();
     }
@@ -317,7 +317,7 @@ TEST_F(GatewayTest, AClientThatDoesNotReadIsBounded) {
     start({}, server_options);
     test::RawClient client(server_->port(), 4096);
     const std::string body = chat("forever", R"(,"stream":true,"logprobs":true,"top_logprobs":20)");
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_EQ(client.read_head().status, 200);
     backend_.wait_idle();
@@ -456,7 +456,7 @@ TEST_F(GatewayTest, StatsAndMetricsShowTheSameNumbers) {
 TEST_F(GatewayTest, StatsStreamStartsAtOnceAndDoesNotHoldUpAGracefulStop) {
     start();
     test::RawClient client(server_->port());
-    client.send("GET /admin/v1/stats/stream HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.send("GET /admin/v1/stats/stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
     EXPECT_EQ(client.read_head().header("Content-Type"), "text/event-stream; charset=utf-8");
     const auto chunk = client.read_chunk();
     ASSERT_TRUE(chunk);
@@ -475,7 +475,7 @@ TEST_F(GatewayTest, StoppingEndsWhatStillRuns) {
     start();
     test::RawClient client(server_->port());
     const std::string body = chat("hold");
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n" + body);
     while (backend_.stats().running == 0) std::this_thread::yield();
     gateway_->stop();
