@@ -139,7 +139,7 @@ base::Result<void> check_value(const FieldSpec& field, const json::value& value)
         const double number = value.to_number<double>();
         if (!(number >= field.minimum && number <= field.maximum)) {
             return fail_on(name, Code::invalid_argument, "'{}' is {}; it must be from {} to {}",
-                           name, json::serialize(value), field.minimum, field.maximum);
+                           name, base::to_text(value), field.minimum, field.maximum);
         }
     }
     return {};

@@ -22,7 +22,7 @@ json::object public_card(const ModelCard& card) {
 }
 
 void send_json(const ResponderPtr& responder, const json::value& value) {
-    responder->send(text_response(200, "application/json", json::serialize(value)));
+    responder->send(text_response(200, "application/json", base::to_text(value)));
 }
 
 /// Engine figures live in the backend; they are asked at scrape time.

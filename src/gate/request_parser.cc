@@ -321,7 +321,7 @@ Result<void> check_response_format(const json::object& body) {
     return fail_on("response_format", Code::unimplemented,
                    "'response_format' {} is not supported; use {{\"type\": \"text\"}} and ask for "
                    "the form you need in the prompt",
-                   json::serialize(*format).substr(0, 200));
+                   base::to_text(*format).substr(0, 200));
 }
 
 Result<bool> tools_wanted(const json::object& body) {

@@ -27,7 +27,7 @@ json::object entry_json(const engine::CatalogEntry& entry) {
 }
 
 void print_json(const Program& program, const json::value& value) {
-    program.terminal.out(json::serialize(value) + "\n");
+    program.terminal.out(base::to_text(value) + "\n");
 }
 
 json::object known_json(const engine::KnownModel& model) {

@@ -68,7 +68,7 @@ std::string otlp_json(std::span<const Span> spans, const OtlpOptions& options) {
                              {"spans", std::move(list)}};
     json::object resource_spans{{"resource", json::object{{"attributes", std::move(resource)}}},
                                 {"scopeSpans", json::array{std::move(scope_spans)}}};
-    return json::serialize(json::object{{"resourceSpans", json::array{std::move(resource_spans)}}});
+    return base::to_text(json::object{{"resourceSpans", json::array{std::move(resource_spans)}}});
 }
 
 struct OtlpExporter::Impl {
