@@ -192,10 +192,16 @@ Result<Sampling> sampling(const json::object& body) {
     return out;
 }
 
+/// Empty when the request leaves the choice to the server.
+std::string model_name(const json::object& body) {
+    const json::value* const model = find(body, "model");
+    return model == nullptr ? std::string() : std::string(view(model->get_string()));
+}
+
 /// What both APIs share.
 Result<GenerationCall> parse_shared(const json::object& body, const ParseLimits& limits) {
     GenerationCall call;
-    call.request.model = std::string(view(body.at("model").get_string()));
+    call.request.model = model_name(body);
     call.request.sampling = DG_TRY(sampling(body));
     call.request.stop = DG_TRY(stop_strings(body, limits));
     call.request.ignore_eos = flag(body, "ignore_eos");
@@ -433,7 +439,7 @@ Result<EmbeddingCall> parse_embedding_request(std::string_view text, const Parse
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, embedding_fields()));
     EmbeddingCall call;
-    call.model = std::string(view(body.at("model").get_string()));
+    call.model = model_name(body);
     call.inputs = DG_TRY(texts_or_tokens(body.at("input"), "input", limits.embed_inputs_max));
     for (std::size_t i = 0; i < call.inputs.size(); ++i) {
         const auto* const words = std::get_if<std::string>(&call.inputs[i]);
@@ -460,8 +466,7 @@ Result<TokenizeCall> parse_tokenize_request(std::string_view text) {
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, tokenize_fields()));
     TokenizeCall call;
-    if (const json::value* const model = find(body, "model"))
-        call.model = view(model->get_string());
+    call.model = model_name(body);
     const json::value* source = nullptr;
     for (const std::string_view name : {"text", "prompt", "content"}) {
         if (source == nullptr) source = find(body, name);
@@ -478,8 +483,7 @@ Result<DetokenizeCall> parse_detokenize_request(std::string_view text) {
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, detokenize_fields()));
     DetokenizeCall call;
-    if (const json::value* const model = find(body, "model"))
-        call.model = view(model->get_string());
+    call.model = model_name(body);
     call.tokens = DG_TRY(token_ids(body.at("tokens").get_array(), "tokens"));
     return call;
 }

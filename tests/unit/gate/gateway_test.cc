@@ -262,6 +262,29 @@ TEST_F(GatewayTest, ErrorsHaveTheirOwnStatusAndCode) {
     EXPECT_EQ(error_code(response), "not_ready");
 }
 
+TEST_F(GatewayTest, ATooLongPromptNamesTheFieldItCameIn) {
+    start();
+    const auto param = [&](std::string_view path, std::string_view body) {
+        const auto response = post(path, body);
+        EXPECT_EQ(error_code(response), "context_length_exceeded");
+        return std::string(parsed(response.body).at("error").at("param").as_string());
+    };
+    EXPECT_EQ(param("/v1/chat/completions", chat("toolong")), "messages");
+    EXPECT_EQ(param("/v1/completions", R"({"model":"fake/chat","prompt":"toolong"})"), "prompt");
+}
+
+TEST_F(GatewayTest, TheModelMayBeLeftOutWhereOnlyOneCanBeMeant) {
+    start();
+    auto body = parsed(post("/v1/completions", R"({"prompt":"abc"})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake/chat");
+    body = parsed(
+        post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"abc"}]})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake/chat");
+    EXPECT_EQ(newest_record().at("model").as_string(), "fake/chat");
+    body = parsed(post("/v1/embeddings", R"({"input":"a"})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake-embed");
+}
+
 TEST_F(GatewayTest, AnErrorBeforeTheFirstTokenHasAStatusAndLaterOnesAnEvent) {
     start();
     EXPECT_EQ(post("/v1/chat/completions", chat("fail", R"(,"stream":true)")).status, 500);
