@@ -256,16 +256,17 @@ Result<std::string> part_text(const json::value& part, const std::string& path) 
 }
 
 /// Templates expect a string: parts are joined, null (an assistant that only called tools) is "".
-Result<std::string> message_content(const json::object& message, const std::string& path) {
+/// Null only where it may be absent: templates tell "no words, only a tool call" from "".
+Result<json::value> message_content(const json::object& message, const std::string& path) {
     const json::value* const content = find(message, "content");
     if (content == nullptr) {
         if (find(message, "tool_calls") != nullptr || find(message, "refusal") != nullptr) {
-            return std::string();
+            return json::value();
         }
         return fail_on(path + ".content", Code::failed_precondition, "'{}.content' is missing",
                        path);
     }
-    if (const json::string* const text = content->if_string()) return std::string(view(*text));
+    if (content->is_string()) return *content;
     const json::array* const parts = content->if_array();
     if (parts == nullptr) {
         return fail_on(path + ".content", Code::invalid_argument,
@@ -276,7 +277,7 @@ Result<std::string> message_content(const json::object& message, const std::stri
     for (std::size_t i = 0; i < parts->size(); ++i) {
         joined += DG_TRY(part_text((*parts)[i], fmt::format("{}.content[{}]", path, i)));
     }
-    return joined;
+    return json::value(joined);
 }
 
 constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant",

@@ -84,7 +84,7 @@ TEST(ParseChat, MessagesAreReducedToWhatTemplatesKnow) {
     const auto& messages = *call->prompts.at(0).messages;
     EXPECT_EQ(base::json::serialize(messages),
               R"([{"role":"system","content":"ab"},)"
-              R"({"role":"assistant","content":"","tool_calls":[{"id":"1"}]},)"
+              R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},)"
               R"({"role":"tool","content":"42","tool_call_id":"1"}])");
 }
 
