@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/core/check.h"
+#include "base/json/json_text.h"
 
 namespace base {
 namespace {
@@ -61,13 +62,15 @@ void append_value(std::string& out, const json::value& value) {
         out += '{';
         for (auto field = fields->begin(); field != fields->end(); ++field) {
             if (field != fields->begin()) out += ',';
-            out += json::serialize(field->key());
+            append_json_string(out, field->key());
             out += ':';
             append_value(out, field->value());
         }
         out += '}';
+    } else if (const json::string* const text = value.if_string()) {
+        append_json_string(out, *text);
     } else {
-        out += json::serialize(value);
+        out += json::serialize(value);  // null, true, false and whole numbers
     }
 }
 

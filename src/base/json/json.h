@@ -24,7 +24,8 @@ Result<json::value> parse_json_file(const std::string& path, JsonLimits limits =
 
 /// One line of JSON. Numbers are the shortest text that reads back the same, as people write them:
 /// 0.025 where Boost writes 2.5E-2, which some readers refuse; an exponent only below 1e-6 and from
-/// 1e21 on. Infinity and NaN, which JSON does not have, become null.
+/// 1e21 on. Infinity and NaN, which JSON does not have, become null; bytes
+/// that are not UTF-8 become U+FFFD.
 std::string to_text(const json::value& value);
 
 }  // namespace base

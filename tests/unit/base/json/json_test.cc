@@ -59,6 +59,13 @@ TEST(JsonText, EveryDoubleReadsBackTheSame) {
     }
 }
 
+TEST(JsonText, IsUtf8WhateverTheStringsHold) {
+    const base::json::object cut{{"a\xc3", "caf\xc3"}, {"b", "\xff ok"}};
+    const std::string text = base::to_text(cut);
+    EXPECT_EQ(text, "{\"a\uFFFD\":\"caf\uFFFD\",\"b\":\"\uFFFD ok\"}");
+    EXPECT_TRUE(base::parse_json(text));
+}
+
 TEST(JsonText, WritesTheSameDocumentsAsBoost) {
     for (const char* text :
          {"null", "true", "[]", "{}", "-7", "18446744073709551615", "[1,[2,{}],\"x\"]",
