@@ -115,6 +115,10 @@ void OtlpExporter::Impl::deliver(const std::vector<Span>& batch) {
         if (!worth_retrying(sent.error().code) || attempt >= options.attempts_max || stopping) {
             ++stats.failed_batches;
             stats.dropped += batch.size();
+            if (stopping) {  // a dead collector must not hold up the end, batch after batch
+                stats.dropped += queue.size();
+                queue.clear();
+            }
             return;
         }
         wake.wait_for(lock, pause, [&] { return stopping; });
