@@ -166,7 +166,7 @@ private:
 
     bool read_more() {
         pollfd poll_fd{fd_, POLLIN, 0};
-        if (::poll(&poll_fd, 1, 10'000) <= 0) {
+        if (::poll(&poll_fd, 1, 60'000) <= 0) {
             ADD_FAILURE() << "the server sent nothing for ten seconds; have: " << buffer_;
             return false;
         }

@@ -31,7 +31,7 @@ public:
     }
     std::vector<base::trace::Span> wait_for(std::size_t count) {
         std::unique_lock lock(mutex_);
-        EXPECT_TRUE(changed_.wait_for(lock, 10s, [&] { return spans_.size() >= count; }));
+        EXPECT_TRUE(changed_.wait_for(lock, 60s, [&] { return spans_.size() >= count; }));
         return spans_;
     }
 

@@ -58,7 +58,7 @@ protected:
         return closed;
     }
     static bool happens(const std::shared_ptr<std::promise<void>>& event) {
-        return event->get_future().wait_for(10s) == std::future_status::ready;
+        return event->get_future().wait_for(60s) == std::future_status::ready;
     }
     std::uint16_t port() const { return server_->port(); }
 
