@@ -74,6 +74,7 @@ void Batcher::stop() {
         stopping_ = true;
         changed_.notify_all();
     }
+    const std::lock_guard lock(join_mutex_);
     if (thread_.joinable()) thread_.join();
 }
 

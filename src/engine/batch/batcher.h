@@ -43,7 +43,8 @@ public:
     void cancel(GenerationId id);
     /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled.
     base::Result<void> call(const std::function<void()>& work);
-    /// Ends all requests with `cancelled` and the thread. Idempotent.
+    /// Ends all requests with `cancelled` and the thread. Thread-safe, idempotent; not from a sink,
+    /// which runs on the thread this waits for.
     void stop();
 
     BatcherStats stats() const;  ///< thread-safe
@@ -70,7 +71,8 @@ private:
     GenerationId last_id_ = 0;
     BatcherStats stats_;
 
-    std::thread thread_;  ///< last: starts when everything else is there
+    std::mutex join_mutex_;  ///< one stop() joins, the others wait for it
+    std::thread thread_;     ///< last: starts when everything else is there
 };
 
 }  // namespace engine

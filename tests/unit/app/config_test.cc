@@ -233,8 +233,8 @@ TEST(ConfigChecks, UrlsNeedAScheme) {
 TEST(ConfigPrint, SecretsAreNeverShown) {
     LoadedConfig loaded;
     loaded.config.models.hub_token = "hunter2";
-    for (const std::string& text : {config_as_yaml(loaded), config_as_json(loaded),
-                                    config_values_json(loaded.config)}) {
+    for (const std::string& text :
+         {config_as_yaml(loaded), config_as_json(loaded), config_values_json(loaded.config)}) {
         EXPECT_EQ(text.find("hunter2"), std::string::npos);
         EXPECT_NE(text.find("***"), std::string::npos);
     }

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 #include "base/files/files.h"
 #include "support/seeds.h"
@@ -213,7 +215,8 @@ TEST(Engine, CancelEndsWithinOneStep) {
     std::atomic<engine::GenerationId> id{0};
     std::size_t when_cancelled = 0;
     sink->on_each = [&](std::size_t tokens) {
-        if (when_cancelled > 0 || id == 0) return;
+        while (id == 0) std::this_thread::yield();  // until submit below has returned
+        if (when_cancelled > 0) return;
         when_cancelled = tokens;
         engine->cancel(id);
     };
@@ -336,22 +339,27 @@ TEST(Engine, RequestsWaitForPagesInsteadOfFailing) {
 
 TEST(Engine, StopCancelsWhatRunsAndWhatWaits) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
+    std::atomic<bool> stopping{false};
     std::vector<std::shared_ptr<Collector>> sinks;
-    for (int i = 0; i < 3; ++i) {
-        sinks.push_back(std::make_shared<Collector>());
+    const auto submit = [&] {
+        auto sink = std::make_shared<Collector>();
+        sink->on_each = [&](std::size_t) {
+            while (!stopping) std::this_thread::yield();  // the first request stays the running one
+        };
         GenerateRequest request = greedy({1}, 0);
         request.ignore_eos = true;
-        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
-    }
-    engine->stop();
-    for (const auto& sink : sinks) {
-        const FinishReason reason = sink->wait().reason;
-        EXPECT_TRUE(reason == FinishReason::cancelled || reason == FinishReason::length);
-    }
-    EXPECT_EQ(sinks.back()->wait().reason, FinishReason::cancelled);
-    const auto late = engine->submit(greedy({1}, 1), std::make_shared<Collector>());
-    ASSERT_FALSE(late.has_value());
-    EXPECT_EQ(late.error().code, Code::cancelled);
+        const auto id = engine->submit(std::move(request), sink);
+        if (id) sinks.push_back(std::move(sink));
+        return id ? std::nullopt : std::optional(id.error().code);
+    };
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(submit().has_value());
+    std::thread first([&] { engine->stop(); });
+    std::thread second([&] { engine->stop(); });
+    while (submit() != Code::cancelled) std::this_thread::yield();
+    stopping = true;
+    first.join();
+    second.join();
+    for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
     const std::vector<std::string> texts = {"x"};
     EXPECT_EQ(engine->embed(texts).error().code, Code::cancelled);
 }
