@@ -120,7 +120,8 @@ Result<Value> truncate(Machine& machine, const Value& input, Arguments& argument
     const auto kept =
         std::max<std::int64_t>(length - static_cast<std::int64_t>(utf8_length(end)), 0);
     std::size_t bytes = 0;
-    for (std::int64_t i = 0; i < kept && bytes < text.size(); ++i) bytes += utf8_at(text, bytes).bytes;
+    for (std::int64_t i = 0; i < kept && bytes < text.size(); ++i)
+        bytes += utf8_at(text, bytes).bytes;
     std::string out = text.substr(0, bytes);
     if (!kill_words) out = out.substr(0, std::min(out.rfind(' '), out.size()));
     return machine.heap().text(out + end);

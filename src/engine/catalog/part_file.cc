@@ -34,7 +34,8 @@ std::vector<PartRange> split(std::uint64_t bytes, std::uint64_t range_bytes) {
 
 /// The open file is the one that `path` names now.
 bool is_at(int fd, const std::string& path) {
-    struct stat open {}, named{};
+    struct stat open {
+    }, named{};
     return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
            open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
@@ -151,7 +152,7 @@ Result<void> PartFile::save(const std::vector<PartRange>& ranges) {
         list.push_back(base::json::array{range.size, range.done});
     }
     const base::json::object state{{"identity", identity_}, {"ranges", std::move(list)}};
-    return base::write_file_atomically(state_, base::json::serialize(state));
+    return base::write_file_atomically(state_, base::to_text(state));
 }
 
 Result<void> PartFile::finish() {
