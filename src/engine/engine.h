@@ -134,7 +134,8 @@ public:
     void cancel(GenerationId id);
 
     /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
-    /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long).
+    /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),
+    /// resource_exhausted (decoders: running requests hold the KV pages it needs; retry).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
     EngineStats stats() const;  ///< thread-safe

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "base/core/check.h"
 #include "base/json/json_text.h"
@@ -105,8 +105,12 @@ Result<json::value> parse_json(std::string_view text, JsonLimits limits) {
 Result<json::value> parse_json_file(const std::string& path, JsonLimits limits) {
     std::ifstream file(path, std::ios::binary);
     if (!file) return fail_on(path, Code::not_found, "cannot open {}", path);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    auto value = parse_json(text, limits);
+    std::ostringstream text;  // unlike iterators, it turns a failing read into a state
+    if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+    if (file.bad() || text.fail()) {
+        return fail_on(path, Code::unavailable, "cannot read {}; is it a file?", path);
+    }
+    auto value = parse_json(text.view(), limits);
     if (!value) return std::unexpected(std::move(value).error().with_context(path));
     return value;
 }

@@ -19,7 +19,8 @@ struct JsonLimits {
 /// Parses one JSON document (RFC 8259, UTF-8). Errors: invalid_argument with line and column.
 Result<json::value> parse_json(std::string_view text, JsonLimits limits = {});
 
-/// Reads and parses a whole file. Errors: not_found, invalid_argument (names the file).
+/// Reads and parses a whole file. Errors: not_found, unavailable (a folder, a failing disk),
+/// invalid_argument (names the file).
 Result<json::value> parse_json_file(const std::string& path, JsonLimits limits = {});
 
 /// One line of JSON. Numbers are the shortest text that reads back the same, as people write them:

@@ -16,6 +16,15 @@ TEST(ParseJson, ReadsADocumentWithTrailingSpace) {
     EXPECT_EQ(value->at("a").as_array().size(), 2u);
 }
 
+TEST(ParseJsonFile, RefusesWhatIsNoFile) {
+    const auto folder = base::parse_json_file(testing::TempDir());
+    ASSERT_FALSE(folder.has_value());
+    EXPECT_EQ(folder.error().code, base::Code::unavailable);
+    const auto absent = base::parse_json_file(testing::TempDir() + "/absent.json");
+    ASSERT_FALSE(absent.has_value());
+    EXPECT_EQ(absent.error().code, base::Code::not_found);
+}
+
 TEST(ParseJson, NamesLineAndColumnOfAnError) {
     const auto value = base::parse_json("{\n  \"a\": tru\n}");
     ASSERT_FALSE(value.has_value());
