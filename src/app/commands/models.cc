@@ -64,7 +64,7 @@ Result<int> list(const Args& args, Program& program) {
     for (const auto& model : engine::Catalog::known_models()) {
         const std::string size =
             model.bytes == 0 ? "-" : format_bytes(static_cast<double>(model.bytes));
-        terminal.err(fmt::format("  {:<24} {:>10}  {:<12} {}\n", model.name, size, model.license,
+        terminal.err(fmt::format("  {:<28} {:>10}  {:<12} {}\n", model.name, size, model.license,
                                  model.description));
     }
     return 0;

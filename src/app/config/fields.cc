@@ -56,7 +56,7 @@ const std::vector<Field>& table() {
     text("server", "cors_origins", "", DG_AT(server.cors_origins),
          "Origins whose pages may call the server, separated by commas; '*' allows any."),
     text("server", "allowed_hosts", "", DG_AT(server.allowed_hosts),
-         "Names that may reach a loopback address, beside localhost, by commas; '*' allows any."),
+         "Host names to answer to beside localhost, by commas; empty: none on loopback, else any."),
     toggle("server", "console", "", DG_AT(server.console),
          "Serve the web console at /."),
 

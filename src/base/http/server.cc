@@ -50,10 +50,13 @@ Error explain_listen_error(const ErrorCode& error, const std::string& where) {
 
 struct Server::Impl {
     Impl(const ServerOptions& options, const Clock& clock)
-        : shared{
-              options, {is_loopback(options.address), options.allowed_hosts, options.cors_origins},
-              clock,   {},
-              {},      {}} {}
+        : shared{options,
+                 {is_loopback(options.address) || !options.allowed_hosts.empty(),
+                  options.allowed_hosts, options.cors_origins},
+                 clock,
+                 {},
+                 {},
+                 {}} {}
 
     /// One network thread with its own reactor: a connection never leaves it, so needs no locks.
     struct Loop {
