@@ -12,6 +12,7 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
+#include "engine/chat_prompt.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/kv_pool.h"
@@ -208,7 +209,7 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
     for (const auto& [name, value] : extra) variables.insert_or_assign(name, value);
     base::RenderOptions options;
     options.now_unix_s = impl_->clock.unix_ns() / 1'000'000'000;
-    return impl_->chat_template->render(variables, options);
+    return render_chat_prompt(*impl_->chat_template, std::move(variables), options);
 }
 
 base::Result<GenerationId> Engine::submit(GenerateRequest request,

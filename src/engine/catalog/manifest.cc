@@ -77,7 +77,7 @@ Result<void> write_manifest(const std::string& first_file_path, const Manifest& 
                                     {"source", manifest.source},
                                     {"files", std::move(files)}};
     return base::write_file_atomically(manifest_path(first_file_path),
-                                       base::json::serialize(object) + "\n");
+                                       base::to_text(object) + "\n");
 }
 
 }  // namespace engine

@@ -152,7 +152,7 @@ Result<void> PartFile::save(const std::vector<PartRange>& ranges) {
         list.push_back(base::json::array{range.size, range.done});
     }
     const base::json::object state{{"identity", identity_}, {"ranges", std::move(list)}};
-    return base::write_file_atomically(state_, base::json::serialize(state));
+    return base::write_file_atomically(state_, base::to_text(state));
 }
 
 Result<void> PartFile::finish() {
