@@ -36,8 +36,12 @@ struct PackedBlocks {
     using Format = FormatOf;
     static constexpr PackedShape kShape = packed_shape(kType);
     static constexpr std::size_t kGroups = 32 / Format::kGroup;
+    /// What 32 inputs take of a panel, all sections together.
+    static constexpr std::size_t kBlockBytes = kShape.low + kShape.high + kShape.scales +
+                                               kShape.mins + (kShape.has_m ? 64 : 32) / kShape.span;
 
     const std::uint8_t *low, *high, *scales, *mins, *d, *m;
+    const std::uint8_t* ahead;
 
     PackedBlocks(const std::uint8_t* panel, const PackedPanel& at, std::size_t first)
         : low(panel + at.low + first * kShape.low),
@@ -45,7 +49,16 @@ struct PackedBlocks {
           scales(panel + at.scales + first * kShape.scales),
           mins(panel + at.mins + first * kShape.mins),
           d(panel + at.d + first / kShape.span * 32),
-          m(panel + at.m + first / kShape.span * 32) {}
+          m(panel + at.m + first / kShape.span * 32),
+          ahead(panel + at.bytes + first * kBlockBytes) {}
+
+    /// Asks for the next panel, evenly over this one.
+    HWY_INLINE void prefetch(std::size_t b) const {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kBlockBytes; i += 64) {
+            hwy::Prefetch(ahead + b * kBlockBytes + i);
+        }
+    }
 
     HWY_INLINE VU32 q(std::size_t b, std::size_t part, std::size_t j) const {
         if constexpr (kType == TensorType::q8_0) {

@@ -129,6 +129,7 @@ struct UnpackedBlocks {
             DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
                               panel + b * Layout::kBytes + part * kLanes * 4 + j * kVectorBytes));
     }
+    HWY_INLINE void prefetch(std::size_t) const {}  // PackPanel did
     HWY_INLINE VF32 scale(std::size_t b, std::size_t part, std::size_t group) const {
         return floats(b, part, group);
     }
@@ -166,6 +167,7 @@ HWY_NOINLINE void DotTile(const Source source, std::size_t panel_blocks, const T
             total[r] = hn::LoadU(df, acc + r * kPanel + part * kLanes);
         }
         for (std::size_t b = 0; b < panel_blocks; ++b) {
+            if (part == 0) source.prefetch(b);
             const std::int8_t* q = a.q + b * 32;
 #pragma GCC unroll 2
             for (std::size_t g = 0; g < kGroups; ++g) {
