@@ -133,7 +133,9 @@ base::Result<void> Engine::Impl::pack_weights() {
     if (!options.packed_dir.empty() && file.on_disk()) {
         packed = DG_TRY(PackedWeights::in_file(pool, matrices, options.packed_dir, file.path()));
     } else if (PackedWeights::bytes_needed(matrices) <= available_memory_bytes() / 2) {
-        packed = DG_TRY(PackedWeights::in_memory(pool, matrices));
+        // Without the memory the stored form serves, only slower.
+        base::Result<PackedWeights> made = PackedWeights::in_memory(pool, matrices);
+        if (made) packed = *std::move(made);
     }
     // One copy is enough; what else is read of the stored one comes back page by page.
     if (packed.bytes() > 0) file.release_pages();

@@ -7,10 +7,14 @@
 #include <fstream>
 #include <vector>
 
+#include "base/core/clock.h"
 #include "base/core/rng.h"
 #include "base/exec/thread_pool.h"
 #include "base/files/files.h"
+#include "engine/engine.h"
 #include "engine/kernels/packed.h"
+#include "engine/model_files/file_type.h"
+#include "engine/model_files/quantize.h"
 #include "support/temp_dir.h"
 
 namespace {
@@ -151,6 +155,29 @@ TEST_F(PackedWeightsTest, AFolderThatCannotBeMadeIsNamed) {
     EXPECT_NE(weights.error().message.find(model_path()), std::string::npos)
         << weights.error().message;
     for (const TensorView& view : views_) EXPECT_EQ(view.packed, nullptr);
+}
+
+TEST(PackedEngine, AnswersTheSameFromMemoryAFreshFileAndAKeptOne) {
+    const test::TempDir temp;
+    const std::string model = temp.file("smoke-q8.gguf");
+    const std::string smoke = std::string(DG_SOURCE_DIR) + "/assets/stories260K-f16.gguf";
+    ASSERT_TRUE(engine::quantize_model(smoke, model, *engine::file_type_from_name("Q8_0")));
+    const base::SystemClock clock;
+    const std::string folders[] = {"", temp.file("packed"), temp.file("packed")};
+    std::vector<std::vector<float>> vectors;
+    for (const std::string& folder : folders) {
+        engine::EngineOptions options;
+        options.threads = 2;
+        options.packed_dir = folder;
+        const auto engine = engine::Engine::open(model, options, clock);
+        ASSERT_TRUE(engine) << engine.error().message;
+        const std::vector<std::string> texts = {"Once upon a time there was a small dog."};
+        const auto embedded = (*engine)->embed(texts);
+        ASSERT_TRUE(embedded) << embedded.error().message;
+        vectors.push_back(embedded->at(0));
+    }
+    EXPECT_EQ(vectors[1], vectors[0]);
+    EXPECT_EQ(vectors[2], vectors[0]);
 }
 
 }  // namespace
