@@ -12,11 +12,6 @@ constexpr std::array<std::string_view, 9> kApiPrefixes = {
     "/v1",     "/admin",   "/tokenize",     "/detokenize", "/healthz",
     "/readyz", "/metrics", "/openapi.json", "/api"};
 
-/// The console talks to the server it came from and to nobody else.
-constexpr std::string_view kConsolePolicy =
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'";
-
 std::string_view as_text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -56,13 +51,7 @@ ConsoleFiles::ConsoleFiles()
     : paths_(absolute_paths()), files_(as_static(paths_)), handler_(files_, static_options()) {}
 
 void ConsoleFiles::serve_on(base::http::Server& server) const {
-    server.router().set_fallback(
-        [this](const base::http::Request& request, const base::http::ResponderPtr& responder) {
-            base::http::Response response = handler_.respond(request);
-            // Stricter than what every page gets: the console needs no inline styles.
-            response.headers.set("content-security-policy", std::string(kConsolePolicy));
-            responder->send(std::move(response));
-        });
+    server.router().set_fallback(handler_.handler());
 }
 
 }  // namespace app

@@ -175,7 +175,7 @@ public:
             body["prompt"] = question.prompt.text.value_or("");
         }
         return exchange(url_ + (chat ? "/v1/chat/completions" : "/v1/completions"),
-                        json::serialize(body), on_text, stop_asked);
+                        base::to_text(body), on_text, stop_asked);
     }
 
 private:

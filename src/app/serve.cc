@@ -61,6 +61,7 @@ base::http::ServerOptions server_options(const Config& config) {
     options.port = static_cast<std::uint16_t>(config.server.port);
     options.threads = config.server.threads;
     options.cors_origins = split_list(config.server.cors_origins);
+    options.allowed_hosts = split_list(config.server.allowed_hosts);
     options.limits.connections_max = config.limits.connections_max;
     options.limits.header_bytes_max = config.limits.header_bytes_max;
     options.limits.body_bytes_max = config.limits.body_bytes_max;

@@ -12,6 +12,7 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
+#include "engine/chat_prompt.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/kv_pool.h"
@@ -23,6 +24,7 @@ namespace engine {
 namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
+constexpr std::uint32_t kBatchTokensMax = 65'536;
 constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 
 base::Result<void> validate(const EngineOptions& options) {
@@ -31,6 +33,15 @@ base::Result<void> validate(const EngineOptions& options) {
                              "batch_tokens_max is {}; it must be above running_max, which is {} "
                              "and must be at least 1, so that prompts advance beside full decoding",
                              options.batch_tokens_max, options.running_max);
+    }
+    if (options.batch_tokens_max > kBatchTokensMax) {
+        return base::fail_on("batch_tokens_max", base::Code::invalid_argument,
+                             "batch_tokens_max is {}; at most {} are allowed",
+                             options.batch_tokens_max, kBatchTokensMax);
+    }
+    if (options.queue_depth_max == 0) {
+        return base::fail_on("queue_depth_max", base::Code::invalid_argument,
+                             "queue_depth_max is 0, which would refuse every request");
     }
     if (options.threads > 1024) {
         return base::fail_on("threads", base::Code::invalid_argument,
@@ -217,7 +228,7 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
     for (const auto& [name, value] : extra) variables.insert_or_assign(name, value);
     base::RenderOptions options;
     options.now_unix_s = impl_->clock.unix_ns() / 1'000'000'000;
-    return impl_->chat_template->render(variables, options);
+    return render_chat_prompt(*impl_->chat_template, std::move(variables), options);
 }
 
 base::Result<GenerationId> Engine::submit(GenerateRequest request,

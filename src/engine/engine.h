@@ -21,12 +21,12 @@
 namespace engine {
 
 struct EngineOptions {
-    std::uint32_t threads = 0;              ///< compute threads; 0 = physical cores available
-    std::uint32_t context_tokens_max = 0;   ///< per request; 0 = the model's own, at most 8192
-    std::uint64_t kv_bytes_max = 0;         ///< KV pages in all; 0 = 1/4 of free memory
-    std::uint32_t batch_tokens_max = 256;   ///< tokens computed in one step
-    std::uint32_t queue_depth_max = 256;    ///< waiting requests; more are refused
-    std::uint32_t running_max = 16;         ///< sequences stepped together
+    std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
+    std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
+    std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
+    std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
+    std::uint32_t queue_depth_max = 256;   ///< waiting requests; more are refused
+    std::uint32_t running_max = 16;        ///< sequences stepped together
     /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
     /// model linked into the program: packed into memory at every start, when half of the free
     /// memory holds them.
@@ -34,38 +34,38 @@ struct EngineOptions {
 };
 
 struct SamplingParams {
-    float temperature = 1.0f;               ///< 0 = greedy
-    std::uint32_t top_k = 0;                ///< 0 = off
-    float top_p = 1.0f;                     ///< 1 = off
-    float min_p = 0.0f;                     ///< 0 = off
-    float typical_p = 1.0f;                 ///< 1 = off
-    float repetition_penalty = 1.0f;        ///< 1 = off; Keskar et al. 2019
-    float presence_penalty = 0.0f;          ///< OpenAI's, over generated tokens
+    float temperature = 1.0f;         ///< 0 = greedy
+    std::uint32_t top_k = 0;          ///< 0 = off
+    float top_p = 1.0f;               ///< 1 = off
+    float min_p = 0.0f;               ///< 0 = off
+    float typical_p = 1.0f;           ///< 1 = off
+    float repetition_penalty = 1.0f;  ///< 1 = off; Keskar et al. 2019
+    float presence_penalty = 0.0f;    ///< OpenAI's, over generated tokens
     float frequency_penalty = 0.0f;
     std::vector<std::pair<TokenId, float>> logit_bias = {};
-    std::optional<std::uint64_t> seed = {};      ///< none: from entropy, reported in Completion
+    std::optional<std::uint64_t> seed = {};  ///< none: from entropy, reported in Completion
 };
 
 struct GenerateRequest {
-    std::vector<TokenId> prompt;            ///< at least one token
+    std::vector<TokenId> prompt;  ///< at least one token
     SamplingParams sampling;
-    std::uint32_t max_tokens = 0;           ///< 0 = until stop or context is full
-    std::vector<std::string> stop;          ///< matched across token borders, not emitted
+    std::uint32_t max_tokens = 0;               ///< 0 = until stop or context is full
+    std::vector<std::string> stop;              ///< matched across token borders, not emitted
     std::optional<std::uint32_t> top_logprobs;  ///< none: no logprobs; 0..20 alternatives per token
-    bool ignore_eos = false;                ///< for benchmarks
+    bool ignore_eos = false;                    ///< for benchmarks
     base::Instant deadline = base::Instant::never();
 };
 
 struct TokenLogprob {
     TokenId id = 0;
-    std::string bytes;                      ///< what this token adds; may be part of a character
-    float logprob = 0.f;                    ///< natural log, after penalties, before truncation
+    std::string bytes;    ///< what this token adds; may be part of a character
+    float logprob = 0.f;  ///< natural log, after penalties, before truncation
 };
 
 struct TokenEvent {
     TokenId id = 0;
-    std::string text;                       ///< complete UTF-8 freed by this token; may be empty
-    std::optional<TokenLogprob> chosen;     ///< with logprobs only
+    std::string text;                    ///< complete UTF-8 freed by this token; may be empty
+    std::optional<TokenLogprob> chosen;  ///< with logprobs only
     std::vector<TokenLogprob> top;
 };
 
@@ -73,11 +73,11 @@ enum class FinishReason { stop, length, cancelled, deadline, error };
 
 struct Completion {
     FinishReason reason = FinishReason::stop;
-    std::optional<base::Error> error;       ///< with reason error
-    std::optional<std::string> stop_string; ///< which one matched
-    std::string text;                       ///< text held back for stop matching, freed at the end
+    std::optional<base::Error> error;        ///< with reason error
+    std::optional<std::string> stop_string;  ///< which one matched
+    std::string text;                        ///< text held back for stop matching, freed at the end
     std::uint32_t prompt_tokens = 0;
-    std::uint32_t cached_tokens = 0;        ///< of the prompt, found in KV
+    std::uint32_t cached_tokens = 0;  ///< of the prompt, found in KV
     std::uint32_t completion_tokens = 0;
     std::uint64_t seed = 0;
     base::Instant submitted, started, first_token, finished;  ///< zero when never reached
@@ -111,8 +111,8 @@ public:
     static base::Result<std::unique_ptr<Engine>> open(const std::string& path,
                                                       const EngineOptions& options,
                                                       const base::Clock& clock);
-    /// The same for a model linked into the program. `bytes` must outlive the engine; `name` is used
-    /// in errors.
+    /// The same for a model linked into the program. `bytes` must outlive the engine; `name` is
+    /// used in errors.
     static base::Result<std::unique_ptr<Engine>> open_bytes(std::span<const std::byte> bytes,
                                                             const std::string& name,
                                                             const EngineOptions& options,
@@ -138,7 +138,8 @@ public:
     void cancel(GenerationId id);
 
     /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
-    /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long).
+    /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),
+    /// resource_exhausted (decoders: running requests hold the KV pages it needs; retry).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
     EngineStats stats() const;  ///< thread-safe

@@ -17,7 +17,7 @@ using base::http::ResponderPtr;
 using base::http::text_response;
 
 void send_json(const ResponderPtr& responder, const json::value& value) {
-    responder->send(text_response(200, "application/json", json::serialize(value)));
+    responder->send(text_response(200, "application/json", base::to_text(value)));
 }
 
 void send_fault(const ResponderPtr& responder, base::Error error, int status = 400) {

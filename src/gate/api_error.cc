@@ -30,7 +30,7 @@ ApiError request_error(const base::Error& error) {
     return out;
 }
 
-ApiError backend_error(const base::Error& error) {
+ApiError backend_error(const base::Error& error, std::string_view prompt_field) {
     ApiError out{base::http_status(error.code),
                  error.message,
                  "server_error",
@@ -48,7 +48,7 @@ ApiError backend_error(const base::Error& error) {
             out.status = 400;
             out.type = kClientFault;
             out.code = "context_length_exceeded";
-            out.param = "messages";
+            out.param = prompt_field;
             break;
         case base::Code::unimplemented:
             out.status = 400;

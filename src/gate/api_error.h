@@ -24,8 +24,9 @@ struct ApiError {
 ApiError request_error(const base::Error& error);
 
 /// What the backend answered. payload_too_large, or invalid_argument about "context_tokens", is
-/// context_length_exceeded; resource_exhausted is a full queue and says when to come back.
-ApiError backend_error(const base::Error& error);
+/// context_length_exceeded and about `prompt_field`; resource_exhausted is a full queue and says
+/// when to come back.
+ApiError backend_error(const base::Error& error, std::string_view prompt_field = "messages");
 
 base::http::Response render(const ApiError& error);
 /// The body alone, for an error in the middle of a stream.

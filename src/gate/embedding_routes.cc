@@ -115,8 +115,9 @@ void Gateway::Impl::handle_embeddings(const Request& request, const ResponderPtr
     if (!parsed) return fail(call, request_error(parsed.error()));
     call->record.model = parsed->model.substr(0, 200);
     if (const auto refused = refusal()) return fail(call, *refused);
-    const auto model = find_model(parsed->model);
-    if (!model) return fail(call, backend_error(model.error()));
+    const auto model = choose_model(deps.backend.models(), parsed->model, Task::embed);
+    if (!model) return fail(call, model_error(model.error()));
+    call->record.model = parsed->model = model->id;
     if (!model->embeds) {
         return fail(call, request_error({base::Code::invalid_argument,
                                          fmt::format("model '{}' makes no embeddings", model->id),
@@ -134,7 +135,7 @@ void Gateway::Impl::handle_embeddings(const Request& request, const ResponderPtr
         if (call->responder->closed())
             return fail(call, backend_error({base::Code::cancelled, "", {}}));
         auto body = embed(deps.backend, work, call->record);
-        if (!body) return fail(call, backend_error(body.error()));
+        if (!body) return fail(call, backend_error(body.error(), "input"));
         answer(call, base::http::text_response(200, "application/json", std::move(*body)));
     });
     if (!queued) fail(call, worker_full(options.embed_queue_max));
@@ -145,8 +146,8 @@ void Gateway::Impl::handle_tokenize(const Request& request, const ResponderPtr& 
     auto parsed = parse_tokenize_request(request.body);
     if (!parsed) return fail(call, request_error(parsed.error()));
     if (const auto refused = refusal()) return fail(call, *refused);
-    auto model = find_model(parsed->model, true);
-    if (!model) return fail(call, backend_error(model.error()));
+    auto model = choose_model(deps.backend.models(), parsed->model, Task::tokenize);
+    if (!model) return fail(call, model_error(model.error()));
     call->record.model = model->id;
     const bool queued =
         prompt_worker.post([this, call, work = std::move(*parsed), card = std::move(*model)] {
@@ -167,8 +168,8 @@ void Gateway::Impl::handle_detokenize(const Request& request, const ResponderPtr
     auto parsed = parse_detokenize_request(request.body);
     if (!parsed) return fail(call, request_error(parsed.error()));
     if (const auto refused = refusal()) return fail(call, *refused);
-    auto model = find_model(parsed->model, true);
-    if (!model) return fail(call, backend_error(model.error()));
+    auto model = choose_model(deps.backend.models(), parsed->model, Task::tokenize);
+    if (!model) return fail(call, model_error(model.error()));
     call->record.model = model->id;
     const bool queued =
         prompt_worker.post([this, call, work = std::move(*parsed), id = std::move(model->id)] {

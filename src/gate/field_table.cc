@@ -16,8 +16,10 @@ namespace json = base::json;
 
 constexpr double kUnbounded = 0;
 
-constexpr FieldSpec kModel{"model", kString, Use::required, 0, 0, "Model id from GET /v1/models."};
-constexpr FieldSpec kModelOptional{
+constexpr FieldSpec kModel{
+    "model", kString, Use::optional,
+    0,       0,       "Model id from GET /v1/models. May be left out where only one can be meant."};
+constexpr FieldSpec kModelOrFirst{
     "model", kString, Use::optional, 0, 0, "Model id; default: the first of GET /v1/models."};
 
 constexpr std::array kShared = {
@@ -103,7 +105,7 @@ constexpr std::array kEmbedding = {
 };
 
 constexpr std::array kTokenize = {
-    kModelOptional,
+    kModelOrFirst,
     FieldSpec{"text", kString, Use::optional, 0, 0, "What to split into tokens."},
     FieldSpec{"prompt", kString, Use::optional, 0, 0, "The same as text."},
     FieldSpec{"content", kString, Use::optional, 0, 0, "The same as text."},
@@ -113,7 +115,7 @@ constexpr std::array kTokenize = {
 };
 
 constexpr std::array kDetokenize = {
-    kModelOptional,
+    kModelOrFirst,
     FieldSpec{"tokens", kArray, Use::required, 0, 0, "Token ids."},
 };
 
@@ -139,7 +141,7 @@ base::Result<void> check_value(const FieldSpec& field, const json::value& value)
         const double number = value.to_number<double>();
         if (!(number >= field.minimum && number <= field.maximum)) {
             return fail_on(name, Code::invalid_argument, "'{}' is {}; it must be from {} to {}",
-                           name, json::serialize(value), field.minimum, field.maximum);
+                           name, base::to_text(value), field.minimum, field.maximum);
         }
     }
     return {};

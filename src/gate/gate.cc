@@ -271,19 +271,6 @@ void Gateway::Impl::finish_call(Call& call) {
     request_log.add(std::move(record));
 }
 
-base::Result<ModelCard> Gateway::Impl::find_model(std::string_view model, bool may_default) const {
-    std::vector<ModelCard> cards = deps.backend.models();
-    if (model.empty() && may_default && !cards.empty()) return std::move(cards.front());
-    std::string known;
-    for (ModelCard& card : cards) {
-        if (card.id == model) return std::move(card);
-        known += (known.empty() ? "" : ", ") + card.id;
-    }
-    return base::fail_on("model", base::Code::not_found,
-                         "model '{}' does not exist here; there is: {}", model.substr(0, 200),
-                         known.empty() ? "none yet" : known);
-}
-
 std::optional<ApiError> Gateway::Impl::refusal() const {
     if (draining) {
         return backend_error(

@@ -19,6 +19,7 @@
 #include "gate/api_error.h"
 #include "gate/gate.h"
 #include "gate/live_stats.h"
+#include "gate/model_choice.h"
 #include "gate/request_log.h"
 #include "gate/request_parser.h"
 #include "gate/worker.h"
@@ -53,8 +54,6 @@ struct Gateway::Impl {
     void fail(const CallPtr& call, const ApiError& error);
     /// Writes the request log, metrics, log line and spans. Once per call.
     void finish_call(Call& call);
-    /// The card of `model`; empty `model` means the first when `may_default`.
-    base::Result<ModelCard> find_model(std::string_view model, bool may_default = false) const;
     /// An error when no work is taken now.
     std::optional<ApiError> refusal() const;
 

@@ -143,12 +143,17 @@ void Generation::abandon_start(const base::Error& error) {
         handles = handles_locked();
     }
     cancel_handles(handles);
-    const ApiError api_error = backend_error(error);
+    const ApiError api_error = told(error);
     if (begun) {
         call_->responder->write(fmt::format("data: {}\n\n", error_json(api_error)));
         call_->responder->end();
     }
     fail(api_error);
+}
+
+/// A prompt that is too long is in `messages` or in `prompt`.
+ApiError Generation::told(const base::Error& error) const {
+    return backend_error(error, parsed_.chat ? "messages" : "prompt");
 }
 
 void Generation::fail(const ApiError& error) {
@@ -282,7 +287,7 @@ void Generation::append_events_locked(std::string& out, std::size_t index) {
 
 void Generation::append_stream_end_locked(std::string& out) {
     if (const auto error = first_error_locked()) {
-        out += "data: " + error_json(backend_error(*error)) + "\n\n";
+        out += "data: " + error_json(told(*error)) + "\n\n";
     } else if (parsed_.include_usage) {
         writer_.append_usage_event(out, usage_locked(), timings_of(choices_.front().answer.end));
     }
@@ -341,7 +346,7 @@ void Generation::complete() {
         return finish(begun ? 200 : 499);
     }
     if (error) {
-        const ApiError api_error = backend_error(*error);
+        const ApiError api_error = told(*error);
         call_->responder->send(render(api_error));
         return finish(api_error.status);
     }
@@ -428,8 +433,9 @@ void Gateway::Impl::accept_generation(const CallPtr& call, std::string_view body
     call->record.stream = parsed->stream;
     call->record.model = parsed->request.model.substr(0, 200);
     if (const auto refused = refusal()) return fail(call, *refused);
-    auto model = find_model(parsed->request.model);
-    if (!model) return fail(call, backend_error(model.error()));
+    auto model = choose_model(deps.backend.models(), parsed->request.model, Task::generate);
+    if (!model) return fail(call, model_error(model.error()));
+    parsed->request.model = model->id;
     if (!model->generates) {
         return fail(call, request_error({base::Code::invalid_argument,
                                          fmt::format("model '{}' makes embeddings only; choose a "

@@ -41,6 +41,8 @@ private:
     base::Result<void> echo_prompts();
     bool start_choice(std::size_t index);
     void abandon_start(const base::Error& error);
+    /// A backend's error in the words of the API that was called.
+    ApiError told(const base::Error& error) const;
     void pump_stream();
     void fill(std::string& out);
     void append_events_locked(std::string& out, std::size_t index);

@@ -22,7 +22,7 @@ json::object public_card(const ModelCard& card) {
 }
 
 void send_json(const ResponderPtr& responder, const json::value& value) {
-    responder->send(text_response(200, "application/json", json::serialize(value)));
+    responder->send(text_response(200, "application/json", base::to_text(value)));
 }
 
 /// Engine figures live in the backend; they are asked at scrape time.
@@ -66,8 +66,9 @@ void Gateway::Impl::register_info_routes(base::http::Router& router) {
     // Ids such as "owner/name" have slashes, so the rest of the path is the id.
     router.add("GET", "/v1/models/{id...}",
                [this](const Request& request, const ResponderPtr& responder) {
-                   const auto model = find_model(request.param("id"));
-                   if (!model) return responder->send(render(backend_error(model.error())));
+                   const auto model =
+                       choose_model(deps.backend.models(), request.param("id"), Task::tokenize);
+                   if (!model) return responder->send(render(model_error(model.error())));
                    send_json(responder, public_card(*model));
                });
     router.add("GET", "/healthz", [](const Request&, const ResponderPtr& responder) {

@@ -6,14 +6,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/json/json_text.h"
+
 namespace gate {
 
 /// Where `text` stops being UTF-8 (RFC 3629: no surrogates, no overlong forms), or nothing.
 std::optional<std::size_t> utf8_error_offset(std::string_view text);
 
-/// The text between the quotes. Bytes that are not UTF-8 become U+FFFD, so the output always is.
-void append_json_escaped(std::string& out, std::string_view text);
-void append_json_string(std::string& out, std::string_view text);  ///< with quotes
+using base::append_json_escaped;
+using base::append_json_string;
 /// Shortest text that reads back as the same float; JSON has no infinity, so those become +-9999.
 void append_json_float(std::string& out, float value);
 /// With three decimals, or null.

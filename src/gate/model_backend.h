@@ -18,12 +18,12 @@
 namespace gate {
 
 struct ModelCard {
-    std::string id;                    ///< what clients put in "model"
+    std::string id;  ///< what clients put in "model"
     std::string owned_by = "dougong";
     std::int64_t created_unix_s = 0;
     bool generates = true, embeds = true;
     std::uint32_t context_tokens = 0, embedding_dim = 0;
-    base::json::object details;        ///< shown by the console: architecture, sizes, licence...
+    base::json::object details;  ///< shown by the console: architecture, sizes, licence...
 };
 
 struct Sampling {
@@ -37,18 +37,18 @@ struct Sampling {
 
 /// What to continue: exactly one of the three is set.
 struct Prompt {
-    std::optional<base::json::array> messages;      ///< chat, OpenAI-shaped
-    std::optional<std::string> text;                ///< plain completion
+    std::optional<base::json::array> messages;  ///< chat, OpenAI-shaped
+    std::optional<std::string> text;            ///< plain completion
     std::optional<std::vector<std::int32_t>> tokens;
 };
 
 struct GenerationRequest {
     std::string model;
     Prompt prompt;
-    base::json::value tools;                        ///< null when none
-    base::json::object template_extra;              ///< chat_template_kwargs
+    base::json::value tools;            ///< null when none
+    base::json::object template_extra;  ///< chat_template_kwargs
     Sampling sampling;
-    std::uint32_t max_tokens = 0;                   ///< 0 = until stop or context is full
+    std::uint32_t max_tokens = 0;  ///< 0 = until stop or context is full
     std::vector<std::string> stop;
     std::optional<std::uint32_t> top_logprobs;
     bool ignore_eos = false;
@@ -62,8 +62,8 @@ struct TokenText {
 };
 
 struct TokenDelta {
-    std::string text;                               ///< complete UTF-8; may be empty
-    std::optional<TokenText> chosen;                ///< with logprobs only
+    std::string text;                 ///< complete UTF-8; may be empty
+    std::optional<TokenText> chosen;  ///< with logprobs only
     std::vector<TokenText> top;
 };
 
@@ -72,7 +72,7 @@ enum class Finish { stop, length, cancelled, deadline, error };
 struct GenerationEnd {
     Finish finish = Finish::stop;
     std::optional<base::Error> error;
-    std::string text;                               ///< last held-back text
+    std::string text;  ///< last held-back text
     std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
     std::uint64_t seed = 0;
     /// For spans and the request log; zero when never reached. `templated`: prompt is token ids.
@@ -102,8 +102,8 @@ public:
     virtual ~ModelBackend() = default;
     virtual std::vector<ModelCard> models() const = 0;
     virtual bool ready() const = 0;
-    /// Returns soon (renders and tokenizes, then queues). Errors as engine::Engine::submit: a prompt
-    /// over the context is invalid_argument with subject "context_tokens", a full queue
+    /// Returns soon (renders and tokenizes, then queues). Errors as engine::Engine::submit: a
+    /// prompt over the context is invalid_argument with subject "context_tokens", a full queue
     /// resource_exhausted.
     virtual base::Result<GenerationHandle> start(GenerationRequest request,
                                                  std::shared_ptr<GenerationListener> listener) = 0;

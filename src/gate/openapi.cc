@@ -149,7 +149,7 @@ std::string openapi_json(std::string_view version) {
         if (!path.is_object()) path = json::object{};
         path.get_object()[operation.method] = operation_json(operation);
     }
-    return json::serialize(json::object{
+    return base::to_text(json::object{
         {"openapi", "3.1.0"},
         {"info", json::object{{"title", "Dougong"}, {"version", version}}},
         {"paths", std::move(paths)},

@@ -192,10 +192,16 @@ Result<Sampling> sampling(const json::object& body) {
     return out;
 }
 
+/// Empty when the request leaves the choice to the server.
+std::string model_name(const json::object& body) {
+    const json::value* const model = find(body, "model");
+    return model == nullptr ? std::string() : std::string(view(model->get_string()));
+}
+
 /// What both APIs share.
 Result<GenerationCall> parse_shared(const json::object& body, const ParseLimits& limits) {
     GenerationCall call;
-    call.request.model = std::string(view(body.at("model").get_string()));
+    call.request.model = model_name(body);
     call.request.sampling = DG_TRY(sampling(body));
     call.request.stop = DG_TRY(stop_strings(body, limits));
     call.request.ignore_eos = flag(body, "ignore_eos");
@@ -250,16 +256,17 @@ Result<std::string> part_text(const json::value& part, const std::string& path) 
 }
 
 /// Templates expect a string: parts are joined, null (an assistant that only called tools) is "".
-Result<std::string> message_content(const json::object& message, const std::string& path) {
+/// Null only where it may be absent: templates tell "no words, only a tool call" from "".
+Result<json::value> message_content(const json::object& message, const std::string& path) {
     const json::value* const content = find(message, "content");
     if (content == nullptr) {
         if (find(message, "tool_calls") != nullptr || find(message, "refusal") != nullptr) {
-            return std::string();
+            return json::value();
         }
         return fail_on(path + ".content", Code::failed_precondition, "'{}.content' is missing",
                        path);
     }
-    if (const json::string* const text = content->if_string()) return std::string(view(*text));
+    if (content->is_string()) return *content;
     const json::array* const parts = content->if_array();
     if (parts == nullptr) {
         return fail_on(path + ".content", Code::invalid_argument,
@@ -270,7 +277,7 @@ Result<std::string> message_content(const json::object& message, const std::stri
     for (std::size_t i = 0; i < parts->size(); ++i) {
         joined += DG_TRY(part_text((*parts)[i], fmt::format("{}.content[{}]", path, i)));
     }
-    return joined;
+    return json::value(joined);
 }
 
 constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant",
@@ -321,7 +328,7 @@ Result<void> check_response_format(const json::object& body) {
     return fail_on("response_format", Code::unimplemented,
                    "'response_format' {} is not supported; use {{\"type\": \"text\"}} and ask for "
                    "the form you need in the prompt",
-                   json::serialize(*format).substr(0, 200));
+                   base::to_text(*format).substr(0, 200));
 }
 
 Result<bool> tools_wanted(const json::object& body) {
@@ -433,7 +440,7 @@ Result<EmbeddingCall> parse_embedding_request(std::string_view text, const Parse
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, embedding_fields()));
     EmbeddingCall call;
-    call.model = std::string(view(body.at("model").get_string()));
+    call.model = model_name(body);
     call.inputs = DG_TRY(texts_or_tokens(body.at("input"), "input", limits.embed_inputs_max));
     for (std::size_t i = 0; i < call.inputs.size(); ++i) {
         const auto* const words = std::get_if<std::string>(&call.inputs[i]);
@@ -460,8 +467,7 @@ Result<TokenizeCall> parse_tokenize_request(std::string_view text) {
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, tokenize_fields()));
     TokenizeCall call;
-    if (const json::value* const model = find(body, "model"))
-        call.model = view(model->get_string());
+    call.model = model_name(body);
     const json::value* source = nullptr;
     for (const std::string_view name : {"text", "prompt", "content"}) {
         if (source == nullptr) source = find(body, name);
@@ -478,8 +484,7 @@ Result<DetokenizeCall> parse_detokenize_request(std::string_view text) {
     const json::object body = DG_TRY(parse_object(text));
     DG_TRY(check_fields(body, detokenize_fields()));
     DetokenizeCall call;
-    if (const json::value* const model = find(body, "model"))
-        call.model = view(model->get_string());
+    call.model = model_name(body);
     call.tokens = DG_TRY(token_ids(body.at("tokens").get_array(), "tokens"));
     return call;
 }

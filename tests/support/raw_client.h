@@ -148,7 +148,7 @@ public:
     RawResponse request(std::string_view method, std::string_view target,
                         std::string_view body = {}, std::string_view headers = {}) {
         std::string text = std::string(method) + " " + std::string(target) +
-                           " HTTP/1.1\r\nHost: test\r\n" + std::string(headers);
+                           " HTTP/1.1\r\nHost: localhost\r\n" + std::string(headers);
         if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
         send(text + "\r\n" + std::string(body));
         return read_response(method == "HEAD");
@@ -166,7 +166,7 @@ private:
 
     bool read_more() {
         pollfd poll_fd{fd_, POLLIN, 0};
-        if (::poll(&poll_fd, 1, 10'000) <= 0) {
+        if (::poll(&poll_fd, 1, 60'000) <= 0) {
             ADD_FAILURE() << "the server sent nothing for ten seconds; have: " << buffer_;
             return false;
         }

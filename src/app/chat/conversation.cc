@@ -97,7 +97,7 @@ json::array Conversation::messages() const {
 }
 
 std::string Conversation::to_json() const {
-    return json::serialize(json::object{{"messages", messages()}}) + "\n";
+    return base::to_text(json::object{{"messages", messages()}}) + "\n";
 }
 
 Result<Conversation> Conversation::from_json(std::string_view text) {

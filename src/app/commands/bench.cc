@@ -173,7 +173,7 @@ Result<int> run(const Args& args, Program& program) {
     }
     const json::object report = report_json(located.id, plan, samples, bytes_per_token, threads);
     if (args.has("--json")) {
-        program.terminal.out(json::serialize(report) + "\n");
+        program.terminal.out(base::to_text(report) + "\n");
     } else {
         print_report(program.terminal, report);
     }

@@ -27,12 +27,16 @@ json::object entry_json(const engine::CatalogEntry& entry) {
 }
 
 void print_json(const Program& program, const json::value& value) {
-    program.terminal.out(json::serialize(value) + "\n");
+    program.terminal.out(base::to_text(value) + "\n");
 }
 
 json::object known_json(const engine::KnownModel& model) {
-    return {{"name", model.name},   {"source", model.source},   {"sha256", model.sha256},
-            {"bytes", model.bytes}, {"license", model.license}, {"description", model.description}};
+    return {{"name", model.name},
+            {"source", model.source},
+            {"sha256", model.sha256},
+            {"bytes", model.bytes == 0 ? json::value() : json::value(model.bytes)},
+            {"license", model.license},
+            {"description", model.description}};
 }
 
 Result<int> list(const Args& args, Program& program) {
@@ -58,8 +62,9 @@ Result<int> list(const Args& args, Program& program) {
     }
     terminal.err("\nto pull by name:\n");
     for (const auto& model : engine::Catalog::known_models()) {
-        terminal.err(fmt::format("  {:<24} {:>10}  {:<12} {}\n", model.name,
-                                 format_bytes(static_cast<double>(model.bytes)), model.license,
+        const std::string size =
+            model.bytes == 0 ? "-" : format_bytes(static_cast<double>(model.bytes));
+        terminal.err(fmt::format("  {:<28} {:>10}  {:<12} {}\n", model.name, size, model.license,
                                  model.description));
     }
     return 0;

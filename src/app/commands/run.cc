@@ -88,7 +88,7 @@ Result<int> run(const Args& args, Program& program) {
         base::json::object out = answer_json(answer, answerer.source->model());
         if (answerer.backend) out["load_ms"] = answerer.load_ms;
         if (answerer.smoke) out["note"] = kSmokeModelNote;
-        terminal.out(base::json::serialize(out) + "\n");
+        terminal.out(base::to_text(out) + "\n");
     } else {
         if (!answer.text.ends_with('\n')) terminal.out("\n");
         if (!args.has("--quiet")) {

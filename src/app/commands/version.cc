@@ -13,13 +13,13 @@ namespace {
 base::Result<int> run(const Args& args, Program& program) {
     const BuildInfo& info = build_info();
     if (args.has("--json")) {
-        program.terminal.out(base::json::serialize(base::json::object{
-                                 {"version", info.version},
-                                 {"commit", info.commit},
-                                 {"compiler", info.compiler},
-                                 {"build_type", info.build_type},
-                                 {"kernel_target", engine::kernel_target_name()}}) +
-                             "\n");
+        program.terminal.out(
+            base::to_text(base::json::object{{"version", info.version},
+                                             {"commit", info.commit},
+                                             {"compiler", info.compiler},
+                                             {"build_type", info.build_type},
+                                             {"kernel_target", engine::kernel_target_name()}}) +
+            "\n");
         return 0;
     }
     program.terminal.out(fmt::format("dougong {}\ncommit   {}\ncompiler {} ({})\nkernels  {}\n",

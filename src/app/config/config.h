@@ -14,6 +14,7 @@ struct ServerConfig {
     std::uint32_t threads = 2;
     double drain_timeout_s = 30.0;
     std::string cors_origins;
+    std::string allowed_hosts;
     bool console = true;
 };
 

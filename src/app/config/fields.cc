@@ -55,6 +55,8 @@ const std::vector<Field>& table() {
          "How long running answers may go on after SIGTERM or Ctrl-C."),
     text("server", "cors_origins", "", DG_AT(server.cors_origins),
          "Origins whose pages may call the server, separated by commas; '*' allows any."),
+    text("server", "allowed_hosts", "", DG_AT(server.allowed_hosts),
+         "Host names to answer to beside localhost, by commas; empty: none on loopback, else any."),
     toggle("server", "console", "", DG_AT(server.console),
          "Serve the web console at /."),
 

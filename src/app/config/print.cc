@@ -67,7 +67,7 @@ std::string config_as_yaml(const LoadedConfig& loaded) {
 }
 
 std::string config_values_json(const Config& config) {
-    return json::serialize(config_values(config));
+    return base::to_text(config_values(config));
 }
 
 std::string config_as_json(const LoadedConfig& loaded) {
@@ -75,7 +75,7 @@ std::string config_as_json(const LoadedConfig& loaded) {
     for (const Field& field : config_fields()) origins[field.path()] = loaded.origin(field.path());
     json::value file;
     if (!loaded.file.empty()) file = loaded.file;
-    return json::serialize(json::object{
+    return base::to_text(json::object{
         {"file", file}, {"config", config_values(loaded.config)}, {"origins", std::move(origins)}});
 }
 
@@ -102,7 +102,7 @@ std::string config_schema_json() {
         }
         fields.push_back(std::move(entry));
     }
-    return json::serialize(fields);
+    return base::to_text(fields);
 }
 
 std::string config_template_yaml() {

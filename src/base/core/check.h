@@ -10,17 +10,17 @@ namespace base {
                                std::string_view message);
 }  // namespace base
 
-#define DG_CHECK(condition, ...)                                                      \
-    do {                                                                              \
-        if (!(condition)) [[unlikely]]                                                \
+#define DG_CHECK(condition, ...)                                                                 \
+    do {                                                                                         \
+        if (!(condition)) [[unlikely]]                                                           \
             ::base::check_failed(__FILE__, __LINE__, #condition, std::string_view{__VA_ARGS__}); \
     } while (false)
 
 /// For inner loops: only in builds without NDEBUG.
 #ifdef NDEBUG
-#define DG_DCHECK(condition, ...)                 \
-    do {                                          \
-        static_cast<void>(sizeof((condition)));   \
+#define DG_DCHECK(condition, ...)               \
+    do {                                        \
+        static_cast<void>(sizeof((condition))); \
     } while (false)
 #else
 #define DG_DCHECK(condition, ...) DG_CHECK(condition __VA_OPT__(, ) __VA_ARGS__)

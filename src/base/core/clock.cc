@@ -3,9 +3,9 @@
 namespace base {
 
 Instant SystemClock::now() const {
-    return Instant{std::chrono::duration_cast<Duration>(
-                       std::chrono::steady_clock::now().time_since_epoch())
-                       .count()};
+    return Instant{
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
+            .count()};
 }
 
 std::int64_t SystemClock::unix_ns() const {

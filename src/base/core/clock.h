@@ -19,8 +19,12 @@ struct Instant {
     static constexpr Instant never() { return Instant{INT64_MAX}; }
 };
 
-inline double to_seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-inline double to_millis(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+inline double to_seconds(Duration d) {
+    return std::chrono::duration<double>(d).count();
+}
+inline double to_millis(Duration d) {
+    return std::chrono::duration<double, std::milli>(d).count();
+}
 
 class Clock {
 public:

@@ -29,13 +29,21 @@ constexpr std::array<CodeFacts, 14> kFacts = {{
     {"internal", 500, 70},
 }};
 
-const CodeFacts& facts(Code code) { return kFacts[static_cast<std::size_t>(code)]; }
+const CodeFacts& facts(Code code) {
+    return kFacts[static_cast<std::size_t>(code)];
+}
 
 }  // namespace
 
-std::string_view code_name(Code code) { return facts(code).name; }
-int http_status(Code code) { return facts(code).http_status; }
-int exit_status(Code code) { return facts(code).exit_status; }
+std::string_view code_name(Code code) {
+    return facts(code).name;
+}
+int http_status(Code code) {
+    return facts(code).http_status;
+}
+int exit_status(Code code) {
+    return facts(code).exit_status;
+}
 
 Error Error::with_context(std::string_view context) && {
     message = fmt::format("{}: {}", context, message);

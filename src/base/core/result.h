@@ -49,10 +49,10 @@ template <class... Args>
 #define DG_TRY(expression) DG_TRY_NAMED_(DG_TRY_CONCAT_(dg_try_result_, __COUNTER__), expression)
 #define DG_TRY_CONCAT_(a, b) DG_TRY_CONCAT2_(a, b)
 #define DG_TRY_CONCAT2_(a, b) a##b
-#define DG_TRY_NAMED_(name, expression)                                      \
-    __extension__({                                                          \
-        auto name = (expression);                                            \
-        if (!name) [[unlikely]]                                              \
-            return std::unexpected<::base::Error>(std::move(name).error());  \
-        *std::move(name);                                                    \
+#define DG_TRY_NAMED_(name, expression)                                     \
+    __extension__({                                                         \
+        auto name = (expression);                                           \
+        if (!name) [[unlikely]]                                             \
+            return std::unexpected<::base::Error>(std::move(name).error()); \
+        *std::move(name);                                                   \
     })

@@ -44,7 +44,9 @@ std::uint64_t Rng::below(std::uint64_t bound) {
     }
 }
 
-double Rng::uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Rng::uniform() {
+    return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 std::uint64_t entropy64() {
     std::uint64_t value = 0;

@@ -113,6 +113,11 @@ Result<void> AtomicFileWriter::commit() {
     return sync_dir(parent_of(impl_->path));
 }
 
+bool path_exists(const std::string& path) {
+    std::error_code cannot_tell;
+    return std::filesystem::exists(path, cannot_tell);
+}
+
 Result<void> make_dirs(const std::string& path) {
     std::error_code error;
     std::filesystem::create_directories(path, error);

@@ -40,6 +40,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+/// Something is at `path`, as far as this process may know. (std::filesystem's exists throws when
+/// it cannot tell, as for a name that is too long.)
+bool path_exists(const std::string& path);
 /// Creates `path` and its parents; existing ones are fine.
 Result<void> make_dirs(const std::string& path);
 /// fsyncs a folder, so that a rename in it survives power loss.

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http.hpp>
+#include <exception>
 #include <tuple>
 
 namespace base::http {
@@ -245,8 +246,10 @@ std::optional<Rejection> Connection::fill_request(Parsed& parsed) const {
     if (!path->starts_with('/') && *path != "*") {
         return Rejection{400, "the URL's path must start with '/'"};
     }
-    if (message.version() >= 11 && !request.headers.has("Host")) {
-        return Rejection{400, "HTTP/1.1 needs a Host header"};
+    // Two hosts would let a proxy and this server read different ones (RFC 9112 section 3.2).
+    const auto hosts = message.count(beast::http::field::host);
+    if (hosts > 1 || (hosts == 0 && message.version() >= 11)) {
+        return Rejection{400, fmt::format("HTTP/1.1 needs one Host header, not {}", hosts)};
     }
     request.path = std::move(*path);
     request.body = std::move(message.body());
@@ -334,6 +337,9 @@ std::shared_ptr<Exchange> Connection::make_exchange(const Parsed& parsed, const 
 }
 
 void Connection::dispatch(Request& request, const std::shared_ptr<Exchange>& exchange) {
+    if (const auto refused = refuse_foreign_site(request, shared_.sites)) {
+        return exchange->send(render_error(403, *refused));
+    }
     auto match = shared_.router.match(request.method, request.path);
     const Handler* handler = match.handler;
     if (handler == nullptr && match.route.empty()) handler = shared_.router.fallback();
@@ -363,7 +369,13 @@ void Connection::dispatch(Request& request, const std::shared_ptr<Exchange>& exc
     }
     request.route = std::move(match.route);
     request.params = std::move(match.params);
-    (*handler)(request, make_responder(exchange));
+    // Handlers report errors as values; what still throws is a library out of memory. It unwinds
+    // the responder, which answers 500, and must not take the connection's coroutine along.
+    try {
+        (*handler)(request, make_responder(exchange));
+    } catch (const std::exception&) {
+        exchange->abandon();
+    }
 }
 
 /// Moves bytes from the exchange to the socket until the answer is complete. False: it never was.

@@ -14,6 +14,7 @@
 
 #include "base/http/exchange.h"
 #include "base/http/server.h"
+#include "base/http/site_guard.h"
 
 // GCC 12 takes Asio's recycled coroutine frames for a mismatch of new and delete when it inlines
 // one of the two only.
@@ -24,6 +25,7 @@ namespace base::http {
 /// What every connection shares. Outlives them.
 struct ServerShared {
     ServerOptions options;
+    SitePolicy sites;
     const Clock& clock;
     Router router;
     std::atomic<bool> stopping{false};

@@ -49,8 +49,14 @@ Error explain_listen_error(const ErrorCode& error, const std::string& where) {
 }  // namespace
 
 struct Server::Impl {
-    Impl(ServerOptions options, const Clock& clock)
-        : shared{std::move(options), clock, {}, {}, {}} {}
+    Impl(const ServerOptions& options, const Clock& clock)
+        : shared{options,
+                 {is_loopback(options.address) || !options.allowed_hosts.empty(),
+                  options.allowed_hosts, options.cors_origins},
+                 clock,
+                 {},
+                 {},
+                 {}} {}
 
     /// One network thread with its own reactor: a connection never leaves it, so needs no locks.
     struct Loop {
@@ -79,7 +85,7 @@ struct Server::Impl {
 
 Result<std::unique_ptr<Server>> Server::listen(ServerOptions options, const Clock& clock) {
     DG_CHECK(options.threads >= 1);
-    auto impl = std::make_unique<Impl>(std::move(options), clock);
+    auto impl = std::make_unique<Impl>(options, clock);
     const ServerOptions& wanted = impl->shared.options;
     for (std::uint32_t i = 0; i < wanted.threads; ++i) {
         impl->loops.push_back(std::make_unique<Impl::Loop>());

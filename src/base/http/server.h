@@ -62,8 +62,12 @@ struct ServerOptions {
     std::uint16_t port = 0;  ///< 0 = any free one
     std::uint32_t threads = 1;
     ServerLimits limits;
-    /// Origins allowed to call from a browser ("*" = any); empty = no CORS headers at all.
+    /// Origins allowed to call from a browser ("*" = any); empty = no CORS headers at all, and
+    /// pages of other sites cannot POST either (site_guard.h).
     std::vector<std::string> cors_origins;
+    /// Host names that clients may use beside addresses and localhost ("*" = any). Empty: none on a
+    /// loopback address, any elsewhere, where the server cannot know its names.
+    std::vector<std::string> allowed_hosts;
     std::string server_name = "dougong";  ///< the Server header
     /// Turns an error of the server itself (404, 405, 413...) into a body; default: JSON
     /// {"error":{"message","type","param","code"}}.

@@ -26,16 +26,15 @@ bool has_etag(std::string_view list, std::string_view etag) {
 }  // namespace
 
 Headers security_headers() {
-    return Headers{
-        {"Content-Security-Policy",
-         "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
-        {"X-Content-Type-Options", "nosniff"},
-        {"X-Frame-Options", "DENY"},
-        {"Referrer-Policy", "no-referrer"},
-        {"Cross-Origin-Opener-Policy", "same-origin"},
-        {"Cross-Origin-Resource-Policy", "same-origin"},
-        {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"}};
+    return Headers{{"Content-Security-Policy",
+                    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+                    "form-action 'none'; frame-ancestors 'none'"},
+                   {"X-Content-Type-Options", "nosniff"},
+                   {"X-Frame-Options", "DENY"},
+                   {"Referrer-Policy", "no-referrer"},
+                   {"Cross-Origin-Opener-Policy", "same-origin"},
+                   {"Cross-Origin-Resource-Policy", "same-origin"},
+                   {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"}};
 }
 
 StaticFiles::StaticFiles(std::span<const StaticFile> files, StaticFilesOptions options)

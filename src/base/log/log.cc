@@ -17,6 +17,8 @@
 #include <iterator>
 #include <mutex>
 
+#include "base/json/json_text.h"
+
 namespace base::log {
 namespace {
 
@@ -38,24 +40,6 @@ void append_timestamp(std::string& out, std::chrono::system_clock::time_point at
 
 /// A JSON string. Bytes that are no ASCII pass as they are; control characters are escaped, so that
 /// one event is always one line.
-void append_json_string(std::string& out, std::string_view text) {
-    out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (c == '\n') {
-            out += "\\n";
-        } else if (byte < 0x20 || byte == 0x7f) {
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
-        } else {
-            out += c;
-        }
-    }
-    out += '"';
-}
-
 bool is_bare_word(std::string_view text) {
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);

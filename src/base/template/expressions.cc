@@ -421,7 +421,7 @@ Result<bool> Machine::contains(const Value& container, const Value& element) {
             if (is_undefined(element)) return fail_undefined(element);
             return fail(Code::invalid_argument, "a string cannot contain a {}", kind_name(element));
         }
-        DG_TRY(meter().step(text->size() / 16));
+        DG_TRY(meter().search(text->size(), part->size()));
         return text->find(*part) != std::string_view::npos;
     }
     if (const Dict* dict = as_dict(container)) return dict->find(element) != nullptr;

@@ -27,6 +27,7 @@ Result<Value> trim(Machine& machine, const Value& input, Arguments& arguments) {
         chars = DG_TRY(text_argument(arguments, 0, "chars", "trim"));
     }
     const std::string text = DG_TRY(machine.print(input));
+    if (chars) DG_TRY(machine.meter().search(text.size(), chars->size()));
     return machine.heap().text(std::string(stripped(text, chars, Side::both)));
 }
 
@@ -105,18 +106,22 @@ Result<Value> indent(Machine& machine, const Value& input, Arguments& arguments)
 
 Result<Value> truncate(Machine& machine, const Value& input, Arguments& arguments) {
     const std::string text = DG_TRY(machine.print(input));
-    const std::int64_t length = DG_TRY(integer_argument(arguments, 0, "length", 255));
+    constexpr std::int64_t kFar = std::int64_t{1} << 40;  // no text is longer; sums cannot overflow
+    const std::int64_t length =
+        std::clamp(DG_TRY(integer_argument(arguments, 0, "length", 255)), -kFar, kFar);
     const bool kill_words = flag_argument(arguments, 1, "killwords", false);
     const Value* end_given = arguments.find(2, "end");
     const std::string end = end_given != nullptr ? DG_TRY(machine.print(*end_given)) : "...";
-    const std::int64_t leeway = DG_TRY(integer_argument(arguments, 3, "leeway", 5));
+    const std::int64_t leeway =
+        std::clamp(DG_TRY(integer_argument(arguments, 3, "leeway", 5)), -kFar, kFar);
     if (static_cast<std::int64_t>(utf8_length(text)) <= length + leeway) {
         return machine.heap().text(text);
     }
     const auto kept =
         std::max<std::int64_t>(length - static_cast<std::int64_t>(utf8_length(end)), 0);
     std::size_t bytes = 0;
-    for (std::int64_t i = 0; i < kept; ++i) bytes += utf8_at(text, bytes).bytes;
+    for (std::int64_t i = 0; i < kept && bytes < text.size(); ++i)
+        bytes += utf8_at(text, bytes).bytes;
     std::string out = text.substr(0, bytes);
     if (!kill_words) out = out.substr(0, std::min(out.rfind(' '), out.size()));
     return machine.heap().text(out + end);
@@ -216,7 +221,7 @@ Result<Value> absolute(Machine& machine, const Value& input, Arguments&) {
 Result<Value> round(Machine&, const Value& input, Arguments& arguments) {
     const double number = DG_TRY(number_input(input, "round"));
     const std::int64_t precision = DG_TRY(integer_argument(arguments, 0, "precision", 0));
-    if (std::abs(precision) > 300)
+    if (precision < -300 || precision > 300)
         return fail(Code::invalid_argument, "round: precision {}", precision);
     std::string_view method = "common";
     if (arguments.find(1, "method") != nullptr) {

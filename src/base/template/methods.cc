@@ -29,6 +29,7 @@ Result<Value> strip(Machine& machine, const Value& self, Arguments& arguments) {
     const Value* given = arguments.find(0, "chars");
     if (given != nullptr && !is_none(*given)) {
         chars = DG_TRY(text_argument(arguments, 0, "chars", "strip"));
+        DG_TRY(machine.meter().search(text_of(self).size(), chars->size()));
     }
     return machine.heap().text(std::string(stripped(text_of(self), chars, side)));
 }
@@ -36,15 +37,16 @@ Result<Value> strip(Machine& machine, const Value& self, Arguments& arguments) {
 template <bool from_right>
 Result<Value> split_method(Machine& machine, const Value& self, Arguments& arguments) {
     const std::string_view text = text_of(self);
-    DG_TRY(machine.meter().step(text.size() / 16));
     const std::int64_t splits_max = DG_TRY(integer_argument(arguments, 1, "maxsplit", -1));
     const Value* separator = arguments.find(0, "sep");
     if (separator == nullptr || is_none(*separator)) {
+        DG_TRY(machine.meter().step(text.size() / 16));
         return to_list(machine, split_spaces(text, splits_max));
     }
     const std::string_view mark = DG_TRY(text_argument(arguments, 0, "sep", "split"));
     if (mark.empty())
         return fail(Code::invalid_argument, "split needs a separator that is not empty");
+    DG_TRY(machine.meter().search(text.size(), mark.size()));
     return to_list(machine, from_right ? split_from_right(text, mark, splits_max)
                                        : split(text, mark, splits_max));
 }
@@ -72,7 +74,7 @@ Result<Value> has_affix(Machine&, const Value& self, Arguments& arguments) {
 Result<Value> replace(Machine& machine, const Value& self, Arguments& arguments) {
     const std::string_view from = DG_TRY(text_argument(arguments, 0, "old", "replace"));
     const std::string_view to = DG_TRY(text_argument(arguments, 1, "new", "replace"));
-    DG_TRY(machine.meter().step(text_of(self).size() / 16));
+    DG_TRY(machine.meter().search(text_of(self).size(), from.size()));
     // The bound is loose, so it only stops what could not fit in any case.
     if (replaced_bytes_max(text_of(self), from, to) > (std::size_t{1} << 20)) {
         const std::string once = replaced(text_of(self), from, "", -1);
@@ -130,7 +132,7 @@ template <bool from_right, bool must>
 Result<Value> find(Machine& machine, const Value& self, Arguments& arguments) {
     const std::string_view text = text_of(self);
     const std::string_view part = DG_TRY(text_argument(arguments, 0, "sub", "find"));
-    DG_TRY(machine.meter().step(text.size() / 16));
+    DG_TRY(machine.meter().search(text.size(), part.size()));
     const std::size_t at = from_right ? text.rfind(part) : text.find(part);
     if (at != std::string_view::npos) {
         return Value(static_cast<std::int64_t>(utf8_length(text.substr(0, at))));
@@ -141,7 +143,7 @@ Result<Value> find(Machine& machine, const Value& self, Arguments& arguments) {
 
 Result<Value> count_text(Machine& machine, const Value& self, Arguments& arguments) {
     const std::string_view part = DG_TRY(text_argument(arguments, 0, "sub", "count"));
-    DG_TRY(machine.meter().step(text_of(self).size() / 16));
+    DG_TRY(machine.meter().search(text_of(self).size(), part.size()));
     if (part.empty()) return Value(static_cast<std::int64_t>(utf8_length(text_of(self)) + 1));
     return Value(static_cast<std::int64_t>(split(text_of(self), part, -1).size() - 1));
 }
@@ -190,6 +192,7 @@ Result<Value> partition(Machine& machine, const Value& self, Arguments& argument
     const std::string_view text = text_of(self);
     const std::string_view mark = DG_TRY(text_argument(arguments, 0, "sep", "partition"));
     if (mark.empty()) return fail(Code::invalid_argument, "partition needs a separator");
+    DG_TRY(machine.meter().search(text.size(), mark.size()));
     const std::size_t at = from_right ? text.rfind(mark) : text.find(mark);
     if (at == std::string_view::npos) {
         if (from_right) return to_list(machine, {"", "", text}, true);

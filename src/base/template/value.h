@@ -39,6 +39,11 @@ public:
             return {};
         return over("steps", limits_.steps_max);
     }
+    /// For looking for one text in another: repetitive ones are compared at every place.
+    Result<void> search(std::size_t text_bytes, std::size_t part_bytes) {
+        const std::uint64_t compared = part_bytes <= text_bytes ? part_bytes : 0;
+        return step(text_bytes / 16 + text_bytes * compared / 1024);
+    }
     Result<void> allocate(std::size_t bytes);
     void release(std::size_t bytes) { memory_bytes_ -= bytes; }
     /// Fails when `bytes` more would be too many; for a text that is still being built.

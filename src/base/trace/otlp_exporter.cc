@@ -68,7 +68,7 @@ std::string otlp_json(std::span<const Span> spans, const OtlpOptions& options) {
                              {"spans", std::move(list)}};
     json::object resource_spans{{"resource", json::object{{"attributes", std::move(resource)}}},
                                 {"scopeSpans", json::array{std::move(scope_spans)}}};
-    return json::serialize(json::object{{"resourceSpans", json::array{std::move(resource_spans)}}});
+    return base::to_text(json::object{{"resourceSpans", json::array{std::move(resource_spans)}}});
 }
 
 struct OtlpExporter::Impl {
@@ -115,6 +115,10 @@ void OtlpExporter::Impl::deliver(const std::vector<Span>& batch) {
         if (!worth_retrying(sent.error().code) || attempt >= options.attempts_max || stopping) {
             ++stats.failed_batches;
             stats.dropped += batch.size();
+            if (stopping) {  // a dead collector must not hold up the end, batch after batch
+                stats.dropped += queue.size();
+                queue.clear();
+            }
             return;
         }
         wake.wait_for(lock, pause, [&] { return stopping; });

@@ -41,7 +41,8 @@ public:
                                       std::shared_ptr<GenerationSink> sink);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
-    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled.
+    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled,
+    /// resource_exhausted (too many wait).
     base::Result<void> call(const std::function<void()>& work);
     /// Ends all requests with `cancelled` and the thread. Thread-safe, idempotent; not from a sink,
     /// which runs on the thread this waits for.

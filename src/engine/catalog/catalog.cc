@@ -140,7 +140,8 @@ Result<CatalogEntry> Catalog::find(std::string_view name) const {
                        "`{}` means both {} and {}; give the path of one", name, found[0].path,
                        found[1].path);
     }
-    if (name.find('/') != std::string_view::npos && fs::is_regular_file(name)) {
+    std::error_code cannot_tell;  // a name that is too long, a folder that is not ours
+    if (name.find('/') != std::string_view::npos && fs::is_regular_file(name, cannot_tell)) {
         return read_entry(std::string(name));
     }
     return no_such_model(name, entries);
@@ -172,11 +173,11 @@ Result<VerifyReport> Catalog::verify(std::string_view name, const PullProgressFn
         check.path = path;
         at.file = path;
         const auto on_bytes = [&](std::uint64_t bytes) {
+            check.bytes = bytes;
             at.bytes_done = before + bytes;
             return !progress || progress(at);
         };
         check.found = DG_TRY(base::sha256_file(path, on_bytes));
-        check.bytes = fs::file_size(path);
         before += check.bytes;
         if (manifest) {
             const auto recorded = std::ranges::find(

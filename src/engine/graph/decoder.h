@@ -55,6 +55,7 @@ private:
     struct Layer;
     struct Scratch;
     Decoder(DecoderConfig config, std::uint32_t rows_max);
+    void allocate_scratch();
     base::Result<void> bind(TensorSet& tensors);
     base::Result<void> bind_layer(TensorSet& tensors, std::uint32_t index);
     base::Result<void> bind_attention(TensorSet& tensors, const std::string& prefix, Layer& layer);

@@ -10,7 +10,14 @@ namespace engine {
 
 Decoder::Decoder(DecoderConfig config, std::uint32_t rows_max)
     : config_(std::move(config)), rows_max_(rows_max), scratch_(std::make_unique<Scratch>()) {
-    const std::size_t rows = rows_max;
+    rope_ = make_rope_table(config_.rope);
+    rope_local_ = config_.rope_local.rot_dim == 0 ? rope_ : make_rope_table(config_.rope_local);
+}
+
+Decoder::~Decoder() = default;
+
+void Decoder::allocate_scratch() {
+    const std::size_t rows = rows_max_;
     Scratch& s = *scratch_;
     s.x.resize(rows * config_.dim);
     s.normed.resize(rows * config_.dim);
@@ -23,16 +30,13 @@ Decoder::Decoder(DecoderConfig config, std::uint32_t rows_max)
     s.up.resize(rows * config_.ffn_dim);
     s.positions.reserve(rows);
     s.attention.reserve(rows);
-    rope_ = make_rope_table(config_.rope);
-    rope_local_ = config_.rope_local.rot_dim == 0 ? rope_ : make_rope_table(config_.rope_local);
 }
-
-Decoder::~Decoder() = default;
 
 base::Result<std::unique_ptr<Decoder>> Decoder::create(DecoderConfig config, TensorSet& tensors,
                                                        std::uint32_t rows_max) {
     std::unique_ptr<Decoder> decoder(new Decoder(std::move(config), rows_max));
     DG_TRY(decoder->bind(tensors));
+    decoder->allocate_scratch();  // after binding: now the widths are those of tensors in the file
     return decoder;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/files/files.h"
 #include "engine/model_files/planned_tensor.h"
 #include "engine/model_files/source_model.h"
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::uint32_t kQuantizationVersion = 2;
 
 bool has_file(const std::string& folder, std::string_view name) {
-    return std::filesystem::exists(fmt::format("{}/{}", folder, name));
+    return base::path_exists(fmt::format("{}/{}", folder, name));
 }
 
 Result<SourceModel> load_source(const std::string& folder, GgufWriter& writer) {
@@ -34,7 +35,8 @@ Result<SourceModel> load_source(const std::string& folder, GgufWriter& writer) {
 Result<ModelFileReport> convert_model(const std::string& source, const std::string& output,
                                       FileType type, const ModelFileProgressFn& progress,
                                       std::uint32_t threads) {
-    if (!std::filesystem::is_directory(source)) {
+    std::error_code cannot_tell;
+    if (!std::filesystem::is_directory(source, cannot_tell)) {
         return fail_on(source, Code::not_found, "{} is not a folder with a model", source);
     }
     GgufWriter writer = DG_TRY(GgufWriter::create(output));

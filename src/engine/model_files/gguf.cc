@@ -27,6 +27,8 @@ constexpr std::uint32_t kDimsMax = 4;
 // The smallest a metadata entry and a tensor entry can be; bounds counts before memory is taken.
 constexpr std::uint64_t kEntryBytesMin = 8 + 4 + 1;
 constexpr std::uint64_t kTensorBytesMin = 8 + 4 + 8 + 4 + 8;
+// A large file may claim millions of entries and break off after two: memory follows what is read.
+constexpr std::uint64_t kReservedMax = 4096;
 
 /// Bytes of a fixed-size value; 0 for strings and arrays.
 std::uint64_t fixed_bytes(GgufType type) {
@@ -157,14 +159,14 @@ Result<void> GgufFile::Impl::parse() {
         return damaged("says {} metadata entries, but {} bytes are left", *entry_count,
                        reader.left());
     }
-    entries.reserve(*entry_count);
+    entries.reserve(std::min(*entry_count, kReservedMax));
     for (std::uint64_t i = 0; i < *entry_count; ++i) DG_TRY(parse_entry(reader, i));
     if (*tensor_count > reader.left() / kTensorBytesMin) {
         return damaged("says {} tensors, but {} bytes are left", *tensor_count, reader.left());
     }
     DG_TRY(parse_alignment());
     std::vector<std::uint64_t> offsets;
-    tensors.reserve(*tensor_count);
+    tensors.reserve(std::min(*tensor_count, kReservedMax));
     for (std::uint64_t i = 0; i < *tensor_count; ++i) {
         offsets.push_back(DG_TRY(parse_tensor(reader, i)));
     }

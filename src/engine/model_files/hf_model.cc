@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <numbers>
 
+#include "base/files/files.h"
 #include "engine/model_files/hf_tensors.h"
 #include "engine/model_files/hf_vocabulary.h"
 #include "engine/model_files/json_fields.h"
@@ -183,7 +184,7 @@ Result<void> HfConverter::set_encoder_keys() {
 /// From sentence-transformers' 1_Pooling/config.json; mean where a folder has none.
 Result<std::uint32_t> HfConverter::pooling_type() const {
     const std::string path = folder_ + "/1_Pooling/config.json";
-    if (!std::filesystem::exists(path)) return kPoolingMean;
+    if (!base::path_exists(path)) return kPoolingMean;
     const base::json::value json = DG_TRY(parse_object_file(path));
     const JsonFields fields(json.get_object(), path);
     if (DG_TRY(fields.bool_or("pooling_mode_mean_tokens", false))) return kPoolingMean;

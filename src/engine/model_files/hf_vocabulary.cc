@@ -1,7 +1,6 @@
 #include "engine/model_files/hf_vocabulary.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <unordered_map>
 
@@ -380,7 +379,7 @@ void set_special_ids(const base::json::object& config, const base::json::object&
 Result<void> set_chat_template(const std::string& folder,
                                const base::json::object& tokenizer_config, GgufWriter& writer) {
     const std::string file = folder + "/chat_template.jinja";
-    if (std::filesystem::exists(file)) {
+    if (base::path_exists(file)) {
         writer.set_string("tokenizer.chat_template", DG_TRY(base::read_file(file, 16u << 20)));
         return {};
     }
@@ -409,15 +408,15 @@ Result<void> set_hf_vocabulary(const std::string& folder, const base::json::obje
     const std::string model_path = folder + "/tokenizer.model";
     const std::string config_path = folder + "/tokenizer_config.json";
     base::json::value tokenizer_config = base::json::object();
-    if (std::filesystem::exists(config_path)) {
+    if (base::path_exists(config_path)) {
         tokenizer_config = DG_TRY(parse_object_file(config_path));
     }
     const base::json::object& special = tokenizer_config.get_object();
     TokenTable table;
-    if (std::filesystem::exists(model_path)) {  // has the real scores where both exist
+    if (base::path_exists(model_path)) {  // has the real scores where both exist
         table = DG_TRY(load_sentencepiece(model_path, writer));
         DG_TRY(add_decoder_tokens(special, config_path, table));
-    } else if (std::filesystem::exists(tokenizer_path)) {
+    } else if (base::path_exists(tokenizer_path)) {
         const base::json::value json = DG_TRY(parse_object_file(tokenizer_path));
         table = DG_TRY(TokenizerJson(json.get_object(), tokenizer_path).load(writer));
     } else {

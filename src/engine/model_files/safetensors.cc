@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/core/check.h"
+#include "base/files/files.h"
 #include "base/files/mapped_file.h"
 #include "base/json/json.h"
 #include "engine/model_files/byte_reader.h"
@@ -261,9 +262,9 @@ Result<std::string> only_safetensors_file(const std::string& folder) {
 
 Result<Safetensors> Safetensors::open_folder(const std::string& folder) {
     const std::string index = folder + "/model.safetensors.index.json";
-    if (!std::filesystem::exists(index)) {
+    if (!base::path_exists(index)) {
         const std::string single = folder + "/model.safetensors";
-        if (std::filesystem::exists(single)) return open(single);
+        if (base::path_exists(single)) return open(single);
         return open(DG_TRY(only_safetensors_file(folder)));
     }
     const auto weight_map = DG_TRY(read_weight_map(index));

@@ -116,7 +116,9 @@ void Sampler::apply_bias_and_penalties(std::span<float> logits) const {
 
 TokenId Sampler::draw(std::span<const float> logits) {
     const float max = *std::ranges::max_element(logits);
-    const float inverse_temperature = 1.f / params_.temperature;
+    // Bounded, because 0 * infinity would make the best token's logit NaN.
+    const float inverse_temperature =
+        std::min(1.f / params_.temperature, std::numeric_limits<float>::max());
     candidates_.resize(logits.size());
     for (std::size_t id = 0; id < logits.size(); ++id) {
         // Subtracting first keeps the product finite at tiny temperatures: it goes to -inf.

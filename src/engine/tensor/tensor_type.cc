@@ -56,7 +56,11 @@ std::optional<TensorType> tensor_type_from_name(std::string_view name) {
     return std::nullopt;
 }
 
-std::string_view tensor_type_name(TensorType type) { return facts(type).name; }
-BlockShape block_shape(TensorType type) { return facts(type).block; }
+std::string_view tensor_type_name(TensorType type) {
+    return facts(type).name;
+}
+BlockShape block_shape(TensorType type) {
+    return facts(type).block;
+}
 
 }  // namespace engine

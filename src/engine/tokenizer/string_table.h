@@ -10,7 +10,7 @@ namespace engine {
 
 class StringTable {
 public:
-    /// Sizes the table for `entries` strings.
+    /// Sizes the table for `entries` strings; more make it grow.
     explicit StringTable(std::size_t entries = 0);
 
     /// Keeps the first id of a text. The bytes must outlive the table.
@@ -25,9 +25,11 @@ private:
         std::int32_t id = -1;
     };
     std::size_t slot_of(std::string_view text) const;
+    void grow();
 
-    std::vector<Slot> slots_;
+    std::vector<Slot> slots_;  ///< never full: a search ends at a free one
     std::size_t mask_ = 0;
+    std::size_t used_ = 0;
 };
 
 }  // namespace engine

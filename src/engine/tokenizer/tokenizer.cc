@@ -27,6 +27,10 @@ constexpr std::array<std::string_view, 16> kTurnEnds = {"<|im_end|>",
                                                         "<|end_of_role|>",
                                                         "</s>"};
 
+// The longest in published vocabularies are runs of some hundred spaces. Indexing a token costs the
+// square of its length.
+constexpr std::size_t kTokenBytesMax = 4096;
+
 base::Result<void> check_id(std::string_view name, TokenId id, std::size_t size) {
     if (id >= -1 && id < static_cast<TokenId>(size)) return {};
     return base::fail(
@@ -40,6 +44,13 @@ base::Result<void> check(const Vocabulary& vocabulary) {
     if (size == 0 || size > (1u << 24)) {
         return base::fail(base::Code::data_loss, "vocabulary: {} tokens, expected 1 to {}", size,
                           1u << 24);
+    }
+    const auto longest = std::ranges::max_element(vocabulary.tokens, {}, &std::string::size);
+    if (longest->size() > kTokenBytesMax) {
+        return base::fail(base::Code::data_loss,
+                          "vocabulary: token {} has {} bytes, expected at most {}; the model file "
+                          "is damaged",
+                          longest - vocabulary.tokens.begin(), longest->size(), kTokenBytesMax);
     }
     const auto check_length = [&](std::string_view what, std::size_t length) -> base::Result<void> {
         if (length == 0 || length == size) return {};

@@ -24,26 +24,28 @@ enum class TokenKind : std::uint8_t { normal, unknown, control, user_defined, un
 
 /// Everything a vocabulary needs, whatever file it came from (GGUF keys in comments).
 struct Vocabulary {
-    std::string model;                     ///< tokenizer.ggml.model: gpt2, llama, bert, t5/unigram
-    std::string pre;                       ///< tokenizer.ggml.pre: qwen2, llama-bpe, smollm...
-    std::vector<std::string> tokens;       ///< as stored (byte-level BPE: mapped characters)
-    std::vector<float> scores;             ///< may be empty
-    std::vector<TokenKind> kinds;          ///< may be empty: all normal
-    std::vector<std::string> merges;       ///< "left right"
+    std::string model;                ///< tokenizer.ggml.model: gpt2, llama, bert, t5/unigram
+    std::string pre;                  ///< tokenizer.ggml.pre: qwen2, llama-bpe, smollm...
+    std::vector<std::string> tokens;  ///< as stored (byte-level BPE: mapped characters)
+    std::vector<float> scores;        ///< may be empty
+    std::vector<TokenKind> kinds;     ///< may be empty: all normal
+    std::vector<std::string> merges;  ///< "left right"
     TokenId bos = -1, eos = -1, eot = -1, unk = -1, sep = -1, pad = -1, cls = -1, mask = -1;
     std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
-    std::vector<TokenId> eog_extra;        ///< further end-of-generation ids
-    std::string normalizer_charsmap;       ///< SentencePiece precompiled map, may be empty
+    std::vector<TokenId> eog_extra;   ///< further end-of-generation ids
+    std::string normalizer_charsmap;  ///< SentencePiece precompiled map, may be empty
 };
 
 class Tokenizer {
 public:
-    /// Errors: unimplemented (model or pre-split rule unknown: named), data_loss (ids out of range).
+    /// Errors: unimplemented (model or pre-split rule unknown: named), data_loss (ids out of
+    /// range).
     static base::Result<std::shared_ptr<const Tokenizer>> create(Vocabulary vocabulary);
     virtual ~Tokenizer() = default;
 
     /// Any bytes; invalid UTF-8 survives through byte tokens where the vocabulary has them.
-    virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const = 0;
+    virtual std::vector<TokenId> encode(std::string_view text,
+                                        EncodeOptions options = {}) const = 0;
     /// The bytes a token stands for in the middle of a text. Control tokens give "" unless
     /// `special`. Out-of-range ids give "".
     virtual std::string piece(TokenId id, bool special = false) const = 0;

@@ -31,7 +31,7 @@ public:
     }
     std::vector<base::trace::Span> wait_for(std::size_t count) {
         std::unique_lock lock(mutex_);
-        EXPECT_TRUE(changed_.wait_for(lock, 10s, [&] { return spans_.size() >= count; }));
+        EXPECT_TRUE(changed_.wait_for(lock, 60s, [&] { return spans_.size() >= count; }));
         return spans_;
     }
 
@@ -262,6 +262,29 @@ TEST_F(GatewayTest, ErrorsHaveTheirOwnStatusAndCode) {
     EXPECT_EQ(error_code(response), "not_ready");
 }
 
+TEST_F(GatewayTest, ATooLongPromptNamesTheFieldItCameIn) {
+    start();
+    const auto param = [&](std::string_view path, std::string_view body) {
+        const auto response = post(path, body);
+        EXPECT_EQ(error_code(response), "context_length_exceeded");
+        return std::string(parsed(response.body).at("error").at("param").as_string());
+    };
+    EXPECT_EQ(param("/v1/chat/completions", chat("toolong")), "messages");
+    EXPECT_EQ(param("/v1/completions", R"({"model":"fake/chat","prompt":"toolong"})"), "prompt");
+}
+
+TEST_F(GatewayTest, TheModelMayBeLeftOutWhereOnlyOneCanBeMeant) {
+    start();
+    auto body = parsed(post("/v1/completions", R"({"prompt":"abc"})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake/chat");
+    body = parsed(
+        post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"abc"}]})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake/chat");
+    EXPECT_EQ(newest_record().at("model").as_string(), "fake/chat");
+    body = parsed(post("/v1/embeddings", R"({"input":"a"})").body);
+    EXPECT_EQ(body.at("model").as_string(), "fake-embed");
+}
+
 TEST_F(GatewayTest, AnErrorBeforeTheFirstTokenHasAStatusAndLaterOnesAnEvent) {
     start();
     EXPECT_EQ(post("/v1/chat/completions", chat("fail", R"(,"stream":true)")).status, 500);
@@ -285,7 +308,7 @@ TEST_F(GatewayTest, AClientThatLeavesCancelsItsGenerations) {
     {
         test::RawClient client(server_->port());
         const std::string body = chat("forever", R"(,"stream":true,"n":2)");
-        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                     std::to_string(body.size()) + "\r\n\r\n" + body);
         EXPECT_EQ(client.read_head().status, 200);
         EXPECT_TRUE(client.read_chunk().has_value());
@@ -299,7 +322,7 @@ TEST_F(GatewayTest, AClientThatLeavesBeforeTheFirstTokenCancelsToo) {
     {
         test::RawClient client(server_->port());
         const std::string body = chat("hold");
-        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+        client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                     std::to_string(body.size()) + "\r\n\r\n" + body);
         while (backend_.stats().running == 0) std::this_thread::yield();
     }
@@ -317,7 +340,7 @@ TEST_F(GatewayTest, AClientThatDoesNotReadIsBounded) {
     start({}, server_options);
     test::RawClient client(server_->port(), 4096);
     const std::string body = chat("forever", R"(,"stream":true,"logprobs":true,"top_logprobs":20)");
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_EQ(client.read_head().status, 200);
     backend_.wait_idle();
@@ -456,7 +479,7 @@ TEST_F(GatewayTest, StatsAndMetricsShowTheSameNumbers) {
 TEST_F(GatewayTest, StatsStreamStartsAtOnceAndDoesNotHoldUpAGracefulStop) {
     start();
     test::RawClient client(server_->port());
-    client.send("GET /admin/v1/stats/stream HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.send("GET /admin/v1/stats/stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
     EXPECT_EQ(client.read_head().header("Content-Type"), "text/event-stream; charset=utf-8");
     const auto chunk = client.read_chunk();
     ASSERT_TRUE(chunk);
@@ -475,7 +498,7 @@ TEST_F(GatewayTest, StoppingEndsWhatStillRuns) {
     start();
     test::RawClient client(server_->port());
     const std::string body = chat("hold");
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n" + body);
     while (backend_.stats().running == 0) std::this_thread::yield();
     gateway_->stop();

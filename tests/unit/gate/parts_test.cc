@@ -10,6 +10,7 @@
 #include "gate/answer_writer.h"
 #include "gate/json_text.h"
 #include "gate/live_stats.h"
+#include "gate/model_choice.h"
 #include "gate/request_log.h"
 #include "gate/worker.h"
 #include "support/seeds.h"
@@ -201,6 +202,36 @@ TEST(LiveStats, HistoryIsFifteenMinutes) {
     const auto history = stats.history();
     ASSERT_EQ(history.size(), 900U);
     EXPECT_EQ(base::parse_json(history.front())->at("unix_ms").as_int64(), 100);
+}
+
+ModelCard card(std::string id, bool generates) {
+    ModelCard out;
+    out.id = std::move(id);
+    out.generates = generates;
+    return out;
+}
+
+TEST(ChooseModel, ANameIsNeededOnlyWhereSeveralCouldBeMeant) {
+    const auto chosen = [](const std::vector<ModelCard>& cards, std::string_view name, Task task) {
+        const auto model = choose_model(cards, name, task);
+        return model ? model->id : std::string(base::code_name(model.error().code));
+    };
+    const std::string missing(base::code_name(base::Code::failed_precondition));
+    const std::vector<ModelCard> one{card("a", true)};
+    const std::vector<ModelCard> pair{card("a", true), card("e", false)};
+    const std::vector<ModelCard> many{card("a", true), card("b", true)};
+    EXPECT_EQ(chosen(many, "b", Task::generate), "b");
+    EXPECT_EQ(chosen(many, "c", Task::generate), base::code_name(base::Code::not_found));
+    EXPECT_EQ(chosen(one, "", Task::generate), "a");
+    EXPECT_EQ(chosen(one, "", Task::embed), "a");
+    EXPECT_EQ(chosen(pair, "", Task::generate), "a");
+    EXPECT_EQ(chosen(pair, "", Task::embed), "e");
+    EXPECT_EQ(chosen(many, "", Task::generate), missing);
+    EXPECT_EQ(chosen(many, "", Task::embed), missing);
+    EXPECT_EQ(chosen(many, "", Task::tokenize), "a");
+    EXPECT_EQ(chosen({card("e", false)}, "", Task::generate), missing);
+    EXPECT_EQ(chosen({}, "", Task::tokenize), missing);
+    EXPECT_EQ(model_error(choose_model({}, "", Task::tokenize).error()).status, 400);
 }
 
 TEST(Worker, RefusesWhenFullAndFinishesWhatItTook) {

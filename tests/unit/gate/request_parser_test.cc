@@ -84,7 +84,7 @@ TEST(ParseChat, MessagesAreReducedToWhatTemplatesKnow) {
     const auto& messages = *call->prompts.at(0).messages;
     EXPECT_EQ(base::json::serialize(messages),
               R"([{"role":"system","content":"ab"},)"
-              R"({"role":"assistant","content":"","tool_calls":[{"id":"1"}]},)"
+              R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},)"
               R"({"role":"tool","content":"42","tool_call_id":"1"}])");
 }
 
@@ -92,7 +92,8 @@ TEST(ParseChat, NamesWhatIsWrong) {
     EXPECT_EQ(chat_fault(""), Fault("", Code::invalid_argument));
     EXPECT_EQ(chat_fault("[]"), Fault("", Code::invalid_argument));
     EXPECT_EQ(chat_fault("{\"model\":\"\xff\"}"), Fault("", Code::invalid_argument));
-    EXPECT_EQ(chat_fault("{}"), Fault("model", Code::failed_precondition));
+    EXPECT_EQ(chat_fault("{}"), Fault("messages", Code::failed_precondition));
+    EXPECT_EQ(chat_fault(R"({"model":7,"messages":[]})"), Fault("model", Code::invalid_argument));
     EXPECT_EQ(chat_fault(R"({"model":"m"})"), Fault("messages", Code::failed_precondition));
     EXPECT_EQ(chat_fault(chat("", "[]")), Fault("messages", Code::invalid_argument));
     EXPECT_EQ(chat_fault(chat("", "[1]")), Fault("messages[0]", Code::invalid_argument));

@@ -9,9 +9,13 @@ base::Result<int> half(int value) {
     return value / 2;
 }
 
-base::Result<int> quarter(int value) { return DG_TRY(half(DG_TRY(half(value)))); }
+base::Result<int> quarter(int value) {
+    return DG_TRY(half(DG_TRY(half(value))));
+}
 
-TEST(Result, TryUnwrapsValues) { EXPECT_EQ(quarter(12).value(), 3); }
+TEST(Result, TryUnwrapsValues) {
+    EXPECT_EQ(quarter(12).value(), 3);
+}
 
 TEST(Result, TryReturnsTheFirstError) {
     const auto result = quarter(6);

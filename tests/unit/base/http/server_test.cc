@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "support/raw_client.h"
@@ -33,6 +34,9 @@ protected:
         router.add("GET", "/keep",
                    [this](const Request&, const ResponderPtr& to) { kept_.set_value(to); });
         router.add("GET", "/drop", [](const Request&, const ResponderPtr&) {});
+        router.add("GET", "/throw", [](const Request&, const ResponderPtr&) {
+            throw std::runtime_error("out of something");
+        });
         router.add("GET", "/later", [this](const Request&, const ResponderPtr& to) {
             threads_.emplace_back([to] { to->send(text_response(200, "text/plain", "later")); });
         });
@@ -45,7 +49,7 @@ protected:
 
     /// The responder of a GET /keep that `client` has sent.
     ResponderPtr keep(RawClient& client) {
-        client.send("GET /keep HTTP/1.1\r\nHost: t\r\n\r\n");
+        client.send("GET /keep HTTP/1.1\r\nHost: localhost\r\n\r\n");
         return kept_.get_future().get();
     }
     static std::shared_ptr<std::promise<void>> watch(const ResponderPtr& responder) {
@@ -54,7 +58,7 @@ protected:
         return closed;
     }
     static bool happens(const std::shared_ptr<std::promise<void>>& event) {
-        return event->get_future().wait_for(10s) == std::future_status::ready;
+        return event->get_future().wait_for(60s) == std::future_status::ready;
     }
     std::uint16_t port() const { return server_->port(); }
 
@@ -88,8 +92,9 @@ TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrderAlsoWhenTheFirstAnswersLat
     start();
     RawClient client(port());
     client.send(
-        "GET /later HTTP/1.1\r\nHost: t\r\n\r\nGET /hello HTTP/1.1\r\nHost: t\r\n\r\n"
-        "POST /echo/x HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi");
+        "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hello HTTP/1.1\r\nHost: "
+        "localhost\r\n\r\n"
+        "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi");
     EXPECT_EQ(client.read_response().body, "later");
     EXPECT_EQ(client.read_response().body, "hello");
     EXPECT_EQ(client.read_response().body, "x::hi");
@@ -99,7 +104,7 @@ TEST_F(ServerTest, ARequestSentWhileTheFirstIsInProgressIsAnsweredAfterIt) {
     start();
     RawClient client(port());
     const ResponderPtr responder = keep(client);
-    client.send("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.send("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
     responder->send(text_response(200, "text/plain", "first"));
     EXPECT_EQ(client.read_response().body, "first");
     EXPECT_EQ(client.read_response().body, "hello");
@@ -110,7 +115,7 @@ TEST_F(ServerTest, DecodesPathParametersAndBodies) {
     RawClient client(port());
     EXPECT_EQ(client.request("POST", "/echo/a%20b?x=1", "body").body, "a b:x=1:body");
     client.send(
-        "POST /echo/c HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "POST /echo/c HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\n\r\n");
     EXPECT_EQ(client.read_response().body, "c::abcdefg");
     EXPECT_EQ(client.request("GET", "http://any.host/hello").body, "hello");
@@ -120,7 +125,8 @@ TEST_F(ServerTest, ContinuesOnRequest) {
     start();
     RawClient client(port());
     client.send(
-        "POST /echo/x HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+        "3\r\n\r\n");
     EXPECT_EQ(client.read_response().status, 100);
     client.send("abc");
     EXPECT_EQ(client.read_response().body, "x::abc");
@@ -165,6 +171,30 @@ TEST_F(ServerTest, CorsAnswersListedOriginsOnly) {
     EXPECT_EQ(other.header("Access-Control-Allow-Origin"), "");
 }
 
+TEST_F(ServerTest, PagesOfOtherSitesAndReboundNamesAreRefused) {
+    ServerOptions options;
+    options.allowed_hosts = {"box.example"};
+    start(std::move(options));
+    const auto status = [&](std::string_view head) {
+        RawClient client(port());
+        client.send(std::string(head) + "Content-Length: 0\r\n\r\n");
+        return client.read_response().status;
+    };
+    EXPECT_EQ(status("GET /hello HTTP/1.1\r\nHost: rebound.example\r\n"), 403);
+    EXPECT_EQ(status("GET /hello HTTP/1.1\r\nHost: box.example\r\n"), 200);
+    const std::string post = "POST /echo/x HTTP/1.1\r\nHost: localhost\r\n";
+    EXPECT_EQ(status(post), 200);
+    EXPECT_EQ(status(post + "Content-Type: text/plain\r\nOrigin: http://evil.example\r\n"), 403);
+}
+
+TEST_F(ServerTest, AHandlerThatThrowsIs500AndLeavesNothingBehind) {
+    start();
+    RawClient client(port());
+    EXPECT_EQ(client.request("GET", "/throw").status, 500);
+    server_->stop(60s);  // returns only once every connection is gone
+    EXPECT_EQ(server_->stats().connections, 0U);
+}
+
 TEST_F(ServerTest, LimitsAnswerWithTheirOwnCodes) {
     ServerLimits limits;
     limits.body_bytes_max = 100;
@@ -178,13 +208,14 @@ TEST_F(ServerTest, LimitsAnswerWithTheirOwnCodes) {
         EXPECT_TRUE(client.wait_closed());
         return response.status;
     };
-    const std::string post = "POST /echo/x HTTP/1.1\r\nHost: t\r\n";
+    const std::string post = "POST /echo/x HTTP/1.1\r\nHost: localhost\r\n";
     EXPECT_EQ(ask(post + "Content-Length: 101\r\n\r\n" + std::string(101, 'x')), 413);
     EXPECT_EQ(ask(post + "Transfer-Encoding: chunked\r\n\r\nc8\r\n" + std::string(200, 'x')), 413);
-    EXPECT_EQ(ask("GET /" + std::string(300, 'u') + " HTTP/1.1\r\nHost: t\r\n\r\n"), 414);
-    EXPECT_EQ(ask("GET /" + std::string(3000, 'u') + " HTTP/1.1\r\nHost: t\r\n\r\n"), 414);
-    EXPECT_EQ(ask("GET /hello HTTP/1.1\r\nHost: t\r\nX: " + std::string(3000, 'h') + "\r\n\r\n"),
-              431);
+    EXPECT_EQ(ask("GET /" + std::string(300, 'u') + " HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414);
+    EXPECT_EQ(ask("GET /" + std::string(3000, 'u') + " HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414);
+    EXPECT_EQ(
+        ask("GET /hello HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(3000, 'h') + "\r\n\r\n"),
+        431);
     EXPECT_EQ(ask(post + "Expect: miracles\r\nContent-Length: 1\r\n\r\n"), 417);
     EXPECT_EQ(ask(post + "Transfer-Encoding: gzip, chunked\r\n\r\n"), 501);
 }
@@ -193,13 +224,15 @@ TEST_F(ServerTest, MalformedRequestsAre400) {
     start();
     for (const std::string_view wrong :
          {"hello\r\n\r\n", "GET\r\n\r\n", "GET /hello HTTP/1.1\r\n\r\n",
-          "GET /hello HTTP/1.1\r\nHost: t\r\nBad Header: x\r\n\r\n",
-          "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n", "GET nopath HTTP/1.1\r\nHost: t\r\n\r\n",
-          "POST /echo/x HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n",
-          "POST /echo/x HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-          "POST /echo/x HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nTransfer-Encoding: "
+          "GET /hello HTTP/1.1\r\nHost: localhost\r\nBad Header: x\r\n\r\n",
+          "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "GET nopath HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+          "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: "
+          "2\r\n\r\nab",
+          "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: "
           "chunked\r\n\r\na",
-          "POST /echo/x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+          "POST /echo/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
         RawClient client(port());
         client.send(wrong);
         const auto response = client.read_response();
@@ -214,7 +247,7 @@ TEST_F(ServerTest, ARequestThatDoesNotCompleteIs408) {
     limits.request_timeout = 40ms;
     start(with(limits));
     for (const std::string_view half : {"GET /he",
-                                        "POST /echo/x HTTP/1.1\r\nHost: t\r\n"
+                                        "POST /echo/x HTTP/1.1\r\nHost: localhost\r\n"
                                         "Content-Length: 10\r\n\r\nabc"}) {
         RawClient client(port());
         client.send(half);
@@ -264,7 +297,7 @@ TEST_F(ServerTest, StreamsChunksFromAnotherThread) {
 TEST_F(ServerTest, AStreamAskedForWithHeadIsOnlyAHead) {
     start();
     RawClient client(port());
-    client.send("HEAD /keep HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.send("HEAD /keep HTTP/1.1\r\nHost: localhost\r\n\r\n");
     const ResponderPtr responder = kept_.get_future().get();
     responder->begin_stream(200, {{"Content-Type", "text/plain"}});
     EXPECT_FALSE(responder->write("not sent"));
@@ -449,8 +482,8 @@ TEST_F(ServerTest, SurvivesMutatedRequests) {
     limits.body_bytes_max = 4096;
     start(with(limits));
     const std::string valid =
-        "POST /echo/x?a=b HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
-        "Accept: */*\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /hello HTTP/1.1\r\nHost: t\r\n\r\n";
+        "POST /echo/x?a=b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        "Accept: */*\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
     test::for_each_seed(150, [&](base::Rng& rng) {
         std::string text = valid;
         for (std::uint64_t edits = 1 + rng.below(6); edits > 0; --edits) {

@@ -34,6 +34,7 @@ TEST(StaticFiles, ServesBytesWithSafeHeaders) {
     const auto policy = response.headers.get("Content-Security-Policy");
     EXPECT_NE(policy.find("default-src 'self'"), std::string_view::npos);
     EXPECT_EQ(policy.find("http"), std::string_view::npos);
+    EXPECT_EQ(policy.find("unsafe"), std::string_view::npos);
 }
 
 TEST(StaticFiles, SendsGzipOnlyWhenAccepted) {

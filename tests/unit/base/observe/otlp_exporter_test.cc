@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -59,7 +60,7 @@ public:
     }
     std::vector<std::string> wait_for(std::size_t count) {
         std::unique_lock lock(mutex_);
-        EXPECT_TRUE(changed_.wait_for(lock, 10s, [&] { return bodies_.size() >= count; }));
+        EXPECT_TRUE(changed_.wait_for(lock, 60s, [&] { return bodies_.size() >= count; }));
         return bodies_;
     }
 
@@ -120,6 +121,28 @@ TEST(OtlpExporter, StopSendsWhatIsQueuedInBatches) {
     EXPECT_EQ(spans, 10U);
     exporter.record(make_span("too late"));
     EXPECT_EQ(exporter.stats().dropped, 1U);
+}
+
+/// A collector that is gone.
+class Nowhere : public OtlpTransport {
+public:
+    base::Result<void> post(std::string_view) override {
+        ++posts;
+        return base::fail(base::Code::unavailable, "no connection");
+    }
+    std::atomic<int> posts{0};
+};
+
+TEST(OtlpExporter, StopDoesNotAskADeadCollectorForEveryBatch) {
+    Nowhere nowhere;
+    OtlpOptions options;
+    options.flush_interval = options.retry_pause = 3'600'000ms;
+    options.batch_spans_max = 4;
+    OtlpExporter exporter(options, nowhere);
+    for (int i = 0; i < 40; ++i) exporter.record(make_span("s"));
+    exporter.stop();
+    EXPECT_LE(nowhere.posts, 2);  // the one in progress, and its last try
+    EXPECT_EQ(exporter.stats().dropped, 40U);
 }
 
 TEST(OtlpExporter, TriesAgainWhenTheCollectorIsDown) {

@@ -235,6 +235,14 @@ TEST(Template, ParseErrorsNameLineAndColumn) {
     }
 }
 
+TEST(Template, TakesNumbersAtTheEdgeOfTheirRange) {
+    EXPECT_EQ(render("{{ 'abc'|truncate(10, true, '..', -20) }}"), "abc..");
+    EXPECT_EQ(render("{{ 'abc'|truncate(9223372036854775807) }}"), "abc");
+    EXPECT_EQ(render("{{ 'a b c'|truncate(-9223372036854775807, leeway=-9) }}"), "...");
+    EXPECT_NE(render("{{ 1.5|round(-9223372036854775807 - 1) }}").find("precision"),
+              std::string::npos);
+}
+
 TEST(Template, RaisedExceptionsCarryTheirMessage) {
     EXPECT_NE(render("\n{{ raise_exception('roles must alternate') }}").find("line 2, column 4"),
               std::string::npos);
@@ -275,6 +283,10 @@ TEST(Template, LimitsStopHostileTemplates) {
              "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
              "{% for i in range(99999) %}{{ 'some longer text' * 100 }}{% endfor %}",
              "{{ ('a' * 1000000).replace('', 'b' * 1000000) }}",
+             "{{ ('a' * 8000000).find('a' * 4000000 ~ 'b') }}",
+             "{{ ('a' * 4000000 ~ 'b') in 'a' * 8000000 }}",
+             "{{ ('a' * 8000000).replace('a' * 4000000 ~ 'b', '') }}",
+             "{{ ('a' * 8000000).strip('b' * 4000000 ~ 'a') }}",
              "{{ ('x' * 9000)|indent(9000) ~ ('\n' * 9000)|indent(9000, true, true) }}",
          }) {
         expect_exhausted(source);

@@ -149,6 +149,41 @@ TEST(Catalog, RemovesOnlyItsOwnFiles) {
     EXPECT_TRUE(std::filesystem::exists(kStories));
 }
 
+TEST(Catalog, NamesTooLongForAFileAreNotFound) {
+    const test::TempDir dir;
+    Catalog catalog = open_catalog(dir.path());
+    const std::string name = "./" + std::string(5000, 'a') + ".gguf";
+    EXPECT_EQ(catalog.find(name).error().code, Code::not_found);
+    EXPECT_EQ(catalog.inspect(name).error().code, Code::not_found);
+    EXPECT_FALSE(catalog.pull(name).has_value());
+}
+
+TEST(Catalog, TakesOnlyFilesItWillList) {
+    const test::TempDir dir;
+    Catalog catalog = open_catalog(dir.file("models"));
+    std::filesystem::copy(kStories, dir.file("a.bin"));
+    for (const std::string& source :
+         {dir.file("a.bin"), std::string("owner/name:b.gguf.manifest.json")}) {
+        const auto pulled = catalog.pull(source);
+        ASSERT_FALSE(pulled.has_value()) << source;
+        EXPECT_EQ(pulled.error().code, Code::invalid_argument);
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(dir.file("models")));
+}
+
+TEST(Catalog, RefusesOneChecksumForManyFiles) {
+    const test::TempDir dir;
+    Catalog catalog = open_catalog(dir.file("models"));
+    const std::string first = dir.file("m-00001-of-00002.gguf");
+    std::filesystem::copy(kStories, first);
+    std::filesystem::copy(kStories, dir.file("m-00002-of-00002.gguf"));
+    engine::PullOptions options;
+    options.sha256 = std::string(64, '0');
+    const auto pulled = catalog.pull(first, options);
+    ASSERT_FALSE(pulled.has_value());
+    EXPECT_EQ(pulled.error().subject, "sha256");
+}
+
 TEST(Catalog, RefusesOptionsOutOfRange) {
     engine::CatalogOptions options;
     EXPECT_EQ(Catalog::open(options).error().code, Code::invalid_argument);

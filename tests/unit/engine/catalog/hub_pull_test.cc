@@ -294,6 +294,22 @@ TEST(HubPull, TakesOneStreamFromAServerWithoutRanges) {
     EXPECT_EQ(files_in(catalog.options().models_dir), 2u);
 }
 
+TEST(HubPull, RefusesASizeNoDiskHas) {
+    const HttpStub server([](const StubRequest&) {
+        StubResponse response = status(302);
+        response.headers = {{"Location", "/cdn/x"},
+                            {"X-Linked-Etag", "\"tag\""},
+                            {"X-Linked-Size", "18446744073709551615"}};
+        return response;
+    });
+    const test::TempDir dir;
+    const engine::CatalogOptions options = options_for(server.url(), dir);
+    const auto pulled = open_catalog(options).pull(kSource);
+    ASSERT_FALSE(pulled.has_value());
+    EXPECT_EQ(pulled.error().code, Code::resource_exhausted) << pulled.error().message;
+    EXPECT_EQ(files_in(options.models_dir), 0u);
+}
+
 TEST(HubPull, RefusesAWrongRangeFromTheServer) {
     const std::string content = pattern(300'000);
     const FakeHub hub({}, content, [&](const StubRequest& request) {

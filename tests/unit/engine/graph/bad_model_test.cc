@@ -108,6 +108,13 @@ TEST(BadModel, AWrongShapeSaysFoundAndExpected) {
     EXPECT_NE(error->message.find("[64, 96"), std::string::npos) << error->message;
 }
 
+// 2^20 wide and 2^20 rows would be 8 TB of buffers for a file of some kilobytes.
+TEST(BadModel, WidthsTheFileDoesNotHaveTakeNoMemory) {
+    const auto error = load_error(with_key("llama.feed_forward_length", 1u << 20), {0, 1u << 20});
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->code, base::Code::data_loss);
+}
+
 TEST(BadModel, ATensorNobodyReadsIsRefused) {
     SyntheticModel model = llama();
     model.tensors.push_back({"blk.0.attn_sinks.weight", {4}, 0.f, 1.f});

@@ -395,6 +395,13 @@ TEST(Engine, WrongFilesAndOptionsAreErrors) {
                                    {.batch_tokens_max = 4, .running_max = 4}, kClock);
     ASSERT_FALSE(rows.has_value());
     EXPECT_EQ(rows.error().subject, "batch_tokens_max");
+    for (const EngineOptions& options :
+         {EngineOptions{.batch_tokens_max = UINT32_MAX}, EngineOptions{.queue_depth_max = 0},
+          EngineOptions{.threads = 5000}}) {
+        const auto refused = Engine::open(asset("assets/stories260K-f16.gguf"), options, kClock);
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().code, Code::invalid_argument);
+    }
     const auto tiny =
         Engine::open(asset("assets/stories260K-f16.gguf"), {.kv_bytes_max = 100}, kClock);
     ASSERT_FALSE(tiny.has_value());

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <future>
 
+#include "base/files/files.h"
 #include "base/json/json.h"
 #include "engine/engine.h"
+#include "engine/model_files/convert.h"
 #include "support/models_dir.h"
 
 namespace {
@@ -41,10 +43,16 @@ double cosine(std::span<const float> a, const base::json::array& b) {
 }
 
 // The 14 texts and vectors are what the published package itself returns.
-TEST(UseLite, EmbedsAsThePublishedModelDoes) {
-    const auto path = test::cached_model("use-lite-en-f16.gguf");
-    if (!path) GTEST_SKIP() << "use-lite-en-f16.gguf is not in the cache";
-    const auto engine = Engine::open(*path, {.threads = 2}, kClock);
+TEST(UseLite, ConvertsAndEmbedsAsThePublishedModelDoes) {
+    const auto source = test::shared_model("use-lite-en");
+    if (!source) GTEST_SKIP() << "the published use-lite-en files are not on this machine";
+    const auto folder = base::TemporaryDir::create(testing::TempDir(), "use-lite");
+    ASSERT_TRUE(folder.has_value());
+    const std::string path = folder->path() + "/use-lite-en-f16.gguf";
+    const auto written =
+        engine::convert_model(*source, path, engine::file_type_from_name("F16").value());
+    ASSERT_TRUE(written.has_value()) << written.error().message;
+    const auto engine = Engine::open(path, {.threads = 2}, kClock);
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
     EXPECT_EQ((*engine)->info().embedding_dim, 512u);
     const auto golden = base::parse_json(

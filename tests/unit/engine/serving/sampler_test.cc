@@ -54,6 +54,16 @@ TokenId draw_one(const SamplingParams& params, std::span<const float> logits,
     return sampler.sample(copy, std::nullopt)->id;
 }
 
+TEST(Sampler, TheSmallestTemperatureIsGreedy) {
+    SamplingParams params;
+    params.temperature = std::numeric_limits<float>::denorm_min();
+    const std::vector<float> logits = {1.f, 3.f, 3.f - 1e-6f, -2.f};
+    EXPECT_EQ(draw_one(params, logits), 1);
+    for (params.top_k = 1; params.top_k < logits.size(); ++params.top_k) {
+        EXPECT_EQ(draw_one(params, logits), 1) << params.top_k;
+    }
+}
+
 /// Ids by probability, most likely first, lower id first among equals.
 std::vector<TokenId> by_likelihood(std::span<const float> logits) {
     std::vector<TokenId> ids(logits.size());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/core/utf8.h"
 #include "engine/tokenizer/byte_alphabet.h"
 #include "engine/tokenizer/merge_table.h"
 #include "engine/tokenizer/normalize.h"
@@ -151,6 +152,25 @@ TEST(Tokenizer, RefusesDamagedVocabularies) {
     EXPECT_TRUE(damage([](Vocabulary& v) { v.kinds.pop_back(); }));
     EXPECT_TRUE(damage([](Vocabulary& v) { v.scores.push_back(0); }));
     EXPECT_TRUE(damage([](Vocabulary& v) { v.tokens.clear(); }));
+    EXPECT_TRUE(damage([](Vocabulary& v) { v.tokens[256].assign(100'000, 'x'); }));
+}
+
+// A vocabulary may know far fewer texts than its own bytes, merges and characters add.
+TEST(Tokenizer, IndexesMoreTextsThanItHasTokens) {
+    Vocabulary bytes;
+    bytes.model = "gpt2";
+    add(bytes, "a");
+    for (int i = 0; i < 2000; ++i) {
+        bytes.merges.push_back("l" + std::to_string(i) + " r" + std::to_string(i));
+    }
+    EXPECT_EQ(make(std::move(bytes))->encode("aa", kPlain), (Ids{0, 0}));
+    Vocabulary sentence;
+    sentence.model = "llama";
+    std::string letters;
+    for (char32_t code = 0x100; code < 0x180; ++code) base::append_utf8(letters, code);
+    add(sentence, letters);
+    add(sentence, "a");
+    EXPECT_EQ(make(std::move(sentence))->encode("a", kPlain), (Ids{1}));
 }
 
 /// <unk>, the bytes, then scored pieces.

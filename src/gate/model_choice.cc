@@ -1,0 +1,54 @@
+#include "gate/model_choice.h"
+
+#include <algorithm>
+#include <string>
+
+namespace gate {
+namespace {
+
+std::string names_of(const std::vector<ModelCard>& cards) {
+    std::string names;
+    for (const ModelCard& card : cards) names += (names.empty() ? "" : ", ") + card.id;
+    return names.empty() ? "none yet" : names;
+}
+
+/// How well a card fits a task that names none: 0 is not at all, and the best must be alone.
+int fitness(const ModelCard& card, Task task) {
+    switch (task) {
+        case Task::generate:
+            return card.generates ? 1 : 0;
+        case Task::embed:
+            return !card.embeds ? 0 : card.generates ? 1 : 2;
+        case Task::tokenize:
+            return 1;
+    }
+    return 0;
+}
+
+}  // namespace
+
+base::Result<ModelCard> choose_model(std::vector<ModelCard> cards, std::string_view model,
+                                     Task task) {
+    if (!model.empty()) {
+        const auto found = std::ranges::find(cards, model, &ModelCard::id);
+        if (found != cards.end()) return std::move(*found);
+        return base::fail_on("model", base::Code::not_found,
+                             "model '{}' does not exist here; there is: {}", model.substr(0, 200),
+                             names_of(cards));
+    }
+    const auto fit = [&](const ModelCard& card) { return fitness(card, task); };
+    const auto best = std::ranges::max_element(cards, {}, fit);
+    const bool any = best != cards.end() && fit(*best) > 0;
+    if (any && (task == Task::tokenize || std::ranges::count(cards, fit(*best), fit) == 1)) {
+        return std::move(*best);
+    }
+    return base::fail_on("model", base::Code::failed_precondition,
+                         "'model' is missing, and it is not clear which is meant; there is: {}",
+                         names_of(cards));
+}
+
+ApiError model_error(const base::Error& error) {
+    return error.code == base::Code::not_found ? backend_error(error) : request_error(error);
+}
+
+}  // namespace gate
