@@ -3,6 +3,7 @@
 // Weights rotate over copies that together exceed the last-level cache, as a whole model would.
 
 #include <benchmark/benchmark.h>
+#include <hwy/aligned_allocator.h>
 
 #include <algorithm>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/kernels/packed.h"
 #include "engine/kernels/reference.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/tensor_type.h"
@@ -36,21 +38,36 @@ void fill(std::vector<std::byte>& bytes) {
     for (std::byte& b : bytes) b = static_cast<std::byte>(rng.next() & 0x1f);
 }
 
-void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows, bool cold,
-            std::size_t threads) {
+/// How a product's weights are met: in cache or not, as stored or packed.
+struct Weights {
+    bool cold, packed;
+    std::string suffix() const {
+        return std::string(cold ? "/cold" : "") + (packed ? "/packed" : "");
+    }
+};
+
+void matmul(benchmark::State& state, TensorType type, Shape shape, std::size_t rows,
+            Weights weights, std::size_t threads) {
     base::ThreadPool pool(threads);
     const std::size_t bytes = shape.out * engine::row_bytes(type, shape.in);
-    const std::size_t copies = cold ? std::max<std::size_t>(1, kColdBytes / bytes) : 1;
+    const std::size_t copies = weights.cold ? std::max<std::size_t>(1, kColdBytes / bytes) : 1;
     std::vector<std::byte> data(bytes * copies + 64);
     fill(data);
     engine::TensorView weight;
     weight.type = type;
     weight.dims = {shape.in, shape.out, 1, 1};
+    weight.data = data.data();
+    const std::size_t packed_bytes = weights.packed ? engine::packed_bytes(weight) : 0;
+    const auto packed = hwy::AllocateAligned<std::byte>(packed_bytes * copies + 64);
+    for (std::size_t i = 0; i < copies && packed_bytes > 0; ++i) {
+        engine::pack(pool, weight, packed.get() + i * packed_bytes);
+    }
     std::vector<float> x(rows * shape.in, 0.5f), y(rows * shape.out);
     engine::Activations activations;
     std::size_t copy = 0;
     for (auto _ : state) {
         weight.data = data.data() + copy * bytes;
+        if (packed_bytes > 0) weight.packed = packed.get() + copy * packed_bytes;
         copy = (copy + 1) % copies;
         activations.assign(x.data(), rows, shape.in);
         engine::matmul(pool, weight, activations, y.data(), shape.out);
@@ -107,13 +124,15 @@ void timed(benchmark::internal::Benchmark* bench, std::size_t threads) {
 void register_shape(TensorType type, Shape shape, std::size_t threads) {
     for (const std::size_t rows : {1u, 4u, 64u, 256u}) {
         if (shape.out > 40000 && rows > 4) continue;
-        for (const bool cold : {false, true}) {
-            if (cold && rows > 1) continue;
+        for (const Weights weights : {Weights{false, false}, Weights{false, true},
+                                      Weights{true, false}, Weights{true, true}}) {
+            if (weights.cold && rows > 1) continue;
+            if (weights.packed && engine::packed_shape(type).low == 0) continue;
             const std::string name = std::string(engine::tensor_type_name(type)) + "/" +
                                      std::to_string(shape.in) + "x" + std::to_string(shape.out) +
-                                     "/rows:" + std::to_string(rows) + (cold ? "/cold" : "") +
+                                     "/rows:" + std::to_string(rows) + weights.suffix() +
                                      threads_suffix(threads);
-            timed(benchmark::RegisterBenchmark(name.c_str(), matmul, type, shape, rows, cold,
+            timed(benchmark::RegisterBenchmark(name.c_str(), matmul, type, shape, rows, weights,
                                                threads),
                   threads);
         }

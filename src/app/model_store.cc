@@ -135,7 +135,8 @@ engine::EngineOptions engine_options(const Config& config) {
             .kv_bytes_max = config.engine.kv_bytes_max,
             .batch_tokens_max = config.engine.batch_tokens_max,
             .queue_depth_max = config.engine.queue_depth_max,
-            .running_max = config.engine.running_max};
+            .running_max = config.engine.running_max,
+            .packed_dir = config.engine.packed_dir};
 }
 
 }  // namespace app

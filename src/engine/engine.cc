@@ -17,6 +17,7 @@
 #include "engine/host.h"
 #include "engine/kv/kv_pool.h"
 #include "engine/model_files/gguf.h"
+#include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
 
 namespace engine {
@@ -82,6 +83,7 @@ struct Engine::Impl {
 
     base::Result<void> load();
     base::Result<void> load_decoder();
+    base::Result<void> pack_weights();
     base::Result<void> check(const GenerateRequest& request) const;
     base::Result<std::vector<float>> mean_hidden_state(std::span<const TokenId> tokens);
     base::Result<std::vector<float>> embed_one(std::span<const TokenId> tokens);
@@ -94,6 +96,7 @@ struct Engine::Impl {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
+    PackedWeights packed;  ///< read through the model's views
     Model model;
     std::unique_ptr<KvPool> kv;
     double load_seconds = 0;
@@ -121,6 +124,7 @@ base::Result<void> Engine::Impl::load() {
             chat_template_error = std::move(parsed).error();  // plain completion still works
         }
     }
+    DG_TRY(pack_weights());
     std::unique_ptr<RunningSet> running;
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder());
@@ -131,6 +135,21 @@ base::Result<void> Engine::Impl::load() {
         std::move(running),
         BatcherLimits{options.queue_depth_max, options.running_max, model.context_tokens}, clock);
     load_seconds = base::to_seconds(clock.now() - begin);
+    return {};
+}
+
+base::Result<void> Engine::Impl::pack_weights() {
+    const std::vector<TensorView*> matrices =
+        model.decoder != nullptr ? model.decoder->products() : model.encoder->products();
+    if (!options.packed_dir.empty() && file.on_disk()) {
+        packed = DG_TRY(PackedWeights::in_file(pool, matrices, options.packed_dir, file.path()));
+    } else if (PackedWeights::bytes_needed(matrices) <= available_memory_bytes() / 2) {
+        // Without the memory the stored form serves, only slower.
+        base::Result<PackedWeights> made = PackedWeights::in_memory(pool, matrices);
+        if (made) packed = *std::move(made);
+    }
+    // One copy is enough; what else is read of the stored one comes back page by page.
+    if (packed.bytes() > 0) file.release_pages();
     return {};
 }
 

@@ -27,6 +27,10 @@ struct EngineOptions {
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
     std::uint32_t queue_depth_max = 256;   ///< waiting requests; more are refused
     std::uint32_t running_max = 16;        ///< sequences stepped together
+    /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
+    /// model linked into the program: packed into memory at every start, when half of the free
+    /// memory holds them.
+    std::string packed_dir = {};
 };
 
 struct SamplingParams {

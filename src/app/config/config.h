@@ -25,6 +25,7 @@ struct EngineConfig {
     std::uint32_t batch_tokens_max = 256;
     std::uint32_t queue_depth_max = 256;
     std::uint32_t running_max = 16;
+    std::string packed_dir;
     std::uint32_t max_tokens_default = 0;
 };
 

@@ -73,6 +73,8 @@ const std::vector<Field>& table() {
          "Waiting requests; more are refused with 429."),
     number("engine", "running_max", "", "requests", 1, 4096, DG_AT(engine.running_max),
          "Requests decoded together."),
+    text("engine", "packed_dir", "", DG_AT(engine.packed_dir),
+         "Folder that keeps packed weights between starts; empty: packed into memory at every start."),
     number("engine", "max_tokens_default", "", "tokens", 0, 1 << 20,
          DG_AT(engine.max_tokens_default),
          "Answer length of requests that set none; 0 leaves it to the model and its context."),

@@ -42,6 +42,9 @@ public:
     const DecoderConfig& config() const { return config_; }
     KvGeometry kv_geometry() const { return {config_.layers, config_.kv_heads, config_.head_dim}; }
 
+    /// The matrices that rows are multiplied with, for their `packed` to be set.
+    std::vector<TensorView*> products();
+
     /// Logits [rows that want output][vocab_size], in row order; writable, valid until the next
     /// call. Pre: rows.size() <= rows_max, token ids are in the vocabulary.
     std::span<float> logits(base::ThreadPool& pool, std::span<const BatchRow> rows);

@@ -40,6 +40,17 @@ base::Result<std::unique_ptr<Decoder>> Decoder::create(DecoderConfig config, Ten
     return decoder;
 }
 
+std::vector<TensorView*> Decoder::products() {
+    std::vector<TensorView*> matrices;
+    for (Layer& l : layers_) {
+        for (TensorView* w : {&l.q, &l.k, &l.v, &l.attn_out, &l.gate, &l.up, &l.down}) {
+            matrices.push_back(w);
+        }
+    }
+    matrices.push_back(&output_);
+    return matrices;
+}
+
 base::Result<void> Decoder::bind(TensorSet& tensors) {
     embedding_ = DG_TRY(tensors.matrix("token_embd.weight", {config_.dim, config_.vocab_size}));
     // Without an output matrix the model multiplies by its embeddings once more.

@@ -34,6 +34,17 @@ base::Result<std::unique_ptr<Encoder>> Encoder::create(EncoderConfig config, Ten
     return encoder;
 }
 
+std::vector<TensorView*> Encoder::products() {
+    std::vector<TensorView*> matrices;
+    for (Layer& l : layers_) {
+        for (Linear* linear : {&l.q, &l.k, &l.v, &l.attn_out, &l.up, &l.down, &l.residual}) {
+            if (linear->weight.data != nullptr) matrices.push_back(&linear->weight);
+        }
+    }
+    if (pooler_.weight.data != nullptr) matrices.push_back(&pooler_.weight);
+    return matrices;
+}
+
 base::Result<void> Encoder::bind(TensorSet& tensors) {
     const EncoderConfig& c = config_;
     const std::uint64_t dim = c.dim;

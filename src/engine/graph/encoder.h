@@ -31,6 +31,9 @@ public:
 
     const EncoderConfig& config() const { return config_; }
 
+    /// The matrices that rows are multiplied with, for their `packed` to be set.
+    std::vector<TensorView*> products();
+
     /// [out_dim], of Euclidean length 1. Pre: 1 to context_trained tokens, all in the vocabulary.
     std::vector<float> embed(base::ThreadPool& pool, std::span<const std::int32_t> tokens);
 

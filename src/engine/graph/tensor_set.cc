@@ -89,6 +89,7 @@ TensorView rows_of(const TensorView& matrix, std::uint64_t first, std::uint64_t 
     DG_CHECK(first + count <= matrix.rows());
     TensorView part = matrix;
     part.dims = {matrix.dims[0], count, 1, 1};
+    part.packed = nullptr;
     part.data = matrix.data + first * row_bytes(matrix.type, matrix.dims[0]);
     return part;
 }

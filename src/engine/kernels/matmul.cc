@@ -36,7 +36,9 @@ struct Product {
     }
 };
 
-void run_panels(base::ThreadPool& pool, PanelKernel kernel, const Product& product) {
+/// `weights`: what `kernel` reads, the stored or the packed form.
+void run_panels(base::ThreadPool& pool, PanelKernel kernel, const std::byte* weights,
+                const Product& product) {
     Activations::Impl& x = product.x;
     const QuantizedRows& rows = quantized_form(pool, x);
     const std::size_t panels = divide_up(product.w.rows(), kPanelOuts);
@@ -47,7 +49,7 @@ void run_panels(base::ThreadPool& pool, PanelKernel kernel, const Product& produ
     for (AlignedBuffer& buffer : x.scratch) buffer.reserve(kPanelScratchBytes);
     pool.run(panel_runs * row_runs, [&](std::size_t task, std::size_t worker) {
         PanelTask part;
-        part.weights = product.w.data;
+        part.weights = weights;
         part.row_bytes = product.weight_row_bytes();
         part.outs = product.w.rows();
         part.x = &rows;
@@ -121,7 +123,11 @@ void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* 
     DG_CHECK(product.x.cols == w.dims[0], "activations must be as wide as the weight's inputs");
     if (product.x.rows == 0 || w.rows() == 0) return;
     if (stores_floats(w.type)) return run_floats(pool, product);
-    if (const PanelKernel kernel = panel_kernel(w.type)) return run_panels(pool, kernel, product);
+    const PanelKernel packed = w.packed != nullptr ? packed_kernel(w.type) : nullptr;
+    if (packed != nullptr) return run_panels(pool, packed, w.packed, product);
+    if (const PanelKernel kernel = panel_kernel(w.type)) {
+        return run_panels(pool, kernel, w.data, product);
+    }
     run_plain(pool, product);
 }
 

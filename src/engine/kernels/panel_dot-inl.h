@@ -12,6 +12,7 @@
 
 #include "engine/kernels/activations.h"
 #include "engine/kernels/panel_pack-inl.h"
+#include "engine/kernels/quantized_matmul.h"
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
@@ -114,12 +115,41 @@ struct TileRows {
           blocks(a.blocks()) {}
 };
 
-/// acc[r * 16 + o] += sum over the panel's blocks, for kRows rows.
-template <class Format, std::size_t kRows>
-HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, const TileRows a,
-                          float* acc) {
+/// A run of panel blocks as PackPanel leaves them. Every source of weights has these members; each
+/// speaks of the lanes that vector `part` of a panel covers.
+template <class FormatOf>
+struct UnpackedBlocks {
+    using Format = FormatOf;
     using Layout = PanelLayout<Format>;
-    constexpr std::size_t kGroups = Layout::kGroups;
+    const std::uint8_t* panel;
+
+    /// Inputs 4j..4j+3, or for nibble formats these below 16 + 4j..16 + 4j+3.
+    HWY_INLINE VU32 q(std::size_t b, std::size_t part, std::size_t j) const {
+        return hn::BitCast(
+            DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
+                              panel + b * Layout::kBytes + part * kLanes * 4 + j * kVectorBytes));
+    }
+    HWY_INLINE void prefetch(std::size_t) const {}  // PackPanel did
+    HWY_INLINE VF32 scale(std::size_t b, std::size_t part, std::size_t group) const {
+        return floats(b, part, group);
+    }
+    HWY_INLINE VF32 min(std::size_t b, std::size_t part, std::size_t group) const {
+        return floats(b, part, Layout::kGroups + group);
+    }
+
+private:
+    HWY_INLINE VF32 floats(std::size_t b, std::size_t part, std::size_t row) const {
+        const std::uint8_t* at = panel + b * Layout::kBytes + Layout::kQBytes;
+        return hn::LoadU(DF32(), reinterpret_cast<const float*>(at) + row * kPanel + part * kLanes);
+    }
+};
+
+/// acc[r * 16 + o] += sum over the source's blocks, for kRows rows.
+template <std::size_t kRows, class Source>
+HWY_NOINLINE void DotTile(const Source source, std::size_t panel_blocks, const TileRows a,
+                          float* acc) {
+    using Format = typename Source::Format;
+    constexpr std::size_t kGroups = 32 / Format::kGroup;
     constexpr std::size_t kDwords = 8 / kGroups;
     // Few rows leave the adder waiting for itself; two sums per output hide that. They are
     // integers, so the result is the same.
@@ -137,14 +167,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
             total[r] = hn::LoadU(df, acc + r * kPanel + part * kLanes);
         }
         for (std::size_t b = 0; b < panel_blocks; ++b) {
-            const std::uint8_t* block = panel + b * Layout::kBytes + part * kLanes * 4;
-            const auto* scales =
-                reinterpret_cast<const float*>(panel + b * Layout::kBytes + Layout::kQBytes) +
-                part * kLanes;
-            const auto load = [&](std::size_t j) {
-                return hn::BitCast(DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
-                                                     block + j * kVectorBytes));
-            };
+            if (part == 0) source.prefetch(b);
             const std::int8_t* q = a.q + b * 32;
 #pragma GCC unroll 2
             for (std::size_t g = 0; g < kGroups; ++g) {
@@ -162,7 +185,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                 if constexpr (Format::kNibble) {
 #pragma GCC unroll 4
                     for (std::size_t j = 0; j < 4; ++j) {
-                        const VU32 both = load(j);
+                        const VU32 both = source.q(b, part, j);
                         const VU32 low = Low4(both), high = High4(both);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
@@ -174,14 +197,14 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                 } else {
 #pragma GCC unroll 8
                     for (std::size_t j = g * kDwords; j < (g + 1) * kDwords; ++j) {
-                        const VU32 w = load(j);
+                        const VU32 w = source.q(b, part, j);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
                             dot[r][j % kChains].add(w, BroadcastDword(q + r * a.cols + j * 4));
                         }
                     }
                 }
-                const VF32 scale = hn::LoadU(df, scales + g * kPanel);
+                const VF32 scale = source.scale(b, part, g);
 #pragma GCC unroll 8
                 for (std::size_t r = 0; r < kRows; ++r) {
                     const std::size_t at = r * a.blocks + b;
@@ -189,7 +212,7 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
                     total[r] = hn::MulAdd(hn::ConvertTo(df, total_of(dot[r])), factor, total[r]);
                 }
                 if constexpr (Format::kMin) {
-                    const VF32 min = hn::LoadU(df, scales + (kGroups + g) * kPanel);
+                    const VF32 min = source.min(b, part, g);
 #pragma GCC unroll 8
                     for (std::size_t r = 0; r < kRows; ++r) {
                         const std::size_t at = r * a.blocks + b;
@@ -205,6 +228,37 @@ HWY_NOINLINE void DotTile(const std::uint8_t* panel, std::size_t panel_blocks, c
         for (std::size_t r = 0; r < kRows; ++r) {
             hn::StoreU(total[r], df, acc + r * kPanel + part * kLanes);
         }
+    }
+}
+
+/// Rows per register tile; AVX2 has half the registers.
+constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : DG_SMALL_TILES ? 2 : 4;
+
+/// DotTile over `rows` rows of x, from block `first_block` of their inputs on.
+template <class Source>
+void DotRows(const Source& source, std::size_t blocks, const QuantizedRows& x,
+             std::size_t first_block, std::size_t first_row, std::size_t rows, float* acc) {
+    std::size_t r = 0;
+    const auto tile = [&](auto size) {
+        constexpr std::size_t kRows = decltype(size)::value;
+        for (; r + kRows <= rows; r += kRows) {
+            DotTile<kRows>(source, blocks, TileRows(x, first_row + r, first_block),
+                           acc + r * kPanel);
+        }
+    };
+    tile(std::integral_constant<std::size_t, kTileRows>());
+    if constexpr (kTileRows > 4) tile(std::integral_constant<std::size_t, 4>());
+    tile(std::integral_constant<std::size_t, 2>());
+    tile(std::integral_constant<std::size_t, 1>());
+}
+
+/// Copies the first `outs` of each row's 16 sums to where the task wants them.
+HWY_INLINE void StoreSums(const PanelTask& task, const float* acc) {
+    const std::size_t first_out = task.panel * kPanel;
+    const std::size_t outs = std::min(kPanel, task.outs - first_out);
+    for (std::size_t r = 0; r < task.rows; ++r) {
+        std::copy_n(acc + r * kPanel, outs,
+                    task.y + (task.first_row + r) * task.y_stride + first_out);
     }
 }
 

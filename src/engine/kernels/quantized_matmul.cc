@@ -35,26 +35,6 @@ template <class Format>
 constexpr std::size_t kChunkBlocks =
     (kPanelScratchBytes - kPanelRowsMax * kVectorBytes) / PanelLayout<Format>::kBytes / 8 * 8;
 
-/// Rows per register tile; AVX2 has half the registers.
-constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : DG_SMALL_TILES ? 2 : 4;
-
-template <class Format>
-void DotRows(const std::uint8_t* panel, std::size_t blocks, const QuantizedRows& x,
-             std::size_t first_block, std::size_t first_row, std::size_t rows, float* acc) {
-    std::size_t r = 0;
-    const auto tile = [&](auto size) {
-        constexpr std::size_t kRows = decltype(size)::value;
-        for (; r + kRows <= rows; r += kRows) {
-            DotTile<Format, kRows>(panel, blocks, TileRows(x, first_row + r, first_block),
-                                   acc + r * kPanel);
-        }
-    };
-    tile(std::integral_constant<std::size_t, kTileRows>());
-    if constexpr (kTileRows > 4) tile(std::integral_constant<std::size_t, 4>());
-    tile(std::integral_constant<std::size_t, 2>());
-    tile(std::integral_constant<std::size_t, 1>());
-}
-
 template <class Format>
 void RunPanel(const PanelTask& task) {
     auto* panel = reinterpret_cast<std::uint8_t*>(task.scratch);
@@ -73,12 +53,9 @@ void RunPanel(const PanelTask& task) {
     for (std::size_t b = 0; b < blocks; b += kChunkBlocks<Format>) {
         const std::size_t chunk = std::min(kChunkBlocks<Format>, blocks - b);
         PackPanel<Format>(rows, b, chunk, ahead, panel);
-        DotRows<Format>(panel, chunk, *task.x, b, task.first_row, task.rows, acc);
+        DotRows(UnpackedBlocks<Format>{panel}, chunk, *task.x, b, task.first_row, task.rows, acc);
     }
-    for (std::size_t r = 0; r < task.rows; ++r) {
-        std::copy_n(acc + r * kPanel, outs,
-                    task.y + (task.first_row + r) * task.y_stride + first_out);
-    }
+    StoreSums(task, acc);
 }
 
 PanelKernel ChoosePanelKernel(TensorType type) {

@@ -11,7 +11,7 @@ namespace engine {
 
 /// Outputs [16 * panel, ...) of one product, for a range of rows.
 struct PanelTask {
-    const std::byte* weights = nullptr;  ///< row 0 of the whole matrix
+    const std::byte* weights = nullptr;  ///< the whole matrix, as stored or packed
     std::size_t row_bytes = 0;           ///< of one weight row
     std::size_t outs = 0;                ///< weight rows in all
     std::size_t panel = 0;
@@ -32,5 +32,7 @@ using PanelKernel = void (*)(const PanelTask&);
 /// The fast kernel of this machine for a quantised type; null for F32, F16 and BF16, and for all
 /// types where there are no vector instructions we know.
 PanelKernel panel_kernel(TensorType type);
+/// The same for tasks whose `weights` are in packed form (packed.h); `row_bytes` is not used.
+PanelKernel packed_kernel(TensorType type);
 
 }  // namespace engine

@@ -373,6 +373,12 @@ std::span<const std::byte> GgufFile::bytes() const {
 std::uint64_t GgufFile::data_offset() const {
     return impl_->data_offset;
 }
+bool GgufFile::on_disk() const {
+    return !impl_->map.bytes().empty();
+}
+void GgufFile::release_pages() const {
+    if (on_disk()) impl_->map.advise(base::AccessHint::dont_need);
+}
 std::span<const GgufEntry> GgufFile::metadata() const {
     return impl_->entries;
 }

@@ -66,6 +66,10 @@ public:
     std::uint64_t alignment() const;
     std::span<const std::byte> bytes() const;  ///< the whole file
     std::uint64_t data_offset() const;         ///< where tensor data begins
+    bool on_disk() const;                      ///< path() is the file that is mapped
+    /// Lets the system have the file's pages back; later reads fetch them again. Nothing for
+    /// from_memory.
+    void release_pages() const;
 
     /// In file order.
     std::span<const GgufEntry> metadata() const;

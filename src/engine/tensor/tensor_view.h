@@ -17,6 +17,8 @@ struct TensorView {
     TensorType type = TensorType::f32;
     std::array<std::uint64_t, 4> dims{1, 1, 1, 1};
     const std::byte* data = nullptr;
+    /// The same weights in the form that products read fastest (kernels/packed.h); null: none.
+    const std::byte* packed = nullptr;
 
     std::uint64_t elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
     std::uint64_t rows() const { return dims[1] * dims[2] * dims[3]; }

@@ -9,6 +9,7 @@
 #include "base/files/files.h"
 #include "engine/model_files/file_type.h"
 #include "engine/model_files/quantize.h"
+#include "engine/packed_weights.h"
 #include "support/seeds.h"
 #include "unit/engine/graph/graph_runner.h"
 #include "unit/engine/graph/synthetic_model.h"
@@ -43,7 +44,7 @@ TEST(BatchInvariance, ChunkSizeDoesNotChangeABit) {
     }
 }
 
-// Quantised products take other code paths for one row, a few, and many.
+// Quantised products take other code paths for one row, a few, and many; and from packed weights.
 TEST(BatchInvariance, HoldsForEveryQuantisedType) {
     const auto folder = base::TemporaryDir::create(testing::TempDir(), "types");
     ASSERT_TRUE(folder.has_value());
@@ -67,6 +68,15 @@ TEST(BatchInvariance, HoldsForEveryQuantisedType) {
             ASSERT_EQ(together.size(), alone.size());
             EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
                 << type << " in chunks of " << chunk;
+        }
+        const auto packed =
+            engine::PackedWeights::in_memory(runner.pool(), runner.decoder().products());
+        ASSERT_TRUE(packed.has_value());
+        for (const std::uint32_t chunk : {1u, 7u}) {
+            const auto logits = runner.all_logits(ids, chunk);
+            ASSERT_EQ(logits.size(), alone.size());
+            EXPECT_EQ(std::memcmp(logits.data(), alone.data(), alone.size() * sizeof(float)), 0)
+                << type << " packed, in chunks of " << chunk;
         }
     }
 }

@@ -1,0 +1,181 @@
+// Packing: plain loops over the codes of one stored block at a time. It runs once per model, so
+// that clarity wins over speed; tensor/code_layout.h says where stored bits lie.
+
+#include "engine/kernels/packed.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/core/check.h"
+#include "base/exec/thread_pool.h"
+#include "engine/kernels/quantized_matmul.h"
+#include "engine/tensor/blocks.h"
+#include "engine/tensor/code_layout.h"
+
+namespace engine {
+namespace {
+
+/// One stored block with its bit fields apart; `codes` are unsigned but for Q8_0.
+struct PlainBlock {
+    Codes256 codes{};
+    std::uint8_t scales[16] = {}, mins[8] = {};
+    std::uint16_t d = 0, m = 0;
+
+    void set_32(const Codes32& from) { std::copy(from.begin(), from.end(), codes.begin()); }
+};
+
+template <class Block>
+Block read_block(const std::byte* at) {
+    Block block;
+    std::memcpy(&block, at, sizeof(block));
+    return block;
+}
+
+template <class Block>
+void read_nibbles(const std::byte* at, PlainBlock& out) {
+    const auto block = read_block<Block>(at);
+    Codes32 codes;
+    unpack_nibbles(block.qs, codes);
+    if constexpr (requires { block.qh; }) unpack_fifth_bits(block.qh, codes);
+    if constexpr (requires { block.m; }) out.m = block.m;
+    out.d = block.d;
+    out.set_32(codes);
+}
+
+template <class Block>
+void read_groups(const std::byte* at, PlainBlock& out) {
+    const auto block = read_block<Block>(at);
+    unpack_nibbles_256(block.qs, out.codes);
+    if constexpr (requires { block.qh; }) unpack_high_bits(block.qh, 4, out.codes);
+    for (std::size_t g = 0; g < 8; ++g) {
+        const ScaleMin pair = unpack_scale_min(block.scales, g);
+        out.scales[g] = pair.scale;
+        out.mins[g] = pair.min;
+    }
+    out.d = block.d;
+    out.m = block.dmin;
+}
+
+void read_plain(TensorType type, const std::byte* at, PlainBlock& out) {
+    switch (type) {
+        case TensorType::q4_0:
+            return read_nibbles<BlockQ4_0>(at, out);
+        case TensorType::q4_1:
+            return read_nibbles<BlockQ4_1>(at, out);
+        case TensorType::q5_0:
+            return read_nibbles<BlockQ5_0>(at, out);
+        case TensorType::q5_1:
+            return read_nibbles<BlockQ5_1>(at, out);
+        case TensorType::q8_0: {
+            const auto block = read_block<BlockQ8_0>(at);
+            std::memcpy(out.codes.data(), block.qs, 32);
+            out.d = block.d;
+            return;
+        }
+        case TensorType::q4_k:
+            return read_groups<BlockQ4_K>(at, out);
+        case TensorType::q5_k:
+            return read_groups<BlockQ5_K>(at, out);
+        case TensorType::q6_k: {
+            const auto block = read_block<BlockQ6_K>(at);
+            unpack_six_bits(block, out.codes);
+            std::memcpy(out.scales, block.scales, 16);
+            out.d = block.d;
+            return;
+        }
+        default:
+            DG_CHECK(false, "this type has no packed form");
+    }
+}
+
+/// Writes row `row` of the panel's 16.
+class RowWriter {
+public:
+    RowWriter(const PackedShape& shape, const PackedPanel& sections, std::uint8_t* panel,
+              std::size_t row)
+        : shape_(shape), at_(sections), panel_(panel), row_(row) {}
+
+    void put(std::size_t stored, const PlainBlock& block) {
+        for (std::size_t i = 0; i < shape_.span; ++i) {
+            const std::size_t b = stored * shape_.span + i;
+            const std::uint8_t* codes = block.codes.data() + i * 32;
+            put_low(b, codes);
+            if (shape_.high > 0) put_high(b, codes);
+            const std::size_t groups = shape_.scales / 16;
+            for (std::size_t g = 0; g < groups; ++g) {
+                panel_[at_.scales + (b * groups + g) * 16 + row_] = block.scales[i * groups + g];
+            }
+            if (shape_.mins > 0) panel_[at_.mins + b * 16 + row_] = block.mins[i];
+        }
+        std::memcpy(panel_ + at_.d + stored * 32 + row_ * 2, &block.d, 2);
+        if (shape_.has_m) std::memcpy(panel_ + at_.m + stored * 32 + row_ * 2, &block.m, 2);
+    }
+
+private:
+    void put_low(std::size_t b, const std::uint8_t* codes) {
+        std::uint8_t* out = panel_ + at_.low + b * shape_.low + row_ * 4;
+        if (shape_.low == 512) {
+            for (std::size_t i = 0; i < 32; ++i) out[i / 4 * 64 + i % 4] = codes[i];
+            return;
+        }
+        for (std::size_t i = 0; i < 16; ++i) {
+            out[i / 4 * 64 + i % 4] =
+                static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
+        }
+    }
+    void put_high(std::size_t b, const std::uint8_t* codes) {
+        const std::size_t bits = shape_.high / 64;
+        const std::size_t inputs = 32 / bits;  // that share one vector
+        for (std::size_t v = 0; v < bits; ++v) {
+            std::uint8_t* out = panel_ + at_.high + b * shape_.high + v * 64 + row_ * 4;
+            std::uint8_t bytes[4] = {};
+            for (std::size_t i = 0; i < inputs; ++i) {
+                const unsigned top = codes[v * inputs + i] >> 4;
+                bytes[i % 4] = static_cast<std::uint8_t>(bytes[i % 4] | top << (i / 4 * bits));
+            }
+            std::memcpy(out, bytes, 4);
+        }
+    }
+
+    const PackedShape shape_;
+    const PackedPanel at_;
+    std::uint8_t* const panel_;
+    const std::size_t row_;
+};
+
+std::size_t blocks_per_row(const TensorView& w) {
+    return w.dims[0] / 32;
+}
+
+}  // namespace
+
+std::size_t packed_bytes(const TensorView& w) {
+    const PackedShape shape = packed_shape(w.type);
+    if (shape.low == 0 || packed_kernel(w.type) == nullptr) return 0;
+    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
+    return panels * PackedPanel(shape, blocks_per_row(w)).bytes;
+}
+
+void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    const PackedShape shape = packed_shape(w.type);
+    const PackedPanel sections(shape, blocks_per_row(w));
+    const std::size_t stored_bytes = block_shape(w.type).bytes;
+    const std::size_t stored_blocks = blocks_per_row(w) / shape.span;
+    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
+    pool.run(panels, [&](std::size_t p, std::size_t) {
+        auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
+        std::fill_n(panel, sections.bytes, std::uint8_t{0});
+        PlainBlock block;
+        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::byte* stored = w.data + (p * kPanelOuts + r) * stored_blocks * stored_bytes;
+            RowWriter writer(shape, sections, panel, r);
+            for (std::size_t b = 0; b < stored_blocks; ++b) {
+                read_plain(w.type, stored + b * stored_bytes, block);
+                writer.put(b, block);
+            }
+        }
+    });
+}
+
+}  // namespace engine

@@ -1,0 +1,174 @@
+// Products read from packed weights (packed_layout.h): as quantized_matmul.cc with nothing to
+// unpack first.
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/packed_matmul.cc"
+#include "engine/kernels/simd_targets.h"
+
+#include <hwy/foreach_target.h>
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "engine/kernels/packed_layout.h"
+#include "engine/kernels/panel_dot-inl.h"
+#include "engine/kernels/quantized_matmul.h"
+
+HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL
+#pragma GCC target("avx512vnni")
+#endif
+namespace engine::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+
+PanelKernel ChoosePackedKernel(TensorType) {
+    return nullptr;
+}
+
+#else
+
+/// A source for DotTile (see UnpackedBlocks): blocks of one packed panel from `first` on.
+template <class FormatOf, TensorType kType>
+struct PackedBlocks {
+    using Format = FormatOf;
+    static constexpr PackedShape kShape = packed_shape(kType);
+    static constexpr std::size_t kGroups = 32 / Format::kGroup;
+    /// What 32 inputs take of a panel, all sections together.
+    static constexpr std::size_t kBlockBytes = kShape.low + kShape.high + kShape.scales +
+                                               kShape.mins + (kShape.has_m ? 64 : 32) / kShape.span;
+
+    const std::uint8_t *low, *high, *scales, *mins, *d, *m;
+    const std::uint8_t* ahead;
+
+    PackedBlocks(const std::uint8_t* panel, const PackedPanel& at, std::size_t first)
+        : low(panel + at.low + first * kShape.low),
+          high(panel + at.high + first * kShape.high),
+          scales(panel + at.scales + first * kShape.scales),
+          mins(panel + at.mins + first * kShape.mins),
+          d(panel + at.d + first / kShape.span * 32),
+          m(panel + at.m + first / kShape.span * 32),
+          ahead(panel + at.bytes + first * kBlockBytes) {}
+
+    /// Asks for the next panel, evenly over this one.
+    HWY_INLINE void prefetch(std::size_t b) const {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kBlockBytes; i += 64) {
+            hwy::Prefetch(ahead + b * kBlockBytes + i);
+        }
+    }
+
+    HWY_INLINE VU32 q(std::size_t b, std::size_t part, std::size_t j) const {
+        if constexpr (kType == TensorType::q8_0) {
+            return hn::Xor(dwords(low + b * kShape.low, part, j), hn::Set(DU32(), Format::kFlip));
+        } else if constexpr (Format::kNibble) {
+            return dwords(low + b * kShape.low, part, j);
+        } else {
+            const VU32 both = dwords(low + b * kShape.low, part, j % 4);
+            return hn::Or(j < 4 ? Low4(both) : High4(both), top_bits(b, part, j));
+        }
+    }
+    HWY_INLINE VF32 scale(std::size_t b, std::size_t part, std::size_t group) const {
+        const VF32 scale = halves(d + b / kShape.span * 32, part);
+        if constexpr (kShape.scales == 0) {
+            return scale;
+        } else {
+            using Byte = std::conditional_t<kType == TensorType::q6_k, std::int8_t, std::uint8_t>;
+            return hn::Mul(scale, bytes<Byte>(scales + (b * kGroups + group) * 16, part));
+        }
+    }
+    HWY_INLINE VF32 min(std::size_t b, std::size_t part, std::size_t) const {
+        const VF32 min = halves(m + b / kShape.span * 32, part);
+        if constexpr (kShape.mins == 0) {
+            return min;
+        } else {
+            return hn::Mul(hn::Neg(min), bytes<std::uint8_t>(mins + b * 16, part));
+        }
+    }
+
+private:
+    static HWY_INLINE VU32 dwords(const std::uint8_t* at, std::size_t part, std::size_t j) {
+        return hn::BitCast(DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
+                                             at + j * kVectorBytes + part * kLanes * 4));
+    }
+    /// The bits above the nibbles of inputs 4j..4j+3, in their place.
+    HWY_INLINE VU32 top_bits(std::size_t b, std::size_t part, std::size_t j) const {
+        constexpr std::size_t kBits = kShape.high / 64;
+        constexpr std::size_t kShared = 8 / kBits;  // values of j that share one vector
+        const VU32 bits = dwords(high + b * kShape.high, part, j / kShared);
+        const VU32 mask = hn::Set(DU32(), kBits == 1 ? 0x10101010u : 0x30303030u);
+        const int down = static_cast<int>(j % kShared * kBits) - 4;
+        return hn::And(down >= 0 ? hn::ShiftRightSame(bits, down) : hn::ShiftLeftSame(bits, -down),
+                       mask);
+    }
+    static HWY_INLINE VF32 halves(const std::uint8_t* at, std::size_t part) {
+        return LoadHalves(DF32(), reinterpret_cast<const std::uint16_t*>(at) + part * kLanes);
+    }
+    template <class Byte>
+    static HWY_INLINE VF32 bytes(const std::uint8_t* at, std::size_t part) {
+        const hn::Rebind<Byte, DI32> d8;
+        const auto narrow = hn::LoadU(d8, reinterpret_cast<const Byte*>(at) + part * kLanes);
+        return hn::ConvertTo(DF32(), hn::PromoteTo(DI32(), narrow));
+    }
+};
+
+/// Blocks applied to all rows of a task before the next: they stay in L1 meanwhile.
+constexpr std::size_t kPackedChunkBlocks = 48;
+
+template <class Format, TensorType kType>
+void RunPackedPanel(const PanelTask& task) {
+    auto* acc = reinterpret_cast<float*>(task.scratch);
+    std::fill_n(acc, task.rows * kPanel, 0.f);
+    const std::size_t blocks = task.x->blocks();
+    const PackedPanel sections(packed_shape(kType), blocks);
+    const auto* panel =
+        reinterpret_cast<const std::uint8_t*>(task.weights) + task.panel * sections.bytes;
+    for (std::size_t b = 0; b < blocks; b += kPackedChunkBlocks) {
+        const PackedBlocks<Format, kType> source(panel, sections, b);
+        DotRows(source, std::min(kPackedChunkBlocks, blocks - b), *task.x, b, task.first_row,
+                task.rows, acc);
+    }
+    StoreSums(task, acc);
+}
+
+PanelKernel ChoosePackedKernel(TensorType type) {
+    switch (type) {
+        case TensorType::q4_0:
+            return RunPackedPanel<FormatQ4_0, TensorType::q4_0>;
+        case TensorType::q4_1:
+            return RunPackedPanel<FormatQ4_1, TensorType::q4_1>;
+        case TensorType::q5_0:
+            return RunPackedPanel<FormatQ5_0, TensorType::q5_0>;
+        case TensorType::q5_1:
+            return RunPackedPanel<FormatQ5_1, TensorType::q5_1>;
+        case TensorType::q8_0:
+            return RunPackedPanel<FormatQ8_0, TensorType::q8_0>;
+        case TensorType::q4_k:
+            return RunPackedPanel<FormatQ4_K, TensorType::q4_k>;
+        case TensorType::q5_k:
+            return RunPackedPanel<FormatQ5_K, TensorType::q5_k>;
+        case TensorType::q6_k:
+            return RunPackedPanel<FormatQ6_K, TensorType::q6_k>;
+        default:
+            return nullptr;
+    }
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+}  // namespace engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine {
+
+HWY_EXPORT(ChoosePackedKernel);
+
+PanelKernel packed_kernel(TensorType type) {
+    return HWY_DYNAMIC_DISPATCH(ChoosePackedKernel)(type);
+}
+
+}  // namespace engine
+#endif  // HWY_ONCE

@@ -1,0 +1,90 @@
+#include "engine/kernels/packed.h"
+
+#include <hwy/aligned_allocator.h>
+
+#include "kernel_fixture.h"
+#include "support/seeds.h"
+
+namespace {
+
+using engine::TensorType;
+
+constexpr TensorType kPackedTypes[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0,
+                                       TensorType::q5_1, TensorType::q8_0, TensorType::q4_k,
+                                       TensorType::q5_k, TensorType::q6_k};
+
+std::vector<float> product(base::ThreadPool& pool, const engine::TensorView& w,
+                           const std::vector<float>& x, std::size_t rows) {
+    std::vector<float> y(rows * w.rows());
+    engine::Activations activations;
+    activations.assign(x.data(), rows, w.dims[0]);
+    engine::matmul(pool, w, activations, y.data(), w.rows());
+    return y;
+}
+
+/// The product from packed weights, with the stored ones out of reach.
+std::vector<float> packed_product(base::ThreadPool& pool, engine::TensorView w,
+                                  const std::vector<float>& x, std::size_t rows) {
+    const auto bytes = hwy::AllocateAligned<std::byte>(engine::packed_bytes(w));
+    engine::pack(pool, w, bytes.get());
+    w.packed = bytes.get();
+    w.data = nullptr;
+    return product(pool, w, x, rows);
+}
+
+void expect_same_product(base::ThreadPool& pool, base::Rng& rng, TensorType type, std::size_t outs,
+                         std::size_t in, std::size_t rows) {
+    const test::RandomWeight weight(rng, type, outs, in);
+    const std::vector<float> x = test::random_floats(rng, rows * in);
+    test::for_each_target([&] {
+        if (engine::packed_bytes(weight.view) == 0) return;  // plain scalar code: no panels
+        ASSERT_TRUE(test::same_bits(packed_product(pool, weight.view, x, rows),
+                                    product(pool, weight.view, x, rows)))
+            << rows << " rows, " << outs << " outputs, " << in << " inputs";
+    });
+}
+
+TEST(Packed, EveryTypeAndTargetGivesTheProductOfTheStoredForm) {
+    base::ThreadPool pool(2);
+    for (const TensorType type : kPackedTypes) {
+        SCOPED_TRACE(engine::tensor_type_name(type));
+        const std::size_t block = engine::block_shape(type).elements;
+        test::for_each_seed(8, [&](base::Rng& rng) {
+            const std::size_t in = block * (1 + rng.below(block == 256 ? 6 : 45));
+            expect_same_product(pool, rng, type, 1 + rng.below(50), in, 1 + rng.below(40));
+        });
+    }
+}
+
+// Several chunks of inputs, and more rows than one task takes.
+TEST(Packed, LongRowsAndManyRowsGiveTheSameProduct) {
+    base::ThreadPool pool(3);
+    for (const TensorType type : kPackedTypes) {
+        SCOPED_TRACE(engine::tensor_type_name(type));
+        base::Rng rng(31);
+        expect_same_product(pool, rng, type, 33, 256 * 19, 1);
+        expect_same_product(pool, rng, type, 17, 256 * 13, 141);
+    }
+}
+
+TEST(Packed, WholePanelsTakeHardlyMoreThanTheStoredForm) {
+    base::Rng rng(1);
+    for (const TensorType type : kPackedTypes) {
+        const test::RandomWeight weight(rng, type, 64, 1024);
+        const std::size_t bytes = engine::packed_bytes(weight.view);
+        if (bytes == 0) continue;
+        EXPECT_GE(bytes, weight.view.bytes() * 98 / 100) << engine::tensor_type_name(type);
+        EXPECT_LE(bytes, weight.view.bytes() * 103 / 100) << engine::tensor_type_name(type);
+    }
+}
+
+TEST(Packed, TypesWithoutAPackedFormAreLeftAsTheyAre) {
+    base::Rng rng(1);
+    for (const TensorType type :
+         {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q2_k, TensorType::q3_k}) {
+        const test::RandomWeight weight(rng, type, 16, 256);
+        EXPECT_EQ(engine::packed_bytes(weight.view), 0u);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,183 @@
+#include "engine/packed_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/rng.h"
+#include "base/exec/thread_pool.h"
+#include "base/files/files.h"
+#include "engine/engine.h"
+#include "engine/kernels/packed.h"
+#include "engine/model_files/file_type.h"
+#include "engine/model_files/quantize.h"
+#include "support/temp_dir.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using engine::PackedWeights;
+using engine::TensorType;
+using engine::TensorView;
+
+/// Three matrices of random bytes, one of them of a type without a packed form, beside a stand-in
+/// for their model file.
+class PackedWeightsTest : public ::testing::Test {
+protected:
+    PackedWeightsTest() : bytes_(1 << 16) {
+        base::Rng rng(7);
+        for (std::byte& b : bytes_) b = static_cast<std::byte>(rng.next());
+        write_model("a model");
+        add("blk.0.attn_q.weight", TensorType::q4_1, 64, 40);
+        add("blk.0.attn_k.weight", TensorType::f16, 64, 16);
+        add("output.weight", TensorType::q6_k, 256, 33);
+    }
+    void SetUp() override {
+        if (engine::packed_bytes(views_[0]) == 0) GTEST_SKIP() << "nothing is packed here";
+    }
+
+    void add(const char* name, TensorType type, std::uint64_t in, std::uint64_t outs) {
+        TensorView& view = views_.emplace_back();
+        view.name = name;
+        view.type = type;
+        view.dims = {in, outs, 1, 1};
+        view.data = bytes_.data() + views_.size() * 32;
+    }
+    void write_model(const std::string& text) { std::ofstream(model_path()) << text; }
+    std::string model_path() const { return temp_.path() + "/model.gguf"; }
+    std::string dir() const { return temp_.path() + "/cache/packed"; }
+    std::vector<TensorView*> pointers() {
+        std::vector<TensorView*> pointers;
+        for (TensorView& view : views_) {
+            view.packed = nullptr;
+            pointers.push_back(&view);
+        }
+        return pointers;
+    }
+    PackedWeights open_in_file() {
+        auto weights = PackedWeights::in_file(pool_, pointers(), dir(), model_path());
+        EXPECT_TRUE(weights) << weights.error().message;
+        return *std::move(weights);
+    }
+    void expect_packed() {
+        for (const TensorView& view : views_) {
+            SCOPED_TRACE(view.name);
+            const std::size_t bytes = engine::packed_bytes(view);
+            if (bytes == 0) {
+                EXPECT_EQ(view.packed, nullptr);
+                continue;
+            }
+            ASSERT_NE(view.packed, nullptr);
+            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(view.packed) % engine::kPackedAlignment, 0u);
+            std::vector<std::byte> expected(bytes);
+            engine::pack(pool_, view, expected.data());
+            EXPECT_EQ(std::memcmp(view.packed, expected.data(), bytes), 0);
+        }
+    }
+    std::string only_file() const {
+        std::vector<std::string> found;
+        for (const auto& entry : fs::directory_iterator(dir())) found.push_back(entry.path());
+        EXPECT_EQ(found.size(), 1u);
+        return found.at(0);
+    }
+
+    test::TempDir temp_;
+    base::ThreadPool pool_{2};
+    std::vector<std::byte> bytes_;
+    std::vector<TensorView> views_;
+};
+
+TEST_F(PackedWeightsTest, MemoryHoldsEveryMatrixThatHasAPackedForm) {
+    const auto weights = PackedWeights::in_memory(pool_, pointers());
+    ASSERT_TRUE(weights);
+    expect_packed();
+    EXPECT_EQ(weights->bytes(), PackedWeights::bytes_needed(pointers()));
+}
+
+TEST_F(PackedWeightsTest, AFileIsMadeOnceAndMappedAgain) {
+    {
+        const PackedWeights made = open_in_file();
+        expect_packed();
+    }
+    const auto written = fs::last_write_time(only_file());
+    // What is mapped is the file: a mark in its matrices shows.
+    std::fstream file(only_file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(4096);
+    const int first = file.get();
+    file.seekp(4096);
+    file.put(static_cast<char>(first ^ 1));
+    file.close();
+    fs::last_write_time(only_file(), written);
+    const PackedWeights mapped = open_in_file();
+    ASSERT_NE(views_[0].packed, nullptr);
+    EXPECT_EQ(static_cast<int>(views_[0].packed[0]), first ^ 1);
+}
+
+TEST_F(PackedWeightsTest, AnotherModelUnderThePathReplacesTheFile) {
+    { const PackedWeights made = open_in_file(); }
+    for (std::byte& b : bytes_) b ^= std::byte{0x55};
+    write_model("a longer model");
+    const PackedWeights again = open_in_file();
+    expect_packed();
+    only_file();
+}
+
+TEST_F(PackedWeightsTest, OtherMatricesReplaceTheFile) {
+    { const PackedWeights made = open_in_file(); }
+    views_[0].dims[1] = 24;
+    const PackedWeights again = open_in_file();
+    expect_packed();
+}
+
+TEST_F(PackedWeightsTest, ADamagedFileIsMadeAgain) {
+    { const PackedWeights made = open_in_file(); }
+    const std::string whole = base::read_file(only_file()).value();
+    std::string bad_head = whole, bad_end = whole;
+    bad_head[40] = static_cast<char>(bad_head[40] ^ 1);
+    bad_end[whole.size() - 4096 + 40] = '\0';
+    for (const std::string& damaged :
+         {std::string(), bad_head, bad_end, whole.substr(0, whole.size() - 1), whole + "x"}) {
+        ASSERT_TRUE(base::write_file_atomically(only_file(), damaged));
+        const PackedWeights again = open_in_file();
+        expect_packed();
+        EXPECT_EQ(base::read_file(only_file()).value(), whole);
+    }
+}
+
+TEST_F(PackedWeightsTest, AFolderThatCannotBeMadeIsNamed) {
+    const auto weights =
+        PackedWeights::in_file(pool_, pointers(), model_path() + "/packed", model_path());
+    ASSERT_FALSE(weights);
+    EXPECT_NE(weights.error().message.find(model_path()), std::string::npos)
+        << weights.error().message;
+    for (const TensorView& view : views_) EXPECT_EQ(view.packed, nullptr);
+}
+
+TEST(PackedEngine, AnswersTheSameFromMemoryAFreshFileAndAKeptOne) {
+    const test::TempDir temp;
+    const std::string model = temp.file("smoke-q8.gguf");
+    const std::string smoke = std::string(DG_SOURCE_DIR) + "/assets/stories260K-f16.gguf";
+    ASSERT_TRUE(engine::quantize_model(smoke, model, *engine::file_type_from_name("Q8_0")));
+    const base::SystemClock clock;
+    const std::string folders[] = {"", temp.file("packed"), temp.file("packed")};
+    std::vector<std::vector<float>> vectors;
+    for (const std::string& folder : folders) {
+        engine::EngineOptions options;
+        options.threads = 2;
+        options.packed_dir = folder;
+        const auto engine = engine::Engine::open(model, options, clock);
+        ASSERT_TRUE(engine) << engine.error().message;
+        const std::vector<std::string> texts = {"Once upon a time there was a small dog."};
+        const auto embedded = (*engine)->embed(texts);
+        ASSERT_TRUE(embedded) << embedded.error().message;
+        vectors.push_back(embedded->at(0));
+    }
+    EXPECT_EQ(vectors[1], vectors[0]);
+    EXPECT_EQ(vectors[2], vectors[0]);
+}
+
+}  // namespace
