@@ -34,7 +34,7 @@ base::Result<void> refuse_if_present(const Conjunction& all,
     for (const Part& part : all.parts) {
         for (const std::string_view keyword : keywords) {
             const json::value* found = part.find(keyword);
-            if (found == nullptr || (found->is_bool() && !found->get_bool())) continue;
+            if (found == nullptr || (found->is_bool() && found->get_bool())) continue;
             if (found->is_object() && found->get_object().empty()) continue;
             return fail_on(part.at(keyword), Code::unimplemented,
                            "{}: this keyword cannot be enforced; rewrite the schema without it",
@@ -266,7 +266,11 @@ Result<Conjunction> SchemaCompiler::item(const Conjunction& all, std::size_t ind
 }
 
 Result<NodeId> SchemaCompiler::array(const Conjunction& all) {
-    DG_TRY(refuse_if_present(all, {"contains"}));
+    for (const Part& part : all.parts) {
+        if (part.find("contains") == nullptr) continue;  // even {} asks for an item
+        return fail_on(part.at("contains"), Code::unimplemented,
+                       "{}: this keyword cannot be enforced; use items", part.at("contains"));
+    }
     std::uint64_t min = 0, max = kUnbounded;
     std::size_t prefix = 0;
     const Part* unique = nullptr;
