@@ -60,8 +60,8 @@ void write_json(const json::value& value, std::string& out) {
         }
         out += ']';
     } else if (value.is_double()) {
-        std::string text = fmt::format("{}", value.get_double());
-        out += text;
+        const std::string text = fmt::format("{}", value.get_double());
+        out += text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
     } else {
         out += json::serialize(value);
     }

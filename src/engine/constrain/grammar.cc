@@ -2,6 +2,8 @@
 // frames for ever without reading a byte.
 #include "engine/constrain/grammar.h"
 
+#include <algorithm>
+
 #include "base/core/check.h"
 
 namespace engine::constrain {
@@ -114,6 +116,54 @@ std::vector<bool> GrammarBuilder::nullable_nodes() const {
     return nullable;
 }
 
+std::vector<bool> GrammarBuilder::finite_nodes() const {
+    std::vector<bool> finite(grammar_.nodes_.size(), false);
+    const auto holds = [&](NodeId id) { return id >= 0 && finite[static_cast<std::size_t>(id)]; };
+    const auto test = [&](const Node& node) {
+        switch (node.kind) {
+            case NodeKind::bytes:
+                return !grammar_.bytes(node).empty();
+            case NodeKind::literal:
+                return true;
+            case NodeKind::rule:
+                return holds(node.data);
+            case NodeKind::repeat:
+                return node.min == 0 || holds(node.children.front());
+            case NodeKind::choice:
+                return std::any_of(node.children.begin(), node.children.end(), holds);
+            case NodeKind::sequence:
+                return std::all_of(node.children.begin(), node.children.end(), holds);
+            case NodeKind::members: {
+                const MemberList& list = grammar_.members(node);
+                return holds(list.close) &&
+                       std::all_of(list.known.begin(), list.known.end(), [&](const auto& member) {
+                           return !member.required || holds(member.node);
+                       });
+            }
+        }
+        return false;
+    };
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (std::size_t i = 0; i < finite.size(); ++i) {
+            if (!finite[i] && test(grammar_.nodes_[i])) changed = finite[i] = true;
+        }
+    }
+    return finite;
+}
+
+void GrammarBuilder::prune(const std::vector<bool>& finite) {
+    const auto lost = [&](NodeId id) { return !finite[static_cast<std::size_t>(id)]; };
+    for (Node& node : grammar_.nodes_) {
+        if (node.kind == NodeKind::choice) std::erase_if(node.children, lost);
+        if (node.kind == NodeKind::repeat && lost(node.children.front())) node.max = 0;
+    }
+    for (MemberList& list : grammar_.members_) {
+        std::erase_if(list.known, [&](const auto& member) { return lost(member.node); });
+        std::erase_if(list.further, lost);
+    }
+}
+
 base::Result<void> GrammarBuilder::refuse_left_recursion() const {
     // Depth first along "may be entered before a byte is read"; grey nodes are on the path.
     const std::vector<bool> nullable = nullable_nodes();
@@ -177,6 +227,11 @@ base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) 
                     grammar_.nodes_.size(), limits_.nodes_max);
     }
     DG_TRY(refuse_left_recursion());
+    const std::vector<bool> finite = finite_nodes();
+    if (!finite[static_cast<std::size_t>(root)]) {
+        return fail(Code::invalid_argument, "grammar: no finite text matches it");
+    }
+    prune(finite);
     grammar_.root_ = root;
     auto built = std::make_shared<const Grammar>(std::move(grammar_));
     grammar_ = Grammar{};

@@ -90,7 +90,9 @@ public:
     bool impossible(NodeId node) const;
     std::size_t size() const { return grammar_.nodes_.size(); }
 
-    /// Errors: invalid_argument (a rule starts with itself, or was never defined),
+    /// Branches that no finite text can complete are cut, so that a matcher never runs into a dead
+    /// end. Errors: invalid_argument (a rule starts with itself or was never defined; no text
+    /// matches),
     /// payload_too_large (more nodes than the limit). The builder is empty afterwards.
     base::Result<std::shared_ptr<const Grammar>> build(NodeId root);
 
@@ -98,6 +100,8 @@ private:
     NodeId add(Node node);
     base::Result<void> refuse_left_recursion() const;
     std::vector<bool> nullable_nodes() const;
+    std::vector<bool> finite_nodes() const;
+    void prune(const std::vector<bool>& finite);
 
     GrammarLimits limits_;
     Grammar grammar_;

@@ -134,6 +134,10 @@ private:
             if (complete && use.count >= list.count_min) enter(list.close, parent);
             if (use.count > 0) {
                 if (list.count_max != kUnbounded && use.count >= list.count_max) return;
+                // A separator after which no member can come would be a dead end.
+                bool more = !list.further.empty() && (complete || list.any_order);
+                for (std::size_t i = 0; i < list.known.size() && !more; ++i) more = !used(i);
+                if (!more) return;
                 UseSet next = use;
                 next.after_separator = true;
                 return enter(list.separator, table_.intern({id, table_.intern_use(next), parent}));

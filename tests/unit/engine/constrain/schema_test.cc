@@ -83,6 +83,26 @@ TEST(Schema, RecursionThroughReferences) {
     EXPECT_FALSE(takes(schema, R"({"value":1,"next":{"value":2}})"));
 }
 
+TEST(Schema, NoDeadEnds) {
+    // After each text some byte must be able to follow: a trailing comma, a digit that no bound
+    // lets continue, or a branch that recurs for ever would leave a generation stuck.
+    const auto last = compiled(R"({"properties":{"a":{"const":1}},"type":"object",
+                                   "additionalProperties":false})");
+    Matcher matcher(last);
+    ASSERT_TRUE(matcher.accept(R"({"a":1)"));
+    EXPECT_FALSE(matcher.accept(","));
+    const auto bounded =
+        compiled(R"({"type":"number","exclusiveMinimum":0.1,"exclusiveMaximum":0.2})");
+    Matcher number(bounded);
+    ASSERT_TRUE(number.accept("0."));
+    EXPECT_FALSE(number.accept("2"));
+    EXPECT_FALSE(compile_schema(*base::parse_json(R"({"type":"object","required":["next"],
+        "properties":{"next":{"$ref":"#"}}})")));
+    EXPECT_FALSE(takes(R"({"properties":{"x":{"$ref":"#/$defs/endless"}},"type":"object",
+        "$defs":{"endless":{"type":"array","items":{"$ref":"#/$defs/endless"},"minItems":1}}})",
+                       R"({"x":[)"));
+}
+
 TEST(Schema, AllOfJoinsAndOneOfNeedsAProof) {
     constexpr auto both = R"({"type":"object","properties":{"a":{"minimum":3}},"required":["a"],
         "allOf":[{"properties":{"a":{"type":"integer","maximum":7}},"required":["b"]}]})";
