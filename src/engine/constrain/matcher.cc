@@ -1,0 +1,461 @@
+// The set-of-stacks matcher. Sequences and repetitions whose last part is entered leave no frame
+// behind (as a tail call), so right recursion does not deepen the stack.
+#include "engine/constrain/matcher.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/core/check.h"
+
+namespace engine::constrain {
+namespace {
+
+std::size_t mix(std::size_t seed, std::uint64_t value) {
+    std::uint64_t x = seed ^ (value + 0x9e3779b97f4a7c15ull + (seed << 6) + (seed >> 2));
+    x ^= x >> 31;
+    x *= 0xbf58476d1ce4e5b9ull;
+    return x ^ (x >> 29);
+}
+
+std::uint64_t pair_key(std::int32_t high, std::int32_t low) {
+    return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(high)) << 32) |
+           static_cast<std::uint32_t>(low);
+}
+
+}  // namespace
+
+std::size_t StateTable::FrameHash::operator()(const Frame& frame) const {
+    return mix(mix(static_cast<std::size_t>(frame.node), static_cast<std::uint32_t>(frame.at)),
+               static_cast<std::uint32_t>(frame.parent));
+}
+
+std::size_t StateTable::UseSetHash::operator()(const UseSet& use) const {
+    std::size_t hash = mix(use.next, use.count * 2ull + use.after_separator);
+    for (const auto word : use.used) hash = mix(hash, word);
+    return hash;
+}
+
+/// Finds the stacks that wait for a byte, from work items that read none.
+class StateTable::Closure {
+public:
+    explicit Closure(StateTable& table) : table_(table) {}
+
+    void enter(NodeId node, FrameId parent) {
+        if (entered_.insert(pair_key(node, parent)).second) work_.push_back({false, node, parent});
+    }
+    void resume(FrameId frame) {
+        if (frame == kEnd || frame == kCut) return keep(frame);
+        if (resumed_.insert(frame).second) work_.push_back({true, -1, frame});
+    }
+    void keep(FrameId top) { tops_.push_back(top); }
+
+    /// The waiting stacks; empty when a limit was passed.
+    std::vector<FrameId>& run() {
+        for (std::size_t done = 0; done < work_.size(); ++done) {
+            if (done > table_.limits_.closure_max) {
+                tops_.clear();
+                return tops_;
+            }
+            const Work item = work_[done];
+            if (item.resume) {
+                const Frame frame = table_.frames_[static_cast<std::size_t>(item.frame)];
+                go_on(frame.node, frame.at, frame.parent);
+            } else {
+                expand(item.node, item.frame);
+            }
+        }
+        std::sort(tops_.begin(), tops_.end());
+        tops_.erase(std::unique(tops_.begin(), tops_.end()), tops_.end());
+        if (tops_.size() > table_.limits_.stacks_max) tops_.clear();
+        return tops_;
+    }
+
+private:
+    void expand(NodeId id, FrameId parent) {
+        const Node& node = table_.grammar_->node(id);
+        switch (node.kind) {
+            case NodeKind::bytes:
+                return keep(table_.intern({id, 0, parent}));
+            case NodeKind::literal:
+                if (table_.grammar_->literal(node).empty()) return resume(parent);
+                return keep(table_.intern({id, 0, parent}));
+            case NodeKind::choice:
+                for (const NodeId child : node.children) enter(child, parent);
+                return;
+            case NodeKind::rule:
+                return enter(node.data, parent);
+            case NodeKind::members:
+                return go_on(id, table_.intern_use({}), parent);
+            case NodeKind::sequence:
+            case NodeKind::repeat:
+                return go_on(id, 0, parent);
+        }
+    }
+
+    /// Continues a node that holds a position.
+    void go_on(NodeId id, std::int32_t at, FrameId parent) {
+        const Node& node = table_.grammar_->node(id);
+        if (node.kind == NodeKind::sequence) return sequence(id, node, at, parent);
+        if (node.kind == NodeKind::repeat) return repeat(id, node, at, parent);
+        members(id, at, parent);
+    }
+
+    void sequence(NodeId id, const Node& node, std::int32_t at, FrameId parent) {
+        const auto size = static_cast<std::int32_t>(node.children.size());
+        if (at == size) return resume(parent);
+        const NodeId child = node.children[static_cast<std::size_t>(at)];
+        enter(child, at + 1 == size ? parent : table_.intern({id, at + 1, parent}));
+    }
+
+    void repeat(NodeId id, const Node& node, std::int32_t at, FrameId parent) {
+        const auto count = static_cast<std::uint32_t>(at);
+        if (count >= node.min) resume(parent);
+        if (node.max != kUnbounded && count >= node.max) return;
+        // Without an upper bound counts past the lower one are all alike.
+        std::uint32_t next = count + 1;
+        if (node.max == kUnbounded) next = std::min(next, node.min);
+        const bool last = next == node.max;
+        enter(node.children.front(),
+              last ? parent : table_.intern({id, static_cast<std::int32_t>(next), parent}));
+    }
+
+    void members(NodeId id, std::int32_t at, FrameId parent) {
+        const MemberList& list = table_.grammar_->members(table_.grammar_->node(id));
+        const UseSet use = table_.uses_[static_cast<std::size_t>(at)];
+        const auto used = [&](std::size_t i) {
+            if (!list.any_order) return i < use.next;
+            return !use.used.empty() && ((use.used[i >> 6] >> (i & 63)) & 1) != 0;
+        };
+        bool complete = true;
+        for (std::size_t i = 0; i < list.known.size(); ++i) {
+            complete = complete && (!list.known[i].required || used(i));
+        }
+        if (!use.after_separator) {
+            if (complete && use.count >= list.count_min) enter(list.close, parent);
+            if (use.count > 0) {
+                if (list.count_max != kUnbounded && use.count >= list.count_max) return;
+                // A separator after which no member can come would be a dead end.
+                bool more = !list.further.empty() && (complete || list.any_order);
+                for (std::size_t i = 0; i < list.known.size() && !more; ++i) more = !used(i);
+                if (!more) return;
+                UseSet next = use;
+                next.after_separator = true;
+                return enter(list.separator, table_.intern({id, table_.intern_use(next), parent}));
+            }
+        }
+        if (list.count_max == 0) return;
+        UseSet next = use;
+        next.after_separator = false;
+        // A count that no bound looks at any more must not make states differ.
+        next.count = use.count + 1;
+        if (list.count_max == kUnbounded) {
+            next.count = std::min(next.count, std::max(1u, list.count_min));
+        }
+        offer_members(list, id, parent, use, next, used, complete);
+    }
+
+    template <class Used>
+    void offer_members(const MemberList& list, NodeId id, FrameId parent, const UseSet& use,
+                       UseSet next, const Used& used, bool complete) {
+        for (std::size_t i = list.any_order ? 0 : use.next; i < list.known.size(); ++i) {
+            if (used(i)) continue;
+            UseSet after = next;
+            if (list.any_order) {
+                after.used.resize((list.known.size() + 63) / 64);
+                after.used[i >> 6] |= std::uint64_t{1} << (i & 63);
+            } else {
+                after.next = static_cast<std::uint32_t>(i + 1);
+            }
+            enter(list.known[i].node,
+                  table_.intern({id, table_.intern_use(std::move(after)), parent}));
+            if (!list.any_order && list.known[i].required) break;
+        }
+        if (!list.any_order && !complete) return;
+        if (!list.any_order) next.next = static_cast<std::uint32_t>(list.known.size());
+        if (list.further.empty()) return;
+        const FrameId frame = table_.intern({id, table_.intern_use(std::move(next)), parent});
+        for (const NodeId member : list.further) enter(member, frame);
+    }
+
+    StateTable& table_;
+    std::vector<Work> work_;
+    std::unordered_set<std::uint64_t> entered_;
+    std::unordered_set<FrameId> resumed_;
+    std::vector<FrameId> tops_;
+};
+
+StateTable::StateTable(std::shared_ptr<const Grammar> grammar, MatcherLimits limits)
+    : grammar_(std::move(grammar)), limits_(limits) {
+    find_byte_classes();
+    reset();
+    Closure closure(*this);
+    closure.enter(grammar_->root(), kEnd);
+    start_ = intern_state(closure.run());
+}
+
+void StateTable::reset() {
+    frames_.assign(2, Frame{});
+    frame_ids_.clear();
+    uses_.clear();
+    use_ids_.clear();
+    stack_frames_.clear();
+    states_.assign(1, StateInfo{});
+    state_ids_.clear();
+    transitions_.assign(classes_, kDead);
+    truncated_.clear();
+}
+
+void StateTable::find_byte_classes() {
+    // Refines one class of all bytes by every terminal of the grammar.
+    std::vector<ByteSet> sets;
+    for (std::size_t i = 0; i < grammar_->size(); ++i) {
+        const Node& node = grammar_->node(static_cast<NodeId>(i));
+        if (node.kind == NodeKind::bytes) sets.push_back(grammar_->bytes(node));
+    }
+    std::sort(sets.begin(), sets.end());
+    sets.erase(std::unique(sets.begin(), sets.end()), sets.end());
+    ByteSet in_literals;
+    for (std::size_t i = 0; i < grammar_->size(); ++i) {
+        const Node& node = grammar_->node(static_cast<NodeId>(i));
+        if (node.kind != NodeKind::literal) continue;
+        for (const char c : grammar_->literal(node)) in_literals.add(static_cast<std::uint8_t>(c));
+    }
+    for (int byte = 0; byte < 256; ++byte) {
+        ByteSet one;
+        one.add(static_cast<std::uint8_t>(byte));
+        if (in_literals.has(static_cast<std::uint8_t>(byte))) sets.push_back(one);
+    }
+    classes_ = 1;
+    for (const ByteSet& set : sets) {
+        std::vector<std::int32_t> split(classes_, -1);
+        std::vector<std::uint32_t> inside(classes_, 0), all(classes_, 0);
+        for (int byte = 0; byte < 256; ++byte) {
+            ++all[class_of_[byte]];
+            inside[class_of_[byte]] += set.has(static_cast<std::uint8_t>(byte));
+        }
+        for (int byte = 0; byte < 256; ++byte) {
+            const auto old = class_of_[byte];
+            if (!set.has(static_cast<std::uint8_t>(byte)) || inside[old] == all[old]) continue;
+            if (split[old] < 0) split[old] = static_cast<std::int32_t>(classes_++);
+            class_of_[byte] = static_cast<std::uint16_t>(split[old]);
+        }
+    }
+}
+
+StateTable::FrameId StateTable::intern(Frame frame) {
+    const auto [found, fresh] = frame_ids_.try_emplace(frame, static_cast<FrameId>(frames_.size()));
+    if (fresh) frames_.push_back(frame);
+    return found->second;
+}
+
+std::int32_t StateTable::intern_use(UseSet use) {
+    const auto [found, fresh] = use_ids_.try_emplace(use, static_cast<std::int32_t>(uses_.size()));
+    if (fresh) uses_.push_back(std::move(use));
+    return found->second;
+}
+
+StateId StateTable::intern_state(std::vector<FrameId>& tops) {
+    if (tops.empty()) return kDead;
+    std::size_t hash = tops.size();
+    for (const FrameId top : tops) hash = mix(hash, static_cast<std::uint32_t>(top));
+    const auto [first, last] = state_ids_.equal_range(hash);
+    for (auto it = first; it != last; ++it) {
+        const StateInfo& known = info(it->second);
+        if (std::equal(tops.begin(), tops.end(), stack_frames_.begin() + known.first,
+                       stack_frames_.begin() + known.first + known.count)) {
+            return it->second;
+        }
+    }
+    StateInfo fresh;
+    fresh.first = static_cast<std::uint32_t>(stack_frames_.size());
+    fresh.count = static_cast<std::uint32_t>(tops.size());
+    fresh.can_end = tops.front() == kEnd;
+    fresh.at_cut = std::binary_search(tops.begin(), tops.end(), kCut);
+    stack_frames_.insert(stack_frames_.end(), tops.begin(), tops.end());
+    const auto id = static_cast<StateId>(states_.size());
+    states_.push_back(fresh);
+    state_ids_.emplace(hash, id);
+    transitions_.resize(transitions_.size() + classes_, -1);
+    return id;
+}
+
+StateId StateTable::step(StateId state, std::uint8_t byte) {
+    const std::size_t slot = static_cast<std::size_t>(state) * classes_ + class_of_[byte];
+    if (transitions_[slot] < 0) {
+        const StateId next = compute_step(state, byte);
+        transitions_[slot] = next;
+    }
+    return transitions_[slot];
+}
+
+StateId StateTable::compute_step(StateId state, std::uint8_t byte) {
+    Closure closure(*this);
+    const StateInfo at = info(state);
+    for (std::uint32_t i = 0; i < at.count; ++i) {
+        const FrameId top = stack_frames_[at.first + i];
+        if (top == kEnd || top == kCut) continue;
+        const Frame frame = frames_[static_cast<std::size_t>(top)];
+        const Node& node = grammar_->node(frame.node);
+        if (node.kind == NodeKind::bytes) {
+            if (grammar_->bytes(node).has(byte)) closure.resume(frame.parent);
+            continue;
+        }
+        const std::string& text = grammar_->literal(node);
+        if (static_cast<std::uint8_t>(text[static_cast<std::size_t>(frame.at)]) != byte) continue;
+        if (static_cast<std::size_t>(frame.at) + 1 == text.size()) {
+            closure.resume(frame.parent);
+        } else {
+            closure.keep(intern({frame.node, frame.at + 1, frame.parent}));
+        }
+    }
+    return intern_state(closure.run());
+}
+
+ByteSet StateTable::next_bytes(StateId state) const {
+    ByteSet next;
+    const StateInfo& at = info(state);
+    for (std::uint32_t i = 0; i < at.count; ++i) {
+        const FrameId top = stack_frames_[at.first + i];
+        if (top == kEnd || top == kCut) continue;
+        const Frame& frame = frames_[static_cast<std::size_t>(top)];
+        const Node& node = grammar_->node(frame.node);
+        if (node.kind == NodeKind::bytes) {
+            next |= grammar_->bytes(node);
+        } else {
+            next.add(static_cast<std::uint8_t>(
+                grammar_->literal(node)[static_cast<std::size_t>(frame.at)]));
+        }
+    }
+    return next;
+}
+
+std::int32_t StateTable::representative_count(const Node& repeat, std::int32_t count,
+                                              std::uint32_t bytes_max) const {
+    const auto done = static_cast<std::uint32_t>(count);
+    const bool far_from_max = repeat.max == kUnbounded || repeat.max - done > bytes_max;
+    if (!far_from_max) return count;
+    if (done >= repeat.min) return static_cast<std::int32_t>(repeat.min);
+    return repeat.min - done > bytes_max ? 0 : count;
+}
+
+std::optional<StateTable::FrameId> StateTable::cut_frame(FrameId top, std::uint32_t bytes_max) {
+    // The innermost repetition, at most a few frames down: the body of a string or a number.
+    constexpr std::size_t kDepthMax = 6;
+    std::vector<Frame> above;
+    for (FrameId id = top; id != kEnd && id != kCut && above.size() < kDepthMax;) {
+        Frame frame = frames_[static_cast<std::size_t>(id)];
+        const Node& node = grammar_->node(frame.node);
+        id = frame.parent;
+        above.push_back(frame);
+        if (node.kind != NodeKind::repeat) continue;
+        above.back().at = representative_count(node, frame.at, bytes_max);
+        FrameId cut = kCut;
+        for (auto it = above.rbegin(); it != above.rend(); ++it) {
+            it->parent = cut;
+            cut = intern(*it);
+        }
+        return cut;
+    }
+    return std::nullopt;
+}
+
+StateId StateTable::truncate(StateId state, std::uint32_t bytes_max) {
+    if (const auto known = truncated_.find(state); known != truncated_.end()) return known->second;
+    const StateInfo at = info(state);
+    std::vector<FrameId> tops;
+    bool repeats = false;
+    for (std::uint32_t i = 0; i < at.count; ++i) {
+        const FrameId top = stack_frames_[at.first + i];
+        if (top == kEnd || top == kCut) {
+            tops.push_back(kCut);
+            continue;
+        }
+        const std::optional<FrameId> cut = cut_frame(top, bytes_max);
+        repeats = repeats || cut;
+        // A stack outside any repetition (a closing quote) keeps its terminal alone.
+        Frame terminal = frames_[static_cast<std::size_t>(top)];
+        terminal.parent = kCut;
+        tops.push_back(cut ? *cut : intern(terminal));
+    }
+    std::sort(tops.begin(), tops.end());
+    tops.erase(std::unique(tops.begin(), tops.end()), tops.end());
+    // An end or a cut at the very top would leave every token to the full state.
+    const bool useful = repeats && !std::binary_search(tops.begin(), tops.end(), kCut);
+    const StateId cut = useful ? intern_state(tops) : state;
+    truncated_.emplace(state, cut);
+    return cut;
+}
+
+void StateTable::compact(std::span<StateId> live) {
+    const std::vector<Frame> old_frames = std::move(frames_);
+    const std::vector<UseSet> old_uses = std::move(uses_);
+    const std::vector<FrameId> old_stacks = std::move(stack_frames_);
+    const std::vector<StateInfo> old_states = std::move(states_);
+    reset();
+    std::unordered_map<FrameId, FrameId> moved{{kEnd, kEnd}, {kCut, kCut}};
+    const auto move_stack = [&](FrameId top) {
+        std::vector<FrameId> path;
+        for (FrameId id = top; !moved.contains(id);
+             id = old_frames[static_cast<std::size_t>(id)].parent) {
+            path.push_back(id);
+        }
+        for (auto it = path.rbegin(); it != path.rend(); ++it) {
+            Frame frame = old_frames[static_cast<std::size_t>(*it)];
+            frame.parent = moved.at(frame.parent);
+            if (grammar_->node(frame.node).kind == NodeKind::members) {
+                frame.at = intern_use(old_uses[static_cast<std::size_t>(frame.at)]);
+            }
+            moved[*it] = intern(frame);
+        }
+        return moved.at(top);
+    };
+    for (StateId& state : live) {
+        const StateInfo& old = old_states[static_cast<std::size_t>(state)];
+        std::vector<FrameId> tops;
+        for (std::uint32_t i = 0; i < old.count; ++i) {
+            tops.push_back(move_stack(old_stacks[old.first + i]));
+        }
+        std::sort(tops.begin(), tops.end());
+        state = intern_state(tops);
+    }
+    Closure closure(*this);
+    closure.enter(grammar_->root(), kEnd);
+    start_ = intern_state(closure.run());
+}
+
+std::size_t StateTable::memory_bytes() const {
+    return transitions_.size() * sizeof(StateId) + stack_frames_.size() * sizeof(FrameId) +
+           frames_.size() * 4 * sizeof(Frame) + states_.size() * 4 * sizeof(StateInfo);
+}
+
+bool Matcher::accept(std::string_view bytes) {
+    StateId state = state_;
+    for (const char c : bytes) {
+        state = table_->step(state, static_cast<std::uint8_t>(c));
+        if (state == kDead) return false;
+    }
+    state_ = state;
+    return true;
+}
+
+std::string forced_text(StateTable& table, StateId state, std::size_t bytes_max) {
+    std::string text;
+    while (text.size() < bytes_max && state != kDead && !table.can_end(state)) {
+        const ByteSet next = table.next_bytes(state);
+        if (next.count() != 1) break;
+        for (std::size_t word = 0; word < next.words.size(); ++word) {
+            if (next.words[word] == 0) continue;
+            text.push_back(static_cast<char>(
+                word * 64 + static_cast<std::size_t>(std::countr_zero(next.words[word]))));
+        }
+        state = table.step(state, static_cast<std::uint8_t>(text.back()));
+    }
+    return text;
+}
+
+bool matches(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
+    Matcher matcher(grammar);
+    return matcher.accept(text) && matcher.can_end();
+}
+
+}  // namespace engine::constrain

@@ -1,0 +1,269 @@
+// From a conjunction of schemas to a rule: take choices apart, then join what each type allows.
+#include "engine/constrain/schema.h"
+
+#include <algorithm>
+#include <array>
+
+#include "engine/constrain/schema_compiler.h"
+
+namespace engine::constrain {
+
+using base::Code;
+using base::fail;
+using base::fail_on;
+using base::Result;
+namespace json = base::json;
+
+std::string json_text(std::string_view text) {
+    return json::serialize(json::string(text));
+}
+
+NodeId SchemaCompiler::space() {
+    if (space_ < 0) {
+        ByteSet blank;
+        for (const char c : {' ', '\t', '\n', '\r'}) blank.add(static_cast<std::uint8_t>(c));
+        space_ = builder_.repeat(builder_.bytes(blank), 0, options_.whitespace_max);
+    }
+    return space_;
+}
+
+NodeId SchemaCompiler::between(std::string_view token) {
+    if (options_.whitespace_max == 0) return builder_.literal(token);
+    return builder_.sequence({space(), builder_.literal(token), space()});
+}
+
+NodeId SchemaCompiler::quoted(NodeId body) {
+    return builder_.sequence({builder_.literal("\""), body, builder_.literal("\"")});
+}
+
+NodeId SchemaCompiler::constant(const json::value& value) {
+    if (const json::array* list = value.if_array()) {
+        std::vector<NodeId> parts{builder_.literal("["), space()};
+        for (std::size_t i = 0; i < list->size(); ++i) {
+            if (i > 0) parts.push_back(between(","));
+            parts.push_back(constant((*list)[i]));
+        }
+        parts.push_back(space());
+        parts.push_back(builder_.literal("]"));
+        return builder_.sequence(std::move(parts));
+    }
+    if (const json::object* object = value.if_object()) {
+        MemberList members;
+        for (const auto& [key, child] : *object) {
+            members.known.push_back(
+                {member(builder_.literal(json_text(key)), constant(child)), true});
+        }
+        members.separator = between(",");
+        members.close = builder_.sequence({space(), builder_.literal("}")});
+        members.any_order = options_.any_order;
+        return builder_.sequence({builder_.literal("{"), space(), builder_.members(members)});
+    }
+    if (!value.is_double()) return builder_.literal(json::serialize(value));
+    const std::string text = fmt::format("{}", value.get_double());
+    if (text.find_first_of(".e") != std::string::npos) return builder_.literal(text);
+    return builder_.choice({builder_.literal(text), builder_.literal(text + ".0")});
+}
+
+Result<void> SchemaCompiler::refuse_unenforced(const Conjunction& all) const {
+    constexpr std::array kRefused = {"not",
+                                     "if",
+                                     "then",
+                                     "else",
+                                     "$dynamicRef",
+                                     "$recursiveRef",
+                                     "unevaluatedProperties",
+                                     "unevaluatedItems"};
+    for (const Part& part : all.parts) {
+        const bool idle_if = part.find("if") == nullptr ||
+                             (part.find("then") == nullptr && part.find("else") == nullptr);
+        for (const std::string_view keyword : kRefused) {
+            const json::value* found = part.find(keyword);
+            if (found == nullptr) continue;
+            if (keyword == "not" && found->is_bool() && !found->get_bool()) continue;
+            const bool conditional = keyword == "if" || keyword == "then" || keyword == "else";
+            if (conditional && idle_if) continue;
+            return fail_on(part.at(keyword), Code::unimplemented,
+                           "{}: this keyword cannot be enforced; rewrite the schema without it",
+                           part.at(keyword));
+        }
+    }
+    return {};
+}
+
+Result<std::optional<std::uint64_t>> SchemaCompiler::count_of(const Part& part,
+                                                              std::string_view keyword) {
+    const json::value* found = part.find(keyword);
+    if (found == nullptr) return std::optional<std::uint64_t>{};
+    boost::system::error_code error;
+    const double number = found->is_number() ? found->to_number<double>() : -1;
+    if (number < 0 || number > 1e9 ||
+        number != static_cast<double>(static_cast<std::uint64_t>(number))) {
+        if (number > 1e9) return std::optional<std::uint64_t>{kUnbounded - 1};
+        return fail_on(part.at(keyword), Code::invalid_argument,
+                       "{} is not a whole number of at least 0", part.at(keyword));
+    }
+    return std::optional<std::uint64_t>{static_cast<std::uint64_t>(number)};
+}
+
+Result<NodeId> SchemaCompiler::value(const Conjunction& all) {
+    if (all.impossible) return -1;
+    const std::string key = all.key();
+    if (const auto known = rules_.find(key); known != rules_.end()) return known->second;
+    if (rules_.size() >= options_.rules_max) {
+        return fail(Code::payload_too_large, "schema: over {} distinct subschemas",
+                    options_.rules_max);
+    }
+    if (++nesting_ > options_.nesting_max) {
+        return fail(Code::payload_too_large, "schema: nested deeper than {}", options_.nesting_max);
+    }
+    const NodeId rule = builder_.declare_rule();
+    rules_[key] = rule;
+    const NodeId body = DG_TRY(value_body(all));
+    --nesting_;
+    builder_.define_rule(rule, body);
+    if (!builder_.impossible(body)) return rule;
+    rules_[key] = -1;
+    return -1;
+}
+
+Result<NodeId> SchemaCompiler::value_body(const Conjunction& all) {
+    DG_TRY(refuse_unenforced(all));
+    for (std::size_t i = 0; i < all.parts.size(); ++i) {
+        const Part& part = all.parts[i];
+        if (part.choices_taken) continue;
+        if (part.find("anyOf") != nullptr || part.find("oneOf") != nullptr) return choices(all, i);
+    }
+    return plain_value(all);
+}
+
+Result<NodeId> SchemaCompiler::choices(const Conjunction& all, std::size_t index) {
+    const Part& part = all.parts[index];
+    std::vector<Conjunction> open{all};
+    open.front().parts[index].choices_taken = true;
+    for (const std::string_view keyword : {"anyOf", "oneOf"}) {
+        const json::value* list = part.find(keyword);
+        if (list == nullptr) continue;
+        if (!list->is_array() || list->get_array().empty()) {
+            return fail_on(part.at(keyword), Code::invalid_argument, "{} is not a list of schemas",
+                           part.at(keyword));
+        }
+        std::vector<Conjunction> next;
+        for (const Conjunction& base : open) {
+            const std::size_t first = next.size();
+            std::size_t branch = 0;
+            for (const json::value& schema : list->get_array()) {
+                Conjunction with = base;
+                DG_TRY(
+                    document_.add(with, schema, fmt::format("{}[{}]", part.at(keyword), branch++)));
+                if (!with.impossible) next.push_back(std::move(with));
+            }
+            for (std::size_t a = first; keyword == "oneOf" && a < next.size(); ++a) {
+                for (std::size_t b = a + 1; b < next.size(); ++b) {
+                    if (document_.disjoint(next[a], next[b])) continue;
+                    return fail_on(part.at(keyword), Code::unimplemented,
+                                   "{}: branches may overlap, so 'exactly one' cannot be enforced; "
+                                   "use anyOf, or give each branch a constant that differs",
+                                   part.at(keyword));
+                }
+            }
+        }
+        open = std::move(next);
+    }
+    std::vector<NodeId> nodes;
+    for (const Conjunction& branch : open) {
+        const NodeId node = DG_TRY(value(branch));
+        if (node >= 0) nodes.push_back(node);
+    }
+    return builder_.choice(std::move(nodes));
+}
+
+Result<NodeId> SchemaCompiler::plain_value(const Conjunction& all) {
+    const std::uint8_t types = DG_TRY(allowed_types(all));
+    if (const auto values = DG_TRY(listed_values(all))) return constants(all, *values);
+    std::vector<NodeId> forms;
+    if (types & kObject) forms.push_back(DG_TRY(object(all)));
+    if (types & kArray) forms.push_back(DG_TRY(array(all)));
+    if (types & kString) forms.push_back(DG_TRY(string(all)));
+    if (types & kFraction) forms.push_back(DG_TRY(number(all, false)));
+    if ((types & kNumber) == kInteger) forms.push_back(DG_TRY(number(all, true)));
+    if (types & kBoolean) {
+        forms.push_back(builder_.literal("true"));
+        forms.push_back(builder_.literal("false"));
+    }
+    if (types & kNull) forms.push_back(builder_.literal("null"));
+    std::erase_if(forms, [&](NodeId node) { return builder_.impossible(node); });
+    return builder_.choice(std::move(forms));
+}
+
+Result<NodeId> SchemaCompiler::constants(const Conjunction& all, const Values& values) {
+    std::vector<NodeId> forms;
+    for (const json::value& value : values) {
+        if (DG_TRY(satisfies(value, all))) forms.push_back(constant(value));
+    }
+    return builder_.choice(std::move(forms));
+}
+
+Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjunction& all) {
+    const std::uint8_t type = type_of(value);
+    if ((DG_TRY(allowed_types(all)) & type) == 0) return false;
+    if (type == kString) {
+        const StringRule rule = DG_TRY(string_rule(all));
+        const Regex any{RegexKind::chars, CharClass::all(), {}, 0, 0};
+        Regex length{RegexKind::repeat,
+                     {},
+                     {any},
+                     static_cast<std::uint32_t>(rule.min),
+                     static_cast<std::uint32_t>(rule.max)};
+        if (rule.min > rule.max) return false;
+        const std::string_view text = value.get_string();
+        return regex_matches(length, text) && (!rule.regex || regex_matches(*rule.regex, text));
+    }
+    if (type & kNumber) {
+        const NumberRange range = DG_TRY(number_range(all, type == kInteger));
+        const auto decimal = parse_decimal(value.is_double() ? fmt::format("{}", value.get_double())
+                                                             : json::serialize(value));
+        if (!decimal && (range.low || range.high)) {
+            return fail(Code::unimplemented, "an enum value with an exponent beside a bound");
+        }
+        return !decimal || in_range(*decimal, range);
+    }
+    if (type != kObject && type != kArray) return true;
+    // Constants of these types beside keywords about their inside would need a full validator.
+    constexpr std::array kAnnotations = {
+        "type",  "enum",    "const",    "title",       "description", "default", "examples",
+        "$defs", "$schema", "$comment", "definitions", "$id",         "id",      "deprecated",
+        "$ref",  "allOf",   "anyOf",    "oneOf",       "nullable"};
+    for (const Part& part : all.parts) {
+        for (const auto& [key, unused] : *part.schema) {
+            const bool harmless =
+                std::find(kAnnotations.begin(), kAnnotations.end(), key) != kAnnotations.end();
+            if (harmless) continue;
+            return fail_on(part.at(key), Code::unimplemented,
+                           "{}: beside an object or array in enum or const this cannot be enforced",
+                           part.at(key));
+        }
+    }
+    return true;
+}
+
+Result<std::shared_ptr<const Grammar>> SchemaCompiler::compile(const json::value& root) {
+    Conjunction all;
+    DG_TRY(document_.add(all, root, "$"));
+    const NodeId node = DG_TRY(value(all));
+    if (node < 0) {
+        return fail_on("$", Code::invalid_argument, "schema: no value satisfies it");
+    }
+    return builder_.build(node);
+}
+
+Result<std::shared_ptr<const Grammar>> compile_schema(const json::value& schema,
+                                                      const SchemaOptions& options) {
+    return SchemaCompiler(schema, options).compile(schema);
+}
+
+Result<std::shared_ptr<const Grammar>> any_object_grammar(const SchemaOptions& options) {
+    const json::value schema = {{"type", "object"}};
+    return compile_schema(schema, options);
+}
+
+}  // namespace engine::constrain

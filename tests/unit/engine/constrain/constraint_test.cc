@@ -1,0 +1,118 @@
+#include "engine/constrain/constraint.h"
+
+#include <gtest/gtest.h>
+
+#include "base/core/rng.h"
+#include "base/json/json.h"
+#include "engine/constrain/schema.h"
+#include "engine/model_files/gguf.h"
+
+namespace engine::constrain {
+namespace {
+
+struct Fixture {
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::shared_ptr<const TokenTrie> trie;
+
+    static const Fixture& get() {
+        static const Fixture fixture = [] {
+            const auto file = GgufFile::open(DG_SOURCE_DIR "/assets/stories260K-f16.gguf");
+            auto tokenizer = Tokenizer::create(*load_vocabulary(*file));
+            return Fixture{*tokenizer, std::make_shared<const TokenTrie>(**tokenizer)};
+        }();
+        return fixture;
+    }
+};
+
+constexpr std::string_view kSchemas[] = {
+    R"({"type":"object"})",
+    R"({"type":"object","properties":{"name":{"type":"string","maxLength":40},
+        "n":{"type":"integer","minimum":-5,"maximum":1200}},"required":["name","n"],
+        "additionalProperties":false})",
+    R"({"type":"array","items":{"type":"string","minLength":300,"maxLength":320},"minItems":2})",
+    R"({"type":"string","pattern":"^[a-f]{2,300}x$"})",
+    R"({"enum":["one","two \"quoted\"",3]})",
+};
+
+std::shared_ptr<const Grammar> grammar_of(std::string_view schema) {
+    return *compile_schema(*base::parse_json(schema));
+}
+
+/// The mask by definition: every token tried alone.
+TEST(Constraint, MaskEqualsTryingEachToken) {
+    const Fixture& f = Fixture::get();
+    for (const auto schema : kSchemas) {
+        const auto grammar = grammar_of(schema);
+        Constraint constraint(grammar, f.trie);
+        base::Rng rng(7);
+        for (int step = 0; step < 120 && !constraint.ended(); ++step) {
+            const auto mask = constraint.mask();
+            std::vector<TokenId> allowed;
+            const StateId here = constraint.save();
+            for (std::uint32_t i = 0; i < f.tokenizer->size(); ++i) {
+                const auto id = static_cast<TokenId>(i);
+                bool fits = false;
+                if (f.tokenizer->ends_generation(id)) {
+                    fits = constraint.can_end();
+                } else if (!f.trie->piece(id).empty()) {
+                    fits = constraint.accept(id);
+                    constraint.restore(here);
+                }
+                ASSERT_EQ(has_token(mask, id), fits)
+                    << schema << " token " << id << " step " << step;
+                if (fits) allowed.push_back(id);
+            }
+            ASSERT_FALSE(allowed.empty());
+            ASSERT_TRUE(constraint.accept(allowed[rng.below(allowed.size())]));
+        }
+    }
+}
+
+/// A model that picks at random still writes the text of the schema, as far as it gets.
+TEST(Constraint, RandomTokensParseWhenTheyEnd) {
+    const Fixture& f = Fixture::get();
+    int ended = 0;
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+        base::Rng rng(seed);
+        // The small state limit makes compaction part of the test.
+        Constraint constraint(grammar_of(kSchemas[1]), f.trie, {1u << 18, 8});
+        std::string text;
+        for (int step = 0; step < 1'000 && !constraint.ended(); ++step) {
+            const auto mask = constraint.mask();
+            std::vector<TokenId> allowed;
+            for (std::uint32_t i = 0; i < f.tokenizer->size(); ++i) {
+                if (has_token(mask, static_cast<TokenId>(i)))
+                    allowed.push_back(static_cast<TokenId>(i));
+            }
+            ASSERT_FALSE(allowed.empty()) << text;
+            const TokenId token = allowed[rng.below(allowed.size())];
+            ASSERT_TRUE(constraint.accept(token));
+            text += f.trie->piece(token);
+        }
+        if (!constraint.ended()) continue;
+        ++ended;
+        const auto value = base::parse_json(text);
+        ASSERT_TRUE(value) << text;
+        EXPECT_TRUE(value->at("name").is_string());
+        const auto n = value->at("n").to_number<int>();
+        EXPECT_TRUE(n >= -5 && n <= 1'200) << text;
+    }
+    EXPECT_GT(ended, 10);
+}
+
+TEST(Constraint, EndTokensOnlyWhenComplete) {
+    const Fixture& f = Fixture::get();
+    Constraint constraint(grammar_of(R"({"const":"ab"})"), f.trie);
+    EXPECT_EQ(constraint.forced(), "\"ab\"");
+    EXPECT_FALSE(has_token(constraint.mask(), f.tokenizer->eos()));
+    EXPECT_FALSE(constraint.accept(f.tokenizer->eos()));
+    ASSERT_TRUE(constraint.accept_bytes("\"ab\""));
+    EXPECT_TRUE(has_token(constraint.mask(), f.tokenizer->eos()));
+    EXPECT_TRUE(constraint.accept(f.tokenizer->eos()));
+    EXPECT_TRUE(constraint.ended());
+    EXPECT_FALSE(constraint.accept(f.tokenizer->eos()));
+    EXPECT_FALSE(has_token(constraint.mask(), f.tokenizer->eos()));
+}
+
+}  // namespace
+}  // namespace engine::constrain
