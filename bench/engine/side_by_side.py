@@ -20,7 +20,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build" / "peers"
-PEER_PACKAGE = "node-llama-cpp@3.22.1"
+PEER_VERSION = "3.22.1"  # carries llama.cpp v0.5.0
 COLUMNS = ["load_ms", "prefill_tokens_per_s", "decode_tokens_per_s"]
 
 
@@ -32,15 +32,18 @@ def obtain_peer():
     """Installs the prebuilt peer from npm; returns (library folder, include folders)."""
     modules = PEERS / "node_modules"
     headers = PEERS / "llama.cpp"
-    if not (modules / "node-llama-cpp").exists():
-        print(f"installing the peer, {PEER_PACKAGE}, into {PEERS.relative_to(ROOT)}", file=sys.stderr)
+    platform_name = "linux-x64" if platform.machine() == "x86_64" else "linux-arm64"
+    if not (modules / "@node-llama-cpp" / platform_name).exists():
+        print(f"installing the peer, node-llama-cpp {PEER_VERSION}, into {PEERS.relative_to(ROOT)}",
+              file=sys.stderr)
         PEERS.mkdir(parents=True, exist_ok=True)
-        run(["npm", "install", "--prefix", str(PEERS), "--ignore-scripts", "--no-audit",
-             "--no-fund", PEER_PACKAGE], stdout=subprocess.DEVNULL)
+        # The optional packages are builds for every GPU, most of a gigabyte: only ours is wanted.
+        run(["npm", "install", "--prefix", str(PEERS), "--ignore-scripts", "--no-audit", "--no-fund",
+             "--omit=optional", f"node-llama-cpp@{PEER_VERSION}",
+             f"@node-llama-cpp/{platform_name}@{PEER_VERSION}"], stdout=subprocess.DEVNULL)
     if not headers.exists():
         run(["git", "clone", "-q", str(modules / "node-llama-cpp/llama/gitRelease.bundle"),
              str(headers)], stderr=subprocess.DEVNULL)
-    platform_name = "linux-x64" if platform.machine() == "x86_64" else "linux-arm64"
     libraries = modules / "@node-llama-cpp" / platform_name / "bins" / platform_name
     return libraries, [headers / "include", headers / "ggml" / "include"]
 
