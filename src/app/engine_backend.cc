@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "app/model_facts.h"
+
 namespace app {
 namespace {
 
@@ -151,24 +153,10 @@ engine::GenerateRequest engine_request(gate::GenerationRequest&& request,
 }
 
 json::object details(const engine::ModelInfo& info) {
-    return {{"name", info.name},
-            {"architecture", info.architecture},
-            {"quantization", info.quantization},
-            {"license", info.license},
-            {"kind", info.kind == engine::ModelKind::encoder ? "encoder" : "generator"},
-            {"parameters", info.parameters},
-            {"file_bytes", info.file_bytes},
-            {"layers", info.layers},
-            {"dim", info.dim},
-            {"heads", info.heads},
-            {"kv_heads", info.kv_heads},
-            {"head_dim", info.head_dim},
-            {"ffn_dim", info.ffn_dim},
-            {"vocab_size", info.vocab_size},
-            {"context_tokens_trained", info.context_tokens_trained},
-            {"context_tokens", info.context_tokens},
-            {"embedding_dim", info.embedding_dim},
-            {"chat_template", !info.chat_template.empty()}};
+    json::object facts = model_facts(info);
+    facts["context_tokens"] = info.context_tokens;
+    facts["chat_template"] = !info.chat_template.empty();
+    return facts;
 }
 
 }  // namespace

@@ -191,17 +191,23 @@ private:
         StreamReader reader(clock_, on_text);
         SseParser events([&](std::string_view data) { reader.on_event(data); });
         std::string refused;
+        bool too_large = false;
         const auto sink = [&](const base::HttpClient::Response& head,
                               std::span<const std::byte> bytes) {
             const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
             if (head.status == 200) {
-                events.feed(text);
+                too_large = !events.feed(text);
             } else {
-                refused += text;
+                too_large = refused.size() + text.size() > SseParser::kEventBytesMax;
+                if (!too_large) refused += text;
             }
-            return !stop_asked();
+            return !too_large && !stop_asked();
         };
         const auto response = client_.send(request, sink);
+        if (too_large) {
+            return base::fail(Code::payload_too_large, "{} sent more than {} bytes in one piece",
+                              url, SseParser::kEventBytesMax);
+        }
         if (!response && response.error().code == Code::cancelled) return reader.finish(true);
         if (!response) return std::unexpected(response.error());
         if (response->status != 200) return std::unexpected(error_of(response->status, refused));

@@ -4,17 +4,19 @@
 
 namespace app {
 
-void SseParser::feed(std::string_view bytes) {
+bool SseParser::feed(std::string_view bytes) {
     for (const char c : bytes) {
         if (c == '\n' && std::exchange(skip_newline_, false)) continue;  // the \n of a \r\n
         skip_newline_ = c == '\r';
         if (c != '\n' && c != '\r') {
+            if (partial_.size() + data_.size() >= kEventBytesMax) return false;
             partial_ += c;
             continue;
         }
         line(partial_);
         partial_.clear();
     }
+    return true;
 }
 
 void SseParser::line(std::string_view text) {

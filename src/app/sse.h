@@ -2,6 +2,7 @@
 // Cuts a server-sent event stream into the data of its events. Source: WHATWG HTML, "Server-sent
 // events", the parts a completion stream uses: data lines, comments, any line ending.
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -13,8 +14,10 @@ public:
     explicit SseParser(std::function<void(std::string_view data)> on_event)
         : on_event_(std::move(on_event)) {}
 
-    /// Bytes in any pieces. Pre: no event is larger than memory.
-    void feed(std::string_view bytes);
+    /// Bytes in any pieces. False, for good: one event is larger than kEventBytesMax.
+    [[nodiscard]] bool feed(std::string_view bytes);
+
+    static constexpr std::size_t kEventBytesMax = 4 << 20;
 
 private:
     void line(std::string_view text);

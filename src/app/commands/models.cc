@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "app/commands/commands.h"
+#include "app/model_facts.h"
 #include "app/model_store.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
+#include "base/files/files.h"
 #include "base/json/json.h"
 #include "engine/model_files/convert.h"
 #include "engine/model_files/quantize.h"
@@ -104,23 +105,9 @@ Result<int> pull(const Args& args, Program& program) {
 }
 
 json::object info_json(const engine::ModelInfo& info) {
-    return {{"name", info.name},
-            {"architecture", info.architecture},
-            {"kind", info.kind == engine::ModelKind::encoder ? "encoder" : "generator"},
-            {"quantization", info.quantization},
-            {"license", info.license},
-            {"parameters", info.parameters},
-            {"file_bytes", info.file_bytes},
-            {"layers", info.layers},
-            {"dim", info.dim},
-            {"heads", info.heads},
-            {"kv_heads", info.kv_heads},
-            {"head_dim", info.head_dim},
-            {"ffn_dim", info.ffn_dim},
-            {"vocab_size", info.vocab_size},
-            {"context_tokens_trained", info.context_tokens_trained},
-            {"embedding_dim", info.embedding_dim},
-            {"chat_template", info.chat_template}};
+    json::object facts = model_facts(info);
+    facts["chat_template"] = info.chat_template;
+    return facts;
 }
 
 json::object details_json(const engine::ModelDetails& details) {
@@ -267,7 +254,7 @@ Result<int> print_report(const Args& args, Program& program, const std::string& 
 }
 
 Result<void> refuse_overwriting(const Args& args, const std::string& output) {
-    if (args.has("--force") || !std::filesystem::exists(output)) return {};
+    if (args.has("--force") || !base::path_exists(output)) return {};
     return base::fail_on("OUTPUT", Code::already_exists,
                          "{} exists; choose another name or give --force", output);
 }

@@ -26,7 +26,9 @@ using base::Code;
 std::vector<std::string> events_of(std::string_view stream, std::size_t piece) {
     std::vector<std::string> events;
     SseParser parser([&](std::string_view data) { events.emplace_back(data); });
-    for (std::size_t at = 0; at < stream.size(); at += piece) parser.feed(stream.substr(at, piece));
+    for (std::size_t at = 0; at < stream.size(); at += piece) {
+        EXPECT_TRUE(parser.feed(stream.substr(at, piece)));
+    }
     return events;
 }
 
@@ -38,6 +40,14 @@ TEST(SseParser, CutsTheSameEventsHoweverTheBytesArrive) {
     for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
         EXPECT_EQ(events_of(stream, piece), expected) << piece;
     }
+}
+
+TEST(SseParser, RefusesAnEventWithoutEnd) {
+    SseParser parser([](std::string_view) { FAIL() << "there is no event"; });
+    const std::string piece(1 << 20, 'x');
+    std::size_t taken = 0;
+    while (taken <= SseParser::kEventBytesMax && parser.feed(piece)) taken += piece.size();
+    EXPECT_LE(taken, SseParser::kEventBytesMax);
 }
 
 TEST(ServiceManager, SendsOneDatagramAndIsSilentWithoutASocket) {
