@@ -80,14 +80,8 @@ public:
 
     /// One response, whatever its framing. `complete` is false when the peer closed in the middle.
     RawResponse read_response(bool head_request = false) {
-        RawResponse response;
-        while (buffer_.find("\r\n\r\n") == std::string::npos) {
-            if (!read_more()) return response;
-        }
-        const std::size_t end = buffer_.find("\r\n\r\n");
-        response.head = buffer_.substr(0, end);
-        buffer_.erase(0, end + 4);
-        if (response.head.size() > 12) response.status = std::atoi(response.head.c_str() + 9);
+        RawResponse response = read_head();
+        if (response.head.empty()) return response;
         const std::string length = response.header("Content-Length");
         if (head_request || response.status == 204 || response.status == 304 ||
             response.status < 200) {

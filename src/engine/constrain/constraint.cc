@@ -117,11 +117,8 @@ bool Constraint::accept(TokenId token) {
 }
 
 bool Constraint::accept_bytes(std::string_view bytes) {
-    StateId state = state_;
-    for (const char c : bytes) {
-        state = table_->step(state, static_cast<std::uint8_t>(c));
-        if (state == kDead) return false;
-    }
+    const StateId state = table_->walk(state_, bytes);
+    if (state == kDead) return false;
     state_ = state;
     return true;
 }

@@ -288,6 +288,14 @@ StateId StateTable::step(StateId state, std::uint8_t byte) {
     return transitions_[slot];
 }
 
+StateId StateTable::walk(StateId state, std::string_view bytes) {
+    for (const char c : bytes) {
+        state = step(state, static_cast<std::uint8_t>(c));
+        if (state == kDead) break;
+    }
+    return state;
+}
+
 StateId StateTable::compute_step(StateId state, std::uint8_t byte) {
     Closure closure(*this);
     const StateInfo at = info(state);
@@ -429,11 +437,8 @@ std::size_t StateTable::memory_bytes() const {
 }
 
 bool Matcher::accept(std::string_view bytes) {
-    StateId state = state_;
-    for (const char c : bytes) {
-        state = table_->step(state, static_cast<std::uint8_t>(c));
-        if (state == kDead) return false;
-    }
+    const StateId state = table_->walk(state_, bytes);
+    if (state == kDead) return false;
     state_ = state;
     return true;
 }

@@ -35,6 +35,8 @@ public:
     StateId start() const { return start_; }
     /// The state after `byte`; kDead when the grammar has no such text.
     StateId step(StateId state, std::uint8_t byte);
+    /// The state after all of `bytes`; kDead as soon as the grammar has no such text.
+    StateId walk(StateId state, std::string_view bytes);
     /// Whether the text so far is complete.
     bool can_end(StateId state) const { return info(state).can_end; }
     /// Whether some stack was cut below (see `truncate`) and has run out.
