@@ -21,10 +21,11 @@ void attention(benchmark::State& state) {
     base::ThreadPool pool(static_cast<std::size_t>(state.range(4)));
     const std::size_t kv_dim = kv_heads * kDim, pages = (tokens + kPageTokens - 1) / kPageTokens;
     std::vector<std::uint16_t> cache(2 * pages * kPageTokens * kv_dim, engine::f32_to_f16(0.25f));
-    std::vector<std::uint16_t*> k, v;
+    std::vector<std::byte*> k, v;
     for (std::size_t p = 0; p < pages; ++p) {
-        k.push_back(cache.data() + 2 * p * kPageTokens * kv_dim);
-        v.push_back(k.back() + kPageTokens * kv_dim);
+        std::uint16_t* plane = cache.data() + 2 * p * kPageTokens * kv_dim;
+        k.push_back(reinterpret_cast<std::byte*>(plane));
+        v.push_back(reinterpret_cast<std::byte*>(plane + kPageTokens * kv_dim));
     }
     const engine::KvLayerView view{k, v, kPageTokens};
     std::vector<engine::AttentionRow> attend;

@@ -36,6 +36,14 @@ public:
     void cancel(gate::GenerationHandle handle) override;
     base::Result<Embeddings> embed(std::string_view model,
                                    std::span<const std::string> texts) override;
+    base::Result<Ranking> rank(std::string_view model, std::string_view query,
+                               std::span<const std::string> documents) override;
+    base::Result<void> load(std::string_view model) override;
+    base::Result<void> unload(std::string_view model) override;
+    base::Result<KeptPrefix> keep_prefix(std::string_view model, std::string_view tenant,
+                                         gate::Prompt prompt, base::Duration time_to_live) override;
+    base::Result<void> drop_prefix(std::string_view tenant, std::string_view id) override;
+    std::vector<KeptPrefix> kept_prefixes(std::string_view tenant) const override;
     base::Result<std::vector<std::int32_t>> tokenize(std::string_view model, std::string_view text,
                                                      bool add_special) const override;
     base::Result<std::string> detokenize(std::string_view model,

@@ -14,6 +14,8 @@ std::string_view finish_name(gate::Finish finish) {
     switch (finish) {
         case gate::Finish::stop:
             return "stop";
+        case gate::Finish::tool_calls:
+            return "tool_calls";
         case gate::Finish::length:
             return "length";
         case gate::Finish::cancelled:

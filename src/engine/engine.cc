@@ -310,6 +310,19 @@ base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const
     return mean;
 }
 
+base::Result<KeptPrefix> Engine::keep_prefix(const std::string&, std::vector<TokenId>,
+                                             base::Duration) {
+    return base::fail(base::Code::unimplemented, "no prefixes are kept here");
+}
+
+base::Result<void> Engine::drop_prefix(const std::string&, const std::string& id) {
+    return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+}
+
+std::vector<KeptPrefix> Engine::kept_prefixes(const std::string&) const {
+    return {};
+}
+
 EngineStats Engine::stats() const {
     const BatcherStats batch = impl_->batcher->stats();
     EngineStats stats;

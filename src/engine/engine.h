@@ -20,6 +20,10 @@
 
 namespace engine {
 
+namespace constrain {
+class Grammar;
+}
+
 struct EngineOptions {
     std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
     std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
@@ -54,6 +58,25 @@ struct GenerateRequest {
     std::optional<std::uint32_t> top_logprobs;  ///< none: no logprobs; 0..20 alternatives per token
     bool ignore_eos = false;                    ///< for benchmarks
     base::Instant deadline = base::Instant::never();
+
+    /// Whose it is: cached prefixes are shared within a tenant only, and tenants get equal shares
+    /// of a busy engine. "" is a tenant like any other.
+    std::string tenant = {};
+    /// Higher goes first; within one value tenants take turns. A running request of lower priority
+    /// may be set aside and resumed.
+    std::int32_t priority = 0;
+    /// Requests of one conversation: their pages are kept for the next turn before others'.
+    std::string session = {};
+    /// A prefix made by Engine::keep_prefix; `prompt` continues it.
+    std::string cache_id = {};
+
+    /// The output is a text of this grammar, or begins one where `max_tokens` cuts it. Null: free.
+    std::shared_ptr<const constrain::Grammar> grammar = {};
+    /// The grammar applies after one of these texts was generated, and again after each further
+    /// one; outside of it the output is free. Empty: from the first token.
+    std::vector<std::string> grammar_triggers = {};
+    /// Control tokens' own texts come out as text too: tool-call parsers look for them.
+    bool emit_special = false;
 };
 
 struct TokenLogprob {
@@ -94,6 +117,19 @@ public:
 
 using GenerationId = std::uint64_t;
 
+/// A prefix kept by name until its time is over.
+struct KeptPrefix {
+    std::string id;
+    std::string tenant;
+    std::uint32_t tokens = 0;
+    base::Instant expires;
+};
+
+/// Time between two tokens of one request, over the last minute.
+struct TokenGaps {
+    double p50_ms = 0, p99_ms = 0, max_ms = 0;
+};
+
 struct EngineStats {
     std::uint32_t queued = 0, running = 0;
     std::uint32_t kv_pages_used = 0, kv_pages_total = 0;
@@ -102,6 +138,13 @@ struct EngineStats {
     double prefill_seconds_total = 0, decode_seconds_total = 0;
     std::uint64_t weights_bytes = 0, kv_bytes = 0;
     double load_seconds = 0;  ///< open() in all, the first step included
+
+    std::uint32_t running_max = 0, batch_rows_last = 0, batch_rows_max = 0;
+    std::uint32_t kv_pages_cached = 0;      ///< of the used ones: held by the prefix cache alone
+    std::uint64_t cached_tokens_total = 0;  ///< prompt tokens found in the prefix cache
+    std::uint64_t prefix_hits_total = 0, prefix_misses_total = 0, pages_evicted_total = 0;
+    std::uint64_t preempted_total = 0, swapped_out_bytes_total = 0, forced_tokens_total = 0;
+    TokenGaps gaps;
 };
 
 class Engine {
@@ -136,6 +179,15 @@ public:
                                       std::shared_ptr<GenerationSink> sink);
     /// Stops within one step. Unknown or finished ids are ignored. Thread-safe.
     void cancel(GenerationId id);
+
+    /// Computes `tokens` once and keeps their pages for `time_to_live`, whatever else needs room.
+    /// Requests of the same tenant name it in `cache_id`. Blocks; thread-safe. Errors: as submit;
+    /// resource_exhausted when kept prefixes would take more than half of all pages.
+    base::Result<KeptPrefix> keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
+                                         base::Duration time_to_live);
+    /// Errors: not_found (also when it is another tenant's).
+    base::Result<void> drop_prefix(const std::string& tenant, const std::string& id);
+    std::vector<KeptPrefix> kept_prefixes(const std::string& tenant) const;
 
     /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
     /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),

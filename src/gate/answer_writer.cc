@@ -65,6 +65,8 @@ std::string_view finish_reason(Finish finish) {
     switch (finish) {
         case Finish::stop:
             return "stop";
+        case Finish::tool_calls:
+            return "tool_calls";
         case Finish::length:
         case Finish::cancelled:
         case Finish::deadline:

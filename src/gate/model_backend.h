@@ -17,6 +17,9 @@
 
 namespace gate {
 
+/// Where a model is on its way into memory.
+enum class ModelState { unloaded, loading, ready, unloading, failed };
+
 struct ModelCard {
     std::string id;  ///< what clients put in "model"
     std::string owned_by = "dougong";
@@ -24,6 +27,10 @@ struct ModelCard {
     bool generates = true, embeds = true;
     std::uint32_t context_tokens = 0, embedding_dim = 0;
     base::json::object details;  ///< shown by the console: architecture, sizes, licence...
+    ModelState state = ModelState::ready;
+    std::string state_text;              ///< with failed: why
+    std::uint64_t memory_bytes = 0;      ///< weights and KV it holds, or would need
+    std::uint32_t requests_running = 0;  ///< it is not unloaded while there are some
 };
 
 struct Sampling {
@@ -42,10 +49,35 @@ struct Prompt {
     std::optional<std::vector<std::int32_t>> tokens;
 };
 
+/// Which of the offered tools the answer may or must call.
+struct ToolChoice {
+    enum class Kind { automatic, none, required, named };
+    Kind kind = Kind::automatic;
+    std::string name;      ///< with named
+    bool parallel = true;  ///< more than one call in an answer
+};
+
+/// What the answer's text must look like.
+struct AnswerFormat {
+    enum class Kind { text, json_object, json_schema, regex, ebnf };
+    Kind kind = Kind::text;
+    base::json::value schema;  ///< with json_schema
+    std::string pattern;       ///< with regex and ebnf
+};
+
 struct GenerationRequest {
     std::string model;
     Prompt prompt;
-    base::json::value tools;            ///< null when none
+    base::json::value tools;  ///< OpenAI-shaped array; null when none
+    ToolChoice tool_choice;
+    AnswerFormat format;
+    /// What the model thinks before it answers comes apart, as `reasoning`; else it stays in the
+    /// text.
+    bool split_reasoning = true;
+    std::string tenant;    ///< cached prefixes are shared within one only
+    std::string session;   ///< requests of one conversation
+    std::string cache_id;  ///< a kept prefix that the prompt continues
+    std::int32_t priority = 0;
     base::json::object template_extra;  ///< chat_template_kwargs
     Sampling sampling;
     std::uint32_t max_tokens = 0;  ///< 0 = until stop or context is full
@@ -61,18 +93,28 @@ struct TokenText {
     float logprob = 0.f;
 };
 
+/// A piece of a tool call. The first one of a call has id and name; arguments are JSON text that
+/// comes in pieces.
+struct ToolCallDelta {
+    std::uint32_t index = 0;
+    std::string id, name, arguments;
+};
+
 struct TokenDelta {
-    std::string text;                 ///< complete UTF-8; may be empty
+    std::string text;       ///< complete UTF-8; may be empty
+    std::string reasoning;  ///< likewise
+    std::vector<ToolCallDelta> tool_calls;
     std::optional<TokenText> chosen;  ///< with logprobs only
     std::vector<TokenText> top;
 };
 
-enum class Finish { stop, length, cancelled, deadline, error };
+enum class Finish { stop, length, tool_calls, cancelled, deadline, error };
 
 struct GenerationEnd {
     Finish finish = Finish::stop;
     std::optional<base::Error> error;
-    std::string text;  ///< last held-back text
+    std::string text, reasoning;  ///< last held-back pieces
+    std::vector<ToolCallDelta> tool_calls;
     std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
     std::uint64_t seed = 0;
     /// For spans and the request log; zero when never reached. `templated`: prompt is token ids.
@@ -91,6 +133,11 @@ using GenerationHandle = std::uint64_t;
 
 struct BackendStats {
     std::uint32_t queued = 0, running = 0, kv_pages_used = 0, kv_pages_total = 0;
+    std::uint32_t running_max = 0, batch_rows_last = 0, batch_rows_max = 0, kv_pages_cached = 0;
+    std::uint64_t cached_tokens_total = 0, prefix_hits_total = 0, prefix_misses_total = 0;
+    std::uint64_t pages_evicted_total = 0, preempted_total = 0, swapped_out_bytes_total = 0;
+    std::uint64_t forced_tokens_total = 0;
+    double gap_p50_ms = 0, gap_p99_ms = 0, gap_max_ms = 0;  ///< between tokens, last minute
     std::uint64_t prompt_tokens_total = 0, completion_tokens_total = 0, requests_total = 0;
     double prefill_seconds_total = 0, decode_seconds_total = 0;
     std::uint64_t weights_bytes = 0, kv_bytes = 0;
@@ -115,6 +162,31 @@ public:
     /// Blocks while it computes: call off the network threads.
     virtual base::Result<Embeddings> embed(std::string_view model,
                                            std::span<const std::string> texts) = 0;
+    struct Ranking {
+        std::vector<float> scores;  ///< one per document, higher is more relevant
+        std::uint32_t prompt_tokens = 0;
+    };
+    /// How well each document answers the query. Blocks. Errors: failed_precondition (the model
+    /// can neither rank nor embed), invalid_argument (which document is too long).
+    virtual base::Result<Ranking> rank(std::string_view model, std::string_view query,
+                                       std::span<const std::string> documents) = 0;
+
+    /// Into memory now, or out of it when its requests have ended. Block until it is done. Errors:
+    /// not_found, resource_exhausted (says what is needed and what is free), failed_precondition.
+    virtual base::Result<void> load(std::string_view model) = 0;
+    virtual base::Result<void> unload(std::string_view model) = 0;
+
+    struct KeptPrefix {
+        std::string id, model;
+        std::uint32_t tokens = 0;
+        std::int64_t expires_unix_s = 0;
+    };
+    /// Computes the prompt once and keeps it for `time_to_live`. Blocks.
+    virtual base::Result<KeptPrefix> keep_prefix(std::string_view model, std::string_view tenant,
+                                                 Prompt prompt, base::Duration time_to_live) = 0;
+    virtual base::Result<void> drop_prefix(std::string_view tenant, std::string_view id) = 0;
+    virtual std::vector<KeptPrefix> kept_prefixes(std::string_view tenant) const = 0;
+
     virtual base::Result<std::vector<std::int32_t>> tokenize(std::string_view model,
                                                              std::string_view text,
                                                              bool add_special) const = 0;

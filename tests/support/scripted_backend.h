@@ -52,6 +52,19 @@ public:
         return {chat, embed};
     }
 
+    base::Result<Ranking> rank(std::string_view, std::string_view,
+                               std::span<const std::string>) override {
+        return base::fail(base::Code::unimplemented, "not scripted");
+    }
+    base::Result<void> load(std::string_view) override { return {}; }
+    base::Result<void> unload(std::string_view) override { return {}; }
+    base::Result<KeptPrefix> keep_prefix(std::string_view, std::string_view, gate::Prompt,
+                                         base::Duration) override {
+        return base::fail(base::Code::unimplemented, "not scripted");
+    }
+    base::Result<void> drop_prefix(std::string_view, std::string_view) override { return {}; }
+    std::vector<KeptPrefix> kept_prefixes(std::string_view) const override { return {}; }
+
     bool ready() const override { return ready_; }
     void set_ready(bool ready) { ready_ = ready; }
 

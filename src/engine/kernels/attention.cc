@@ -287,8 +287,15 @@ void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, con
               std::size_t kv_dim) {
     const std::size_t page = position / kv.page_tokens;
     const std::size_t offset = position % kv.page_tokens * kv_dim;
-    HWY_DYNAMIC_DISPATCH(NarrowRow)(k, kv_dim, kv.k_pages[page] + offset);
-    HWY_DYNAMIC_DISPATCH(NarrowRow)(v, kv_dim, kv.v_pages[page] + offset);
+    const auto f16 = [](std::byte* plane) { return reinterpret_cast<std::uint16_t*>(plane); };
+    HWY_DYNAMIC_DISPATCH(NarrowRow)(k, kv_dim, f16(kv.k_pages[page]) + offset);
+    HWY_DYNAMIC_DISPATCH(NarrowRow)(v, kv_dim, f16(kv.v_pages[page]) + offset);
+}
+
+std::size_t kv_plane_bytes(KvType type, std::uint32_t page_tokens, std::uint32_t kv_heads,
+                           std::uint32_t head_dim) {
+    DG_CHECK(type == KvType::f16);
+    return std::size_t{page_tokens} * kv_heads * head_dim * sizeof(std::uint16_t);
 }
 
 }  // namespace engine

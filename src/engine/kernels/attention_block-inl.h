@@ -63,7 +63,8 @@ void WidenTokens(const KvSource& kv, bool keys, std::size_t from, std::size_t to
     for (std::size_t t = from; t < to;) {
         const std::size_t in_page = t % page_tokens;
         const std::size_t run = std::min(page_tokens - in_page, to - t);
-        const std::uint16_t* token = pages[t / page_tokens] + in_page * kv.token_stride + kv.offset;
+        const auto* token = reinterpret_cast<const std::uint16_t*>(pages[t / page_tokens]) +
+                            in_page * kv.token_stride + kv.offset;
         for (std::size_t i = 0; i < run; ++i, token += kv.token_stride, row += width) {
             WidenRow(token, dim, row);
         }

@@ -79,14 +79,22 @@ void scale(base::ThreadPool& pool, float* y, std::size_t n, float s);
 /// x[i] = cap * tanh(x[i] / cap). Gemma's soft cap.
 void soft_cap(base::ThreadPool& pool, float* x, std::size_t n, float cap);
 
-/// One sequence's cached keys and values for one layer, as pages of `page_tokens` rows in F16
-/// (bits): page p holds positions [p * page_tokens, ...). k_pages[p]: [page_tokens, kv_heads,
-/// head_dim]; v_pages alike.
+/// How cached keys and values are stored.
+enum class KvType : std::uint8_t { f16, bf16, q8 };
+
+/// One sequence's cached keys and values for one layer, as pages of `page_tokens` positions: page p
+/// holds positions [p * page_tokens, ...). What a page looks like inside is the business of
+/// kv_store and attention; to others it is kv_plane_bytes() bytes that may be copied as a whole.
 struct KvLayerView {
-    std::span<std::uint16_t* const> k_pages;
-    std::span<std::uint16_t* const> v_pages;
+    std::span<std::byte* const> k_pages;
+    std::span<std::byte* const> v_pages;
     std::uint32_t page_tokens = 0;
+    KvType type = KvType::f16;
 };
+
+/// Bytes of the keys (or of the values) of `page_tokens` positions of one layer.
+std::size_t kv_plane_bytes(KvType type, std::uint32_t page_tokens, std::uint32_t kv_heads,
+                           std::uint32_t head_dim);
 
 /// Writes rows of K and V [kv_heads * head_dim] (row strides in floats) at `position` into pages.
 void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,

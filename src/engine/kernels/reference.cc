@@ -151,8 +151,8 @@ void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, con
     const std::size_t page = position / kv.page_tokens;
     const std::size_t offset = position % kv.page_tokens * kv_dim;
     for (std::size_t d = 0; d < kv_dim; ++d) {
-        kv.k_pages[page][offset + d] = f32_to_f16(k[d]);
-        kv.v_pages[page][offset + d] = f32_to_f16(v[d]);
+        reinterpret_cast<std::uint16_t*>(kv.k_pages[page])[offset + d] = f32_to_f16(k[d]);
+        reinterpret_cast<std::uint16_t*>(kv.v_pages[page])[offset + d] = f32_to_f16(v[d]);
     }
 }
 
@@ -164,8 +164,8 @@ void attention(float* out, std::size_t out_stride, const float* q, std::size_t q
         const KvLayerView& kv = *rows[r].kv;
         for (std::size_t h = 0; h < shape.heads; ++h) {
             const std::size_t kv_head = h * shape.kv_heads / shape.heads;
-            const auto at = [&](std::span<std::uint16_t* const> pages, std::size_t t) {
-                return pages[t / kv.page_tokens] +
+            const auto at = [&](std::span<std::byte* const> pages, std::size_t t) {
+                return reinterpret_cast<const std::uint16_t*>(pages[t / kv.page_tokens]) +
                        (t % kv.page_tokens * shape.kv_heads + kv_head) * dim;
             };
             const float* query = q + r * q_stride + h * dim;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kPageAlignment = 4096;
 }  // namespace
 
-void KvPool::Free::operator()(std::uint16_t* page) const {
+void KvPool::Free::operator()(std::byte* page) const {
     std::free(page);
 }
 
@@ -48,7 +48,7 @@ base::Result<KvPool::Page> KvPool::take() {
     if (free_.empty()) {
         const std::size_t bytes =
             (geometry_.page_bytes() + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
-        Page page(static_cast<std::uint16_t*>(std::aligned_alloc(kPageAlignment, bytes)));
+        Page page(static_cast<std::byte*>(std::aligned_alloc(kPageAlignment, bytes)));
         if (!page) {
             return base::fail(base::Code::resource_exhausted,
                               "the machine has no {} bytes left for another KV page", bytes);
@@ -108,10 +108,10 @@ base::Result<void> KvSequence::grow_to(std::uint32_t tokens) {
     if (pages <= pages_.size()) return {};
     while (pages_.size() < pages) {
         pages_.push_back(DG_TRY(pool_->take()));
-        std::uint16_t* plane = pages_.back().get();
+        std::byte* plane = pages_.back().get();
         for (auto& starts : planes_) {
             starts.push_back(plane);
-            plane += geometry.plane_elements();
+            plane += geometry.plane_bytes();
         }
     }
     refresh_views();
@@ -126,7 +126,8 @@ std::uint32_t KvSequence::capacity_tokens() const {
 
 void KvSequence::refresh_views() {
     for (std::size_t layer = 0; layer < views_.size(); ++layer) {
-        views_[layer] = {planes_[2 * layer], planes_[2 * layer + 1], pool_->geometry().page_tokens};
+        views_[layer] = {planes_[2 * layer], planes_[2 * layer + 1], pool_->geometry().page_tokens,
+                         pool_->geometry().type};
     }
 }
 

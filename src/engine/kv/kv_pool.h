@@ -17,15 +17,18 @@
 
 namespace engine {
 
-/// A page in memory: [layers][K, V][page_tokens][kv_heads][head_dim] of F16 bits.
+/// A page in memory: [layers][K, V] planes of plane_bytes() each.
 struct KvGeometry {
     std::uint32_t layers = 0;
     std::uint32_t kv_heads = 0;
     std::uint32_t head_dim = 0;
     std::uint32_t page_tokens = 32;
+    KvType type = KvType::f16;
 
-    std::size_t plane_elements() const { return std::size_t{page_tokens} * kv_heads * head_dim; }
-    std::size_t page_bytes() const { return plane_elements() * layers * 2 * sizeof(std::uint16_t); }
+    std::size_t plane_bytes() const {
+        return kv_plane_bytes(type, page_tokens, kv_heads, head_dim);
+    }
+    std::size_t page_bytes() const { return plane_bytes() * layers * 2; }
     /// Pages that hold `tokens` positions; the last one may be partly filled.
     std::uint32_t pages_for(std::uint32_t tokens) const {
         return tokens / page_tokens + (tokens % page_tokens != 0);
@@ -58,9 +61,9 @@ public:
 private:
     friend class KvSequence;
     struct Free {
-        void operator()(std::uint16_t* page) const;
+        void operator()(std::byte* page) const;
     };
-    using Page = std::unique_ptr<std::uint16_t, Free>;
+    using Page = std::unique_ptr<std::byte, Free>;
 
     base::Result<Page> take();
     void give_back(std::vector<Page> pages, std::uint32_t reserved);
@@ -97,7 +100,7 @@ private:
     std::uint32_t reserved_ = 0;
     std::vector<KvPool::Page> pages_;
     /// Page starts by layer: K of layer l at [2 * l], V at [2 * l + 1].
-    std::vector<std::vector<std::uint16_t*>> planes_;
+    std::vector<std::vector<std::byte*>> planes_;
     std::vector<KvLayerView> views_;
 };
 

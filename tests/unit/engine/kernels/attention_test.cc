@@ -16,8 +16,8 @@ struct Cache {
         k.resize(pages * page_tokens * kv_dim, nan);
         v.resize(k.size(), nan);
         for (std::size_t p = 0; p < pages; ++p) {
-            k_pages.push_back(k.data() + p * page_tokens * kv_dim);
-            v_pages.push_back(v.data() + p * page_tokens * kv_dim);
+            k_pages.push_back(reinterpret_cast<std::byte*>(k.data() + p * page_tokens * kv_dim));
+            v_pages.push_back(reinterpret_cast<std::byte*>(v.data() + p * page_tokens * kv_dim));
         }
         view = {k_pages, v_pages, page_tokens};
         for (std::size_t t = 0; t < tokens; ++t) {
@@ -27,7 +27,7 @@ struct Cache {
         }
     }
     std::vector<std::uint16_t> k, v;
-    std::vector<std::uint16_t*> k_pages, v_pages;
+    std::vector<std::byte*> k_pages, v_pages;
     engine::KvLayerView view;
 };
 
@@ -112,7 +112,7 @@ TEST(Attention, NanStaysWithTheRowsThatSeeIt) {
     base::Rng rng(4);
     const engine::AttentionShape shape{4, 2, 64, 0.125f, 0.f};
     Cache cache(rng, 100, 128, 16);
-    cache.k_pages[50 / 16][50 % 16 * 128] = 0x7e00;  // kv head 0, token 50
+    cache.k[50 * 128] = 0x7e00;  // kv head 0, token 50
     const std::vector<engine::AttentionRow> rows = {
         {&cache.view, 49, 0}, {&cache.view, 50, 0}, {&cache.view, 60, 0}, {&cache.view, 99, 51}};
     const std::vector<float> q = test::random_floats(rng, rows.size() * 256);
@@ -157,8 +157,10 @@ TEST(KvStore, RoundsAsTheReferee) {
         k[0] = 1e6f;  // over the F16 range
         std::vector<std::uint16_t> fast_k(3 * kv_dim), fast_v(3 * kv_dim), k_ref(3 * kv_dim),
             v_ref(3 * kv_dim);
-        std::uint16_t *fk = fast_k.data(), *fv = fast_v.data(), *rk = k_ref.data(),
-                      *rv = v_ref.data();
+        const auto plane = [](std::vector<std::uint16_t>& of) {
+            return reinterpret_cast<std::byte*>(of.data());
+        };
+        std::byte *fk = plane(fast_k), *fv = plane(fast_v), *rk = plane(k_ref), *rv = plane(v_ref);
         engine::reference::kv_store({{&rk, 1}, {&rv, 1}, 3}, 1, k.data(), v.data(), kv_dim);
         test::for_each_target([&] {
             engine::kv_store({{&fk, 1}, {&fv, 1}, 3}, 1, k.data(), v.data(), kv_dim);

@@ -44,22 +44,22 @@ TEST(KvPool, LayersOfAPageAreDisjoint) {
     KvPool pool(kGeometry, 2);
     auto sequence = pool.reserve(32);
     ASSERT_TRUE(sequence.has_value() && sequence->grow_to(32).has_value());
-    std::set<std::uint16_t*> starts;
+    std::set<std::byte*> starts;
     for (std::uint32_t layer = 0; layer < kGeometry.layers; ++layer) {
         const auto& view = sequence->layer(layer);
         ASSERT_EQ(view.k_pages.size(), 2u);
         for (std::size_t page = 0; page < 2; ++page) {
             for (auto* plane : {view.k_pages[page], view.v_pages[page]}) {
-                std::fill_n(plane, kGeometry.plane_elements(), std::uint16_t{1});
+                std::fill_n(plane, kGeometry.plane_bytes(), std::byte{1});
                 starts.insert(plane);
             }
         }
     }
     ASSERT_EQ(starts.size(), 8u);
-    const std::uint16_t* before = nullptr;
-    for (const std::uint16_t* start : starts) {
+    const std::byte* before = nullptr;
+    for (const std::byte* start : starts) {
         if (before != nullptr) {
-            EXPECT_GE(start - before, static_cast<std::ptrdiff_t>(kGeometry.plane_elements()));
+            EXPECT_GE(start - before, static_cast<std::ptrdiff_t>(kGeometry.plane_bytes()));
         }
         before = start;
     }
