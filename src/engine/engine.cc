@@ -15,7 +15,7 @@
 #include "engine/chat_prompt.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
@@ -160,7 +160,7 @@ base::Result<void> Engine::Impl::load_decoder() {
     model.context_tokens = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
-    KvSequence sequence = DG_TRY(kv->reserve(1));
+    KvSequence sequence = kv->sequence();
     DG_TRY(sequence.grow_to(1));
     // Reads every weight once, so that the first request does not wait for the disk.
     const BatchRow row{0, &sequence, 0, true};
@@ -294,7 +294,7 @@ base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId
 
 base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
     const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = DG_TRY(kv->reserve(count));
+    KvSequence sequence = kv->sequence();
     DG_TRY(sequence.grow_to(count));
     const std::uint32_t dim = model.decoder->config().dim;
     std::vector<float> mean(dim);

@@ -8,7 +8,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "engine/engine.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/sample/sampler.h"
 #include "engine/sample/text_stream.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -37,7 +37,10 @@ public:
     /// The token at position computed() + offset, from the prompt or the last one chosen.
     TokenId token_at(std::uint32_t offset) const;
     std::uint32_t computed() const { return computed_; }
-    void advance(std::uint32_t rows) { computed_ += rows; }
+    void advance(std::uint32_t rows) {
+        computed_ += rows;
+        kv_.advance(rows);
+    }
 
     /// Chooses the next token from its logits and tells the sink. Returns true when the generation
     /// ended with it (finish() has been called).

@@ -17,9 +17,12 @@ RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::Threa
 }
 
 bool RunningSet::try_admit(std::unique_ptr<Generation>& generation) {
-    base::Result<KvSequence> kv = kv_.reserve(generation->kv_tokens_max());
-    if (!kv) return false;  // pages come back when a running sequence ends
-    generation->start(*std::move(kv), clock_.now());
+    std::uint32_t pages = kv_.geometry().pages_for(generation->kv_tokens_max());
+    for (const auto& running : running_) {
+        pages += kv_.geometry().pages_for(running->kv_tokens_max());
+    }
+    if (pages > kv_.pages_total()) return false;  // they come back when a running sequence ends
+    generation->start(kv_.sequence(), clock_.now());
     running_.push_back(std::move(generation));
     return true;
 }

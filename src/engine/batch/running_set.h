@@ -10,7 +10,7 @@
 #include "engine/batch/generation.h"
 #include "engine/batch/step_plan.h"
 #include "engine/graph/decoder.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace base {
@@ -34,7 +34,8 @@ public:
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
 
-    /// Takes `generation` when its KV pages can be reserved now; else leaves it untouched.
+    /// Takes `generation` when the KV pages that all running ones may need leave room for its own;
+    /// else leaves it untouched.
     bool try_admit(std::unique_ptr<Generation>& generation);
     void cancel(GenerationId id);
     void finish_all(FinishReason reason);
