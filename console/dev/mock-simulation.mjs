@@ -83,12 +83,10 @@ export class Simulation {
       prefill_tokens_per_s: load > 0.4 ? near(420 * load) : 0, decode_tokens_per_s: decode, requests_per_s: near(1.6 * load),
       ttft_ms: percentiles(180), itl_ms: percentiles(13), e2e_ms: percentiles(2400),
       rss_bytes: 260e6 + 60e6 * load, cpu_seconds_total: this.totals.cpu_s, open_connections: 4,
-      engine: {
-        running_max: 16, batch_rows_last: Math.round(near(40 * load)), batch_rows_max: 256, kv_pages_cached: Math.round(260 * wave(t, 400, 0.4, 1) * load),
-        cached_tokens_total: this.totals.cached, prefix_hits_total: 310, prefix_misses_total: 102, pages_evicted_total: Math.round(t / 50) % 100_000,
-        preempted_total: Math.round(t / 300) % 1000, swapped_out_bytes_total: 12e6, forced_tokens_total: this.totals.forced,
-        gap_ms: { p50: near(13), p99: near(24), max: near(41) },
-      },
+      running_max: 16, batch_rows_last: Math.round(near(40 * load)), batch_rows_max: 256, kv_pages_cached: Math.round(260 * wave(t, 400, 0.4, 1) * load),
+      cached_tokens_total: this.totals.cached, prefix_hits_total: 310, prefix_misses_total: 102, prefix_hit_rate: 0.6, pages_evicted_total: Math.round(t / 50) % 100_000,
+      preempted_total: Math.round(t / 300) % 1000, swapped_out_bytes_total: 12e6, forced_tokens_total: this.totals.forced,
+      gap_ms: { p50: near(13), p99: near(24), max: near(41) },
     };
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { EngineSample, ModelEntry, RequestRecord, Sample } from "../src/api/types";
+import type { ModelEntry, RequestRecord, Sample } from "../src/api/types";
 import { hitRate, hitRates, pagesOf, perSecond } from "../src/engine/figures";
 import { appendSamples, backoffMs, SAMPLES_MAX } from "../src/live/feed";
 import { scaleOf } from "../src/live/draw";
@@ -39,7 +39,7 @@ describe("samples", () => {
 
 describe("engine figures", () => {
   const at = (unix_ms: number, prompt: number, cached: number, more: Partial<Sample> = {}) =>
-    sample(unix_ms, { prompt_tokens_total: prompt, kv_pages_used: 0, kv_pages_total: 0, engine: { cached_tokens_total: cached, kv_pages_cached: 0 } as EngineSample, ...more });
+    sample(unix_ms, { prompt_tokens_total: prompt, kv_pages_used: 0, kv_pages_total: 0, cached_tokens_total: cached, kv_pages_cached: 0, ...more });
 
   it("hit rate counts cached tokens against all of the prompt", () => {
     expect(hitRate([at(0, 100, 50), at(1000, 125, 125)])).toBe(0.75);
@@ -59,8 +59,7 @@ describe("engine figures", () => {
   });
 
   it("pages add up even when two counters were read apart", () => {
-    const engine = { kv_pages_cached: 9 } as EngineSample;
-    expect(pagesOf(at(0, 0, 0, { kv_pages_used: 6, kv_pages_total: 10, engine }))).toEqual({ held: 0, cached: 6, free: 4 });
+    expect(pagesOf(at(0, 0, 0, { kv_pages_used: 6, kv_pages_total: 10, kv_pages_cached: 9 }))).toEqual({ held: 0, cached: 6, free: 4 });
   });
 });
 

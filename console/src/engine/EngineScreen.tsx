@@ -23,7 +23,7 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
   return [
     {
       title: t("engine.batch"),
-      lines: [line(t("engine.rows"), 2, (s) => s.engine.batch_rows_last), line(t("engine.streams"), 1, (s) => s.running)],
+      lines: [line(t("engine.rows"), 2, (s) => s.batch_rows_last), line(t("engine.streams"), 1, (s) => s.running)],
       format: formatNumber,
       whole: true,
     },
@@ -43,9 +43,9 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
     {
       title: t("engine.gaps"),
       lines: [
-        line("p50", 1, (s) => s.engine.gap_ms?.p50),
-        line("p99", 3, (s) => s.engine.gap_ms?.p99),
-        line("max", 4, (s) => s.engine.gap_ms?.max),
+        line("p50", 1, (s) => s.gap_ms?.p50),
+        line("p99", 3, (s) => s.gap_ms?.p99),
+        line("max", 4, (s) => s.gap_ms?.max),
       ],
       format: formatMs,
     },
@@ -54,15 +54,15 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
       lines: [
         line(t("phase.decode"), 1, (s) => s.decode_tokens_per_s),
         line(t("phase.prefill"), 2, (s) => s.prefill_tokens_per_s),
-        { label: t("engine.forced"), tone: 3, values: perSecond(samples, (s) => s.engine.forced_tokens_total) },
+        { label: t("engine.forced"), tone: 3, values: perSecond(samples, (s) => s.forced_tokens_total) },
       ],
       format: formatNumber,
     },
     {
       title: t("engine.pressure"),
       lines: [
-        { label: t("engine.evicted"), tone: 2, values: perSecond(samples, (s) => s.engine.pages_evicted_total) },
-        { label: t("engine.preempted"), tone: 3, values: perSecond(samples, (s) => s.engine.preempted_total) },
+        { label: t("engine.evicted"), tone: 2, values: perSecond(samples, (s) => s.pages_evicted_total) },
+        { label: t("engine.preempted"), tone: 3, values: perSecond(samples, (s) => s.preempted_total) },
       ],
       format: formatNumber,
     },
@@ -72,16 +72,15 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
 function Head({ last, shown }: { last: Sample; shown: Sample[] }) {
   const t = useT();
   const rate = hitRate(shown);
-  const { engine } = last;
-  const asked = engine.prefix_hits_total + engine.prefix_misses_total;
+  const asked = last.prefix_hits_total + last.prefix_misses_total;
   return (
     <>
       <dl className="tiles">
-        <Tile label={t("engine.occupancy")} value={`${last.running} / ${engine.running_max}`} note={t("engine.rows_n", { n: engine.batch_rows_last, max: engine.batch_rows_max })} />
-        <Tile label={t("engine.hit_rate")} value={rate === null ? NONE : `${formatNumber(100 * rate)} %`} note={t("engine.hits_n", { n: formatNumber(engine.prefix_hits_total), all: formatNumber(asked) })} />
-        <Tile label={t("engine.saved")} value={formatNumber(engine.cached_tokens_total)} note={t("engine.saved_note")} />
-        <Tile label={t("engine.gap")} value={formatMs(engine.gap_ms?.p50)} note={`p99 ${formatMs(engine.gap_ms?.p99)} · max ${formatMs(engine.gap_ms?.max)}`} />
-        <Tile label={t("engine.preempted")} value={formatNumber(engine.preempted_total)} note={t("engine.swapped", { bytes: formatBytes(engine.swapped_out_bytes_total) })} />
+        <Tile label={t("engine.occupancy")} value={`${last.running} / ${last.running_max}`} note={t("engine.rows_n", { n: last.batch_rows_last, max: last.batch_rows_max })} />
+        <Tile label={t("engine.hit_rate")} value={rate === null ? NONE : `${formatNumber(100 * rate)} %`} note={t("engine.hits_n", { n: formatNumber(last.prefix_hits_total), all: formatNumber(asked) })} />
+        <Tile label={t("engine.saved")} value={formatNumber(last.cached_tokens_total)} note={t("engine.saved_note")} />
+        <Tile label={t("engine.gap")} value={formatMs(last.gap_ms?.p50)} note={`p99 ${formatMs(last.gap_ms?.p99)} · max ${formatMs(last.gap_ms?.max)}`} />
+        <Tile label={t("engine.preempted")} value={formatNumber(last.preempted_total)} note={t("engine.swapped", { bytes: formatBytes(last.swapped_out_bytes_total) })} />
       </dl>
       <PageBar pages={pagesOf(last)} />
     </>

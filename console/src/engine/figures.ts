@@ -8,7 +8,7 @@ export function hitRate(samples: Sample[]): number | null {
   const last = samples[samples.length - 1];
   if (!first || !last) return null;
   const read = last.prompt_tokens_total - first.prompt_tokens_total;
-  const found = last.engine.cached_tokens_total - first.engine.cached_tokens_total;
+  const found = last.cached_tokens_total - first.cached_tokens_total;
   // Totals start again with the server; prompt tokens count what was computed.
   return read + found > 0 && read >= 0 && found >= 0 ? found / (read + found) : null;
 }
@@ -41,6 +41,6 @@ export interface Pages {
 }
 
 export function pagesOf(sample: Sample): Pages {
-  const cached = Math.min(sample.engine.kv_pages_cached, sample.kv_pages_used);
+  const cached = Math.min(sample.kv_pages_cached, sample.kv_pages_used);
   return { held: sample.kv_pages_used - cached, cached, free: Math.max(0, sample.kv_pages_total - sample.kv_pages_used) };
 }
