@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
-constexpr std::uint32_t kPromptRowsMin = 4;
+constexpr std::uint32_t kPromptRowsMin = 1;
 constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 
 base::Result<void> validate(const EngineOptions& options) {
@@ -60,8 +60,7 @@ StepBudget step_budget(const EngineOptions& options) {
     return {.rows_max = options.batch_tokens_max,
             .seconds_max = options.token_gap_target_ms / 1000.,
             .gap_ratio_max = kTokenGapRatio,
-            .prompt_rows_min =
-                std::min(kPromptRowsMin, options.batch_tokens_max - options.running_max)};
+            .prompt_rows_min = kPromptRowsMin};
 }
 
 std::uint64_t kv_budget_bytes(const EngineOptions& options) {

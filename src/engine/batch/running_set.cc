@@ -57,8 +57,7 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
     std::uint32_t prompt_rows = 0;
     for (const RowShare& share : shares) {
         const Generation& generation = *running_[share.sequence];
-        const StepShape chunk = chunk_shape(share.rows, generation.computed());
-        shape = {shape.rows + chunk.rows, shape.attended + chunk.attended};
+        shape += chunk_shape(share.rows, generation.computed());
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
     cost_.observe(shape, seconds);
