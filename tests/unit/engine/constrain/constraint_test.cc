@@ -156,7 +156,9 @@ TEST(Constraint, OneGrammarOfManySchemasSharesTheirNodes) {
     std::size_t first = 0;
     for (int i = 0; i < 40; ++i) {
         const std::string schema = fmt::format(
-            R"({{"type":"object","properties":{{"t{}":{{"type":"string","maxLength":9}}}}}})", i);
+            R"({{"type":"object","properties":{{"t{}":{{"type":"string","maxLength":9}},"any":{{}}}},
+                "additionalProperties":false}})",
+            i);
         tools.push_back(*add_schema(builder, *base::parse_json(schema)));
         if (i == 0) first = builder.size();
     }
