@@ -47,7 +47,9 @@ void RunningSet::step() {
         const double seconds = base::to_seconds(clock_.now() - begin);
         std::uint32_t prompt_rows = 0;
         for (const RowShare& share : shares) {
-            if (running_[share.sequence]->prefill_left() > 0) prompt_rows += share.rows;
+            if (running_[share.sequence]->computed() < running_[share.sequence]->prompt_tokens()) {
+                prompt_rows += share.rows;
+            }
         }
         const double prompt_part =
             static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
@@ -72,9 +74,9 @@ void RunningSet::end_overdue() {
 
 /// Plans the step and fills rows_; sequences that cannot get memory end here.
 std::vector<RowShare> RunningSet::prepare_rows() {
-    std::vector<std::uint32_t> prefill_left;
-    for (const auto& generation : running_) prefill_left.push_back(generation->prefill_left());
-    std::vector<RowShare> shares = plan_step(prefill_left, rows_max_, turn_++);
+    std::vector<std::uint32_t> rows_left;
+    for (const auto& generation : running_) rows_left.push_back(generation->rows_left());
+    std::vector<RowShare> shares = plan_step(rows_left, rows_max_, turn_++);
     rows_.clear();
     std::erase_if(shares, [&](const RowShare& share) {
         auto& generation = running_[share.sequence];
@@ -83,10 +85,9 @@ std::vector<RowShare> RunningSet::prepare_rows() {
             generation.reset();
             return true;
         }
-        const std::uint32_t left = generation->prefill_left();
         for (std::uint32_t r = 0; r < share.rows; ++r) {
-            // Only the prompt's last token and decode rows predict something new.
-            const bool wants_output = left == 0 || r + 1 == left;
+            // Only the last known token predicts something new.
+            const bool wants_output = r + 1 == generation->rows_left();
             rows_.push_back({generation->token_at(r), &generation->kv(), generation->computed() + r,
                              wants_output});
         }
@@ -101,7 +102,7 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
     for (const RowShare& share : shares) {
         auto& generation = running_[share.sequence];
         generation->advance(share.rows);
-        if (generation->prefill_left() > 0) continue;
+        if (generation->rows_left() > 0) continue;
         const std::uint32_t before = generation->completion_tokens();
         const bool ended =
             generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());

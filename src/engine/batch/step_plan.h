@@ -17,10 +17,10 @@ struct RowShare {
 /// Every decoding sequence gets its one row, so that a long prompt never stops a stream. The rest
 /// of `rows_max` goes to prefilling sequences in equal parts; what a short prompt leaves goes to
 /// the others, and `turn` rotates who gets the odd rows.
-///   prefill_left: one element per running sequence; 0 means decoding.
+///   rows_left: one element per running sequence, at least 1; 1 means decoding.
 /// Pre: rows_max > number of decoding sequences, or no sequence prefills. Shares come in order of
 /// sequence; sequences without rows are left out.
-std::vector<RowShare> plan_step(std::span<const std::uint32_t> prefill_left, std::uint32_t rows_max,
+std::vector<RowShare> plan_step(std::span<const std::uint32_t> rows_left, std::uint32_t rows_max,
                                 std::uint64_t turn);
 
 }  // namespace engine

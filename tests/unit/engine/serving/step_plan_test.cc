@@ -14,12 +14,12 @@ using engine::RowShare;
 using Shares = std::vector<RowShare>;
 
 TEST(StepPlan, DecodingSequencesGetOneRowEach) {
-    EXPECT_EQ(plan_step(std::vector<std::uint32_t>{0, 0, 0}, 8, 0),
+    EXPECT_EQ(plan_step(std::vector<std::uint32_t>{1, 1, 1}, 8, 0),
               (Shares{{0, 1}, {1, 1}, {2, 1}}));
 }
 
 TEST(StepPlan, ALongPromptNeverStopsDecoding) {
-    EXPECT_EQ(plan_step(std::vector<std::uint32_t>{5000, 0}, 256, 0), (Shares{{0, 255}, {1, 1}}));
+    EXPECT_EQ(plan_step(std::vector<std::uint32_t>{5000, 1}, 256, 0), (Shares{{0, 255}, {1, 1}}));
 }
 
 TEST(StepPlan, PromptsShareEquallyAndLeaveTheRest) {
@@ -38,21 +38,21 @@ TEST(StepPlan, UsesAllRowsThereIsWorkForAndNoMore) {
     test::for_each_seed(500, [](base::Rng& rng) {
         std::vector<std::uint32_t> left(1 + rng.below(16));
         for (auto& tokens : left) {
-            tokens = rng.below(2) == 0 ? 0 : static_cast<std::uint32_t>(rng.below(600));
+            tokens = rng.below(2) == 0 ? 1 : static_cast<std::uint32_t>(1 + rng.below(600));
         }
         const auto rows_max = static_cast<std::uint32_t>(left.size() + 1 + rng.below(300));
         const Shares shares = plan_step(left, rows_max, rng.next());
         std::uint64_t wanted = 0, given = 0;
-        for (const std::uint32_t tokens : left) wanted += std::max(tokens, 1u);
+        for (const std::uint32_t tokens : left) wanted += tokens;
         std::vector<bool> seen(left.size());
         for (const RowShare& share : shares) {
             ASSERT_GE(share.rows, 1u);
-            ASSERT_LE(share.rows, std::max(left[share.sequence], 1u));
+            ASSERT_LE(share.rows, left[share.sequence]);
             given += share.rows;
             seen[share.sequence] = true;
         }
         EXPECT_EQ(given, std::min<std::uint64_t>(wanted, rows_max));
-        for (std::size_t i = 0; i < left.size(); ++i) EXPECT_TRUE(left[i] > 0 || seen[i]);
+        for (std::size_t i = 0; i < left.size(); ++i) EXPECT_TRUE(left[i] > 1 || seen[i]);
     });
 }
 
