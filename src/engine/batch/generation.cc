@@ -52,6 +52,10 @@ base::Result<void> Generation::prepare(std::uint32_t rows) {
     return kv_.grow_to(computed_ + rows);
 }
 
+SequenceWork Generation::work() const {
+    return {rows_left(), computed_, streams(), request_.priority, passed_over_};
+}
+
 bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
     base::Result<SampledToken> chosen = choose(logits);
     if (!chosen) {

@@ -8,6 +8,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "engine/batch/step_plan.h"
 #include "engine/engine.h"
 #include "engine/kv/kv_pool.h"
 #include "engine/sample/sampler.h"
@@ -33,8 +34,9 @@ public:
     /// Makes room for `rows` more positions. Errors: resource_exhausted.
     base::Result<void> prepare(std::uint32_t rows);
 
-    /// Tokens known and not in the cache yet. One while decoding; more while a prompt is read, after
-    /// the cache was lost, or when several tokens were appended at once. At least 1 until the end.
+    /// Tokens known and not in the cache yet. One while decoding; more while a prompt is read,
+    /// after the cache was lost, or when several tokens were appended at once. At least 1 until the
+    /// end.
     std::uint32_t rows_left() const {
         return static_cast<std::uint32_t>(tokens_.size()) - computed_;
     }
@@ -44,6 +46,9 @@ public:
     TokenId token_at(std::uint32_t offset) const { return tokens_[computed_ + offset]; }
     /// Prompt and generated tokens.
     std::span<const TokenId> tokens() const { return tokens_; }
+    SequenceWork work() const;
+    /// Other prompts got `rows` while this one waited for its own.
+    void pass_over(std::uint32_t rows) { passed_over_ += rows; }
     std::uint32_t computed() const { return computed_; }
     void advance(std::uint32_t rows) { computed_ += rows; }
 
@@ -63,7 +68,7 @@ private:
     TokenEvent make_event(const SampledToken& token, const Tokenizer& tokenizer);
 
     GenerationId id_;
-    GenerateRequest request_;       ///< but for its prompt, which tokens_ begins with
+    GenerateRequest request_;  ///< but for its prompt, which tokens_ begins with
     std::uint32_t prompt_tokens_;
     std::vector<TokenId> tokens_;  ///< the prompt and what was generated
     std::shared_ptr<GenerationSink> sink_;
@@ -74,6 +79,7 @@ private:
     TextStream text_;
     KvSequence kv_;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
+    std::uint64_t passed_over_ = 0;
 };
 
 }  // namespace engine
