@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
+constexpr std::uint32_t kPromptRowsMin = 4;
 constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 
 base::Result<void> validate(const EngineOptions& options) {
@@ -39,6 +40,11 @@ base::Result<void> validate(const EngineOptions& options) {
                              "batch_tokens_max is {}; at most {} are allowed",
                              options.batch_tokens_max, kBatchTokensMax);
     }
+    if (!(options.token_gap_target_ms >= 0.)) {
+        return base::fail_on("token_gap_target_ms", base::Code::invalid_argument,
+                             "token_gap_target_ms is {}; it must be 0 (automatic) or more",
+                             options.token_gap_target_ms);
+    }
     if (options.queue_depth_max == 0) {
         return base::fail_on("queue_depth_max", base::Code::invalid_argument,
                              "queue_depth_max is 0, which would refuse every request");
@@ -48,6 +54,14 @@ base::Result<void> validate(const EngineOptions& options) {
                              "threads is {}; at most 1024 are allowed", options.threads);
     }
     return {};
+}
+
+StepBudget step_budget(const EngineOptions& options) {
+    return {.rows_max = options.batch_tokens_max,
+            .seconds_max = options.token_gap_target_ms / 1000.,
+            .gap_ratio_max = kTokenGapRatio,
+            .prompt_rows_min =
+                std::min(kPromptRowsMin, options.batch_tokens_max - options.running_max)};
 }
 
 std::uint64_t kv_budget_bytes(const EngineOptions& options) {
@@ -129,7 +143,7 @@ base::Result<void> Engine::Impl::load() {
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder());
         running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               options.batch_tokens_max);
+                                               step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),

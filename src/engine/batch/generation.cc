@@ -27,18 +27,20 @@ Generation::Generation(GenerationId id, GenerateRequest request,
                        base::Instant submitted)
     : id_(id),
       request_(std::move(request)),
+      prompt_tokens_(static_cast<std::uint32_t>(request_.prompt.size())),
+      tokens_(std::exchange(request_.prompt, {})),
       sink_(std::move(sink)),
       tokens_max_(tokens_max),
       seed_(request_.sampling.seed ? *request_.sampling.seed : base::entropy64()),
-      sampler_(request_.sampling, seed_, request_.prompt),
+      sampler_(request_.sampling, seed_, tokens_),
       text_(request_.stop) {
-    completion_.prompt_tokens = prompt_tokens();
+    completion_.prompt_tokens = prompt_tokens_;
     completion_.seed = seed_;
     completion_.submitted = submitted;
 }
 
 std::uint32_t Generation::kv_tokens_max() const {
-    return prompt_tokens() + tokens_max_;
+    return prompt_tokens_ + tokens_max_;
 }
 
 void Generation::start(KvSequence kv, base::Instant now) {
@@ -50,29 +52,39 @@ base::Result<void> Generation::prepare(std::uint32_t rows) {
     return kv_.grow_to(computed_ + rows);
 }
 
-std::uint32_t Generation::prefill_left() const {
-    return computed_ < prompt_tokens() ? prompt_tokens() - computed_ : 0;
-}
-
-TokenId Generation::token_at(std::uint32_t offset) const {
-    const std::uint32_t position = computed_ + offset;
-    return position < prompt_tokens() ? request_.prompt[position] : last_token_;
+SequenceWork Generation::work() const {
+    return {rows_left(), computed_, streams(), request_.priority, passed_over_};
 }
 
 bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
-    base::Result<SampledToken> sampled = sampler_.sample(logits, request_.top_logprobs);
-    if (!sampled) {
-        fail(std::move(sampled).error(), now);
+    base::Result<SampledToken> chosen = choose(logits);
+    if (!chosen) {
+        fail(std::move(chosen).error(), now);
         return true;
     }
     if (completion_.first_token == base::Instant{}) completion_.first_token = now;
-    if (!request_.ignore_eos && tokenizer.ends_generation(sampled->id)) {
+    return append(*chosen, tokenizer, now);
+}
+
+base::Result<SampledToken> Generation::choose(std::span<float> logits) {
+    base::Result<SampledToken> chosen = sampler_.sample(logits, request_.top_logprobs);
+    if (!chosen) {
+        return base::fail(chosen.error().code, "token {} of the answer, position {}: {}",
+                          completion_.completion_tokens + 1, tokens_.size(),
+                          chosen.error().message);
+    }
+    return chosen;
+}
+
+/// The next token is known: tells the sink, and ends the generation where it has to.
+bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, base::Instant now) {
+    if (!request_.ignore_eos && tokenizer.ends_generation(token.id)) {
         finish(FinishReason::stop, now);
         return true;
     }
-    last_token_ = sampled->id;
+    tokens_.push_back(token.id);
     ++completion_.completion_tokens;
-    tell(*sink_, make_event(*sampled, tokenizer));
+    tell(*sink_, make_event(token, tokenizer));
     if (text_.matched()) {
         completion_.stop_string = text_.matched();
         finish(FinishReason::stop, now);

@@ -1,0 +1,60 @@
+#pragma once
+// What a step will take, learned from the steps that were computed. Pure: observations in,
+// predictions out.
+//
+// seconds = base(rows) + attention * attended, where `attended` is the positions all rows look at.
+// base is not a straight line: a few rows cost what reading the weights costs, many cost what
+// computing costs, and kernels work in tiles. So it is kept per group of similar row counts, as
+// decayed means. `attention` is one slope for all groups: how seconds follow `attended` within a
+// group, which keeps the two apart although deep steps and large steps often come together.
+
+#include <array>
+#include <cstdint>
+
+namespace engine {
+
+struct StepShape {
+    std::uint32_t rows = 0;
+    std::uint64_t attended = 0;  ///< sum over rows of the positions before and at the row
+};
+
+/// `rows` more rows of one sequence that holds `depth` positions.
+StepShape chunk_shape(std::uint32_t rows, std::uint32_t depth);
+
+class StepCost {
+public:
+    void observe(const StepShape& shape, double seconds);
+    /// Seconds `shape` will take; 0 when nothing was observed. Grows with rows and attended.
+    double predict(const StepShape& shape) const;
+    /// Most rows of a chunk at `depth` that may join `others` so that the step takes `seconds` at
+    /// most; 0 when not even one fits. When nothing was observed: rows_max.
+    std::uint32_t rows_within(double seconds, const StepShape& others, std::uint32_t depth,
+                              std::uint32_t rows_max) const;
+    /// Seconds to compute `tokens` positions after `depth` ones in steps of `rows_max` rows.
+    double prefill_seconds(std::uint32_t tokens, std::uint32_t depth, std::uint32_t rows_max) const;
+    /// The fewest seconds any step took for a row of its own; 0 when nothing was observed.
+    double best_seconds_per_row() const { return best_seconds_per_row_; }
+    std::uint64_t observed() const { return observed_; }
+
+private:
+    /// Decayed means of one group and its spread around them.
+    struct Group {
+        double weight = 0, rows = 0, attended = 0, seconds = 0;
+        double attended_spread = 0, together = 0;
+    };
+    static constexpr std::size_t kGroups = 40;
+
+    static std::size_t group_of(std::uint32_t rows);
+    double slope() const;
+    double base(double rows) const;
+    void refit();
+
+    std::array<Group, kGroups> groups_{};
+    std::array<double, kGroups> base_{};  ///< fitted; grows with the group
+    double slope_ = 0;                    ///< seconds per attended position
+    double recent_ratio_ = 1;             ///< observed over predicted, of the last few steps
+    double best_seconds_per_row_ = 0;
+    std::uint64_t observed_ = 0;
+};
+
+}  // namespace engine
