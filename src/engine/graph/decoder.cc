@@ -27,6 +27,7 @@ std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRo
     if (s.logits.size() < count) s.logits.resize(count);
     if (wanted == 0) return {};
     s.normed_activations.assign(s.normed.data(), wanted, config_.dim);
+    wait_for_weights(config_.layers);
     project(pool, output_, output_bias_, s.normed_activations, s.logits.data(), wanted);
     if (config_.logit_soft_cap > 0.f) {
         soft_cap(pool, s.logits.data(), count, config_.logit_soft_cap);
@@ -47,6 +48,7 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
     embed(pool, rows);
     for (std::uint32_t index = 0; index < config_.layers; ++index) {
         const Layer& layer = layers_[index];
+        wait_for_weights(index);
         rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
                  config_.norm_eps);
         s.normed_activations.assign(s.normed.data(), count, config_.dim);
