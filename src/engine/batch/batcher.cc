@@ -21,7 +21,8 @@ Batcher::~Batcher() {
 }
 
 base::Result<GenerationId> Batcher::submit(GenerateRequest request,
-                                           std::shared_ptr<GenerationSink> sink) {
+                                           std::shared_ptr<GenerationSink> sink,
+                                           std::unique_ptr<constrain::Guide> guide) {
     const auto prompt_tokens = static_cast<std::uint32_t>(request.prompt.size());
     const std::uint32_t room = limits_.context_tokens - prompt_tokens;
     const std::uint32_t tokens_max =
@@ -36,8 +37,10 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                           queue_.size());
     }
     const GenerationId id = ++last_id_;
-    put_waiting(
-        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now));
+    auto generation =
+        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now);
+    generation->follow(std::move(guide));
+    put_waiting(std::move(generation));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();

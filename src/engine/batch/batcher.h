@@ -46,8 +46,9 @@ public:
     ~Batcher();  ///< stop()
 
     /// Thread-safe. Errors: resource_exhausted (queue full), cancelled (stopped).
-    base::Result<GenerationId> submit(GenerateRequest request,
-                                      std::shared_ptr<GenerationSink> sink);
+    /// guide: what the answer may say; null: free.
+    base::Result<GenerationId> submit(GenerateRequest request, std::shared_ptr<GenerationSink> sink,
+                                      std::unique_ptr<constrain::Guide> guide = nullptr);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
     /// Runs `work` on the engine's thread, once between two steps, until it returns true, and waits

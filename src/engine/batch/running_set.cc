@@ -11,6 +11,7 @@ StepCounters& StepCounters::operator+=(const StepCounters& other) {
     steps += other.steps;
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
+    forced_tokens += other.forced_tokens;
     prefill_seconds += other.prefill_seconds;
     decode_seconds += other.decode_seconds;
     return *this;
@@ -144,11 +145,13 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
         if (generation->rows_left() > 0) continue;
         const base::Instant now = clock_.now();
         const std::uint32_t before = generation->completion_tokens();
+        const std::uint32_t forced = generation->forced_tokens();
         const base::Instant told = generation->last_token();
         const bool ended =
             generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, now);
         if (const std::uint32_t made = generation->completion_tokens() - before; made > 0) {
             report_.counters.completion_tokens += made;
+            report_.counters.forced_tokens += generation->forced_tokens() - forced;
             report_.generated[generation->tenant()] += made;
             if (before > 0) report_.gaps.push_back(now - told);
         }
