@@ -292,7 +292,10 @@ base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std:
     std::vector<std::vector<float>> vectors;
     for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
         base::Result<std::vector<float>> vector;
-        DG_TRY(impl_->batcher->call([&] { vector = impl_->embed_one(tokens); }));
+        DG_TRY(impl_->batcher->call([&] {
+            vector = impl_->embed_one(tokens);
+            return true;
+        }));
         vectors.push_back(DG_TRY(std::move(vector)));
     }
     return vectors;
@@ -349,6 +352,10 @@ EngineStats Engine::stats() const {
     stats.steps_total = batch.totals.steps;
     stats.prefill_seconds_total = batch.totals.prefill_seconds;
     stats.decode_seconds_total = batch.totals.decode_seconds;
+    stats.running_max = impl_->options.running_max;
+    stats.batch_rows_last = batch.rows_last;
+    stats.batch_rows_max = impl_->options.batch_tokens_max;
+    stats.gaps = batch.gaps;
     stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
     if (impl_->kv != nullptr) {
