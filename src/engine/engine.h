@@ -87,8 +87,10 @@ struct GenerateRequest {
 
 struct TokenLogprob {
     TokenId id = 0;
-    std::string bytes;    ///< what this token adds; may be part of a character
-    float logprob = 0.f;  ///< natural log, after penalties, before truncation
+    std::string bytes;  ///< what this token adds; may be part of a character
+    /// Natural log, after penalties, before truncation. Under a grammar: among the tokens it
+    /// allows, so that a forced one has 0.
+    float logprob = 0.f;
 };
 
 struct TokenEvent {

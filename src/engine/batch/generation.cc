@@ -1,5 +1,6 @@
 #include "engine/batch/generation.h"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -57,28 +58,62 @@ SequenceWork Generation::work() const {
 }
 
 bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
+    if (completion_.completion_tokens == 0) {  // a grammar may fix how the answer begins
+        const std::size_t known = tokens_.size();
+        if (append_forced(tokenizer, now)) return true;
+        if (tokens_.size() > known) return false;
+    }
     base::Result<SampledToken> chosen = choose(logits);
     if (!chosen) {
-        fail(std::move(chosen).error(), now);
+        const std::string where = fmt::format("token {} of the answer, position {}",
+                                              completion_.completion_tokens + 1, tokens_.size());
+        fail(std::move(chosen).error().with_context(where), now);
         return true;
     }
-    if (completion_.first_token == base::Instant{}) completion_.first_token = now;
-    return append(*chosen, tokenizer, now);
+    return append(*chosen, tokenizer, now) || append_forced(tokenizer, now);
 }
 
 base::Result<SampledToken> Generation::choose(std::span<float> logits) {
-    base::Result<SampledToken> chosen = sampler_.sample(logits, request_.top_logprobs);
-    if (!chosen) {
-        return base::fail(chosen.error().code, "token {} of the answer, position {}: {}",
-                          completion_.completion_tokens + 1, tokens_.size(),
-                          chosen.error().message);
+    if (guide_ == nullptr) return sampler_.sample(logits, request_.top_logprobs);
+    DG_TRY(sampler_.prepare(logits));
+    DG_TRY(guide_->restrict(logits));
+    constexpr int kTriesMax = 1'000;
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        SampledToken token = sampler_.choose(logits, request_.top_logprobs);
+        if (guide_->accept(token.id)) {
+            sampler_.remember(token.id);
+            return token;
+        }
+        // Rare: outside of the grammar, a token that runs from a trigger into what may not follow.
+        logits[static_cast<std::size_t>(token.id)] = -std::numeric_limits<float>::infinity();
     }
-    return chosen;
+    return base::fail(base::Code::failed_precondition,
+                      "the model wrote a trigger that no token of its vocabulary may follow");
+}
+
+/// What the grammar leaves no choice about, and the end where nothing can follow. Returns true when
+/// the generation ended.
+bool Generation::append_forced(const Tokenizer& tokenizer, base::Instant now) {
+    if (guide_ == nullptr) return false;
+    const std::uint32_t room = tokens_max_ - completion_.completion_tokens;
+    for (const TokenId id : guide_->forced(tokens_, room)) {
+        if (!guide_->accept(id)) break;
+        sampler_.remember(id);
+        ++forced_tokens_;
+        SampledToken token{id, 0.f, {}};
+        if (request_.top_logprobs.value_or(0) > 0) token.top.emplace_back(id, 0.f);
+        if (append(token, tokenizer, now)) return true;
+    }
+    if (!guide_->finished()) return false;
+    finish(FinishReason::stop, now);
+    return true;
 }
 
 /// The next token is known: tells the sink, and ends the generation where it has to.
 bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, base::Instant now) {
-    if (!request_.ignore_eos && tokenizer.ends_generation(token.id)) {
+    if (completion_.first_token == base::Instant{}) completion_.first_token = now;
+    const bool complete = guide_ != nullptr && guide_->finished();
+    if ((!request_.ignore_eos || complete) && tokenizer.ends_generation(token.id)) {
         finish(FinishReason::stop, now);
         return true;
     }
@@ -100,7 +135,7 @@ bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, b
 TokenEvent Generation::make_event(const SampledToken& token, const Tokenizer& tokenizer) {
     TokenEvent event;
     event.id = token.id;
-    event.text = text_.push(tokenizer.piece(token.id));
+    event.text = text_.push(tokenizer.piece(token.id, request_.emit_special));
     if (request_.top_logprobs) {
         event.chosen = describe(token.id, token.logprob, tokenizer);
         for (const auto& [id, logprob] : token.top) {

@@ -9,6 +9,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "engine/batch/step_plan.h"
+#include "engine/constrain/guide.h"
 #include "engine/engine.h"
 #include "engine/kv/kv_pool.h"
 #include "engine/sample/sampler.h"
@@ -23,6 +24,9 @@ public:
     /// least 1.
     Generation(GenerationId id, GenerateRequest request, std::shared_ptr<GenerationSink> sink,
                std::uint32_t tokens_max, base::Instant submitted);
+
+    /// What the answer may say. Before the first step.
+    void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 
     GenerationId id() const { return id_; }
     base::Instant deadline() const { return request_.deadline; }
@@ -61,8 +65,11 @@ public:
 
     std::uint32_t prompt_tokens() const { return prompt_tokens_; }
     std::uint32_t completion_tokens() const { return completion_.completion_tokens; }
+    /// Of the completion: appended without sampling, because nothing else could follow.
+    std::uint32_t forced_tokens() const { return forced_tokens_; }
 
 private:
+    bool append_forced(const Tokenizer& tokenizer, base::Instant now);
     base::Result<SampledToken> choose(std::span<float> logits);
     bool append(const SampledToken& token, const Tokenizer& tokenizer, base::Instant now);
     TokenEvent make_event(const SampledToken& token, const Tokenizer& tokenizer);
@@ -76,6 +83,8 @@ private:
     std::uint64_t seed_;
     Completion completion_;
     Sampler sampler_;
+    std::unique_ptr<constrain::Guide> guide_;  ///< null: free
+    std::uint32_t forced_tokens_ = 0;
     TextStream text_;
     KvSequence kv_;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_

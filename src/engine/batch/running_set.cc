@@ -57,8 +57,7 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
     std::uint32_t prompt_rows = 0;
     for (const RowShare& share : shares) {
         const Generation& generation = *running_[share.sequence];
-        const StepShape chunk = chunk_shape(share.rows, generation.computed());
-        shape = {shape.rows + chunk.rows, shape.attended + chunk.attended};
+        shape += chunk_shape(share.rows, generation.computed());
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
     cost_.observe(shape, seconds);
@@ -125,9 +124,11 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
         generation->advance(share.rows);
         if (generation->rows_left() > 0) continue;
         const std::uint32_t before = generation->completion_tokens();
+        const std::uint32_t forced = generation->forced_tokens();
         const bool ended =
             generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());
         counters_.completion_tokens += generation->completion_tokens() - before;
+        counters_.forced_tokens += generation->forced_tokens() - forced;
         if (ended) generation.reset();
     }
 }

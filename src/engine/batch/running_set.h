@@ -21,7 +21,7 @@ namespace engine {
 
 /// Work done since the last reading.
 struct StepCounters {
-    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0;
+    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0, forced_tokens = 0;
     double prefill_seconds = 0, decode_seconds = 0;
 };
 

@@ -29,7 +29,8 @@ std::shared_ptr<Masks> Constrainer::masks_of(const std::shared_ptr<const Grammar
 void Constrainer::keep_within_limits() {
     std::size_t bytes = 0;
     for (const Entry& entry : lately_) bytes += entry.masks->memory_bytes();
-    while (lately_.size() > 1 && (lately_.size() > limits_.grammars_max || bytes > limits_.bytes_max)) {
+    while (lately_.size() > 1 &&
+           (lately_.size() > limits_.grammars_max || bytes > limits_.bytes_max)) {
         bytes -= std::min(bytes, lately_.back().masks->memory_bytes());
         lately_.pop_back();
     }

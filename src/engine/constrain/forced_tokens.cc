@@ -39,8 +39,7 @@ std::size_t first_doubtful_byte(const TokenTrie& trie, StateTable& table, StateI
         const std::uint32_t node = find_node(trie, span.substr(at));
         if (node == kNoNode) continue;
         const std::uint32_t end = trie.nodes()[node].subtree_end;
-        for (std::uint32_t child = node + 1; child < end;
-             child = trie.nodes()[child].subtree_end) {
+        for (std::uint32_t child = node + 1; child < end; child = trie.nodes()[child].subtree_end) {
             if (next.has(trie.nodes()[child].byte)) return at;
         }
     }

@@ -24,7 +24,7 @@ Masks::Masks(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Token
       table_(std::make_shared<StateTable>(grammar_)) {}
 
 void Masks::walk(StateId state, std::uint32_t first, std::uint32_t end, TokenMask& bits,
-                      std::vector<std::uint32_t>* open_nodes) {
+                 std::vector<std::uint32_t>* open_nodes) {
     const auto& nodes = trie_->nodes();
     if (first >= end) return;
     // states[d]: after d bytes of the current path; the walk starts above `first`.
@@ -96,8 +96,7 @@ void Masks::keep_within_limits() {
     if (masks_.size() >= limits_.masks_max) masks_.clear();
     if (local_masks_.size() >= limits_.masks_max) local_masks_.clear();
     const std::size_t mask_bytes = trie_->vocabulary_size() / 8 + 64;
-    memory_bytes_ =
-        table_->memory_bytes() + (masks_.size() + local_masks_.size()) * mask_bytes;
+    memory_bytes_ = table_->memory_bytes() + (masks_.size() + local_masks_.size()) * mask_bytes;
     if (memory_bytes_ <= limits_.bytes_max) return;
     masks_.clear();
     local_masks_.clear();

@@ -135,13 +135,15 @@ TokenId Sampler::draw(std::span<const float> logits) {
     // Bounded, because 0 * infinity would make the best token's logit NaN.
     const float inverse_temperature =
         std::min(1.f / params_.temperature, std::numeric_limits<float>::max());
-    candidates_.clear();
+    candidates_.resize(logits.size());
+    std::size_t count = 0;
     for (std::size_t id = 0; id < logits.size(); ++id) {
         if (logits[id] == -std::numeric_limits<float>::infinity()) continue;  // forbidden
         // Subtracting first keeps the product finite at tiny temperatures: it goes to -inf.
         const float logit = (logits[id] - max) * inverse_temperature;
-        candidates_.push_back({logit, static_cast<TokenId>(id), 0.});
+        candidates_[count++] = {logit, static_cast<TokenId>(id), 0.};
     }
+    candidates_.resize(count);
     keep_top_k();
     for (Candidate& c : candidates_) c.weight = static_cast<double>(std::exp(c.logit));
     keep_typical();
