@@ -12,7 +12,7 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
-#include "engine/chat_prompt.h"
+#include "engine/chat/chat_prompt.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
