@@ -13,6 +13,7 @@
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
 #include "engine/chat_prompt.h"
+#include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/kv_pool.h"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
+constexpr std::uint32_t kPromptRowsMin = 1;
 constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 
 base::Result<void> validate(const EngineOptions& options) {
@@ -39,6 +41,11 @@ base::Result<void> validate(const EngineOptions& options) {
                              "batch_tokens_max is {}; at most {} are allowed",
                              options.batch_tokens_max, kBatchTokensMax);
     }
+    if (!(options.token_gap_target_ms >= 0.)) {
+        return base::fail_on("token_gap_target_ms", base::Code::invalid_argument,
+                             "token_gap_target_ms is {}; it must be 0 (automatic) or more",
+                             options.token_gap_target_ms);
+    }
     if (options.queue_depth_max == 0) {
         return base::fail_on("queue_depth_max", base::Code::invalid_argument,
                              "queue_depth_max is 0, which would refuse every request");
@@ -48,6 +55,13 @@ base::Result<void> validate(const EngineOptions& options) {
                              "threads is {}; at most 1024 are allowed", options.threads);
     }
     return {};
+}
+
+StepBudget step_budget(const EngineOptions& options) {
+    return {.rows_max = options.batch_tokens_max,
+            .seconds_max = options.token_gap_target_ms / 1000.,
+            .gap_ratio_max = kTokenGapRatio,
+            .prompt_rows_min = kPromptRowsMin};
 }
 
 std::uint64_t kv_budget_bytes(const EngineOptions& options) {
@@ -100,6 +114,7 @@ struct Engine::Impl {
     Model model;
     std::unique_ptr<KvPool> kv;
     double load_seconds = 0;
+    std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
 };
 
@@ -109,6 +124,7 @@ base::Result<void> Engine::Impl::load() {
     model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
+    constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -129,7 +145,7 @@ base::Result<void> Engine::Impl::load() {
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder());
         running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               options.batch_tokens_max);
+                                               step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
@@ -234,7 +250,11 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
 base::Result<GenerationId> Engine::submit(GenerateRequest request,
                                           std::shared_ptr<GenerationSink> sink) {
     DG_TRY(impl_->check(request));
-    return impl_->batcher->submit(std::move(request), std::move(sink));
+    std::unique_ptr<constrain::Guide> guide;
+    if (request.grammar != nullptr) {
+        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
+    }
+    return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
 }
 
 base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
@@ -331,6 +351,7 @@ EngineStats Engine::stats() const {
     stats.requests_total = batch.requests_total;
     stats.prompt_tokens_total = batch.totals.prompt_tokens;
     stats.completion_tokens_total = batch.totals.completion_tokens;
+    stats.forced_tokens_total = batch.totals.forced_tokens;
     stats.steps_total = batch.totals.steps;
     stats.prefill_seconds_total = batch.totals.prefill_seconds;
     stats.decode_seconds_total = batch.totals.decode_seconds;

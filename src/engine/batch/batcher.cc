@@ -21,7 +21,8 @@ Batcher::~Batcher() {
 }
 
 base::Result<GenerationId> Batcher::submit(GenerateRequest request,
-                                           std::shared_ptr<GenerationSink> sink) {
+                                           std::shared_ptr<GenerationSink> sink,
+                                           std::unique_ptr<constrain::Guide> guide) {
     const auto prompt_tokens = static_cast<std::uint32_t>(request.prompt.size());
     const std::uint32_t room = limits_.context_tokens - prompt_tokens;
     const std::uint32_t tokens_max =
@@ -38,6 +39,7 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
     const GenerationId id = ++last_id_;
     queue_.push_back(
         std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now));
+    queue_.back()->follow(std::move(guide));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();
@@ -176,6 +178,7 @@ void Batcher::publish() {
     stats_.totals.steps += done.steps;
     stats_.totals.prompt_tokens += done.prompt_tokens;
     stats_.totals.completion_tokens += done.completion_tokens;
+    stats_.totals.forced_tokens += done.forced_tokens;
     stats_.totals.prefill_seconds += done.prefill_seconds;
     stats_.totals.decode_seconds += done.decode_seconds;
 }

@@ -37,8 +37,9 @@ public:
     ~Batcher();  ///< stop()
 
     /// Thread-safe. Errors: resource_exhausted (queue full), cancelled (stopped).
-    base::Result<GenerationId> submit(GenerateRequest request,
-                                      std::shared_ptr<GenerationSink> sink);
+    /// guide: what the answer may say; null: free.
+    base::Result<GenerationId> submit(GenerateRequest request, std::shared_ptr<GenerationSink> sink,
+                                      std::unique_ptr<constrain::Guide> guide = nullptr);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
     /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled,

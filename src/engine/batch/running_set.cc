@@ -6,14 +6,14 @@
 namespace engine {
 
 RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
-                       KvPool& kv, const base::Clock& clock, std::uint32_t rows_max)
+                       KvPool& kv, const base::Clock& clock, const StepBudget& budget)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       pool_(pool),
       kv_(kv),
       clock_(clock),
-      rows_max_(rows_max) {
-    rows_.reserve(rows_max);
+      budget_(budget) {
+    rows_.reserve(budget.rows_max);
 }
 
 bool RunningSet::try_admit(std::unique_ptr<Generation>& generation) {
@@ -45,19 +45,27 @@ void RunningSet::step() {
         const base::Instant begin = clock_.now();
         const std::span<float> logits = decoder_.logits(pool_, rows_);
         const double seconds = base::to_seconds(clock_.now() - begin);
-        std::uint32_t prompt_rows = 0;
-        for (const RowShare& share : shares) {
-            if (running_[share.sequence]->prefill_left() > 0) prompt_rows += share.rows;
-        }
-        const double prompt_part =
-            static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
-        counters_.prompt_tokens += prompt_rows;
-        counters_.prefill_seconds += seconds * prompt_part;
-        counters_.decode_seconds += seconds * (1. - prompt_part);
-        ++counters_.steps;
+        count_step(shares, seconds);
         take_tokens(shares, logits);
     }
     forget_finished();
+}
+
+/// Learns from the step and divides its time between reading and decoding by their rows.
+void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
+    StepShape shape;
+    std::uint32_t prompt_rows = 0;
+    for (const RowShare& share : shares) {
+        const Generation& generation = *running_[share.sequence];
+        shape += chunk_shape(share.rows, generation.computed());
+        if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
+    }
+    cost_.observe(shape, seconds);
+    const double prompt_part = static_cast<double>(prompt_rows) / shape.rows;
+    counters_.prompt_tokens += prompt_rows;
+    counters_.prefill_seconds += seconds * prompt_part;
+    counters_.decode_seconds += seconds * (1. - prompt_part);
+    ++counters_.steps;
 }
 
 void RunningSet::end_overdue() {
@@ -70,11 +78,25 @@ void RunningSet::end_overdue() {
     forget_finished();
 }
 
+std::vector<RowShare> RunningSet::plan() {
+    std::vector<SequenceWork> work;
+    for (const auto& generation : running_) work.push_back(generation->work());
+    std::vector<RowShare> shares = plan_step(work, budget_, cost_);
+    std::uint32_t prompt_rows = 0;
+    std::vector<std::uint32_t> given(running_.size(), 0);
+    for (const RowShare& share : shares) {
+        given[share.sequence] = share.rows;
+        if (!work[share.sequence].streams) prompt_rows += share.rows;
+    }
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (!work[i].streams) running_[i]->pass_over(prompt_rows - given[i]);
+    }
+    return shares;
+}
+
 /// Plans the step and fills rows_; sequences that cannot get memory end here.
 std::vector<RowShare> RunningSet::prepare_rows() {
-    std::vector<std::uint32_t> prefill_left;
-    for (const auto& generation : running_) prefill_left.push_back(generation->prefill_left());
-    std::vector<RowShare> shares = plan_step(prefill_left, rows_max_, turn_++);
+    std::vector<RowShare> shares = plan();
     rows_.clear();
     std::erase_if(shares, [&](const RowShare& share) {
         auto& generation = running_[share.sequence];
@@ -83,10 +105,9 @@ std::vector<RowShare> RunningSet::prepare_rows() {
             generation.reset();
             return true;
         }
-        const std::uint32_t left = generation->prefill_left();
         for (std::uint32_t r = 0; r < share.rows; ++r) {
-            // Only the prompt's last token and decode rows predict something new.
-            const bool wants_output = left == 0 || r + 1 == left;
+            // Only the last known token predicts something new.
+            const bool wants_output = r + 1 == generation->rows_left();
             rows_.push_back({generation->token_at(r), &generation->kv(), generation->computed() + r,
                              wants_output});
         }
@@ -101,11 +122,13 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
     for (const RowShare& share : shares) {
         auto& generation = running_[share.sequence];
         generation->advance(share.rows);
-        if (generation->prefill_left() > 0) continue;
+        if (generation->rows_left() > 0) continue;
         const std::uint32_t before = generation->completion_tokens();
+        const std::uint32_t forced = generation->forced_tokens();
         const bool ended =
             generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());
         counters_.completion_tokens += generation->completion_tokens() - before;
+        counters_.forced_tokens += generation->forced_tokens() - forced;
         if (ended) generation.reset();
     }
 }

@@ -21,15 +21,15 @@ namespace engine {
 
 /// Work done since the last reading.
 struct StepCounters {
-    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0;
+    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0, forced_tokens = 0;
     double prefill_seconds = 0, decode_seconds = 0;
 };
 
 class RunningSet {
 public:
-    /// All references must outlive this. rows_max: rows of one step.
+    /// All references must outlive this.
     RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool, KvPool& kv,
-               const base::Clock& clock, std::uint32_t rows_max);
+               const base::Clock& clock, const StepBudget& budget);
 
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
@@ -45,7 +45,9 @@ public:
 
 private:
     void end_overdue();
+    std::vector<RowShare> plan();
     std::vector<RowShare> prepare_rows();
+    void count_step(std::span<const RowShare> shares, double seconds);
     void take_tokens(std::span<const RowShare> shares, std::span<float> logits);
     void forget_finished();
 
@@ -54,8 +56,8 @@ private:
     base::ThreadPool& pool_;
     KvPool& kv_;
     const base::Clock& clock_;
-    std::uint32_t rows_max_;
-    std::uint64_t turn_ = 0;
+    const StepBudget budget_;
+    StepCost cost_;
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: finished in this step
     std::vector<BatchRow> rows_;
     StepCounters counters_;
