@@ -8,6 +8,7 @@
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
+#include "engine/kernels/float_matmul.h"
 #include "engine/kernels/quantized_matmul.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/code_layout.h"
@@ -147,22 +148,53 @@ std::size_t blocks_per_row(const TensorView& w) {
     return w.dims[0] / 32;
 }
 
+std::size_t panels_of(const TensorView& w) {
+    return (w.rows() + kPanelOuts - 1) / kPanelOuts;
+}
+
+bool stores_floats(TensorType type) {
+    return block_shape(type).elements == 1;
+}
+
+/// Elements of 2 or 4 bytes, which stay as they are.
+template <class T>
+void pack_floats(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    const std::size_t inputs = w.dims[0];
+    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
+        std::byte* panel = out + p * inputs * kPanelOuts * sizeof(T);
+        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        std::fill_n(panel, rows < kPanelOuts ? inputs * kPanelOuts * sizeof(T) : 0, std::byte{0});
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::byte* row = w.data + (p * kPanelOuts + r) * inputs * sizeof(T);
+            for (std::size_t i = 0; i < inputs; ++i) {
+                std::memcpy(panel + (i * kPanelOuts + r) * sizeof(T), row + i * sizeof(T),
+                            sizeof(T));
+            }
+        }
+    });
+}
+
 }  // namespace
 
 std::size_t packed_bytes(const TensorView& w) {
+    if (stores_floats(w.type)) {
+        if (float_panel_kernel(w.type, true) == nullptr) return 0;
+        const std::size_t bytes = panels_of(w) * row_bytes(w.type, w.dims[0]) * kPanelOuts;
+        return (bytes + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+    }
     const PackedShape shape = packed_shape(w.type);
     if (shape.low == 0 || packed_kernel(w.type) == nullptr) return 0;
-    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
-    return panels * PackedPanel(shape, blocks_per_row(w)).bytes;
+    return panels_of(w) * PackedPanel(shape, blocks_per_row(w)).bytes;
 }
 
 void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    if (w.type == TensorType::f32) return pack_floats<std::uint32_t>(pool, w, out);
+    if (stores_floats(w.type)) return pack_floats<std::uint16_t>(pool, w, out);
     const PackedShape shape = packed_shape(w.type);
     const PackedPanel sections(shape, blocks_per_row(w));
     const std::size_t stored_bytes = block_shape(w.type).bytes;
     const std::size_t stored_blocks = blocks_per_row(w) / shape.span;
-    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
-    pool.run(panels, [&](std::size_t p, std::size_t) {
+    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
         auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
         std::fill_n(panel, sections.bytes, std::uint8_t{0});
         PlainBlock block;

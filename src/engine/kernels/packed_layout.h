@@ -11,6 +11,7 @@
 //   mins    K types with minimums: likewise
 // and per stored block
 //   d, m    its F16 scale and minimum scale, 16 rows side by side
+// Float types: per input the 16 rows side by side, as stored.
 // So every part is read with whole vectors, and codes come apart by masks and shifts.
 
 #include <cstddef>
@@ -20,7 +21,7 @@
 namespace engine {
 
 /// Version of the layout: stored files of another are made again.
-constexpr unsigned kPackedLayoutVersion = 1;
+constexpr unsigned kPackedLayoutVersion = 2;
 
 /// Bytes per 32 inputs of 16 rows.
 struct PackedShape {

@@ -119,18 +119,16 @@ constexpr std::size_t kPackedChunkBlocks = 48;
 
 template <class Format, TensorType kType>
 void RunPackedPanel(const PanelTask& task) {
-    auto* acc = reinterpret_cast<float*>(task.scratch);
-    std::fill_n(acc, task.rows * kPanel, 0.f);
+    std::fill_n(task.sums, task.rows * kPanel, 0.f);
     const std::size_t blocks = task.x->blocks();
     const PackedPanel sections(packed_shape(kType), blocks);
     const auto* panel =
-        reinterpret_cast<const std::uint8_t*>(task.weights) + task.panel * sections.bytes;
+        reinterpret_cast<const std::uint8_t*>(task.w->packed) + task.panel * sections.bytes;
     for (std::size_t b = 0; b < blocks; b += kPackedChunkBlocks) {
         const PackedBlocks<Format, kType> source(panel, sections, b);
         DotRows(source, std::min(kPackedChunkBlocks, blocks - b), *task.x, b, task.first_row,
-                task.rows, acc);
+                task.rows, task.sums);
     }
-    StoreSums(task, acc);
 }
 
 PanelKernel ChoosePackedKernel(TensorType type) {
