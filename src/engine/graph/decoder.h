@@ -56,14 +56,18 @@ public:
     std::span<float> hidden_states(base::ThreadPool& pool, std::span<const BatchRow> rows);
 
 private:
+    struct Expert;
     struct Layer;
+    struct ExpertScratch;
     struct Scratch;
     Decoder(DecoderConfig config, std::uint32_t rows_max);
     void allocate_scratch();
+    void allocate_expert_scratch();
     base::Result<void> bind(TensorSet& tensors);
     base::Result<void> bind_layer(TensorSet& tensors, std::uint32_t index);
     base::Result<void> bind_attention(TensorSet& tensors, const std::string& prefix, Layer& layer);
     base::Result<void> bind_ffn(TensorSet& tensors, const std::string& prefix, Layer& layer);
+    base::Result<void> bind_experts(TensorSet& tensors, const std::string& prefix, Layer& layer);
     base::Result<void> bind_fused_qkv(TensorSet& tensors, const std::string& prefix, Layer& layer);
 
     std::size_t run_layers(base::ThreadPool& pool, std::span<const BatchRow> rows);
@@ -72,7 +76,14 @@ private:
                                std::uint32_t layer);
     std::size_t drop_unwanted_rows(std::span<const BatchRow> rows);
     void attend(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void add_projected(base::ThreadPool& pool, const TensorView& w, const float* bias,
+                       Activations& x, std::size_t count, const float* post_norm);
     void feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void run_dense(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void run_experts(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void route(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void plan_expert_products(const Layer& layer, bool down);
+    void add_expert_outputs(base::ThreadPool& pool, std::size_t count, const Layer& layer);
 
     void wait_for_weights(std::uint32_t stage) const {
         if (gate_ != nullptr) gate_->wait(stage);
