@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "app/backend_stats.h"
 #include "app/generation_adapter.h"
 #include "app/model_facts.h"
 
@@ -168,23 +169,16 @@ Result<std::string> EngineBackend::detokenize(std::string_view model,
 }
 
 gate::BackendStats EngineBackend::stats() const {
-    const std::shared_lock lock(mutex_);
     gate::BackendStats sum;
-    for (const Open& open : open_) {
-        const engine::EngineStats one = open.engine->stats();
-        sum.queued += one.queued;
-        sum.running += one.running;
-        sum.kv_pages_used += one.kv_pages_used;
-        sum.kv_pages_total += one.kv_pages_total;
-        sum.prompt_tokens_total += one.prompt_tokens_total;
-        sum.completion_tokens_total += one.completion_tokens_total;
-        sum.requests_total += one.requests_total;
-        sum.prefill_seconds_total += one.prefill_seconds_total;
-        sum.decode_seconds_total += one.decode_seconds_total;
-        sum.weights_bytes += one.weights_bytes;
-        sum.kv_bytes += one.kv_bytes;
-    }
+    for (const auto& [unused, stats] : stats_by_model()) add_to(sum, stats);
     return sum;
+}
+
+std::vector<gate::ModelBackend::ModelStats> EngineBackend::stats_by_model() const {
+    const std::shared_lock lock(mutex_);
+    std::vector<ModelStats> all;
+    for (const Open& open : open_) all.push_back({open.id, backend_stats(open.engine->stats())});
+    return all;
 }
 
 }  // namespace app

@@ -49,6 +49,7 @@ public:
     base::Result<std::string> detokenize(std::string_view model,
                                          std::span<const std::int32_t> tokens) const override;
     gate::BackendStats stats() const override;
+    std::vector<ModelStats> stats_by_model() const override;
 
 private:
     struct Open {

@@ -10,6 +10,8 @@
 namespace gate {
 namespace {
 
+constexpr std::size_t kSlowThreads = 2, kSlowQueueMax = 32;
+
 /// Ids come back in headers and logs, so only short, plain ones are taken from clients.
 bool acceptable_id(std::string_view id) {
     const auto plain = [](char c) {
@@ -72,7 +74,8 @@ Gateway::Impl::Impl(GatewayDeps d, GatewayOptions o)
                                      base::metrics::exponential_bounds(0.0005, 2, 14))},
       rng(base::entropy64()),
       prompt_worker(options.prompt_threads, options.prompt_queue_max),
-      embed_worker(options.embed_threads, options.embed_queue_max) {
+      embed_worker(options.embed_threads, options.embed_queue_max),
+      slow_worker(kSlowThreads, kSlowQueueMax) {
     sampler = std::thread([this] { sample_every_second(); });
 }
 
@@ -126,6 +129,7 @@ void Gateway::Impl::stop() {
     if (sampler.joinable()) sampler.join();
     prompt_worker.stop();  // after this no generation starts
     embed_worker.stop();
+    slow_worker.stop();
     std::vector<std::shared_ptr<Generation>> running;
     {
         const std::lock_guard lock(mutex);

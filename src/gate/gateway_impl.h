@@ -72,6 +72,9 @@ struct Gateway::Impl {
     void register_info_routes(base::http::Router& router);
     // admin_routes.cc
     void register_admin_routes(base::http::Router& router);
+    void change_model(const base::http::Request&, const base::http::ResponderPtr&,
+                      base::Result<void> (ModelBackend::*change)(std::string_view));
+    ApiError slow_full() const;
     LiveStats::Inputs stats_inputs() const;
     void sample_every_second();
 
@@ -101,6 +104,7 @@ struct Gateway::Impl {
 
     Worker prompt_worker;  // declared last: their tasks use everything above
     Worker embed_worker;
+    Worker slow_worker;  ///< loading models, keeping prefixes: seconds to minutes
     std::condition_variable stop_sampler;
     std::thread sampler;
 };

@@ -192,7 +192,13 @@ public:
                                                              bool add_special) const = 0;
     virtual base::Result<std::string> detokenize(std::string_view model,
                                                  std::span<const std::int32_t> tokens) const = 0;
-    virtual BackendStats stats() const = 0;
+    virtual BackendStats stats() const = 0;  ///< of all models together
+    struct ModelStats {
+        std::string model;
+        BackendStats stats;
+    };
+    /// One entry per model in memory.
+    virtual std::vector<ModelStats> stats_by_model() const = 0;
 };
 
 }  // namespace gate

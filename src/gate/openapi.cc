@@ -48,6 +48,12 @@ constexpr std::array kOperations = {
               "application/json", false, kPaging},
     Operation{"get", "/admin/v1/requests/{id}", "One request with its spans.", "The request."},
     Operation{"get", "/admin/v1/models", "The models in detail.", "The models."},
+    Operation{"get", "/admin/v1/engine", "Every engine's figures.",
+              "Models with state and figures, and their total."},
+    Operation{"post", "/admin/v1/models/{id}/load", "Load a model into memory.",
+              "The model, once it is ready."},
+    Operation{"post", "/admin/v1/models/{id}/unload", "Take a model out of memory.",
+              "The model, once it is out."},
     Operation{"get", "/admin/v1/system", "What runs here.", "Version, machine, configuration."},
 };
 

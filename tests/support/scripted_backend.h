@@ -7,6 +7,7 @@
 //   "late"  one token, then fails  "forever"  tokens until cancelled or max_tokens
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -49,6 +50,9 @@ public:
         gate::ModelCard embed = chat;
         embed.id = "fake-embed";
         embed.generates = false;
+        const std::lock_guard lock(mutex_);
+        chat.state = states_[0];
+        embed.state = states_[1];
         return {chat, embed};
     }
 
@@ -56,8 +60,16 @@ public:
                                std::span<const std::string>) override {
         return base::fail(base::Code::unimplemented, "not scripted");
     }
-    base::Result<void> load(std::string_view) override { return {}; }
-    base::Result<void> unload(std::string_view) override { return {}; }
+    base::Result<void> load(std::string_view model) override {
+        if (memory_full_) {
+            return base::fail(base::Code::resource_exhausted, "needs 2 GB, 1 GB is free");
+        }
+        return set_state(model, gate::ModelState::ready);
+    }
+    base::Result<void> unload(std::string_view model) override {
+        return set_state(model, gate::ModelState::unloaded);
+    }
+    void set_memory_full(bool full) { memory_full_ = full; }
     base::Result<KeptPrefix> keep_prefix(std::string_view, std::string_view, gate::Prompt,
                                          base::Duration) override {
         return base::fail(base::Code::unimplemented, "not scripted");
@@ -149,6 +161,8 @@ public:
         return stats;
     }
 
+    std::vector<ModelStats> stats_by_model() const override { return {{"fake/chat", stats()}}; }
+
     /// Blocks until nothing runs.
     void wait_idle() {
         std::unique_lock lock(mutex_);
@@ -173,6 +187,15 @@ private:
         bool forever = false, hold = false, cancelled = false;
         base::Instant received, templated, started, first_token;
     };
+
+    base::Result<void> set_state(std::string_view model, gate::ModelState state) {
+        const std::lock_guard lock(mutex_);
+        if (model != "fake/chat" && model != "fake-embed") {
+            return base::fail_on("model", base::Code::not_found, "no model '{}' here", model);
+        }
+        states_[model == "fake/chat" ? 0 : 1] = state;
+        return {};
+    }
 
     static std::uint32_t token_count(std::string_view text) {
         return static_cast<std::uint32_t>((text.size() + 3) / 4);
@@ -286,13 +309,14 @@ private:
 
     const base::Clock& clock_;
     const std::chrono::microseconds token_pause_;
-    std::atomic<bool> ready_{true};
+    std::atomic<bool> ready_{true}, memory_full_{false};
     mutable std::mutex mutex_;  // guards what follows; listeners are called without it
     std::condition_variable wake_, changed_;
     std::map<gate::GenerationHandle, Job> jobs_;
     gate::GenerationHandle last_handle_ = 0;
     std::uint64_t prompt_tokens_ = 0, completion_tokens_ = 0, requests_ = 0;
     std::uint32_t cancels_ = 0;
+    std::array<gate::ModelState, 2> states_{gate::ModelState::ready, gate::ModelState::ready};
     gate::GenerationRequest last_request_;
     bool stopping_ = false;
     bool stop_hit_ = false;  // worker thread only

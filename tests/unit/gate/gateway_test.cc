@@ -392,6 +392,25 @@ TEST_F(GatewayTest, ModelsAreListedAndFoundAlsoWithASlash) {
     EXPECT_EQ(admin.at("models").at(0).at("details").at("architecture").as_string(), "scripted");
 }
 
+TEST_F(GatewayTest, ModelsAreLoadedAndUnloadedByTheirPath) {
+    start();
+    const auto state = [&](const std::string& body) {
+        return std::string(parsed(body).at("state").as_string());
+    };
+    EXPECT_EQ(state(post("/admin/v1/models/fake/chat/unload", "").body), "unloaded");
+    EXPECT_EQ(state(post("/admin/v1/models/fake-embed/load", "").body), "ready");
+    const auto engine = parsed(get("/admin/v1/engine").body);
+    EXPECT_EQ(engine.at("models").at(0).at("state").as_string(), "unloaded");
+    EXPECT_EQ(engine.at("models").at(0).at("stats").at("kv_pages_total").as_int64(), 64);
+    EXPECT_TRUE(engine.at("models").at(1).at("stats").is_null());
+    EXPECT_EQ(post("/admin/v1/models/no/such/load", "").status, 404);
+    backend_.set_memory_full(true);
+    const auto full = post("/admin/v1/models/fake/chat/load", "");
+    EXPECT_EQ(full.status, 409);
+    EXPECT_EQ(error_code(full), "insufficient_memory");
+    EXPECT_THAT(full.body, HasSubstr("needs 2 GB, 1 GB is free"));
+}
+
 TEST_F(GatewayTest, HealthAndReadinessDiffer) {
     start();
     EXPECT_EQ(get("/readyz").status, 200);

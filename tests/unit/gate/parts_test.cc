@@ -191,6 +191,28 @@ TEST(LiveStats, RatesAreOverTheLastTickAndPercentilesOverAMinute) {
     EXPECT_EQ(stats.history().size(), 2U);
 }
 
+TEST(LiveStats, HitRateIsTheLastMinutesShareOfPromptTokens) {
+    LiveStats stats(at_seconds(0));
+    LiveStats::Inputs inputs;
+    const auto rate = [&] {
+        return base::parse_json(stats.sample(inputs)).value().at("prefix_hit_rate");
+    };
+    EXPECT_TRUE(rate().is_null());
+    inputs.backend.prompt_tokens_total = 1000;
+    inputs.backend.cached_tokens_total = 0;
+    inputs.now = at_seconds(1);
+    stats.tick(inputs);
+    EXPECT_TRUE(rate().is_null()) << "nothing since";
+    inputs.backend.prompt_tokens_total = 1200;
+    inputs.backend.cached_tokens_total = 150;
+    EXPECT_DOUBLE_EQ(rate().as_double(), 0.75);
+    for (int i = 2; i < 70; ++i) {
+        inputs.now = at_seconds(i);
+        stats.tick(inputs);
+    }
+    EXPECT_TRUE(rate().is_null()) << "longer ago than a minute";
+}
+
 TEST(LiveStats, HistoryIsFifteenMinutes) {
     LiveStats stats(at_seconds(0));
     LiveStats::Inputs inputs;
