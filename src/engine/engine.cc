@@ -16,7 +16,7 @@
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -311,7 +311,7 @@ base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId
 
 base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
     const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = DG_TRY(kv->reserve(count));
+    KvSequence sequence = kv->sequence();
     DG_TRY(sequence.grow_to(count));
     const std::uint32_t dim = model.decoder->config().dim;
     std::vector<float> mean(dim);

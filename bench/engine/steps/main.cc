@@ -22,7 +22,7 @@
 #include "engine/graph/model.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/machine_limits.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 
@@ -99,7 +99,7 @@ private:
     explicit Steps(std::size_t threads) : pool_(threads) {}
 
     base::Result<engine::KvSequence> start(std::uint32_t tokens) {
-        engine::KvSequence sequence = DG_TRY(kv_->reserve(tokens));
+        engine::KvSequence sequence = kv_->sequence();
         DG_TRY(sequence.grow_to(tokens));
         return sequence;
     }

@@ -15,7 +15,7 @@
 #include "engine/graph/weight_gate.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/page_rotations.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
