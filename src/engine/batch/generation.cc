@@ -118,6 +118,7 @@ bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, b
         return true;
     }
     tokens_.push_back(token.id);
+    last_token_ = now;
     ++completion_.completion_tokens;
     tell(*sink_, make_event(token, tokenizer));
     if (text_.matched()) {

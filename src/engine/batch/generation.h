@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -29,6 +30,8 @@ public:
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 
     GenerationId id() const { return id_; }
+    const std::string& tenant() const { return request_.tenant; }
+    std::int32_t priority() const { return request_.priority; }
     base::Instant deadline() const { return request_.deadline; }
     /// KV positions it may need: the prompt and all it may generate.
     std::uint32_t kv_tokens_max() const;
@@ -64,6 +67,8 @@ public:
     void fail(base::Error error, base::Instant now);
 
     std::uint32_t prompt_tokens() const { return prompt_tokens_; }
+    /// When the last token was told.
+    base::Instant last_token() const { return last_token_; }
     std::uint32_t completion_tokens() const { return completion_.completion_tokens; }
     /// Of the completion: appended without sampling, because nothing else could follow.
     std::uint32_t forced_tokens() const { return forced_tokens_; }
@@ -89,6 +94,7 @@ private:
     KvSequence kv_;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
     std::uint64_t passed_over_ = 0;
+    base::Instant last_token_;
 };
 
 }  // namespace engine

@@ -12,7 +12,9 @@
 #include "base/core/result.h"
 #include "engine/graph/decoder_config.h"
 #include "engine/graph/tensor_set.h"
+#include "engine/graph/weight_gate.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/page_rotations.h"
 #include "engine/kv/kv_pool.h"
 #include "engine/tensor/tensor_view.h"
 
@@ -42,6 +44,8 @@ public:
     const DecoderConfig& config() const { return config_; }
     KvGeometry kv_geometry() const { return {config_.layers, config_.kv_heads, config_.head_dim}; }
 
+    /// Passes wait there for each layer's weights. Null: all are there.
+    void set_gate(const WeightGate* gate) { gate_ = gate; }
     /// The matrices that rows are multiplied with, for their `packed` to be set.
     std::vector<TensorView*> products();
 
@@ -70,13 +74,19 @@ private:
     void attend(base::ThreadPool& pool, std::size_t count, const Layer& layer);
     void feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer);
 
+    void wait_for_weights(std::uint32_t stage) const {
+        if (gate_ != nullptr) gate_->wait(stage);
+    }
+
     DecoderConfig config_;
     std::uint32_t rows_max_;
+    const WeightGate* gate_ = nullptr;
     TensorView embedding_, output_;
     const float* output_norm_ = nullptr;
     const float* output_bias_ = nullptr;
     std::vector<Layer> layers_;
     RopeTable rope_, rope_local_;
+    PageRotations rotations_, rotations_local_;
     std::unique_ptr<Scratch> scratch_;
 };
 
