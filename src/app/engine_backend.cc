@@ -100,7 +100,8 @@ Result<gate::GenerationHandle> EngineBackend::start(
     if (request.max_tokens == 0) request.max_tokens = found.max_tokens_default;
     auto prompt = DG_TRY(prompt_tokens(*found.engine, request));
     const base::Instant templated = clock_.now();
-    auto sink = make_sink(*found.engine, request, std::move(listener), {received, templated});
+    auto sink =
+        make_sink(*found.engine, request, std::move(listener), {received, templated}, prompt);
     const engine::GenerationId id = DG_TRY(found.engine->submit(
         DG_TRY(engine_request(*found.engine, std::move(request), std::move(prompt))),
         std::move(sink)));

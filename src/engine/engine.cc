@@ -12,7 +12,9 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
+#include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
+#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
@@ -93,6 +95,8 @@ struct Engine::Impl {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
+    std::shared_ptr<const chat::ChatFormat> chat_format;
+    chat::GrammarCache grammars;
     WeightGate gate;
     Model model;
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
@@ -114,6 +118,8 @@ base::Result<void> Engine::Impl::load() {
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
     constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
+    chat_format = std::make_shared<const chat::ChatFormat>(
+        chat::detect_format(info.chat_template, *tokenizer));
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -202,6 +208,12 @@ const ModelInfo& Engine::info() const {
 }
 const Tokenizer& Engine::tokenizer() const {
     return *impl_->tokenizer;
+}
+const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
+    return impl_->chat_format;
+}
+chat::GrammarCache& Engine::grammars() const {
+    return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {
     impl_->batcher->cancel(id);

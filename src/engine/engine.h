@@ -23,6 +23,10 @@ namespace engine {
 namespace constrain {
 class Grammar;
 }
+namespace chat {
+struct ChatFormat;
+class GrammarCache;
+}  // namespace chat
 
 /// How much a prompt that arrives may stretch the time between others' tokens, by default.
 inline constexpr double kTokenGapRatio = 3.;
@@ -121,6 +125,8 @@ class GenerationSink {
 public:
     virtual ~GenerationSink() = default;
     virtual void on_token(const TokenEvent& event) = 0;
+    /// Asked after each on_token: true ends the generation, with reason stop.
+    virtual bool has_enough() const { return false; }
     virtual void on_finish(const Completion& completion) = 0;
 };
 
@@ -188,6 +194,10 @@ public:
 
     const ModelInfo& info() const;
     const Tokenizer& tokenizer() const;
+    /// How this model writes tool calls and reasoning.
+    const std::shared_ptr<const chat::ChatFormat>& chat_format() const;
+    /// Grammars compiled for this model's requests.
+    chat::GrammarCache& grammars() const;
 
     /// Renders the model's own chat template. messages: OpenAI-shaped array; tools may be null.
     /// extra: more template variables (e.g. enable_thinking). Errors: failed_precondition (no

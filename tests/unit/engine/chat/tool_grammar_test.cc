@@ -189,10 +189,14 @@ TEST(ToolGrammar, LetsTheModelReasonFirst) {
     EXPECT_TRUE(matches(grammar, "<think>\na < b, <<think </thin</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "<think>\nhm</think>no</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "hm</think>" + text));
-    rule.reasoning_open = true;
+    rule.reasoning = ReasoningState::open;
     grammar = tool_grammar(format, *tool_set(), rule)->grammar;
     EXPECT_TRUE(matches(grammar, "hm <<</think>" + text));
     EXPECT_FALSE(matches(grammar, text));
+    rule.reasoning = ReasoningState::done;
+    grammar = tool_grammar(format, *tool_set(), rule)->grammar;
+    EXPECT_TRUE(matches(grammar, text));
+    EXPECT_FALSE(matches(grammar, "<think>hm</think>" + text));
 }
 
 TEST(ToolGrammar, AsksForControlTokens) {
@@ -301,16 +305,29 @@ TEST(ToolGrammar, FiveHundredToolsOfAMegabyteAreOneGrammar) {
                          render_calls(call_syntax("hermes"), {call("tool_500", "{}")}, nullptr)));
 }
 
-TEST(ToolGrammarCache, CompilesOnceAndForgetsTheOldest) {
+TEST(GrammarCache, CompilesOnceAndForgetsTheOldest) {
     const ChatFormat format = format_of("hermes");
-    ToolGrammarCache cache(1);  // room for the newest only
-    const auto first = cache.get(format, *tool_set(), {});
-    EXPECT_EQ(cache.get(format, *tool_set(), {})->grammar, first->grammar);
+    const auto tools = tool_set();
+    GrammarCache cache(1);  // room for the newest only
+    const auto get = [&](const ToolRule& rule) {
+        return cache
+            .get(cache_key(*tools, rule), [&] { return tool_grammar(format, *tools, rule); })
+            ->grammar;
+    };
+    const auto first = get({});
+    EXPECT_EQ(get({}), first);
     ToolRule other;
     other.kind = ToolRule::Kind::required;
-    EXPECT_NE(cache.get(format, *tool_set(), other)->grammar, first->grammar);
+    EXPECT_NE(get(other), first);
     EXPECT_EQ(cache.size(), 1u);
-    EXPECT_NE(cache.get(format, *tool_set(), {})->grammar, first->grammar);
+    EXPECT_NE(get({}), first);
+}
+
+TEST(GrammarCache, KeepsNoErrors) {
+    GrammarCache cache;
+    const auto failing = [] { return base::fail(base::Code::unimplemented, "no"); };
+    EXPECT_FALSE(cache.get("a", [&]() -> base::Result<ToolGrammar> { return failing(); }));
+    EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST(ToolSet, NamesWhatIsWrong) {
