@@ -12,7 +12,7 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
-#include "engine/chat_prompt.h"
+#include "engine/chat/chat_prompt.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
@@ -170,7 +170,8 @@ base::Result<void> Engine::Impl::pack_weights() {
 }
 
 base::Result<void> Engine::Impl::load_decoder() {
-    const KvGeometry geometry = model.decoder->kv_geometry();
+    KvGeometry geometry = model.decoder->kv_geometry();
+    geometry.type = options.kv_type;
     const std::uint32_t pages = DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
     kv = std::make_unique<KvPool>(geometry, pages);
     model.context_tokens = static_cast<std::uint32_t>(
