@@ -166,7 +166,7 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
 }
 
 base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
-    const KvGeometry geometry = model.decoder->kv_geometry();
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     kv = std::make_unique<KvPool>(geometry, kv_pages);
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));

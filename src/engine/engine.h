@@ -15,6 +15,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/json/json.h"
+#include "engine/kernels/kv_type.h"
 #include "engine/model_info.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -35,6 +36,7 @@ struct EngineOptions {
     std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
     std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
     std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
+    KvType kv_type = KvType::f16;          ///< how keys and values are kept
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
     /// Most time between two tokens of a stream while prompts are read beside it; prompts get a few
     /// rows in every step whatever it says. 0 = kTokenGapRatio times what decoding alone takes.
