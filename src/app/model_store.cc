@@ -156,6 +156,7 @@ engine::EngineOptions engine_options(const Program& program) {
             .context_tokens_max = config.engine.context_tokens_max,
             .kv_bytes_max = config.engine.kv_bytes_max,
             .batch_tokens_max = config.engine.batch_tokens_max,
+            .token_gap_target_ms = config.engine.token_gap_target_ms,
             .queue_depth_max = config.engine.queue_depth_max,
             .running_max = config.engine.running_max,
             .packed_dir = packed_dir(program)};

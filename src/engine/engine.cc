@@ -12,7 +12,8 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
-#include "engine/chat_prompt.h"
+#include "engine/chat/chat_prompt.h"
+#include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/kv_pool.h"
@@ -26,6 +27,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
+constexpr std::uint32_t kPromptRowsMin = 1;
 
 base::Result<void> validate(const EngineOptions& options) {
     if (options.running_max == 0 || options.batch_tokens_max <= options.running_max) {
@@ -39,6 +41,11 @@ base::Result<void> validate(const EngineOptions& options) {
                              "batch_tokens_max is {}; at most {} are allowed",
                              options.batch_tokens_max, kBatchTokensMax);
     }
+    if (!(options.token_gap_target_ms >= 0.)) {
+        return base::fail_on("token_gap_target_ms", base::Code::invalid_argument,
+                             "token_gap_target_ms is {}; it must be 0 (automatic) or more",
+                             options.token_gap_target_ms);
+    }
     if (options.queue_depth_max == 0) {
         return base::fail_on("queue_depth_max", base::Code::invalid_argument,
                              "queue_depth_max is 0, which would refuse every request");
@@ -48,6 +55,13 @@ base::Result<void> validate(const EngineOptions& options) {
                              "threads is {}; at most 1024 are allowed", options.threads);
     }
     return {};
+}
+
+StepBudget step_budget(const EngineOptions& options) {
+    return {.rows_max = options.batch_tokens_max,
+            .seconds_max = options.token_gap_target_ms / 1000.,
+            .gap_ratio_max = kTokenGapRatio,
+            .prompt_rows_min = kPromptRowsMin};
 }
 
 MemoryBudget memory_budget(const EngineOptions& options) {
@@ -85,6 +99,7 @@ struct Engine::Impl {
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
     double load_seconds = 0;
+    std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
 };
 
@@ -98,6 +113,7 @@ base::Result<void> Engine::Impl::load() {
     DG_TRY(begin_reading_weights());  // what follows goes on beside it
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
+    constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -117,7 +133,7 @@ base::Result<void> Engine::Impl::load() {
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder(kv_pages));
         running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               options.batch_tokens_max);
+                                               step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
@@ -229,7 +245,11 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
 base::Result<GenerationId> Engine::submit(GenerateRequest request,
                                           std::shared_ptr<GenerationSink> sink) {
     DG_TRY(impl_->check(request));
-    return impl_->batcher->submit(std::move(request), std::move(sink));
+    std::unique_ptr<constrain::Guide> guide;
+    if (request.grammar != nullptr) {
+        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
+    }
+    return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
 }
 
 base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
@@ -276,7 +296,10 @@ base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std:
     std::vector<std::vector<float>> vectors;
     for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
         base::Result<std::vector<float>> vector;
-        DG_TRY(impl_->batcher->call([&] { vector = impl_->embed_one(tokens); }));
+        DG_TRY(impl_->batcher->call([&] {
+            vector = impl_->embed_one(tokens);
+            return true;
+        }));
         vectors.push_back(DG_TRY(std::move(vector)));
     }
     return vectors;
@@ -329,9 +352,14 @@ EngineStats Engine::stats() const {
     stats.requests_total = batch.requests_total;
     stats.prompt_tokens_total = batch.totals.prompt_tokens;
     stats.completion_tokens_total = batch.totals.completion_tokens;
+    stats.forced_tokens_total = batch.totals.forced_tokens;
     stats.steps_total = batch.totals.steps;
     stats.prefill_seconds_total = batch.totals.prefill_seconds;
     stats.decode_seconds_total = batch.totals.decode_seconds;
+    stats.running_max = impl_->options.running_max;
+    stats.batch_rows_last = batch.rows_last;
+    stats.batch_rows_max = impl_->options.batch_tokens_max;
+    stats.gaps = batch.gaps;
     stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
     if (impl_->kv != nullptr) {

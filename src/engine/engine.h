@@ -24,13 +24,19 @@ namespace constrain {
 class Grammar;
 }
 
+/// How much a prompt that arrives may stretch the time between others' tokens, by default.
+inline constexpr double kTokenGapRatio = 3.;
+
 struct EngineOptions {
     std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
     std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
     std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
-    std::uint32_t queue_depth_max = 256;   ///< waiting requests; more are refused
-    std::uint32_t running_max = 16;        ///< sequences stepped together
+    /// Most time between two tokens of a stream while prompts are read beside it; prompts get a few
+    /// rows in every step whatever it says. 0 = kTokenGapRatio times what decoding alone takes.
+    double token_gap_target_ms = 0;
+    std::uint32_t queue_depth_max = 256;  ///< waiting requests; more are refused
+    std::uint32_t running_max = 16;       ///< sequences stepped together
     /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
     /// model linked into the program: packed into memory at every start.
     std::string packed_dir = {};
@@ -82,8 +88,10 @@ struct GenerateRequest {
 
 struct TokenLogprob {
     TokenId id = 0;
-    std::string bytes;    ///< what this token adds; may be part of a character
-    float logprob = 0.f;  ///< natural log, after penalties, before truncation
+    std::string bytes;  ///< what this token adds; may be part of a character
+    /// Natural log, after penalties, before truncation. Under a grammar: among the tokens it
+    /// allows, so that a forced one has 0.
+    float logprob = 0.f;
 };
 
 struct TokenEvent {

@@ -69,6 +69,8 @@ const std::vector<Field>& table() {
          "Memory for the KV cache of all requests; 0 takes a quarter of the free memory."),
     number("engine", "batch_tokens_max", "", "tokens", 1, 65536, DG_AT(engine.batch_tokens_max),
          "Tokens computed in one step."),
+    number("engine", "token_gap_target_ms", "", "ms", 0, 3.6e6, DG_AT(engine.token_gap_target_ms),
+         "Most time between two tokens of an answer while prompts are read; 0: 3 times the usual."),
     number("engine", "queue_depth_max", "", "requests", 1, 1e6, DG_AT(engine.queue_depth_max),
          "Waiting requests; more are refused with 429."),
     number("engine", "running_max", "", "requests", 1, 4096, DG_AT(engine.running_max),

@@ -187,22 +187,12 @@ private:
 StateTable::StateTable(std::shared_ptr<const Grammar> grammar, MatcherLimits limits)
     : grammar_(std::move(grammar)), limits_(limits) {
     find_byte_classes();
-    reset();
+    frames_.resize(2);  // kEnd and kCut
+    states_.resize(1);  // kDead
+    transitions_.assign(classes_, kDead);
     Closure closure(*this);
     closure.enter(grammar_->root(), kEnd);
     start_ = intern_state(closure.run());
-}
-
-void StateTable::reset() {
-    frames_.assign(2, Frame{});
-    frame_ids_.clear();
-    uses_.clear();
-    use_ids_.clear();
-    stack_frames_.clear();
-    states_.assign(1, StateInfo{});
-    state_ids_.clear();
-    transitions_.assign(classes_, kDead);
-    truncated_.clear();
 }
 
 void StateTable::find_byte_classes() {
@@ -394,41 +384,31 @@ StateId StateTable::truncate(StateId state, std::uint32_t bytes_max) {
     return cut;
 }
 
-void StateTable::compact(std::span<StateId> live) {
-    const std::vector<Frame> old_frames = std::move(frames_);
-    const std::vector<UseSet> old_uses = std::move(uses_);
-    const std::vector<FrameId> old_stacks = std::move(stack_frames_);
-    const std::vector<StateInfo> old_states = std::move(states_);
-    reset();
+StateId StateTable::adopt(const StateTable& other, StateId state) {
     std::unordered_map<FrameId, FrameId> moved{{kEnd, kEnd}, {kCut, kCut}};
     const auto move_stack = [&](FrameId top) {
         std::vector<FrameId> path;
         for (FrameId id = top; !moved.contains(id);
-             id = old_frames[static_cast<std::size_t>(id)].parent) {
+             id = other.frames_[static_cast<std::size_t>(id)].parent) {
             path.push_back(id);
         }
         for (auto it = path.rbegin(); it != path.rend(); ++it) {
-            Frame frame = old_frames[static_cast<std::size_t>(*it)];
+            Frame frame = other.frames_[static_cast<std::size_t>(*it)];
             frame.parent = moved.at(frame.parent);
             if (grammar_->node(frame.node).kind == NodeKind::members) {
-                frame.at = intern_use(old_uses[static_cast<std::size_t>(frame.at)]);
+                frame.at = intern_use(other.uses_[static_cast<std::size_t>(frame.at)]);
             }
             moved[*it] = intern(frame);
         }
         return moved.at(top);
     };
-    for (StateId& state : live) {
-        const StateInfo& old = old_states[static_cast<std::size_t>(state)];
-        std::vector<FrameId> tops;
-        for (std::uint32_t i = 0; i < old.count; ++i) {
-            tops.push_back(move_stack(old_stacks[old.first + i]));
-        }
-        std::sort(tops.begin(), tops.end());
-        state = intern_state(tops);
+    const StateInfo& old = other.info(state);
+    std::vector<FrameId> tops;
+    for (std::uint32_t i = 0; i < old.count; ++i) {
+        tops.push_back(move_stack(other.stack_frames_[old.first + i]));
     }
-    Closure closure(*this);
-    closure.enter(grammar_->root(), kEnd);
-    start_ = intern_state(closure.run());
+    std::sort(tops.begin(), tops.end());
+    return intern_state(tops);
 }
 
 std::size_t StateTable::memory_bytes() const {

@@ -27,7 +27,7 @@ struct MatcherLimits {
     std::uint32_t closure_max = 400'000;  ///< work items to find the stacks after one byte
 };
 
-/// The states of one grammar met so far. One thread. Ids stay valid until `compact`.
+/// The states of one grammar met so far. One thread.
 class StateTable {
 public:
     explicit StateTable(std::shared_ptr<const Grammar> grammar, MatcherLimits limits = {});
@@ -50,8 +50,8 @@ public:
     /// when nothing can be cut.
     StateId truncate(StateId state, std::uint32_t bytes_max);
 
-    /// Forgets all states but the given ones, which are renumbered in place.
-    void compact(std::span<StateId> live);
+    /// The state here that has the text of `state` of another table of the same grammar behind it.
+    StateId adopt(const StateTable& other, StateId state);
     std::size_t states() const { return states_.size(); }
     std::size_t memory_bytes() const;
 
@@ -100,7 +100,6 @@ private:
     std::int32_t representative_count(const Node& repeat, std::int32_t count,
                                       std::uint32_t bytes_max) const;
     void find_byte_classes();
-    void reset();
 
     std::shared_ptr<const Grammar> grammar_;
     MatcherLimits limits_;

@@ -15,8 +15,10 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocabulary_size_(tokenizer.si
             end_tokens_.push_back(id);
             continue;
         }
-        if (tokenizer.is_control(id)) continue;
-        std::string piece = tokenizer.piece(id);
+        const bool control = tokenizer.is_control(id);
+        std::string piece = tokenizer.piece(id, control);
+        if (!control && piece.find(kControlByte) != std::string::npos) continue;
+        if (control && !piece.empty()) piece.insert(0, 1, kControlByte);
         if (piece.empty() || piece.size() > kBytesMax) continue;
         pieces_[i] = piece;
         entries.emplace_back(std::move(piece), id);
@@ -45,6 +47,12 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocabulary_size_(tokenizer.si
     for (const std::uint32_t open : path) {
         nodes_[open].subtree_end = static_cast<std::uint32_t>(nodes_.size());
     }
+}
+
+NodeId marker(GrammarBuilder& builder, const Tokenizer& tokenizer, std::string_view text) {
+    const std::optional<TokenId> id = tokenizer.find(text);
+    const bool control = id && tokenizer.is_control(*id) && !tokenizer.ends_generation(*id);
+    return control ? builder.control(text) : builder.literal(text);
 }
 
 }  // namespace engine::constrain

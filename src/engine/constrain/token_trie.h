@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "engine/constrain/grammar.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace engine::constrain {
 
 class TokenTrie {
 public:
-    /// Control and empty tokens are left out; tokens that end generation are listed apart.
+    /// Tokens that end generation are listed apart; empty ones are left out. A control token stands
+    /// under kControlByte and its text, where only GrammarBuilder::control finds it.
     explicit TokenTrie(const Tokenizer& tokenizer);
 
     struct Node {
@@ -37,5 +39,9 @@ private:
     std::vector<std::string> pieces_;
     std::uint32_t vocabulary_size_ = 0, bytes_max_ = 0;
 };
+
+/// Text that surrounds structured output, as "<tool_call>" or "[TOOL_CALLS]": the control token
+/// with this text where the tokenizer has one, else the plain text.
+NodeId marker(GrammarBuilder& builder, const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace engine::constrain

@@ -14,6 +14,7 @@
 #include "engine/graph/tensor_set.h"
 #include "engine/graph/weight_gate.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/page_rotations.h"
 #include "engine/kv/kv_pool.h"
 #include "engine/tensor/tensor_view.h"
 
@@ -85,6 +86,7 @@ private:
     const float* output_bias_ = nullptr;
     std::vector<Layer> layers_;
     RopeTable rope_, rope_local_;
+    PageRotations rotations_, rotations_local_;
     std::unique_ptr<Scratch> scratch_;
 };
 

@@ -114,5 +114,60 @@ TEST(Constraint, EndTokensOnlyWhenComplete) {
     EXPECT_FALSE(has_token(constraint.mask(), f.tokenizer->eos()));
 }
 
+TEST(Constraint, MarkersAreControlTokensWhereTheTokenizerHasThem) {
+    Vocabulary vocabulary;
+    vocabulary.model = "llama";
+    vocabulary.tokens = {"<unk>", "</s>", "<call>", "c", "a", "l", "<", ">", "{", "}", "\"", ":"};
+    vocabulary.kinds.assign(vocabulary.tokens.size(), TokenKind::normal);
+    vocabulary.kinds[0] = TokenKind::unknown;
+    vocabulary.kinds[1] = vocabulary.kinds[2] = TokenKind::control;
+    vocabulary.scores.assign(vocabulary.tokens.size(), 0.f);
+    vocabulary.eos = 1;
+    vocabulary.unk = 0;
+    const auto tokenizer = Tokenizer::create(vocabulary);
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    const auto trie = std::make_shared<const TokenTrie>(**tokenizer);
+    GrammarBuilder builder;
+    const NodeId object = *add_schema(builder, *base::parse_json(R"({"type":"object"})"));
+    const NodeId root = builder.sequence(
+        {marker(builder, **tokenizer, "<call>"), object, marker(builder, **tokenizer, "<cal")});
+    Constraint constraint(*builder.build(root), trie);
+    const auto ids = [&] {
+        std::vector<TokenId> allowed;
+        for (TokenId id = 0; id < 12; ++id) {
+            if (has_token(constraint.mask(), id)) allowed.push_back(id);
+        }
+        return allowed;
+    };
+    EXPECT_EQ(ids(), std::vector<TokenId>{2});  // not spelled out
+    ASSERT_TRUE(constraint.accept(2));
+    EXPECT_EQ(ids(), std::vector<TokenId>{8});
+    ASSERT_TRUE(constraint.accept(8));
+    ASSERT_TRUE(constraint.accept(10));
+    EXPECT_FALSE(has_token(constraint.mask(), 2));  // in a string it is no text
+    EXPECT_TRUE(has_token(constraint.mask(), 6));
+    ASSERT_TRUE(constraint.accept_bytes("\":{}}"));
+    EXPECT_EQ(constraint.forced(), "<cal");  // no control token has this text
+}
+
+TEST(Constraint, OneGrammarOfManySchemasSharesTheirNodes) {
+    GrammarBuilder builder;
+    std::vector<NodeId> tools;
+    std::size_t first = 0;
+    for (int i = 0; i < 40; ++i) {
+        const std::string schema = fmt::format(
+            R"({{"type":"object","properties":{{"t{}":{{"type":"string","maxLength":9}},"any":{{}}}},
+                "additionalProperties":false}})",
+            i);
+        tools.push_back(*add_schema(builder, *base::parse_json(schema)));
+        if (i == 0) first = builder.size();
+    }
+    EXPECT_LT(builder.size(), 40 * first / 2);
+    const auto grammar = builder.build(builder.choice(std::move(tools)));
+    ASSERT_TRUE(grammar);
+    EXPECT_TRUE(matches(*grammar, R"({"t39":"x"})"));
+    EXPECT_FALSE(matches(*grammar, R"({"t39":"0123456789"})"));
+}
+
 }  // namespace
 }  // namespace engine::constrain
