@@ -174,11 +174,15 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     return {};
 }
 
-base::Result<MemoryNeed> Engine::measure(const std::string& path, const EngineOptions& options) {
+base::Result<ModelOutline> Engine::outline(const std::string& path, const EngineOptions& options) {
     DG_TRY(validate(options));
     const GgufFile file = DG_TRY(GgufFile::open(path));
     Model model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
-    return memory_need(model, file, options, memory_budget(options));
+    ModelOutline outline;
+    outline.info = DG_TRY(read_model_info(file));
+    outline.info.context_tokens = model.context_tokens;
+    outline.need = memory_need(model, file, options, memory_budget(options));
+    return outline;
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,

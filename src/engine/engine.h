@@ -175,10 +175,17 @@ struct MemoryNeed {
     std::uint64_t least() const { return weights_bytes + scratch_bytes + kv_bytes_least; }
 };
 
+/// What can be told of a model without loading it.
+struct ModelOutline {
+    ModelInfo info;
+    MemoryNeed need;
+};
+
 class Engine {
 public:
     /// Reads the head of the model file at `path` only. Errors: as open, but for memory.
-    static base::Result<MemoryNeed> measure(const std::string& path, const EngineOptions& options);
+    static base::Result<ModelOutline> outline(const std::string& path,
+                                              const EngineOptions& options);
 
     /// Maps `path` (GGUF) and starts the engine's thread. Weights are still being read when it
     /// returns: a pass waits for each layer's. Errors: not_found, data_loss (names the tensor or
