@@ -118,10 +118,15 @@ bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, b
         return true;
     }
     tokens_.push_back(token.id);
+    last_token_ = now;
     ++completion_.completion_tokens;
     tell(*sink_, make_event(token, tokenizer));
     if (text_.matched()) {
         completion_.stop_string = text_.matched();
+        finish(FinishReason::stop, now);
+        return true;
+    }
+    if (sink_->has_enough()) {
         finish(FinishReason::stop, now);
         return true;
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -11,7 +12,7 @@
 #include "engine/batch/step_plan.h"
 #include "engine/constrain/guide.h"
 #include "engine/engine.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/sample/sampler.h"
 #include "engine/sample/text_stream.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -29,6 +30,8 @@ public:
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 
     GenerationId id() const { return id_; }
+    const std::string& tenant() const { return request_.tenant; }
+    std::int32_t priority() const { return request_.priority; }
     base::Instant deadline() const { return request_.deadline; }
     /// KV positions it may need: the prompt and all it may generate.
     std::uint32_t kv_tokens_max() const;
@@ -54,7 +57,10 @@ public:
     /// Other prompts got `rows` while this one waited for its own.
     void pass_over(std::uint32_t rows) { passed_over_ += rows; }
     std::uint32_t computed() const { return computed_; }
-    void advance(std::uint32_t rows) { computed_ += rows; }
+    void advance(std::uint32_t rows) {
+        computed_ += rows;
+        kv_.advance(rows);
+    }
 
     /// Chooses the next token from its logits and tells the sink. Returns true when the generation
     /// ended with it (finish() has been called). Pre: every known token is computed.
@@ -64,6 +70,8 @@ public:
     void fail(base::Error error, base::Instant now);
 
     std::uint32_t prompt_tokens() const { return prompt_tokens_; }
+    /// When the last token was told.
+    base::Instant last_token() const { return last_token_; }
     std::uint32_t completion_tokens() const { return completion_.completion_tokens; }
     /// Of the completion: appended without sampling, because nothing else could follow.
     std::uint32_t forced_tokens() const { return forced_tokens_; }
@@ -89,6 +97,7 @@ private:
     KvSequence kv_;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
     std::uint64_t passed_over_ = 0;
+    base::Instant last_token_;
 };
 
 }  // namespace engine

@@ -3,7 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/core/check.h"
+
 namespace engine {
+
+StepCounters& StepCounters::operator+=(const StepCounters& other) {
+    steps += other.steps;
+    prompt_tokens += other.prompt_tokens;
+    completion_tokens += other.completion_tokens;
+    forced_tokens += other.forced_tokens;
+    prefill_seconds += other.prefill_seconds;
+    decode_seconds += other.decode_seconds;
+    return *this;
+}
 
 RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
                        KvPool& kv, const base::Clock& clock, const StepBudget& budget)
@@ -16,12 +28,19 @@ RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::Threa
     rows_.reserve(budget.rows_max);
 }
 
-bool RunningSet::try_admit(std::unique_ptr<Generation>& generation) {
-    base::Result<KvSequence> kv = kv_.reserve(generation->kv_tokens_max());
-    if (!kv) return false;  // pages come back when a running sequence ends
-    generation->start(*std::move(kv), clock_.now());
+/// What the running ones may yet need leaves room for it; pages come back when one of them ends.
+bool RunningSet::has_room_for(const Generation& generation) const {
+    std::uint32_t pages = kv_.geometry().pages_for(generation.kv_tokens_max());
+    for (const auto& running : running_) {
+        pages += kv_.geometry().pages_for(running->kv_tokens_max());
+    }
+    return pages <= kv_.pages_total();
+}
+
+std::uint64_t RunningSet::admit(std::unique_ptr<Generation> generation) {
+    generation->start(kv_.sequence(), clock_.now());
     running_.push_back(std::move(generation));
-    return true;
+    return running_.back()->rows_left();
 }
 
 void RunningSet::cancel(GenerationId id) {
@@ -61,11 +80,13 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
     cost_.observe(shape, seconds);
+    report_.rows = shape.rows;
     const double prompt_part = static_cast<double>(prompt_rows) / shape.rows;
-    counters_.prompt_tokens += prompt_rows;
-    counters_.prefill_seconds += seconds * prompt_part;
-    counters_.decode_seconds += seconds * (1. - prompt_part);
-    ++counters_.steps;
+    StepCounters& counters = report_.counters;
+    counters.prompt_tokens += prompt_rows;
+    counters.prefill_seconds += seconds * prompt_part;
+    counters.decode_seconds += seconds * (1. - prompt_part);
+    ++counters.steps;
 }
 
 void RunningSet::end_overdue() {
@@ -123,12 +144,18 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
         auto& generation = running_[share.sequence];
         generation->advance(share.rows);
         if (generation->rows_left() > 0) continue;
+        const base::Instant now = clock_.now();
         const std::uint32_t before = generation->completion_tokens();
         const std::uint32_t forced = generation->forced_tokens();
+        const base::Instant told = generation->last_token();
         const bool ended =
-            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());
-        counters_.completion_tokens += generation->completion_tokens() - before;
-        counters_.forced_tokens += generation->forced_tokens() - forced;
+            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, now);
+        if (const std::uint32_t made = generation->completion_tokens() - before; made > 0) {
+            report_.counters.completion_tokens += made;
+            report_.counters.forced_tokens += generation->forced_tokens() - forced;
+            report_.generated[generation->tenant()] += made;
+            if (before > 0) report_.gaps.push_back(now - told);
+        }
         if (ended) generation.reset();
     }
 }
@@ -137,8 +164,10 @@ void RunningSet::forget_finished() {
     std::erase_if(running_, [](const auto& generation) { return generation == nullptr; });
 }
 
-StepCounters RunningSet::take_counters() {
-    return std::exchange(counters_, {});
+StepReport RunningSet::take_report() {
+    StepReport next;
+    next.rows = report_.rows;
+    return std::exchange(report_, std::move(next));
 }
 
 }  // namespace engine
