@@ -18,7 +18,7 @@
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -166,7 +166,7 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
 }
 
 base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
-    const KvGeometry geometry = model.decoder->kv_geometry();
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     kv = std::make_unique<KvPool>(geometry, kv_pages);
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
@@ -174,11 +174,15 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     return {};
 }
 
-base::Result<MemoryNeed> Engine::measure(const std::string& path, const EngineOptions& options) {
+base::Result<ModelOutline> Engine::outline(const std::string& path, const EngineOptions& options) {
     DG_TRY(validate(options));
     const GgufFile file = DG_TRY(GgufFile::open(path));
     Model model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
-    return memory_need(model, file, options, memory_budget(options));
+    ModelOutline outline;
+    outline.info = DG_TRY(read_model_info(file));
+    outline.info.context_tokens = model.context_tokens;
+    outline.need = memory_need(model, file, options, memory_budget(options));
+    return outline;
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,
@@ -323,7 +327,7 @@ base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId
 
 base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
     const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = DG_TRY(kv->reserve(count));
+    KvSequence sequence = kv->sequence();
     DG_TRY(sequence.grow_to(count));
     const std::uint32_t dim = model.decoder->config().dim;
     std::vector<float> mean(dim);

@@ -15,6 +15,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/json/json.h"
+#include "engine/kernels/kv_type.h"
 #include "engine/model_info.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -35,6 +36,7 @@ struct EngineOptions {
     std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
     std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
     std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
+    KvType kv_type = KvType::f16;          ///< how keys and values are kept
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
     /// Most time between two tokens of a stream while prompts are read beside it; prompts get a few
     /// rows in every step whatever it says. 0 = kTokenGapRatio times what decoding alone takes.
@@ -173,10 +175,17 @@ struct MemoryNeed {
     std::uint64_t least() const { return weights_bytes + scratch_bytes + kv_bytes_least; }
 };
 
+/// What can be told of a model without loading it.
+struct ModelOutline {
+    ModelInfo info;
+    MemoryNeed need;
+};
+
 class Engine {
 public:
     /// Reads the head of the model file at `path` only. Errors: as open, but for memory.
-    static base::Result<MemoryNeed> measure(const std::string& path, const EngineOptions& options);
+    static base::Result<ModelOutline> outline(const std::string& path,
+                                              const EngineOptions& options);
 
     /// Maps `path` (GGUF) and starts the engine's thread. Weights are still being read when it
     /// returns: a pass waits for each layer's. Errors: not_found, data_loss (names the tensor or

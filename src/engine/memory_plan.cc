@@ -55,7 +55,7 @@ MemoryNeed memory_need(Model& model, const GgufFile& file, const EngineOptions& 
     }
     need.weights_bytes = weights_bytes(model.decoder->products(), file);
     need.scratch_bytes = scratch_bytes(model.decoder->config(), options);
-    const KvGeometry geometry = model.decoder->kv_geometry();
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     const std::uint64_t page = geometry.page_bytes();
     const std::uint64_t useful =
         std::uint64_t{geometry.pages_for(model.context_tokens)} * options.running_max * page;

@@ -12,7 +12,7 @@
 #include "engine/batch/step_plan.h"
 #include "engine/constrain/guide.h"
 #include "engine/engine.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/sample/sampler.h"
 #include "engine/sample/text_stream.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -57,7 +57,10 @@ public:
     /// Other prompts got `rows` while this one waited for its own.
     void pass_over(std::uint32_t rows) { passed_over_ += rows; }
     std::uint32_t computed() const { return computed_; }
-    void advance(std::uint32_t rows) { computed_ += rows; }
+    void advance(std::uint32_t rows) {
+        computed_ += rows;
+        kv_.advance(rows);
+    }
 
     /// Chooses the next token from its logits and tells the sink. Returns true when the generation
     /// ended with it (finish() has been called). Pre: every known token is computed.

@@ -28,16 +28,17 @@ RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::Threa
     rows_.reserve(budget.rows_max);
 }
 
+/// What the running ones may yet need leaves room for it; pages come back when one of them ends.
 bool RunningSet::has_room_for(const Generation& generation) const {
-    const KvStats stats = kv_.stats();
-    return kv_.geometry().pages_for(generation.kv_tokens_max()) <=
-           stats.pages_total - stats.pages_reserved;
+    std::uint32_t pages = kv_.geometry().pages_for(generation.kv_tokens_max());
+    for (const auto& running : running_) {
+        pages += kv_.geometry().pages_for(running->kv_tokens_max());
+    }
+    return pages <= kv_.pages_total();
 }
 
 std::uint64_t RunningSet::admit(std::unique_ptr<Generation> generation) {
-    base::Result<KvSequence> kv = kv_.reserve(generation->kv_tokens_max());
-    DG_CHECK(kv.has_value(), "has_room_for was not asked");
-    generation->start(*std::move(kv), clock_.now());
+    generation->start(kv_.sequence(), clock_.now());
     running_.push_back(std::move(generation));
     return running_.back()->rows_left();
 }

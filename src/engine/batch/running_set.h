@@ -12,7 +12,7 @@
 #include "engine/batch/generation.h"
 #include "engine/batch/step_plan.h"
 #include "engine/graph/decoder.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace base {
