@@ -7,7 +7,7 @@
 namespace engine {
 
 struct Batcher::Call {
-    std::function<void()> work;
+    std::function<bool()> work;
     bool finished = false;
     bool ran = false;
 };
@@ -21,7 +21,8 @@ Batcher::~Batcher() {
 }
 
 base::Result<GenerationId> Batcher::submit(GenerateRequest request,
-                                           std::shared_ptr<GenerationSink> sink) {
+                                           std::shared_ptr<GenerationSink> sink,
+                                           std::unique_ptr<constrain::Guide> guide) {
     const auto prompt_tokens = static_cast<std::uint32_t>(request.prompt.size());
     const std::uint32_t room = limits_.context_tokens - prompt_tokens;
     const std::uint32_t tokens_max =
@@ -36,8 +37,10 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                           queue_.size());
     }
     const GenerationId id = ++last_id_;
-    queue_.push_back(
-        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now));
+    auto generation =
+        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now);
+    generation->follow(std::move(guide));
+    put_waiting(std::move(generation));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();
@@ -51,9 +54,9 @@ void Batcher::cancel(GenerationId id) {
     changed_.notify_all();
 }
 
-base::Result<void> Batcher::call(const std::function<void()>& work) {
+base::Result<void> Batcher::call(std::function<bool()> work) {
     auto call = std::make_shared<Call>();
-    call->work = work;
+    call->work = std::move(work);
     std::unique_lock lock(mutex_);
     if (stopping_) return base::fail(base::Code::cancelled, "the engine is stopping");
     if (calls_.size() >= limits_.queue_depth_max) {
@@ -80,11 +83,14 @@ void Batcher::stop() {
 
 BatcherStats Batcher::stats() const {
     const std::lock_guard lock(mutex_);
-    return stats_;
+    BatcherStats stats = stats_;
+    stats.gaps = gaps_.read(clock_.now());
+    return stats;
 }
 
 void Batcher::run() {
     while (take_orders()) {
+        run_call();
         admit();
         if (running_ != nullptr && !running_->empty()) running_->step();
         publish();
@@ -94,12 +100,10 @@ void Batcher::run() {
     publish();
 }
 
-/// Waits until there is something to do, cancels what was asked for and runs one pending call.
-/// Returns false when the engine stops.
+/// Waits until there is something to do and ends what is cancelled or overdue. Returns false when
+/// the engine stops.
 bool Batcher::take_orders() {
-    std::vector<GenerationId> cancelled;
-    std::vector<std::unique_ptr<Generation>> never_started;
-    std::shared_ptr<Call> call;
+    std::vector<GenerationId> cancelled, overdue;
     {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] {
@@ -108,76 +112,104 @@ bool Batcher::take_orders() {
         });
         if (stopping_) return false;
         cancelled = std::exchange(cancelled_, {});
-        const base::Instant now = clock_.now();
-        std::erase_if(queue_, [&](auto& generation) {
-            const bool gone = now >= generation->deadline() ||
-                              std::ranges::find(cancelled, generation->id()) != cancelled.end();
-            if (gone) never_started.push_back(std::move(generation));
-            return gone;
-        });
-        if (!calls_.empty()) {
-            call = std::move(calls_.front());
-            calls_.pop_front();
-        }
+        overdue = queue_.overdue(clock_.now());
     }
-    const base::Instant now = clock_.now();
-    for (const auto& generation : never_started) {
-        generation->finish(
-            now >= generation->deadline() ? FinishReason::deadline : FinishReason::cancelled, now);
-    }
+    end_waiting(overdue, FinishReason::deadline);
+    end_waiting(cancelled, FinishReason::cancelled);
     if (running_ != nullptr) {
         for (const GenerationId id : cancelled) running_->cancel(id);
-    }
-    if (call != nullptr) {
-        call->work();
-        const std::lock_guard lock(mutex_);
-        call->finished = call->ran = true;
-        changed_.notify_all();
     }
     return true;
 }
 
-/// First come, first served: the head of the queue waits for pages, nobody overtakes it.
-void Batcher::admit() {
-    while (running_ != nullptr && running_->size() < limits_.running_max) {
-        std::unique_ptr<Generation> head;
-        {
-            const std::lock_guard lock(mutex_);
-            if (queue_.empty()) return;
-            head = std::move(queue_.front());
-            queue_.pop_front();
-        }
-        if (running_->try_admit(head)) continue;
+/// One part of the call that waits longest.
+void Batcher::run_call() {
+    std::shared_ptr<Call> call;
+    {
         const std::lock_guard lock(mutex_);
-        queue_.push_front(std::move(head));
-        return;
+        if (calls_.empty()) return;
+        call = calls_.front();
     }
+    if (!call->work()) return;
+    call->work = nullptr;
+    const std::lock_guard lock(mutex_);
+    calls_.pop_front();
+    call->finished = call->ran = true;
+    changed_.notify_all();
+}
+
+void Batcher::end_waiting(const std::vector<GenerationId>& ids, FinishReason reason) {
+    for (const GenerationId id : ids) {
+        const std::unique_ptr<Generation> generation = take_waiting(id);
+        if (generation != nullptr) generation->finish(reason, clock_.now());
+    }
+}
+
+/// In the queue's order. Who waits for something that others do not need is passed; who waits for
+/// room is not, or small requests would keep a large one out for ever.
+void Batcher::admit() {
+    std::set<GenerationId> passed;
+    while (running_ != nullptr && running_->size() < limits_.running_max) {
+        Generation* next = next_waiting(passed);
+        if (next == nullptr) return;
+        if (!running_->has_room_for(*next)) return;
+        std::unique_ptr<Generation> generation = take_waiting(next->id());
+        const std::string tenant = generation->tenant();
+        const std::uint64_t tokens = running_->admit(std::move(generation));
+        const std::lock_guard lock(mutex_);
+        queue_.charge(tenant, tokens);
+    }
+}
+
+Generation* Batcher::next_waiting(const std::set<GenerationId>& passed) {
+    const std::lock_guard lock(mutex_);
+    const std::optional<GenerationId> id = queue_.next(passed);
+    return id ? waiting_.at(*id).get() : nullptr;
+}
+
+/// Null when it does not wait.
+std::unique_ptr<Generation> Batcher::take_waiting(GenerationId id) {
+    const std::lock_guard lock(mutex_);
+    if (!queue_.remove(id)) return nullptr;
+    return std::move(waiting_.extract(id).mapped());
+}
+
+/// Pre: mutex_ is held.
+void Batcher::put_waiting(std::unique_ptr<Generation> generation) {
+    queue_.push(
+        {generation->id(), generation->tenant(), generation->priority(), generation->deadline()});
+    const GenerationId id = generation->id();
+    waiting_.emplace(id, std::move(generation));
 }
 
 void Batcher::end_queued() {
-    std::deque<std::unique_ptr<Generation>> queue;
+    std::map<GenerationId, std::unique_ptr<Generation>> waiting;
+    std::deque<std::shared_ptr<Call>> calls;
     {
         const std::lock_guard lock(mutex_);
-        queue = std::exchange(queue_, {});
-        for (const auto& call : calls_) call->finished = true;
-        calls_.clear();
-        changed_.notify_all();
+        waiting = std::exchange(waiting_, {});
+        queue_ = WaitQueue();
+        calls = std::exchange(calls_, {});
     }
-    for (const auto& generation : queue) {
+    for (const auto& call : calls) call->work = nullptr;
+    for (const auto& [id, generation] : waiting) {
         generation->finish(FinishReason::cancelled, clock_.now());
     }
+    const std::lock_guard lock(mutex_);
+    for (const auto& call : calls) call->finished = true;
+    changed_.notify_all();
 }
 
 void Batcher::publish() {
-    const StepCounters done = running_ != nullptr ? running_->take_counters() : StepCounters{};
+    StepReport done = running_ != nullptr ? running_->take_report() : StepReport{};
+    const base::Instant now = clock_.now();
     const std::lock_guard lock(mutex_);
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     stats_.running = running_ != nullptr ? static_cast<std::uint32_t>(running_->size()) : 0;
-    stats_.totals.steps += done.steps;
-    stats_.totals.prompt_tokens += done.prompt_tokens;
-    stats_.totals.completion_tokens += done.completion_tokens;
-    stats_.totals.prefill_seconds += done.prefill_seconds;
-    stats_.totals.decode_seconds += done.decode_seconds;
+    stats_.rows_last = done.rows;
+    stats_.totals += done.counters;
+    for (const auto& [tenant, tokens] : done.generated) queue_.charge(tenant, tokens);
+    for (const base::Duration gap : done.gaps) gaps_.add(now, gap);
 }
 
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/batch/generation.h"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -27,18 +28,20 @@ Generation::Generation(GenerationId id, GenerateRequest request,
                        base::Instant submitted)
     : id_(id),
       request_(std::move(request)),
+      prompt_tokens_(static_cast<std::uint32_t>(request_.prompt.size())),
+      tokens_(std::exchange(request_.prompt, {})),
       sink_(std::move(sink)),
       tokens_max_(tokens_max),
       seed_(request_.sampling.seed ? *request_.sampling.seed : base::entropy64()),
-      sampler_(request_.sampling, seed_, request_.prompt),
+      sampler_(request_.sampling, seed_, tokens_),
       text_(request_.stop) {
-    completion_.prompt_tokens = prompt_tokens();
+    completion_.prompt_tokens = prompt_tokens_;
     completion_.seed = seed_;
     completion_.submitted = submitted;
 }
 
 std::uint32_t Generation::kv_tokens_max() const {
-    return prompt_tokens() + tokens_max_;
+    return prompt_tokens_ + tokens_max_;
 }
 
 void Generation::start(KvSequence kv, base::Instant now) {
@@ -50,31 +53,80 @@ base::Result<void> Generation::prepare(std::uint32_t rows) {
     return kv_.grow_to(computed_ + rows);
 }
 
-std::uint32_t Generation::prefill_left() const {
-    return computed_ < prompt_tokens() ? prompt_tokens() - computed_ : 0;
-}
-
-TokenId Generation::token_at(std::uint32_t offset) const {
-    const std::uint32_t position = computed_ + offset;
-    return position < prompt_tokens() ? request_.prompt[position] : last_token_;
+SequenceWork Generation::work() const {
+    return {rows_left(), computed_, streams(), request_.priority, passed_over_};
 }
 
 bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
-    base::Result<SampledToken> sampled = sampler_.sample(logits, request_.top_logprobs);
-    if (!sampled) {
-        fail(std::move(sampled).error(), now);
+    if (completion_.completion_tokens == 0) {  // a grammar may fix how the answer begins
+        const std::size_t known = tokens_.size();
+        if (append_forced(tokenizer, now)) return true;
+        if (tokens_.size() > known) return false;
+    }
+    base::Result<SampledToken> chosen = choose(logits);
+    if (!chosen) {
+        const std::string where = fmt::format("token {} of the answer, position {}",
+                                              completion_.completion_tokens + 1, tokens_.size());
+        fail(std::move(chosen).error().with_context(where), now);
         return true;
     }
+    return append(*chosen, tokenizer, now) || append_forced(tokenizer, now);
+}
+
+base::Result<SampledToken> Generation::choose(std::span<float> logits) {
+    if (guide_ == nullptr) return sampler_.sample(logits, request_.top_logprobs);
+    DG_TRY(sampler_.prepare(logits));
+    DG_TRY(guide_->restrict(logits));
+    constexpr int kTriesMax = 1'000;
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        SampledToken token = sampler_.choose(logits, request_.top_logprobs);
+        if (guide_->accept(token.id)) {
+            sampler_.remember(token.id);
+            return token;
+        }
+        // Rare: outside of the grammar, a token that runs from a trigger into what may not follow.
+        logits[static_cast<std::size_t>(token.id)] = -std::numeric_limits<float>::infinity();
+    }
+    return base::fail(base::Code::failed_precondition,
+                      "the model wrote a trigger that no token of its vocabulary may follow");
+}
+
+/// What the grammar leaves no choice about, and the end where nothing can follow. Returns true when
+/// the generation ended.
+bool Generation::append_forced(const Tokenizer& tokenizer, base::Instant now) {
+    if (guide_ == nullptr) return false;
+    const std::uint32_t room = tokens_max_ - completion_.completion_tokens;
+    for (const TokenId id : guide_->forced(tokens_, room)) {
+        if (!guide_->accept(id)) break;
+        sampler_.remember(id);
+        ++forced_tokens_;
+        SampledToken token{id, 0.f, {}};
+        if (request_.top_logprobs.value_or(0) > 0) token.top.emplace_back(id, 0.f);
+        if (append(token, tokenizer, now)) return true;
+    }
+    if (!guide_->finished()) return false;
+    finish(FinishReason::stop, now);
+    return true;
+}
+
+/// The next token is known: tells the sink, and ends the generation where it has to.
+bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, base::Instant now) {
     if (completion_.first_token == base::Instant{}) completion_.first_token = now;
-    if (!request_.ignore_eos && tokenizer.ends_generation(sampled->id)) {
+    const bool complete = guide_ != nullptr && guide_->finished();
+    if ((!request_.ignore_eos || complete) && tokenizer.ends_generation(token.id)) {
         finish(FinishReason::stop, now);
         return true;
     }
-    last_token_ = sampled->id;
+    tokens_.push_back(token.id);
+    last_token_ = now;
     ++completion_.completion_tokens;
-    tell(*sink_, make_event(*sampled, tokenizer));
+    tell(*sink_, make_event(token, tokenizer));
     if (text_.matched()) {
         completion_.stop_string = text_.matched();
+        finish(FinishReason::stop, now);
+        return true;
+    }
+    if (sink_->has_enough()) {
         finish(FinishReason::stop, now);
         return true;
     }
@@ -88,7 +140,7 @@ bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, bas
 TokenEvent Generation::make_event(const SampledToken& token, const Tokenizer& tokenizer) {
     TokenEvent event;
     event.id = token.id;
-    event.text = text_.push(tokenizer.piece(token.id));
+    event.text = text_.push(tokenizer.piece(token.id, request_.emit_special));
     if (request_.top_logprobs) {
         event.chosen = describe(token.id, token.logprob, tokenizer);
         for (const auto& [id, logprob] : token.top) {

@@ -3,25 +3,44 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/core/check.h"
+
 namespace engine {
 
+StepCounters& StepCounters::operator+=(const StepCounters& other) {
+    steps += other.steps;
+    prompt_tokens += other.prompt_tokens;
+    completion_tokens += other.completion_tokens;
+    forced_tokens += other.forced_tokens;
+    prefill_seconds += other.prefill_seconds;
+    decode_seconds += other.decode_seconds;
+    return *this;
+}
+
 RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
-                       KvPool& kv, const base::Clock& clock, std::uint32_t rows_max)
+                       KvPool& kv, const base::Clock& clock, const StepBudget& budget)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       pool_(pool),
       kv_(kv),
       clock_(clock),
-      rows_max_(rows_max) {
-    rows_.reserve(rows_max);
+      budget_(budget) {
+    rows_.reserve(budget.rows_max);
 }
 
-bool RunningSet::try_admit(std::unique_ptr<Generation>& generation) {
-    base::Result<KvSequence> kv = kv_.reserve(generation->kv_tokens_max());
-    if (!kv) return false;  // pages come back when a running sequence ends
-    generation->start(*std::move(kv), clock_.now());
+/// What the running ones may yet need leaves room for it; pages come back when one of them ends.
+bool RunningSet::has_room_for(const Generation& generation) const {
+    std::uint32_t pages = kv_.geometry().pages_for(generation.kv_tokens_max());
+    for (const auto& running : running_) {
+        pages += kv_.geometry().pages_for(running->kv_tokens_max());
+    }
+    return pages <= kv_.pages_total();
+}
+
+std::uint64_t RunningSet::admit(std::unique_ptr<Generation> generation) {
+    generation->start(kv_.sequence(), clock_.now());
     running_.push_back(std::move(generation));
-    return true;
+    return running_.back()->rows_left();
 }
 
 void RunningSet::cancel(GenerationId id) {
@@ -45,19 +64,29 @@ void RunningSet::step() {
         const base::Instant begin = clock_.now();
         const std::span<float> logits = decoder_.logits(pool_, rows_);
         const double seconds = base::to_seconds(clock_.now() - begin);
-        std::uint32_t prompt_rows = 0;
-        for (const RowShare& share : shares) {
-            if (running_[share.sequence]->prefill_left() > 0) prompt_rows += share.rows;
-        }
-        const double prompt_part =
-            static_cast<double>(prompt_rows) / static_cast<double>(rows_.size());
-        counters_.prompt_tokens += prompt_rows;
-        counters_.prefill_seconds += seconds * prompt_part;
-        counters_.decode_seconds += seconds * (1. - prompt_part);
-        ++counters_.steps;
+        count_step(shares, seconds);
         take_tokens(shares, logits);
     }
     forget_finished();
+}
+
+/// Learns from the step and divides its time between reading and decoding by their rows.
+void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
+    StepShape shape;
+    std::uint32_t prompt_rows = 0;
+    for (const RowShare& share : shares) {
+        const Generation& generation = *running_[share.sequence];
+        shape += chunk_shape(share.rows, generation.computed());
+        if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
+    }
+    cost_.observe(shape, seconds);
+    report_.rows = shape.rows;
+    const double prompt_part = static_cast<double>(prompt_rows) / shape.rows;
+    StepCounters& counters = report_.counters;
+    counters.prompt_tokens += prompt_rows;
+    counters.prefill_seconds += seconds * prompt_part;
+    counters.decode_seconds += seconds * (1. - prompt_part);
+    ++counters.steps;
 }
 
 void RunningSet::end_overdue() {
@@ -70,11 +99,25 @@ void RunningSet::end_overdue() {
     forget_finished();
 }
 
+std::vector<RowShare> RunningSet::plan() {
+    std::vector<SequenceWork> work;
+    for (const auto& generation : running_) work.push_back(generation->work());
+    std::vector<RowShare> shares = plan_step(work, budget_, cost_);
+    std::uint32_t prompt_rows = 0;
+    std::vector<std::uint32_t> given(running_.size(), 0);
+    for (const RowShare& share : shares) {
+        given[share.sequence] = share.rows;
+        if (!work[share.sequence].streams) prompt_rows += share.rows;
+    }
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (!work[i].streams) running_[i]->pass_over(prompt_rows - given[i]);
+    }
+    return shares;
+}
+
 /// Plans the step and fills rows_; sequences that cannot get memory end here.
 std::vector<RowShare> RunningSet::prepare_rows() {
-    std::vector<std::uint32_t> prefill_left;
-    for (const auto& generation : running_) prefill_left.push_back(generation->prefill_left());
-    std::vector<RowShare> shares = plan_step(prefill_left, rows_max_, turn_++);
+    std::vector<RowShare> shares = plan();
     rows_.clear();
     std::erase_if(shares, [&](const RowShare& share) {
         auto& generation = running_[share.sequence];
@@ -83,10 +126,9 @@ std::vector<RowShare> RunningSet::prepare_rows() {
             generation.reset();
             return true;
         }
-        const std::uint32_t left = generation->prefill_left();
         for (std::uint32_t r = 0; r < share.rows; ++r) {
-            // Only the prompt's last token and decode rows predict something new.
-            const bool wants_output = left == 0 || r + 1 == left;
+            // Only the last known token predicts something new.
+            const bool wants_output = r + 1 == generation->rows_left();
             rows_.push_back({generation->token_at(r), &generation->kv(), generation->computed() + r,
                              wants_output});
         }
@@ -101,11 +143,19 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
     for (const RowShare& share : shares) {
         auto& generation = running_[share.sequence];
         generation->advance(share.rows);
-        if (generation->prefill_left() > 0) continue;
+        if (generation->rows_left() > 0) continue;
+        const base::Instant now = clock_.now();
         const std::uint32_t before = generation->completion_tokens();
+        const std::uint32_t forced = generation->forced_tokens();
+        const base::Instant told = generation->last_token();
         const bool ended =
-            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, clock_.now());
-        counters_.completion_tokens += generation->completion_tokens() - before;
+            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, now);
+        if (const std::uint32_t made = generation->completion_tokens() - before; made > 0) {
+            report_.counters.completion_tokens += made;
+            report_.counters.forced_tokens += generation->forced_tokens() - forced;
+            report_.generated[generation->tenant()] += made;
+            if (before > 0) report_.gaps.push_back(now - told);
+        }
         if (ended) generation.reset();
     }
 }
@@ -114,8 +164,10 @@ void RunningSet::forget_finished() {
     std::erase_if(running_, [](const auto& generation) { return generation == nullptr; });
 }
 
-StepCounters RunningSet::take_counters() {
-    return std::exchange(counters_, {});
+StepReport RunningSet::take_report() {
+    StepReport next;
+    next.rows = report_.rows;
+    return std::exchange(report_, std::move(next));
 }
 
 }  // namespace engine

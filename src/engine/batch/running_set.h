@@ -3,14 +3,16 @@
 // prompts that are not in the cache yet. Single-threaded; batcher.h puts it on a thread.
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/core/clock.h"
 #include "engine/batch/generation.h"
 #include "engine/batch/step_plan.h"
 #include "engine/graph/decoder.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace base {
@@ -19,33 +21,47 @@ class ThreadPool;
 
 namespace engine {
 
-/// Work done since the last reading.
+/// Work done, as totals.
 struct StepCounters {
-    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0;
+    std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0, forced_tokens = 0;
     double prefill_seconds = 0, decode_seconds = 0;
+
+    StepCounters& operator+=(const StepCounters& other);
+};
+
+/// What happened since the last reading.
+struct StepReport {
+    StepCounters counters;
+    std::uint32_t rows = 0;                          ///< of the last step
+    std::map<std::string, std::uint64_t> generated;  ///< tokens by tenant
+    std::vector<base::Duration> gaps;                ///< between tokens of one stream
 };
 
 class RunningSet {
 public:
-    /// All references must outlive this. rows_max: rows of one step.
+    /// All references must outlive this.
     RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool, KvPool& kv,
-               const base::Clock& clock, std::uint32_t rows_max);
+               const base::Clock& clock, const StepBudget& budget);
 
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
 
-    /// Takes `generation` when its KV pages can be reserved now; else leaves it untouched.
-    bool try_admit(std::unique_ptr<Generation>& generation);
+    /// Whether the KV pages it may need are there.
+    bool has_room_for(const Generation& generation) const;
+    /// Returns the tokens that have to be computed before it streams. Pre: has_room_for().
+    std::uint64_t admit(std::unique_ptr<Generation> generation);
     void cancel(GenerationId id);
     void finish_all(FinishReason reason);
     /// Ends what is past its deadline, computes one batch, and tells the sinks. Pre: !empty().
     void step();
 
-    StepCounters take_counters();
+    StepReport take_report();
 
 private:
     void end_overdue();
+    std::vector<RowShare> plan();
     std::vector<RowShare> prepare_rows();
+    void count_step(std::span<const RowShare> shares, double seconds);
     void take_tokens(std::span<const RowShare> shares, std::span<float> logits);
     void forget_finished();
 
@@ -54,11 +70,11 @@ private:
     base::ThreadPool& pool_;
     KvPool& kv_;
     const base::Clock& clock_;
-    std::uint32_t rows_max_;
-    std::uint64_t turn_ = 0;
+    const StepBudget budget_;
+    StepCost cost_;
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: finished in this step
     std::vector<BatchRow> rows_;
-    StepCounters counters_;
+    StepReport report_;
 };
 
 }  // namespace engine

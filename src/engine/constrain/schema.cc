@@ -28,7 +28,9 @@ NodeId SchemaCompiler::space() {
 }
 
 NodeId SchemaCompiler::between(std::string_view token) {
-    if (options_.whitespace_max == 0) return builder_.literal(token);
+    if (options_.whitespace_max == 0) {
+        return builder_.literal(options_.compact ? std::string(token) : std::string(token) + " ");
+    }
     return builder_.sequence({space(), builder_.literal(token), space()});
 }
 
@@ -116,14 +118,22 @@ Result<NodeId> SchemaCompiler::value(const Conjunction& all) {
     if (++nesting_ > options_.nesting_max) {
         return fail(Code::payload_too_large, "schema: nested deeper than {}", options_.nesting_max);
     }
-    const NodeId rule = builder_.declare_rule();
+    const auto [rule, fresh] = declare(all);
     rules_[key] = rule;
+    if (!fresh) return --nesting_, rule;
     const NodeId body = DG_TRY(value_body(all));
     --nesting_;
     builder_.define_rule(rule, body);
     if (!builder_.impossible(body)) return rule;
     rules_[key] = -1;
     return -1;
+}
+
+/// Any JSON value is the same rule in all schemas of a grammar.
+GrammarBuilder::NamedRule SchemaCompiler::declare(const Conjunction& all) {
+    if (!all.parts.empty()) return {builder_.declare_rule(), true};
+    return builder_.named_rule(
+        fmt::format("any value, {} {}", options_.whitespace_max, options_.compact));
 }
 
 Result<NodeId> SchemaCompiler::value_body(const Conjunction& all) {
@@ -246,19 +256,26 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
     return true;
 }
 
-Result<std::shared_ptr<const Grammar>> SchemaCompiler::compile(const json::value& root) {
+Result<NodeId> SchemaCompiler::compile(const json::value& root) {
     Conjunction all;
     DG_TRY(document_.add(all, root, "$"));
     const NodeId node = DG_TRY(value(all));
     if (node < 0) {
         return fail_on("$", Code::invalid_argument, "schema: no value satisfies it");
     }
-    return builder_.build(node);
+    return node;
+}
+
+Result<NodeId> add_schema(GrammarBuilder& builder, const json::value& schema,
+                          const SchemaOptions& options) {
+    return SchemaCompiler(builder, schema, options).compile(schema);
 }
 
 Result<std::shared_ptr<const Grammar>> compile_schema(const json::value& schema,
                                                       const SchemaOptions& options) {
-    return SchemaCompiler(schema, options).compile(schema);
+    GrammarBuilder builder;
+    const NodeId root = DG_TRY(add_schema(builder, schema, options));
+    return builder.build(root);
 }
 
 Result<std::shared_ptr<const Grammar>> any_object_grammar(const SchemaOptions& options) {

@@ -13,16 +13,19 @@ namespace engine::constrain {
 
 class SchemaCompiler {
 public:
-    SchemaCompiler(const base::json::value& root, const SchemaOptions& options)
-        : document_(root), options_(options) {}
+    /// All references must outlive this.
+    SchemaCompiler(GrammarBuilder& builder, const base::json::value& root,
+                   const SchemaOptions& options)
+        : document_(root), options_(options), builder_(builder) {}
 
-    base::Result<std::shared_ptr<const Grammar>> compile(const base::json::value& root);
+    base::Result<NodeId> compile(const base::json::value& root);
 
 private:
     using Values = std::vector<base::json::value>;
 
     /// The rule for values that satisfy all parts; -1 when none can.
     base::Result<NodeId> value(const Conjunction& all);
+    GrammarBuilder::NamedRule declare(const Conjunction& all);
     base::Result<NodeId> value_body(const Conjunction& all);
     base::Result<NodeId> choices(const Conjunction& all, std::size_t part);
     base::Result<NodeId> plain_value(const Conjunction& all);
@@ -57,7 +60,7 @@ private:
 
     SchemaDocument document_;
     SchemaOptions options_;
-    GrammarBuilder builder_;
+    GrammarBuilder& builder_;
     std::map<std::string, NodeId> rules_;
     std::uint32_t nesting_ = 0;
     NodeId space_ = -1, any_char_ = -1, plain_string_ = -1;

@@ -67,6 +67,17 @@ TEST(Schema, EmptyObjectAndBooleanSchemas) {
     EXPECT_FALSE(compile_schema(json::value(false)));
 }
 
+TEST(Schema, WithoutFreeSpaceThereIsOneSpelling) {
+    const SchemaOptions compact{.whitespace_max = 0};
+    const SchemaOptions spaced{.whitespace_max = 0, .compact = false};
+    constexpr auto schema = R"({"type":"object","properties":{"a":{"type":"array",
+        "items":{"type":"integer"}},"b":{"type":"null"}},"additionalProperties":false})";
+    EXPECT_TRUE(takes(schema, R"({"a":[1,2],"b":null})", compact));
+    EXPECT_FALSE(takes(schema, R"({"a": [1, 2], "b": null})", compact));
+    EXPECT_TRUE(takes(schema, R"({"a": [1, 2], "b": null})", spaced));
+    EXPECT_FALSE(takes(schema, R"({"a":[1,2],"b":null})", spaced));
+}
+
 TEST(Schema, LongStringBoundsCostNoNodes) {
     constexpr auto schema = R"({"type":"string","minLength":2000,"maxLength":100000})";
     const auto grammar = compiled(schema);
