@@ -13,7 +13,7 @@
 #include "engine/graph/decoder_config.h"
 #include "engine/graph/tensor_set.h"
 #include "engine/kernels/kernels.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {

@@ -9,7 +9,7 @@
 
 #include "base/exec/thread_pool.h"
 #include "engine/graph/model.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 
 namespace test {
 

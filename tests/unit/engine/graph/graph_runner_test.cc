@@ -23,10 +23,9 @@ GraphRunner::GraphRunner(engine::GgufFile file, std::uint32_t context_tokens,
 }
 
 engine::KvSequence GraphRunner::sequence(std::uint32_t tokens) {
-    auto sequence = kv_->reserve(tokens);
-    EXPECT_TRUE(sequence.has_value());
-    EXPECT_TRUE(sequence->grow_to(tokens).has_value());
-    return *std::move(sequence);
+    engine::KvSequence sequence = kv_->sequence();
+    EXPECT_TRUE(sequence.grow_to(tokens).has_value());
+    return sequence;
 }
 
 std::vector<float> GraphRunner::all_logits(std::span<const std::int32_t> ids, std::uint32_t chunk) {
