@@ -71,7 +71,7 @@ void Decoder::embed(base::ThreadPool& pool, std::span<const BatchRow> rows) {
         DG_DCHECK(rows[r].position < rows[r].kv->capacity_tokens());
         dequantize_row(embedding_, static_cast<std::size_t>(rows[r].token),
                        s.x.data() + r * config_.dim);
-        s.positions.push_back(rows[r].position);
+        s.positions.push_back(rows[r].position + rows[r].kv->position_offset());
     }
     if (config_.embedding_scale != 1.f) {
         scale(pool, s.x.data(), rows.size() * config_.dim, config_.embedding_scale);
