@@ -13,13 +13,16 @@
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
 #include "engine/batch/mean_pooling.h"
+#include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
+#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
+#include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
@@ -29,9 +32,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
-constexpr std::uint32_t kCachedPerRunning = 4;
 constexpr std::uint32_t kPromptRowsMin = 1;
-constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 
 base::Result<void> validate(const EngineOptions& options) {
     if (options.running_max == 0 || options.batch_tokens_max <= options.running_max) {
@@ -68,28 +69,9 @@ StepBudget step_budget(const EngineOptions& options) {
             .prompt_rows_min = kPromptRowsMin};
 }
 
-std::uint64_t kv_budget_bytes(const EngineOptions& options) {
-    if (options.kv_bytes_max > 0) return options.kv_bytes_max;
-    const std::uint64_t available = available_memory_bytes();
-    return available > 0 ? available / 4 : kKvBytesWhenUnknown;
-}
-
-/// Pages for the budget, but no more than all running sequences could ever fill, and as much again
-/// a few times for what they leave behind.
-base::Result<std::uint32_t> count_kv_pages(const EngineOptions& options, const KvGeometry& geometry,
-                                           std::uint32_t context_tokens) {
-    const std::uint64_t budget = kv_budget_bytes(options);
-    const std::uint64_t useful = std::uint64_t{geometry.pages_for(context_tokens)} *
-                                 options.running_max *
-                                 (options.prefix_cache ? kCachedPerRunning : 1);
-    const std::uint64_t pages = std::min(budget / geometry.page_bytes(), useful);
-    if (pages == 0) {
-        return base::fail_on("kv_bytes_max", base::Code::resource_exhausted,
-                             "one KV page of this model takes {} bytes and the budget is {}; "
-                             "raise kv_bytes_max or free memory",
-                             geometry.page_bytes(), budget);
-    }
-    return static_cast<std::uint32_t>(pages);
+MemoryBudget memory_budget(const EngineOptions& options) {
+    return {options.memory_bytes_max > 0 ? options.memory_bytes_max : available_memory_bytes(),
+            options.kv_bytes_max};
 }
 
 }  // namespace
@@ -102,8 +84,8 @@ struct Engine::Impl {
           pool(options_.threads > 0 ? options_.threads : physical_cores()) {}
 
     base::Result<void> load();
-    base::Result<void> load_decoder();
-    base::Result<void> pack_weights();
+    base::Result<void> load_decoder(std::uint32_t kv_pages);
+    base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
     base::Result<void> continue_kept(GenerateRequest& request) const;
     base::Result<std::vector<float>> embed_one(const std::vector<TokenId>& tokens);
@@ -117,8 +99,12 @@ struct Engine::Impl {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
-    PackedWeights packed;  ///< read through the model's views
+    std::shared_ptr<const chat::ChatFormat> chat_format;
+    chat::GrammarCache grammars;
+    WeightGate gate;
     Model model;
+    std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
+    MemoryNeed need;
     std::unique_ptr<KvPool> kv;
     std::unique_ptr<PrefixCache> prefixes;
     double load_seconds = 0;
@@ -130,9 +116,15 @@ base::Result<void> Engine::Impl::load() {
     const base::Instant begin = clock.now();
     info = DG_TRY(read_model_info(file));
     model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
+    const MemoryBudget budget = memory_budget(options);
+    need = memory_need(model, file, options, budget);
+    const std::uint32_t kv_pages = DG_TRY(plan_kv_pages(info.name, need, budget));
+    DG_TRY(begin_reading_weights());  // what follows goes on beside it
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
     constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
+    chat_format = std::make_shared<const chat::ChatFormat>(
+        chat::detect_format(info.chat_template, *tokenizer));
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -148,10 +140,9 @@ base::Result<void> Engine::Impl::load() {
             chat_template_error = std::move(parsed).error();  // plain completion still works
         }
     }
-    DG_TRY(pack_weights());
     std::unique_ptr<RunningSet> running;
     if (model.decoder != nullptr) {
-        DG_TRY(load_decoder());
+        DG_TRY(load_decoder(kv_pages));
         const RunningParts parts{.decoder = *model.decoder,
                                  .tokenizer = *tokenizer,
                                  .threads = pool,
@@ -167,38 +158,45 @@ base::Result<void> Engine::Impl::load() {
     return {};
 }
 
-base::Result<void> Engine::Impl::pack_weights() {
-    const std::vector<TensorView*> matrices =
-        model.decoder != nullptr ? model.decoder->products() : model.encoder->products();
-    if (!options.packed_dir.empty() && file.on_disk()) {
-        packed = DG_TRY(PackedWeights::in_file(pool, matrices, options.packed_dir, file.path()));
-    } else if (PackedWeights::bytes_needed(matrices) <= available_memory_bytes() / 2) {
-        // Without the memory the stored form serves, only slower.
-        base::Result<PackedWeights> made = PackedWeights::in_memory(pool, matrices);
-        if (made) packed = *std::move(made);
+base::Result<void> Engine::Impl::begin_reading_weights() {
+    PackedOptions how;
+    how.threads = pool.threads();
+    if (file.on_disk()) {
+        how.dir = options.packed_dir;
+        how.model_path = file.path();
     }
-    // One copy is enough; what else is read of the stored one comes back page by page.
-    if (packed.bytes() > 0) file.release_pages();
+    how.will_read = [this](const TensorView& matrix) { file.will_read(matrix); };
+    how.was_read = [this](const TensorView& matrix) { file.release_pages(matrix); };
+    const bool generates = model.decoder != nullptr;
+    how.layers = generates ? model.decoder->config().layers : model.encoder->config().layers;
+    if (generates) model.decoder->set_gate(&gate);
+    packed = DG_TRY(PackedWeights::begin(
+        generates ? model.decoder->products() : model.encoder->products(), how, gate));
     return {};
 }
 
-base::Result<void> Engine::Impl::load_decoder() {
-    const KvGeometry geometry = model.decoder->kv_geometry();
-    const std::uint32_t pages = DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
-    kv = std::make_unique<KvPool>(geometry, pages);
+base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
+    kv = std::make_unique<KvPool>(geometry, kv_pages);
     PrefixCacheLimits limits;
     if (!options.prefix_cache) limits.pages_max = 0;
     prefixes = std::make_unique<PrefixCache>(
         *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
-    model.context_tokens = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
+    model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+        model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
-    KvSequence sequence = kv->sequence();
-    DG_TRY(sequence.grow_to(1));
-    // Reads every weight once, so that the first request does not wait for the disk.
-    const BatchRow row{0, &sequence, 0, true};
-    model.decoder->logits(pool, std::span(&row, 1));
     return {};
+}
+
+base::Result<ModelOutline> Engine::outline(const std::string& path, const EngineOptions& options) {
+    DG_TRY(validate(options));
+    const GgufFile file = DG_TRY(GgufFile::open(path));
+    Model model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
+    ModelOutline outline;
+    outline.info = DG_TRY(read_model_info(file));
+    outline.info.context_tokens = model.context_tokens;
+    outline.need = memory_need(model, file, options, memory_budget(options));
+    return outline;
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,
@@ -228,6 +226,12 @@ const ModelInfo& Engine::info() const {
 }
 const Tokenizer& Engine::tokenizer() const {
     return *impl_->tokenizer;
+}
+const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
+    return impl_->chat_format;
+}
+chat::GrammarCache& Engine::grammars() const {
+    return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {
     impl_->batcher->cancel(id);
@@ -334,6 +338,7 @@ base::Result<std::vector<float>> Engine::Impl::embed_one(const std::vector<Token
     if (model.decoder != nullptr) return mean_hidden_state(tokens);
     base::Result<std::vector<float>> vector;
     DG_TRY(batcher->call([&](RunningSet*) {
+        gate.wait_for_all();
         vector = model.encoder->embed(pool, tokens);
         return Batcher::Progress::done;
     }));
@@ -401,7 +406,7 @@ EngineStats Engine::stats() const {
     stats.cached_tokens_total = batch.totals.cached_tokens;
     stats.preempted_total = batch.totals.preempted;
     stats.swapped_out_bytes_total = batch.totals.swapped_out_bytes;
-    stats.weights_bytes = impl_->file.bytes().size() - impl_->file.data_offset();
+    stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
     if (impl_->prefixes != nullptr) {
         const PrefixCacheStats prefixes = impl_->prefixes->stats();

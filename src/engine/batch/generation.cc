@@ -159,6 +159,10 @@ bool Generation::append(const SampledToken& token, const Tokenizer& tokenizer, b
         finish(FinishReason::stop, now);
         return true;
     }
+    if (sink_->has_enough()) {
+        finish(FinishReason::stop, now);
+        return true;
+    }
     if (completion_.completion_tokens >= tokens_max_) {
         finish(FinishReason::length, now);
         return true;

@@ -14,7 +14,7 @@ namespace engine::chat {
 
 struct Tool {
     std::string name;
-    base::json::value parameters;  ///< JSON Schema of an object; null: any object
+    base::json::value parameters;  ///< JSON Schema of an object; null: no arguments
     bool strict = false;           ///< a schema that cannot be enforced is an error
 };
 

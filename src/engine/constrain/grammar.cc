@@ -11,6 +11,17 @@ namespace engine::constrain {
 using base::Code;
 using base::fail;
 
+bool Grammar::takes_text(NodeId id, int depth) const {
+    constexpr int kDepthMax = 8;
+    if (takes_text_.contains(id)) return true;
+    const Node& at = node(id);
+    if (depth == kDepthMax) return false;
+    if (at.kind == NodeKind::rule) return takes_text(at.data, depth + 1);
+    if (at.kind != NodeKind::choice) return false;
+    return std::any_of(at.children.begin(), at.children.end(),
+                       [&](NodeId child) { return takes_text(child, depth + 1); });
+}
+
 std::size_t GrammarBuilder::NodeHash::operator()(const Node& node) const {
     std::size_t hash = static_cast<std::size_t>(node.kind);
     const auto mix = [&](std::uint64_t value) {

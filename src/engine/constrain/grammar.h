@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/core/result.h"
@@ -60,6 +61,8 @@ public:
     const MemberList& members(const Node& node) const {
         return members_[static_cast<std::size_t>(node.data)];
     }
+    /// Whether the node takes each single character of text_chars. False when that is not seen.
+    bool takes_text(NodeId id, int depth = 0) const;
     NodeId root() const { return root_; }
     std::size_t size() const { return nodes_.size(); }
 
@@ -69,6 +72,7 @@ private:
     std::vector<ByteSet> sets_;
     std::vector<std::string> literals_;
     std::vector<MemberList> members_;
+    std::unordered_set<NodeId> takes_text_;  ///< marked; others follow from these
     NodeId root_ = -1;
 };
 
@@ -100,6 +104,8 @@ public:
         bool fresh;
     };
     NamedRule named_rule(const std::string& name);
+
+    void mark_takes_text(NodeId node) { grammar_.takes_text_.insert(node); }
 
     /// True when no text at all can match: a choice of nothing, or a sequence that needs one.
     /// A rule not yet defined counts as possible.

@@ -67,9 +67,10 @@ public:
     std::span<const std::byte> bytes() const;  ///< the whole file
     std::uint64_t data_offset() const;         ///< where tensor data begins
     bool on_disk() const;                      ///< path() is the file that is mapped
-    /// Lets the system have the file's pages back; later reads fetch them again. Nothing for
-    /// from_memory.
-    void release_pages() const;
+    /// Tells the system that a tensor is about to be read. Nothing for from_memory.
+    void will_read(const TensorView& tensor) const;
+    /// Lets the system have a tensor's pages back; later reads fetch them again. Likewise.
+    void release_pages(const TensorView& tensor) const;
 
     /// In file order.
     std::span<const GgufEntry> metadata() const;

@@ -85,7 +85,13 @@ void compare(const GoldenSequence& reference, std::span<const float> logits, std
         }
         const auto best = std::ranges::max_element(ours) - ours.begin();
         ++agreement.positions;
-        agreement.top1_same += best == reference.top_ids[p * reference.k];
+        const std::size_t first = p * reference.k;
+        agreement.top1_same += best == reference.top_ids[first];
+        for (std::size_t i = first + 1; i < first + reference.k; ++i) {
+            agreement.top1_tied +=
+                best == reference.top_ids[i] &&
+                reference.top_logprobs[first] - reference.top_logprobs[i] < 0.01f;
+        }
         agreement.kl_sum += kl;
         agreement.kl_max = std::max(agreement.kl_max, kl);
     }
@@ -131,7 +137,9 @@ TEST(GoldenLogits, SmokeModelAgreesWithLlamaCpp) {
     ASSERT_TRUE(runner.ok());
     const Agreement agreement = measure(runner, "stories260k-f16.top8.gz");
     EXPECT_GE(agreement.positions, 90u);
-    EXPECT_EQ(agreement.top1_same, agreement.positions);
+    // Rounding a cache to F16 may decide between two tokens as good as equal.
+    EXPECT_EQ(agreement.top1_same + agreement.top1_tied, agreement.positions);
+    EXPECT_LE(agreement.top1_tied, 1u);
     EXPECT_LT(agreement.kl_mean(), 1e-4);
 }
 
