@@ -65,7 +65,7 @@ std::vector<std::string> group_dirs(const HostFiles& files, std::string_view con
             continue;
         }
         std::string path(line.substr(second + 1));
-        while (path.size() > 1) {
+        while (path.size() > 1 && path.starts_with('/')) {
             dirs.push_back(mount + path);
             path.resize(path.rfind('/'));
         }

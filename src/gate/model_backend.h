@@ -25,6 +25,8 @@ struct ModelCard {
     std::string owned_by = "dougong";
     std::int64_t created_unix_s = 0;
     bool generates = true, embeds = true;
+    /// For requests that name no model, among those that fit: the highest. 0: only by name.
+    std::uint32_t preference = 1;
     std::uint32_t context_tokens = 0, embedding_dim = 0;
     base::json::object details;  ///< shown by the console: architecture, sizes, licence...
     ModelState state = ModelState::ready;

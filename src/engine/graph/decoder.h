@@ -42,7 +42,12 @@ public:
     ~Decoder();
 
     const DecoderConfig& config() const { return config_; }
-    KvGeometry kv_geometry() const { return {config_.layers, config_.kv_heads, config_.head_dim}; }
+    KvGeometry kv_geometry(KvType type = KvType::f16) const {
+        return {.layers = config_.layers,
+                .kv_heads = config_.kv_heads,
+                .head_dim = config_.head_dim,
+                .type = type};
+    }
 
     /// Passes wait there for each layer's weights. Null: all are there.
     void set_gate(const WeightGate* gate) { gate_ = gate; }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "engine/kernels/kv_type.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
@@ -121,9 +122,6 @@ void add_bias(base::ThreadPool& pool, float* y, const float* b, std::size_t rows
 void scale(base::ThreadPool& pool, float* y, std::size_t n, float s);
 /// x[i] = cap * tanh(x[i] / cap). Gemma's soft cap.
 void soft_cap(base::ThreadPool& pool, float* x, std::size_t n, float cap);
-
-/// How cached keys and values are stored. q8: codes of 8 bits, 32 dims of a head sharing a scale.
-enum class KvType : std::uint8_t { f16, bf16, q8 };
 
 /// One sequence's cached keys and values for one layer, as pages of `page_tokens` positions: page p
 /// holds positions [p * page_tokens, ...). What a page looks like inside is the business of
