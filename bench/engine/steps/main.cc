@@ -24,7 +24,7 @@
 #include "engine/graph/model.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/machine_limits.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 
@@ -101,7 +101,7 @@ private:
     explicit Steps(std::size_t threads) : pool_(threads) {}
 
     base::Result<engine::KvSequence> start(std::uint32_t tokens) {
-        engine::KvSequence sequence = DG_TRY(kv_->reserve(tokens));
+        engine::KvSequence sequence = kv_->sequence();
         DG_TRY(sequence.grow_to(tokens));
         return sequence;
     }
@@ -118,7 +118,7 @@ private:
     base::Rng rng_{1};
     base::ThreadPool pool_;
     std::optional<engine::GgufFile> file_;
-    engine::PackedWeights packed_;
+    std::unique_ptr<engine::PackedWeights> packed_;
     engine::Model model_;
     std::unique_ptr<engine::KvPool> kv_;
     std::uint64_t weights_bytes_ = 0;

@@ -1,44 +1,58 @@
 #include "engine/batch/step_plan.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace engine {
 namespace {
 
-/// Prefilling sequences, starting with the one whose turn it is.
-std::vector<std::size_t> prefilling_in_turn(std::span<const std::uint32_t> prefill_left,
-                                            std::uint64_t turn) {
+/// Who reads next: streams that lost their place or got several tokens at once, then prompts by
+/// priority and what is left of them.
+std::vector<std::size_t> reading_order(std::span<const SequenceWork> work,
+                                       std::span<const std::uint32_t> rows) {
     std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < prefill_left.size(); ++i) {
-        if (prefill_left[i] > 0) order.push_back(i);
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        if (work[i].rows_left > rows[i]) order.push_back(i);
     }
-    if (!order.empty()) {
-        std::ranges::rotate(order,
-                            order.begin() + static_cast<std::ptrdiff_t>(turn % order.size()));
-    }
+    const auto left = [&](std::size_t i) {
+        const std::uint64_t aged = std::min<std::uint64_t>(work[i].rows_left, work[i].passed_over);
+        return work[i].rows_left - aged;
+    };
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+        if (work[a].streams != work[b].streams) return work[a].streams;
+        if (work[a].priority != work[b].priority) return work[a].priority > work[b].priority;
+        return left(a) < left(b);
+    });
     return order;
 }
 
 }  // namespace
 
-std::vector<RowShare> plan_step(std::span<const std::uint32_t> prefill_left, std::uint32_t rows_max,
-                                std::uint64_t turn) {
-    std::vector<std::uint32_t> rows(prefill_left.size(), 0);
-    std::uint32_t budget = rows_max;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (prefill_left[i] > 0) continue;
+std::vector<RowShare> plan_step(std::span<const SequenceWork> work, const StepBudget& budget,
+                                const StepCost& cost) {
+    std::vector<std::uint32_t> rows(work.size(), 0);
+    StepShape step;
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        if (!work[i].streams || step.rows == budget.rows_max) continue;
         rows[i] = 1;
-        budget -= std::min(budget, 1u);
+        step += chunk_shape(1, work[i].depth);
     }
-    std::vector<std::size_t> hungry = prefilling_in_turn(prefill_left, turn);
-    while (budget > 0 && !hungry.empty()) {
-        const auto part = std::max(1u, budget / static_cast<std::uint32_t>(hungry.size()));
-        for (const std::size_t i : hungry) {
-            const std::uint32_t given = std::min({part, budget, prefill_left[i] - rows[i]});
-            rows[i] += given;
-            budget -= given;
-        }
-        std::erase_if(hungry, [&](std::size_t i) { return rows[i] == prefill_left[i]; });
+    double seconds_max = std::numeric_limits<double>::infinity();
+    if (step.rows > 0) {
+        seconds_max = budget.seconds_max > 0. ? budget.seconds_max
+                                              : budget.gap_ratio_max * cost.predict(step);
+    }
+    std::uint32_t promised = budget.prompt_rows_min;
+    for (const std::size_t i : reading_order(work, rows)) {
+        const std::uint32_t free = budget.rows_max - step.rows;
+        const std::uint32_t depth = work[i].depth + rows[i];
+        const std::uint32_t in_time = cost.rows_within(seconds_max, step, depth, free);
+        const std::uint32_t wanted = work[i].rows_left - rows[i];
+        const std::uint32_t given = std::min({wanted, free, std::max(in_time, promised)});
+        if (given == 0) break;  // nobody overtakes for the sake of a row that is cheaper
+        rows[i] += given;
+        promised -= std::min(promised, given);
+        step += chunk_shape(given, depth);
     }
     std::vector<RowShare> shares;
     for (std::size_t i = 0; i < rows.size(); ++i) {

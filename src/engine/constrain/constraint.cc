@@ -1,118 +1,43 @@
-// Masks by walking the token trie with the matcher. Inside a string most tokens are allowed or not
-// whatever surrounds the string, so those answers are computed once for the truncated state; only
-// tokens that leave the string are tried again with the whole stack.
 #include "engine/constrain/constraint.h"
 
 #include <algorithm>
-#include <array>
 
 namespace engine::constrain {
-namespace {
 
-void set_bit(TokenMask& bits, TokenId id) {
-    const auto bit = static_cast<std::uint32_t>(id);
-    bits[bit >> 6] |= std::uint64_t{1} << (bit & 63);
-}
-
-}  // namespace
+Constraint::Constraint(std::shared_ptr<Masks> masks)
+    : masks_(std::move(masks)), table_(masks_->table()), state_(table_->start()) {}
 
 Constraint::Constraint(std::shared_ptr<const Grammar> grammar,
-                       std::shared_ptr<const TokenTrie> trie, ConstraintLimits limits)
-    : table_(std::make_shared<StateTable>(std::move(grammar))),
-      trie_(std::move(trie)),
-      limits_(limits),
-      state_(table_->start()) {}
+                       std::shared_ptr<const TokenTrie> trie, MaskLimits limits)
+    : Constraint(std::make_shared<Masks>(std::move(grammar), std::move(trie), limits)) {}
 
-void Constraint::walk(StateId state, std::uint32_t first, std::uint32_t end, TokenMask& bits,
-                      std::vector<std::uint32_t>* open_nodes) {
-    const auto& nodes = trie_->nodes();
-    if (first >= end) return;
-    // states[d]: after d bytes of the current path; the walk starts above `first`.
-    std::array<StateId, 257> states;
-    const std::uint32_t top = nodes[first].depth - 1u;
-    states[top] = state;
-    for (std::uint32_t i = first; i < end;) {
-        const TokenTrie::Node& node = nodes[i];
-        const StateId next = table_->step(states[node.depth - 1u], node.byte);
-        if (next == kDead) {
-            i = node.subtree_end;
-            continue;
-        }
-        if (open_nodes != nullptr && table_->at_cut(next)) {
-            open_nodes->push_back(i);
-            i = node.subtree_end;
-            continue;
-        }
-        states[node.depth] = next;
-        for (std::uint32_t t = node.first_token; t < node.first_token_end; ++t) {
-            set_bit(bits, trie_->tokens()[t]);
-        }
-        ++i;
-    }
-}
-
-const Constraint::LocalMask& Constraint::local_mask(StateId truncated) {
-    const auto [found, fresh] = local_masks_.try_emplace(truncated);
-    LocalMask& local = found->second;
-    if (!fresh) return local;
-    local.bits.assign((trie_->vocabulary_size() + 63) / 64, 0);
-    walk(truncated, 0, static_cast<std::uint32_t>(trie_->nodes().size()), local.bits,
-         &local.open_nodes);
-    return local;
-}
-
-void Constraint::walk_open_node(StateId state, std::uint32_t node, TokenMask& bits) {
-    // The path to the node, read off its first token's bytes.
-    const TokenTrie::Node& at = trie_->nodes()[node];
-    const std::string& text = trie_->piece(trie_->tokens()[at.first_token]);
-    for (int i = 0; i + 1 < at.depth; ++i) {
-        state = table_->step(state, static_cast<std::uint8_t>(text[static_cast<std::size_t>(i)]));
-        if (state == kDead) return;
-    }
-    walk(state, node, at.subtree_end, bits, nullptr);
+void Constraint::follow_table() {
+    if (table_ == masks_->table()) return;
+    state_ = masks_->table()->adopt(*table_, state_);
+    table_ = masks_->table();
 }
 
 std::span<const std::uint64_t> Constraint::mask() {
-    if (const auto known = masks_.find(state_); known != masks_.end()) return known->second;
-    keep_within_limits();
-    TokenMask bits((trie_->vocabulary_size() + 63) / 64, 0);
-    if (state_ != kDead && !ended_) {
-        const StateId truncated = table_->truncate(state_, trie_->bytes_max());
-        if (truncated != state_) {
-            const LocalMask& local = local_mask(truncated);
-            bits = local.bits;
-            for (const std::uint32_t node : local.open_nodes) walk_open_node(state_, node, bits);
-        } else {
-            walk(state_, 0, static_cast<std::uint32_t>(trie_->nodes().size()), bits, nullptr);
-        }
-        if (table_->can_end(state_)) {
-            for (const TokenId id : trie_->end_tokens()) set_bit(bits, id);
-        }
+    if (ended_) {
+        nothing_.assign((masks_->trie().vocabulary_size() + 63) / 64, 0);
+        return nothing_;
     }
-    return masks_.insert_or_assign(state_, std::move(bits)).first->second;
-}
-
-void Constraint::keep_within_limits() {
-    if (masks_.size() >= limits_.masks_max) masks_.clear();
-    if (local_masks_.size() >= limits_.masks_max) local_masks_.clear();
-    if (table_->memory_bytes() <= limits_.state_bytes_max) return;
-    masks_.clear();
-    local_masks_.clear();
-    table_->compact({&state_, 1});
+    masks_->keep_within_limits();
+    follow_table();
+    return masks_->of(state_);
 }
 
 bool Constraint::accept(TokenId token) {
-    if (ended_ || token < 0 || static_cast<std::uint32_t>(token) >= trie_->vocabulary_size()) {
+    const TokenTrie& trie = masks_->trie();
+    if (ended_ || token < 0 || static_cast<std::uint32_t>(token) >= trie.vocabulary_size()) {
         return false;
     }
-    const auto& ends = trie_->end_tokens();
+    const auto& ends = trie.end_tokens();
     if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
-        if (!can_end()) return false;
-        ended_ = true;
-        masks_.clear();
-        return true;
+        ended_ = can_end();
+        return ended_;
     }
-    const std::string& piece = trie_->piece(token);
+    const std::string& piece = trie.piece(token);
     return !piece.empty() && accept_bytes(piece);
 }
 
@@ -124,7 +49,7 @@ bool Constraint::accept_bytes(std::string_view bytes) {
 }
 
 std::string Constraint::forced(std::size_t bytes_max) const {
-    return forced_text(*table_, state_, bytes_max);
+    return ended_ ? std::string() : forced_text(*table_, state_, bytes_max);
 }
 
 }  // namespace engine::constrain

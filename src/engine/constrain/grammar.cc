@@ -11,6 +11,46 @@ namespace engine::constrain {
 using base::Code;
 using base::fail;
 
+bool Grammar::takes_text(NodeId id, int depth) const {
+    constexpr int kDepthMax = 8;
+    if (takes_text_.contains(id)) return true;
+    const Node& at = node(id);
+    if (depth == kDepthMax) return false;
+    if (at.kind == NodeKind::rule) return takes_text(at.data, depth + 1);
+    if (at.kind != NodeKind::choice) return false;
+    return std::any_of(at.children.begin(), at.children.end(),
+                       [&](NodeId child) { return takes_text(child, depth + 1); });
+}
+
+std::size_t Grammar::memory_bytes() const {
+    std::size_t bytes = nodes_.size() * sizeof(Node) + sets_.size() * sizeof(ByteSet) +
+                        takes_text_.size() * 4 * sizeof(NodeId);
+    for (const Node& at : nodes_) bytes += at.children.size() * sizeof(NodeId);
+    for (const std::string& text : literals_) bytes += sizeof(text) + text.capacity();
+    for (const MemberList& list : members_) {
+        bytes += sizeof(list) + list.known.size() * sizeof(MemberList::Member);
+    }
+    return bytes;
+}
+
+std::size_t GrammarBuilder::NodeHash::operator()(const Node& node) const {
+    std::size_t hash = static_cast<std::size_t>(node.kind);
+    const auto mix = [&](std::uint64_t value) {
+        hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+        hash ^= hash >> 29;
+    };
+    mix((std::uint64_t{node.min} << 32) | node.max);
+    mix(static_cast<std::uint32_t>(node.data));
+    for (const NodeId child : node.children) mix(static_cast<std::uint32_t>(child));
+    return hash;
+}
+
+std::size_t GrammarBuilder::ByteSetHash::operator()(const ByteSet& set) const {
+    std::size_t hash = 0;
+    for (const auto word : set.words) hash = (hash ^ word) * 0x9e3779b97f4a7c15ull ^ (hash >> 31);
+    return hash;
+}
+
 GrammarBuilder::GrammarBuilder(GrammarLimits limits) : limits_(limits) {}
 
 NodeId GrammarBuilder::add(Node node) {
@@ -18,32 +58,43 @@ NodeId GrammarBuilder::add(Node node) {
     return static_cast<NodeId>(grammar_.nodes_.size() - 1);
 }
 
+/// Two schemas' strings, spaces and numbers become the same nodes: less memory, and the matcher's
+/// states and masks inside them are shared.
+NodeId GrammarBuilder::add_once(Node node) {
+    const auto [found, fresh] =
+        node_ids_.try_emplace(std::move(node), static_cast<NodeId>(grammar_.nodes_.size()));
+    if (fresh) grammar_.nodes_.push_back(found->first);
+    return found->second;
+}
+
 NodeId GrammarBuilder::bytes(const ByteSet& set) {
-    grammar_.sets_.push_back(set);
-    return add(
-        Node{NodeKind::bytes, 0, 0, static_cast<std::int32_t>(grammar_.sets_.size() - 1), {}});
+    const auto [found, fresh] =
+        set_ids_.try_emplace(set, static_cast<std::int32_t>(grammar_.sets_.size()));
+    if (fresh) grammar_.sets_.push_back(set);
+    return add_once(Node{NodeKind::bytes, 0, 0, found->second, {}});
 }
 
 NodeId GrammarBuilder::literal(std::string_view text) {
-    grammar_.literals_.emplace_back(text);
-    const auto index = static_cast<std::int32_t>(grammar_.literals_.size() - 1);
-    return add(Node{NodeKind::literal, 0, 0, index, {}});
+    const auto [found, fresh] = literal_ids_.try_emplace(
+        std::string(text), static_cast<std::int32_t>(grammar_.literals_.size()));
+    if (fresh) grammar_.literals_.emplace_back(text);
+    return add_once(Node{NodeKind::literal, 0, 0, found->second, {}});
 }
 
 NodeId GrammarBuilder::sequence(std::vector<NodeId> children) {
     if (children.size() == 1) return children.front();
-    return add(Node{NodeKind::sequence, 0, 0, -1, std::move(children)});
+    return add_once(Node{NodeKind::sequence, 0, 0, -1, std::move(children)});
 }
 
 NodeId GrammarBuilder::choice(std::vector<NodeId> children) {
     if (children.size() == 1) return children.front();
-    return add(Node{NodeKind::choice, 0, 0, -1, std::move(children)});
+    return add_once(Node{NodeKind::choice, 0, 0, -1, std::move(children)});
 }
 
 NodeId GrammarBuilder::repeat(NodeId body, std::uint32_t min, std::uint32_t max) {
     DG_CHECK(min <= max);
     if (min == 1 && max == 1) return body;
-    return add(Node{NodeKind::repeat, min, max, -1, {body}});
+    return add_once(Node{NodeKind::repeat, min, max, -1, {body}});
 }
 
 NodeId GrammarBuilder::members(MemberList list) {
@@ -58,6 +109,15 @@ NodeId GrammarBuilder::declare_rule() {
 
 void GrammarBuilder::define_rule(NodeId rule, NodeId body) {
     grammar_.nodes_[static_cast<std::size_t>(rule)].data = body;
+}
+
+GrammarBuilder::NamedRule GrammarBuilder::named_rule(const std::string& name) {
+    if (const auto known = named_rules_.find(name); known != named_rules_.end()) {
+        return {known->second, false};
+    }
+    const NodeId rule = declare_rule();
+    named_rules_.emplace(name, rule);
+    return {rule, true};
 }
 
 bool GrammarBuilder::impossible(NodeId id) const {
@@ -164,7 +224,7 @@ void GrammarBuilder::prune(const std::vector<bool>& finite) {
     }
 }
 
-base::Result<void> GrammarBuilder::refuse_left_recursion() const {
+std::optional<NodeId> GrammarBuilder::left_recursion() const {
     // Depth first along "may be entered before a byte is read"; grey nodes are on the path.
     const std::vector<bool> nullable = nullable_nodes();
     enum : std::uint8_t { white, grey, black };
@@ -208,17 +268,20 @@ base::Result<void> GrammarBuilder::refuse_left_recursion() const {
                 continue;
             }
             const NodeId next = step.first[step.next++];
-            if (next < 0) return fail(Code::invalid_argument, "grammar: a rule was never defined");
+            if (next < 0) continue;  // a rule that was never defined
             const auto seen = colour[static_cast<std::size_t>(next)];
             if (seen == grey) {
-                return fail(Code::invalid_argument,
-                            "grammar: a rule starts with itself before any character is read; "
-                            "write the recursion to the right");
+                // Every cycle goes through a rule: nodes are built bottom-up.
+                NodeId at = next;
+                for (auto it = path.rbegin(); grammar_.node(at).kind != NodeKind::rule; ++it) {
+                    at = it->node;
+                }
+                return at;
             }
             if (seen == white) push(next);
         }
     }
-    return {};
+    return std::nullopt;
 }
 
 base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) {
@@ -226,7 +289,15 @@ base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) 
         return fail(Code::payload_too_large, "grammar: {} nodes, the limit is {}",
                     grammar_.nodes_.size(), limits_.nodes_max);
     }
-    DG_TRY(refuse_left_recursion());
+    for (const Node& node : grammar_.nodes_) {
+        if (node.kind != NodeKind::rule || node.data >= 0) continue;
+        return fail(Code::invalid_argument, "grammar: a rule was never defined");
+    }
+    if (left_recursion()) {
+        return fail(Code::invalid_argument,
+                    "grammar: a rule starts with itself before any character is read; write the "
+                    "recursion to the right");
+    }
     const std::vector<bool> finite = finite_nodes();
     if (!finite[static_cast<std::size_t>(root)]) {
         return fail(Code::invalid_argument, "grammar: no finite text matches it");
@@ -235,6 +306,10 @@ base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) 
     grammar_.root_ = root;
     auto built = std::make_shared<const Grammar>(std::move(grammar_));
     grammar_ = Grammar{};
+    node_ids_.clear();
+    set_ids_.clear();
+    literal_ids_.clear();
+    named_rules_.clear();
     return std::shared_ptr<const Grammar>(std::move(built));
 }
 

@@ -15,6 +15,7 @@ std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRo
     if (s.logits.size() < count) s.logits.resize(count);
     if (wanted == 0) return {};
     s.normed_activations.assign(s.normed.data(), wanted, config_.dim);
+    wait_for_weights(config_.layers);
     const Product head = product_of(output_, output_bias_, s.normed_activations, s.logits.data());
     matmul_all(pool, std::span(&head, 1));
     if (config_.logit_soft_cap > 0.f) {
@@ -36,6 +37,7 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
     embed(pool, rows);
     for (std::uint32_t index = 0; index < config_.layers; ++index) {
         const Layer& layer = layers_[index];
+        wait_for_weights(index);
         rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
                  config_.norm_eps);
         s.normed_activations.assign(s.normed.data(), count, config_.dim);
@@ -56,19 +58,25 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
 
 void Decoder::embed(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     Scratch& s = *scratch_;
-    s.positions.clear();
+    const std::uint32_t page_tokens = kv_geometry().page_tokens;
+    s.page_offsets.clear();
+    std::uint32_t position_max = 0;
     for (std::size_t r = 0; r < rows.size(); ++r) {
         DG_DCHECK(rows[r].position < rows[r].kv->capacity_tokens());
         dequantize_row(embedding_, static_cast<std::size_t>(rows[r].token),
                        s.x.data() + r * config_.dim);
-        s.positions.push_back(rows[r].position);
+        s.page_offsets.push_back(rows[r].position % page_tokens);
+        position_max = std::max(position_max, rows[r].position);
     }
+    rotations_.cover(position_max / page_tokens + 1);
+    rotations_local_.cover(position_max / page_tokens + 1);
     if (config_.embedding_scale != 1.f) {
         scale(pool, s.x.data(), rows.size() * config_.dim, config_.embedding_scale);
     }
 }
 
-/// Norms and rotates q and k, then appends k and v to each row's cache.
+/// Norms q and k, rotates them by their offsets in their pages (attention turns queries by whole
+/// pages), then appends k and v to each row's cache.
 void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const BatchRow> rows,
                                     std::uint32_t index) {
     Scratch& s = *scratch_;
@@ -86,16 +94,16 @@ void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const Batc
     const RopeTable& table = *layer.rope;
     const std::size_t rot_dim = table.inv_freq.size() * 2;
     rope(pool, s.q.data(), count, c.heads, c.head_dim, c.q_dim(), rot_dim, table.inv_freq,
-         s.positions, c.rope_pairing, table.magnitude);
+         s.page_offsets, c.rope_pairing, table.magnitude);
     rope(pool, s.k.data(), count, c.kv_heads, c.head_dim, c.kv_dim(), rot_dim, table.inv_freq,
-         s.positions, c.rope_pairing, table.magnitude);
+         s.page_offsets, c.rope_pairing, table.magnitude);
 
     s.attention.clear();
     for (std::size_t r = 0; r < count; ++r) {
         const BatchRow& row = rows[r];
         const KvLayerView& kv = row.kv->layer(index);
         kv_store(kv, row.position, s.k.data() + r * c.kv_dim(), s.v.data() + r * c.kv_dim(),
-                 c.kv_dim());
+                 c.kv_heads, c.head_dim);
         const bool windowed = layer.window > 0 && row.position >= layer.window;
         s.attention.push_back({&kv, row.position, windowed ? row.position - layer.window + 1 : 0});
     }
@@ -125,9 +133,10 @@ std::size_t Decoder::drop_unwanted_rows(std::span<const BatchRow> rows) {
 void Decoder::attend(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
     Scratch& s = *scratch_;
     const DecoderConfig& c = config_;
-    const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, c.attention_scale,
-                               c.attention_soft_cap};
-    attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape);
+    const AttentionShape shape{c.heads,           c.kv_heads,           c.head_dim,
+                               c.attention_scale, c.attention_soft_cap, layer.rotations};
+    attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape,
+              s.attention_scratch);
     s.attended_activations.assign(s.attended.data(), count, c.q_dim());
     add_projected(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, count,
                   layer.attn_post_norm);

@@ -12,6 +12,9 @@ Decoder::Decoder(DecoderConfig config, std::uint32_t rows_max)
     : config_(std::move(config)), rows_max_(rows_max), scratch_(std::make_unique<Scratch>()) {
     rope_ = make_rope_table(config_.rope);
     rope_local_ = config_.rope_local.rot_dim == 0 ? rope_ : make_rope_table(config_.rope_local);
+    const std::uint32_t page_tokens = kv_geometry().page_tokens;
+    rotations_ = PageRotations(rope_.inv_freq, config_.rope_pairing, page_tokens);
+    rotations_local_ = PageRotations(rope_local_.inv_freq, config_.rope_pairing, page_tokens);
 }
 
 Decoder::~Decoder() = default;
@@ -27,7 +30,7 @@ void Decoder::allocate_scratch() {
     s.v.resize(rows * config_.kv_dim());
     s.attended.resize(rows * config_.q_dim());
     if (config_.experts.count == 0) s.gate.resize(rows * config_.ffn_dim);
-    s.positions.reserve(rows);
+    s.page_offsets.reserve(rows);
     s.attention.reserve(rows);
     if (config_.experts.count > 0) allocate_expert_scratch();
 }
@@ -96,6 +99,8 @@ base::Result<void> Decoder::bind_layer(TensorSet& tensors, std::uint32_t index) 
     Layer& layer = layers_[index];
     layer.window = config_.window.empty() ? 0 : config_.window[index];
     layer.rope = layer.window > 0 ? &rope_local_ : &rope_;
+    const PageRotations& rotations = layer.window > 0 ? rotations_local_ : rotations_;
+    layer.rotations = rotations.rot_dim() > 0 ? &rotations : nullptr;
     DG_TRY(bind_attention(tensors, prefix, layer));
     DG_TRY(config_.experts.count > 0 ? bind_experts(tensors, prefix, layer)
                                      : bind_ffn(tensors, prefix, layer));

@@ -34,6 +34,7 @@ struct Decoder::Layer {
     const float* attn_post_norm = nullptr;
     const float* ffn_post_norm = nullptr;
     const RopeTable* rope = nullptr;
+    const PageRotations* rotations = nullptr;  ///< null when nothing rotates
     std::uint32_t window = 0;
 };
 
@@ -54,8 +55,9 @@ struct Decoder::ExpertScratch {
 /// Allocated once for rows_max rows; only `logits` may grow, with the rows that want output.
 struct Decoder::Scratch {
     std::vector<float> x, normed, q, k, v, attended, gate, block_out, logits;
-    std::vector<std::uint32_t> positions;
+    std::vector<std::uint32_t> page_offsets;  ///< of each row: its position in its page
     std::vector<AttentionRow> attention;
+    AttentionScratch attention_scratch;
     Activations normed_activations, attended_activations, gate_activations;
     ExpertScratch experts;
 };

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "engine/kernels/kv_type.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
@@ -16,6 +17,8 @@ class ThreadPool;
 }
 
 namespace engine {
+
+class PageRotations;
 
 /// Activation rows, kept beside the quantised forms that weight types want. A form is made on first
 /// use and shared by all products of the same input (Q, K and V read one quantisation).
@@ -120,9 +123,6 @@ void scale(base::ThreadPool& pool, float* y, std::size_t n, float s);
 /// x[i] = cap * tanh(x[i] / cap). Gemma's soft cap.
 void soft_cap(base::ThreadPool& pool, float* x, std::size_t n, float cap);
 
-/// How cached keys and values are stored.
-enum class KvType : std::uint8_t { f16, bf16, q8 };
-
 /// One sequence's cached keys and values for one layer, as pages of `page_tokens` positions: page p
 /// holds positions [p * page_tokens, ...). What a page looks like inside is the business of
 /// kv_store and attention; to others it is kv_plane_bytes() bytes that may be copied as a whole.
@@ -134,12 +134,13 @@ struct KvLayerView {
 };
 
 /// Bytes of the keys (or of the values) of `page_tokens` positions of one layer.
+/// Best with page_tokens and head_dim in multiples of 32; rows are padded otherwise.
 std::size_t kv_plane_bytes(KvType type, std::uint32_t page_tokens, std::uint32_t kv_heads,
                            std::uint32_t head_dim);
 
-/// Writes rows of K and V [kv_heads * head_dim] (row strides in floats) at `position` into pages.
+/// Writes a token's K and V, each [kv_heads, head_dim], at `position` into pages.
 void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
-              std::size_t kv_dim);
+              std::uint32_t kv_heads, std::uint32_t head_dim);
 
 struct AttentionRow {
     const KvLayerView* kv = nullptr;  ///< the cache of this row's sequence, this layer
@@ -152,17 +153,38 @@ struct AttentionShape {
     std::uint32_t head_dim = 0;
     float scale = 0.f;     ///< usually 1 / sqrt(head_dim)
     float soft_cap = 0.f;  ///< 0: none
+    /// Queries and cached keys are rotated by position % page_tokens, and this turns them by the
+    /// pages between them (page_rotations.h). Covers the pages up to the last row's. Null: nothing
+    /// is left to rotate.
+    const PageRotations* rotations = nullptr;
 };
+
+/// Buffers that attention works in, kept from call to call.
+class AttentionScratch {
+public:
+    AttentionScratch();
+    ~AttentionScratch();
+    AttentionScratch(const AttentionScratch&) = delete;
+    AttentionScratch& operator=(const AttentionScratch&) = delete;
+
+    struct Impl;
+    Impl& impl() { return *impl_; }
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
 /// Causal softmax attention over paged KV, f32 accumulation. q, out: [rows, heads * head_dim] with
-/// row strides in floats. Rows may belong to different sequences.
+/// row strides in floats. Rows may belong to different sequences. Against 8-bit keys queries are
+/// rounded to 8 bits too.
 void attention(base::ThreadPool& pool, float* out, std::size_t out_stride, const float* q,
                std::size_t q_stride, std::span<const AttentionRow> rows,
-               const AttentionShape& shape);
+               const AttentionShape& shape, AttentionScratch& scratch);
 
 /// Bidirectional attention without a cache (encoders). q, k, v, out: [tokens, heads * head_dim].
 void attention_full(base::ThreadPool& pool, float* out, const float* q, const float* k,
                     const float* v, std::size_t tokens, std::uint32_t heads, std::uint32_t head_dim,
-                    float scale);
+                    float scale, AttentionScratch& scratch);
 
 /// Name of the instruction set in use, as Highway names it ("AVX3_ZEN4"); shown by `dougong
 /// version`.

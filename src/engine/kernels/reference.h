@@ -41,7 +41,7 @@ void gated(float* y, const float* gate, const float* up, std::size_t n, Activati
 void activate(float* y, const float* x, std::size_t n, Activation f);
 void soft_cap(float* x, std::size_t n, float cap);
 void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
-              std::size_t kv_dim);
+              std::uint32_t kv_heads, std::uint32_t head_dim);
 void attention(float* out, std::size_t out_stride, const float* q, std::size_t q_stride,
                std::span<const AttentionRow> rows, const AttentionShape& shape);
 void attention_full(float* out, const float* q, const float* k, const float* v, std::size_t tokens,

@@ -46,6 +46,7 @@ std::vector<std::pair<TokenId, float>> most_likely(std::span<const float> logits
     std::vector<std::pair<TokenId, float>> top;
     for (auto id = ids.begin(); id != end; ++id) {
         const double logit = static_cast<double>(logits[static_cast<std::size_t>(*id)]);
+        if (std::isinf(logit)) break;  // forbidden, as are those after it
         top.emplace_back(*id, static_cast<float>(logit - log_total));
     }
     return top;
@@ -80,12 +81,24 @@ Sampler::Sampler(const SamplingParams& params, std::uint64_t seed, std::span<con
 
 base::Result<SampledToken> Sampler::sample(std::span<float> logits,
                                            std::optional<std::uint32_t> top_logprobs) {
+    DG_TRY(prepare(logits));
+    SampledToken token = choose(logits, top_logprobs);
+    remember(token.id);
+    return token;
+}
+
+base::Result<void> Sampler::prepare(std::span<float> logits) const {
     if (!all_finite(logits)) {
         return base::fail(base::Code::internal,
                           "the model produced logits that are not finite numbers; verify the "
                           "model file (dougong models verify) and report this if it is intact");
     }
     apply_bias_and_penalties(logits);
+    return {};
+}
+
+SampledToken Sampler::choose(std::span<const float> logits,
+                             std::optional<std::uint32_t> top_logprobs) {
     SampledToken token;
     token.id = params_.temperature == 0.f ? argmax(logits) : draw(logits);
     if (top_logprobs) {
@@ -94,9 +107,12 @@ base::Result<SampledToken> Sampler::sample(std::span<float> logits,
         token.logprob = static_cast<float>(logit - log_total);
         if (*top_logprobs > 0) token.top = most_likely(logits, *top_logprobs, log_total);
     }
-    ++generated_[token.id];
-    if (params_.repetition_penalty != 1.f) ++seen_[token.id];
     return token;
+}
+
+void Sampler::remember(TokenId id) {
+    ++generated_[id];
+    if (params_.repetition_penalty != 1.f) ++seen_[id];
 }
 
 void Sampler::apply_bias_and_penalties(std::span<float> logits) const {
@@ -120,11 +136,14 @@ TokenId Sampler::draw(std::span<const float> logits) {
     const float inverse_temperature =
         std::min(1.f / params_.temperature, std::numeric_limits<float>::max());
     candidates_.resize(logits.size());
+    std::size_t count = 0;
     for (std::size_t id = 0; id < logits.size(); ++id) {
+        if (logits[id] == -std::numeric_limits<float>::infinity()) continue;  // forbidden
         // Subtracting first keeps the product finite at tiny temperatures: it goes to -inf.
         const float logit = (logits[id] - max) * inverse_temperature;
-        candidates_[id] = {logit, static_cast<TokenId>(id), 0.};
+        candidates_[count++] = {logit, static_cast<TokenId>(id), 0.};
     }
+    candidates_.resize(count);
     keep_top_k();
     for (Candidate& c : candidates_) c.weight = static_cast<double>(std::exp(c.logit));
     keep_typical();

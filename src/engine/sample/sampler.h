@@ -39,6 +39,13 @@ public:
     base::Result<SampledToken> sample(std::span<float> logits,
                                       std::optional<std::uint32_t> top_logprobs);
 
+    /// `sample` in its three parts, for a caller that forbids tokens between the first two by
+    /// setting their logits to -infinity. Log-probabilities are then those among the tokens left,
+    /// so that a token without alternative has 0. Pre of choose: some logit is finite.
+    base::Result<void> prepare(std::span<float> logits) const;
+    SampledToken choose(std::span<const float> logits, std::optional<std::uint32_t> top_logprobs);
+    void remember(TokenId id);
+
 private:
     struct Candidate {
         float logit = 0.f;  ///< after temperature

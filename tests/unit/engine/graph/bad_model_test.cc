@@ -178,10 +178,10 @@ TEST(BadModel, RandomDamageNeverCrashes) {
         if (!model || model->decoder == nullptr) return;
         base::ThreadPool pool(1);
         engine::KvPool kv(model->decoder->kv_geometry(), 4);
-        auto sequence = kv.reserve(8);
-        ASSERT_TRUE(sequence.has_value() && sequence->grow_to(8).has_value());
-        const std::vector<engine::BatchRow> rows = {{0, &*sequence, 0, false},
-                                                    {1, &*sequence, 1, true}};
+        engine::KvSequence sequence = kv.sequence();
+        ASSERT_TRUE(sequence.grow_to(8).has_value());
+        const std::vector<engine::BatchRow> rows = {{0, &sequence, 0, false},
+                                                    {1, &sequence, 1, true}};
         EXPECT_EQ(model->decoder->logits(pool, rows).size(), model->decoder->config().vocab_size);
     });
 }

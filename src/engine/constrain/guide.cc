@@ -1,0 +1,73 @@
+#include "engine/constrain/guide.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace engine::constrain {
+
+using base::Code;
+using base::fail;
+
+Guide::Guide(std::shared_ptr<Masks> masks, std::shared_ptr<const Tokenizer> tokenizer,
+             std::vector<std::string> triggers)
+    : masks_(std::move(masks)), tokenizer_(std::move(tokenizer)), triggers_(std::move(triggers)) {
+    std::erase(triggers_, "");
+    for (const std::string& trigger : triggers_) {
+        trigger_bytes_max_ = std::max(trigger_bytes_max_, trigger.size());
+    }
+}
+
+base::Result<void> Guide::restrict(std::span<float> logits) {
+    if (!constraint_ && triggers_.empty()) constraint_.emplace(masks_);
+    if (!constraint_) return {};
+    const std::span<const std::uint64_t> mask = constraint_->mask();
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    bool any = false;
+    for (std::size_t word = 0; word * 64 < logits.size(); ++word) {
+        const std::uint64_t allowed = word < mask.size() ? mask[word] : 0;
+        any = any || allowed != 0;
+        if (allowed == ~std::uint64_t{0}) continue;
+        const std::size_t end = std::min(logits.size(), word * 64 + 64);
+        for (std::size_t id = word * 64; id < end; ++id) {
+            if (((allowed >> (id & 63)) & 1) == 0) logits[id] = kNever;
+        }
+    }
+    if (any) return {};
+    return fail(Code::failed_precondition,
+                "the answer's grammar allows no token of this model's vocabulary here; simplify "
+                "the schema or grammar");
+}
+
+bool Guide::accept(TokenId token) {
+    if (!constraint_ && triggers_.empty()) constraint_.emplace(masks_);
+    if (!constraint_) return accept_free(token);
+    if (!constraint_->accept(token)) return false;
+    if (!triggers_.empty() && constraint_->finished()) constraint_.reset();
+    return true;
+}
+
+bool Guide::accept_free(TokenId token) {
+    const std::string text = tail_ + tokenizer_->piece(token, true);
+    std::size_t end = std::string::npos;  // of the trigger that is complete first
+    for (const std::string& trigger : triggers_) {
+        const std::size_t at = text.find(trigger);
+        if (at != std::string::npos) end = std::min(end, at + trigger.size());
+    }
+    if (end == std::string::npos) {
+        tail_ = text.substr(text.size() - std::min(text.size(), trigger_bytes_max_ - 1));
+        return true;
+    }
+    Constraint begun(masks_);
+    if (!begun.accept_bytes(std::string_view(text).substr(end))) return false;
+    tail_.clear();
+    if (!begun.finished()) constraint_ = std::move(begun);
+    return true;
+}
+
+std::vector<TokenId> Guide::forced(std::span<const TokenId> before, std::size_t tokens_max) {
+    if (!constraint_ && triggers_.empty()) constraint_.emplace(masks_);
+    if (!constraint_) return {};
+    return constraint_->forced_tokens(*tokenizer_, before, tokens_max);
+}
+
+}  // namespace engine::constrain
