@@ -16,6 +16,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "engine/kernels/attention_bytes-inl.h"
 #include "engine/kernels/attention_keys-inl.h"
 #include "engine/kernels/attention_tile.h"
 #include "engine/kernels/exp-inl.h"
