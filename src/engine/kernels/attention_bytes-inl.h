@@ -17,7 +17,7 @@
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET == HWY_AVX3_DL
-#pragma GCC target("avx512vnni")  // as in attention_keys-inl.h
+#pragma GCC target("avx512vnni,avx512bf16")  // as in attention_keys-inl.h
 #endif
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
