@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -21,6 +22,7 @@
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
+#include "engine/text_pair.h"
 
 namespace engine {
 namespace {
@@ -82,8 +84,13 @@ struct Engine::Impl {
     base::Result<void> load_decoder(std::uint32_t kv_pages);
     base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
-    base::Result<std::vector<float>> mean_hidden_state(std::span<const TokenId> tokens);
-    base::Result<std::vector<float>> embed_one(std::span<const TokenId> tokens);
+    using Vectors = std::vector<std::vector<float>>;
+    /// Few enough texts for one pass, or one text alone. On the engine's thread.
+    base::Result<Vectors> embed_group(std::span<const EncoderText> texts);
+    base::Result<Vectors> mean_hidden_states(std::span<const EncoderText> texts);
+    /// All of them, group by group: other work goes on between groups. Any thread.
+    base::Result<Vectors> embed_all(std::span<const EncoderText> texts);
+    base::Result<void> check_length(std::size_t tokens, const std::string& subject) const;
 
     GgufFile file;
     const EngineOptions options;
@@ -282,53 +289,115 @@ base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
     return engine::validate(request.sampling, vocab);
 }
 
+base::Result<void> Engine::Impl::check_length(std::size_t tokens,
+                                              const std::string& subject) const {
+    if (tokens > 0 && tokens <= model.context_tokens) return {};
+    return base::fail_on(subject, base::Code::invalid_argument,
+                         "{} has {} tokens; model {} takes 1 to {}; split or shorten it", subject,
+                         tokens, info.name, model.context_tokens);
+}
+
 base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std::string> texts) {
+    if (ranks()) {
+        return base::fail(base::Code::failed_precondition,
+                          "model {} ranks documents and embeds no text; use /v1/rerank",
+                          impl_->info.name);
+    }
     std::vector<std::vector<TokenId>> encoded;
+    std::vector<EncoderText> inputs;
+    encoded.reserve(texts.size());
     for (std::size_t i = 0; i < texts.size(); ++i) {
         encoded.push_back(impl_->tokenizer->encode(texts[i]));
-        const std::size_t tokens = encoded.back().size();
-        if (tokens == 0 || tokens > impl_->model.context_tokens) {
-            return base::fail_on(fmt::format("input[{}]", i), base::Code::invalid_argument,
-                                 "text {} has {} tokens; model {} takes 1 to {}", i, tokens,
-                                 impl_->info.name, impl_->model.context_tokens);
-        }
+        DG_TRY(impl_->check_length(encoded.back().size(), fmt::format("input[{}]", i)));
+        inputs.push_back({encoded.back()});
     }
-    std::vector<std::vector<float>> vectors;
-    for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
-        base::Result<std::vector<float>> vector;
-        DG_TRY(impl_->batcher->call([&] {
-            vector = impl_->embed_one(tokens);
+    return impl_->embed_all(inputs);
+}
+
+bool Engine::ranks() const {
+    return impl_->model.encoder != nullptr && impl_->model.encoder->ranks();
+}
+
+base::Result<Engine::Ranking> Engine::rank(std::string_view query,
+                                           std::span<const std::string> documents) {
+    if (!ranks()) {
+        return base::fail(base::Code::failed_precondition,
+                          "model {} has no ranking head; compare embeddings instead",
+                          impl_->info.name);
+    }
+    const std::vector<TokenId> first = impl_->tokenizer->encode(query);
+    std::vector<TextPair> pairs;
+    std::vector<EncoderText> inputs;
+    pairs.reserve(documents.size());
+    Ranking ranking;
+    for (std::size_t i = 0; i < documents.size(); ++i) {
+        pairs.push_back(encode_pair(*impl_->tokenizer, first, documents[i]));
+        const auto& [tokens, second_at] = pairs.back();
+        DG_TRY(impl_->check_length(tokens.size(), fmt::format("the query with documents[{}]", i)));
+        inputs.push_back({tokens, second_at});
+        ranking.tokens += static_cast<std::uint32_t>(tokens.size());
+    }
+    for (const auto& logit : DG_TRY(impl_->embed_all(inputs))) {
+        ranking.scores.push_back(1.f / (1.f + std::exp(-logit[0])));
+    }
+    return ranking;
+}
+
+base::Result<Engine::Impl::Vectors> Engine::Impl::embed_all(std::span<const EncoderText> texts) {
+    Vectors vectors;
+    while (!texts.empty()) {
+        std::size_t count = 0, tokens = 0;
+        do {
+            tokens += texts[count++].tokens.size();
+        } while (count < texts.size() &&
+                 tokens + texts[count].tokens.size() <= options.batch_tokens_max);
+        const auto group = texts.first(count);
+        base::Result<Vectors> part;
+        DG_TRY(batcher->call([&] {
+            part = embed_group(group);
             return true;
         }));
-        vectors.push_back(DG_TRY(std::move(vector)));
+        for (auto& vector : DG_TRY(std::move(part))) vectors.push_back(std::move(vector));
+        texts = texts.subspan(count);
     }
     return vectors;
 }
 
-base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId> tokens) {
-    if (model.encoder != nullptr) {
-        gate.wait_for_all();
-        return model.encoder->embed(pool, tokens);
-    }
-    return mean_hidden_state(tokens);
+base::Result<Engine::Impl::Vectors> Engine::Impl::embed_group(std::span<const EncoderText> texts) {
+    if (model.encoder == nullptr) return mean_hidden_states(texts);
+    gate.wait_for_all();
+    return model.encoder->run(pool, texts);
 }
 
-base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
-    const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = DG_TRY(kv->reserve(count));
-    DG_TRY(sequence.grow_to(count));
+base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
+    std::span<const EncoderText> texts) {
     const std::uint32_t dim = model.decoder->config().dim;
-    std::vector<float> mean(dim);
-    std::vector<BatchRow> rows;
-    for (std::uint32_t position = 0; position < count; ++position) {
-        rows.push_back({tokens[position], &sequence, position, true});
-        if (rows.size() < options.batch_tokens_max && position + 1 < count) continue;
-        const std::span<float> hidden = model.decoder->hidden_states(pool, rows);
-        for (std::size_t i = 0; i < hidden.size(); ++i) mean[i % dim] += hidden[i];
-        rows.clear();
+    Vectors means(texts.size(), std::vector<float>(dim));
+    std::vector<KvSequence> sequences;  // not moved once rows point at them
+    for (const EncoderText& text : texts) {
+        const auto count = static_cast<std::uint32_t>(text.tokens.size());
+        sequences.push_back(DG_TRY(kv->reserve(count)));
+        DG_TRY(sequences.back().grow_to(count));
     }
-    normalise_length(mean);  // the mean's own scale drops out
-    return mean;
+    std::vector<BatchRow> rows;
+    std::vector<std::size_t> owners;  // of rows
+    const auto compute = [&] {
+        const std::span<const float> hidden = model.decoder->hidden_states(pool, rows);
+        for (std::size_t i = 0; i < hidden.size(); ++i)
+            means[owners[i / dim]][i % dim] += hidden[i];
+        rows.clear();
+        owners.clear();
+    };
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        for (std::uint32_t position = 0; position < texts[i].tokens.size(); ++position) {
+            rows.push_back({texts[i].tokens[position], &sequences[i], position, true});
+            owners.push_back(i);
+            if (rows.size() == options.batch_tokens_max) compute();
+        }
+    }
+    if (!rows.empty()) compute();
+    for (std::vector<float>& mean : means) normalise_length(mean);  // its own scale drops out
+    return means;
 }
 
 base::Result<KeptPrefix> Engine::keep_prefix(const std::string&, std::vector<TokenId>,
