@@ -237,6 +237,16 @@ std::vector<SyntheticModel> synthetic_models() {
     return models;
 }
 
+SyntheticModel synthetic_ranker() {
+    SyntheticModel model = make_bert("bert-rank", 4);
+    const std::uint64_t dim = model.tensors.at(0).dims.at(0);
+    model.tensors.push_back({"cls.weight", {dim, dim}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.bias", {dim}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.output.weight", {dim, 1}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.output.bias", {1}, 0.1f, 0.f});
+    return model;
+}
+
 void write_synthetic(const SyntheticModel& model, const std::string& path) {
     auto writer = engine::GgufWriter::create(path);
     ASSERT_TRUE(writer.has_value()) << writer.error().message;
