@@ -131,7 +131,7 @@ Result<void> EngineBackend::submit(const std::shared_ptr<Ticket>& ticket, ModelP
     DG_TRY(check_generates(engine, request.model));
     if (request.max_tokens == 0) request.max_tokens = lease.max_tokens_default();
     auto prompt = DG_TRY(prompt_tokens(engine, request));
-    auto sink = make_sink(engine, request, ticket, {ticket->received(), clock_.now()});
+    auto sink = make_sink(engine, request, ticket, {ticket->received(), clock_.now()}, prompt);
     auto ask = DG_TRY(engine_request(engine, std::move(request), std::move(prompt)));
     return ticket->submit(std::move(lease), std::move(ask), std::move(sink));
 }

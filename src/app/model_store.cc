@@ -152,14 +152,16 @@ Result<OpenModel> open_model(LocatedModel located, const engine::EngineOptions& 
 
 engine::EngineOptions engine_options(const Program& program) {
     const Config& config = program.config();
-    return {.threads = config.engine.threads,
-            .context_tokens_max = config.engine.context_tokens_max,
-            .kv_bytes_max = config.engine.kv_bytes_max,
-            .batch_tokens_max = config.engine.batch_tokens_max,
-            .token_gap_target_ms = config.engine.token_gap_target_ms,
-            .queue_depth_max = config.engine.queue_depth_max,
-            .running_max = config.engine.running_max,
-            .packed_dir = packed_dir(program)};
+    return {
+        .threads = config.engine.threads,
+        .context_tokens_max = config.engine.context_tokens_max,
+        .kv_bytes_max = config.engine.kv_bytes_max,
+        .kv_type = engine::kv_type_from_name(config.engine.kv_type).value_or(engine::KvType::f16),
+        .batch_tokens_max = config.engine.batch_tokens_max,
+        .token_gap_target_ms = config.engine.token_gap_target_ms,
+        .queue_depth_max = config.engine.queue_depth_max,
+        .running_max = config.engine.running_max,
+        .packed_dir = packed_dir(program)};
 }
 
 std::vector<std::string> StoredModels::names() {

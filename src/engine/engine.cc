@@ -13,11 +13,16 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
+#include "engine/batch/mean_pooling.h"
+#include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
+#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/block_hash.h"
+#include "engine/kv/kv_sequence.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -84,12 +89,11 @@ struct Engine::Impl {
     base::Result<void> load_decoder(std::uint32_t kv_pages);
     base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
+    base::Result<void> continue_kept(GenerateRequest& request) const;
     using Vectors = std::vector<std::vector<float>>;
-    /// Few enough texts for one pass, or one text alone. On the engine's thread.
-    base::Result<Vectors> embed_group(std::span<const EncoderText> texts);
-    base::Result<Vectors> mean_hidden_states(std::span<const EncoderText> texts);
-    /// All of them, group by group: other work goes on between groups. Any thread.
-    base::Result<Vectors> embed_all(std::span<const EncoderText> texts);
+    /// One vector per text. Other work goes on between passes. Any thread.
+    base::Result<Vectors> encode_all(std::span<const EncoderText> texts);
+    base::Result<Vectors> mean_hidden_states(std::vector<std::vector<TokenId>> texts);
     base::Result<void> check_length(std::size_t tokens, const std::string& subject) const;
 
     GgufFile file;
@@ -100,11 +104,14 @@ struct Engine::Impl {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
+    std::shared_ptr<const chat::ChatFormat> chat_format;
+    chat::GrammarCache grammars;
     WeightGate gate;
     Model model;
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
+    std::unique_ptr<PrefixCache> prefixes;
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -121,6 +128,8 @@ base::Result<void> Engine::Impl::load() {
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
     constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
+    chat_format = std::make_shared<const chat::ChatFormat>(
+        chat::detect_format(info.chat_template, *tokenizer));
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -139,8 +148,13 @@ base::Result<void> Engine::Impl::load() {
     std::unique_ptr<RunningSet> running;
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder(kv_pages));
-        running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               step_budget(options));
+        const RunningParts parts{.decoder = *model.decoder,
+                                 .tokenizer = *tokenizer,
+                                 .threads = pool,
+                                 .pages = *kv,
+                                 .cache = *prefixes,
+                                 .clock = clock};
+        running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
@@ -167,8 +181,12 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
 }
 
 base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
-    const KvGeometry geometry = model.decoder->kv_geometry();
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     kv = std::make_unique<KvPool>(geometry, kv_pages);
+    PrefixCacheLimits limits;
+    if (!options.prefix_cache) limits.pages_max = 0;
+    prefixes = std::make_unique<PrefixCache>(
+        *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
@@ -214,6 +232,12 @@ const ModelInfo& Engine::info() const {
 const Tokenizer& Engine::tokenizer() const {
     return *impl_->tokenizer;
 }
+const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
+    return impl_->chat_format;
+}
+chat::GrammarCache& Engine::grammars() const {
+    return impl_->grammars;
+}
 void Engine::cancel(GenerationId id) {
     impl_->batcher->cancel(id);
 }
@@ -251,12 +275,22 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
 
 base::Result<GenerationId> Engine::submit(GenerateRequest request,
                                           std::shared_ptr<GenerationSink> sink) {
+    DG_TRY(impl_->continue_kept(request));
     DG_TRY(impl_->check(request));
     std::unique_ptr<constrain::Guide> guide;
     if (request.grammar != nullptr) {
         guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
     }
     return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
+}
+
+/// Puts the kept prefix that the request names before its prompt.
+base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
+    if (request.cache_id.empty() || prefixes == nullptr) return {};
+    std::vector<TokenId> tokens = DG_TRY(prefixes->find(request.tenant, request.cache_id));
+    tokens.insert(tokens.end(), request.prompt.begin(), request.prompt.end());
+    request.prompt = std::move(tokens);
+    return {};
 }
 
 base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
@@ -311,7 +345,8 @@ base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std:
         DG_TRY(impl_->check_length(encoded.back().size(), fmt::format("input[{}]", i)));
         inputs.push_back({encoded.back()});
     }
-    return impl_->embed_all(inputs);
+    if (impl_->model.encoder != nullptr) return impl_->encode_all(inputs);
+    return impl_->mean_hidden_states(std::move(encoded));
 }
 
 bool Engine::ranks() const {
@@ -337,13 +372,13 @@ base::Result<Engine::Ranking> Engine::rank(std::string_view query,
         inputs.push_back({tokens, second_at});
         ranking.tokens += static_cast<std::uint32_t>(tokens.size());
     }
-    for (const auto& logit : DG_TRY(impl_->embed_all(inputs))) {
+    for (const auto& logit : DG_TRY(impl_->encode_all(inputs))) {
         ranking.scores.push_back(1.f / (1.f + std::exp(-logit[0])));
     }
     return ranking;
 }
 
-base::Result<Engine::Impl::Vectors> Engine::Impl::embed_all(std::span<const EncoderText> texts) {
+base::Result<Engine::Impl::Vectors> Engine::Impl::encode_all(std::span<const EncoderText> texts) {
     Vectors vectors;
     while (!texts.empty()) {
         std::size_t count = 0, tokens = 0;
@@ -351,66 +386,58 @@ base::Result<Engine::Impl::Vectors> Engine::Impl::embed_all(std::span<const Enco
             tokens += texts[count++].tokens.size();
         } while (count < texts.size() &&
                  tokens + texts[count].tokens.size() <= options.batch_tokens_max);
-        const auto group = texts.first(count);
-        base::Result<Vectors> part;
-        DG_TRY(batcher->call([&] {
-            part = embed_group(group);
-            return true;
+        Vectors part;
+        DG_TRY(batcher->call([&](RunningSet*) {
+            gate.wait_for_all();
+            part = model.encoder->run(pool, texts.first(count));
+            return Batcher::Progress::done;
         }));
-        for (auto& vector : DG_TRY(std::move(part))) vectors.push_back(std::move(vector));
+        std::ranges::move(part, std::back_inserter(vectors));
         texts = texts.subspan(count);
     }
     return vectors;
 }
 
-base::Result<Engine::Impl::Vectors> Engine::Impl::embed_group(std::span<const EncoderText> texts) {
-    if (model.encoder == nullptr) return mean_hidden_states(texts);
-    gate.wait_for_all();
-    return model.encoder->run(pool, texts);
-}
-
 base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
-    std::span<const EncoderText> texts) {
-    const std::uint32_t dim = model.decoder->config().dim;
-    Vectors means(texts.size(), std::vector<float>(dim));
-    std::vector<KvSequence> sequences;  // not moved once rows point at them
-    for (const EncoderText& text : texts) {
-        const auto count = static_cast<std::uint32_t>(text.tokens.size());
-        sequences.push_back(DG_TRY(kv->reserve(count)));
-        DG_TRY(sequences.back().grow_to(count));
-    }
-    std::vector<BatchRow> rows;
-    std::vector<std::size_t> owners;  // of rows
-    const auto compute = [&] {
-        const std::span<const float> hidden = model.decoder->hidden_states(pool, rows);
-        for (std::size_t i = 0; i < hidden.size(); ++i)
-            means[owners[i / dim]][i % dim] += hidden[i];
-        rows.clear();
-        owners.clear();
-    };
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        for (std::uint32_t position = 0; position < texts[i].tokens.size(); ++position) {
-            rows.push_back({texts[i].tokens[position], &sequences[i], position, true});
-            owners.push_back(i);
-            if (rows.size() == options.batch_tokens_max) compute();
-        }
-    }
-    if (!rows.empty()) compute();
-    for (std::vector<float>& mean : means) normalise_length(mean);  // its own scale drops out
+    std::vector<std::vector<TokenId>> texts) {
+    base::Result<Vectors> vectors;
+    // The call owns the job, so that its pages come back on the engine's thread, also when it
+    // stops.
+    auto job = std::make_shared<MeanPooling>(*model.decoder, pool, *kv, clock, std::move(texts));
+    DG_TRY(batcher->call([job = std::move(job), &vectors](RunningSet* running) {
+        const Batcher::Progress progress = job->advance(*running);
+        if (progress == Batcher::Progress::done) vectors = std::move(job->result());
+        return progress;
+    }));
+    Vectors means = DG_TRY(std::move(vectors));
+    for (std::vector<float>& mean : means) normalise_length(mean);
     return means;
 }
 
-base::Result<KeptPrefix> Engine::keep_prefix(const std::string&, std::vector<TokenId>,
-                                             base::Duration) {
-    return base::fail(base::Code::unimplemented, "no prefixes are kept here");
+base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
+                                             base::Duration time_to_live) {
+    GenerateRequest request;
+    request.prompt = std::move(tokens);
+    request.tenant = tenant;
+    DG_TRY(impl_->check(request));
+    return impl_->batcher->keep(std::move(request), time_to_live);
 }
 
-base::Result<void> Engine::drop_prefix(const std::string&, const std::string& id) {
-    return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+base::Result<void> Engine::drop_prefix(const std::string& tenant, const std::string& id) {
+    base::Result<void> dropped;
+    if (impl_->prefixes == nullptr) {
+        return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+    }
+    DG_TRY(impl_->batcher->call([&](RunningSet*) {
+        dropped = impl_->prefixes->drop(tenant, id);
+        return Batcher::Progress::done;
+    }));
+    return dropped;
 }
 
-std::vector<KeptPrefix> Engine::kept_prefixes(const std::string&) const {
-    return {};
+std::vector<KeptPrefix> Engine::kept_prefixes(const std::string& tenant) const {
+    if (impl_->prefixes == nullptr) return {};
+    return impl_->prefixes->list(tenant);
 }
 
 EngineStats Engine::stats() const {
@@ -429,12 +456,22 @@ EngineStats Engine::stats() const {
     stats.batch_rows_last = batch.rows_last;
     stats.batch_rows_max = impl_->options.batch_tokens_max;
     stats.gaps = batch.gaps;
+    stats.cached_tokens_total = batch.totals.cached_tokens;
+    stats.preempted_total = batch.totals.preempted;
+    stats.swapped_out_bytes_total = batch.totals.swapped_out_bytes;
     stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
+    if (impl_->prefixes != nullptr) {
+        const PrefixCacheStats prefixes = impl_->prefixes->stats();
+        stats.prefix_hits_total = prefixes.hits;
+        stats.prefix_misses_total = prefixes.misses;
+        stats.pages_evicted_total = prefixes.pages_evicted;
+    }
     if (impl_->kv != nullptr) {
         const KvStats kv = impl_->kv->stats();
         stats.kv_pages_used = kv.pages_taken;
         stats.kv_pages_total = kv.pages_total;
+        stats.kv_pages_cached = kv.pages_cached;
         stats.kv_bytes = std::uint64_t{kv.pages_total} * impl_->kv->geometry().page_bytes();
     }
     return stats;

@@ -22,6 +22,7 @@ struct EngineConfig {
     std::uint32_t threads = 0;
     std::uint32_t context_tokens_max = 0;
     std::uint64_t kv_bytes_max = 0;
+    std::string kv_type = "f16";
     std::uint32_t batch_tokens_max = 256;
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;

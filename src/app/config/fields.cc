@@ -67,6 +67,8 @@ const std::vector<Field>& table() {
          "Prompt and answer of one request; 0 takes the model's own, at most 8192."),
     number("engine", "kv_bytes_max", "", "bytes", 0, kMaxBytes, DG_AT(engine.kv_bytes_max),
          "Memory for the KV cache of all requests; 0 takes a quarter of the free memory."),
+    word("engine", "kv_type", "", {"f16", "bf16", "q8"}, DG_AT(engine.kv_type),
+         "How the KV cache keeps keys and values; q8 takes 9/16 of the memory."),
     number("engine", "batch_tokens_max", "", "tokens", 1, 65536, DG_AT(engine.batch_tokens_max),
          "Tokens computed in one step."),
     number("engine", "token_gap_target_ms", "", "ms", 0, 3.6e6, DG_AT(engine.token_gap_target_ms),

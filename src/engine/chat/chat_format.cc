@@ -120,6 +120,8 @@ ChatFormat detect_format(std::string_view chat_template) {
     const bool known = format.calls.family != "generic";
     format.template_has_tools = known && reads_variable(chat_template, "tools");
     format.template_has_calls = known && has(chat_template, "tool_calls");
+    format.template_has_results =
+        known && (has(chat_template, "\"tool\"") || has(chat_template, "'tool'"));
     format.reasoning = reasoning_of(chat_template);
     if (format.calls.family == "command_r") {
         format.silent = {"<|START_RESPONSE|>", "<|END_RESPONSE|>"};
@@ -136,10 +138,13 @@ ChatFormat detect_format(std::string_view chat_template, const Tokenizer& tokeni
     return format;
 }
 
-bool reasoning_is_open(const ReasoningSyntax& reasoning, std::string_view prompt) {
-    if (reasoning.open.empty()) return false;
+ReasoningState reasoning_after(const ReasoningSyntax& reasoning, std::string_view prompt) {
+    if (reasoning.open.empty()) return ReasoningState::done;
     const std::size_t last = prompt.find_last_not_of(" \t\r\n");
-    return last != std::string_view::npos && prompt.substr(0, last + 1).ends_with(reasoning.open);
+    const std::string_view end = prompt.substr(0, last == std::string_view::npos ? 0 : last + 1);
+    if (end.ends_with(reasoning.open)) return ReasoningState::open;
+    if (end.ends_with(reasoning.close)) return ReasoningState::done;
+    return ReasoningState::possible;
 }
 
 }  // namespace engine::chat

@@ -55,10 +55,9 @@ struct ChatFormat {
     ReasoningSyntax reasoning;
     /// Markers around plain answers; dropped.
     std::vector<std::string> silent;
-    /// The template shows tools to the model. Otherwise our own words do (generic_prompt.h).
-    bool template_has_tools = false;
-    /// The template renders the calls of past messages.
-    bool template_has_calls = false;
+    /// The template shows tools to the model; renders the calls of past messages; knows the role
+    /// `tool`. What it does not, tool_messages.h says in ordinary messages.
+    bool template_has_tools = false, template_has_calls = false, template_has_results = false;
     /// Markers of this format that are control tokens of the vocabulary: their text must come out
     /// (GenerateRequest::emit_special) and a grammar must be able to ask for them.
     std::vector<std::string> control_texts;
@@ -69,8 +68,13 @@ ChatFormat detect_format(std::string_view chat_template, const Tokenizer& tokeni
 /// The same, without knowing which markers are control tokens.
 ChatFormat detect_format(std::string_view chat_template);
 
-/// True when generation goes on inside of the reasoning that `prompt` opened.
-bool reasoning_is_open(const ReasoningSyntax& reasoning, std::string_view prompt);
+/// Where a prompt leaves the model's reasoning.
+enum class ReasoningState : std::uint8_t {
+    possible,  ///< the model may begin with it
+    open,      ///< the prompt ends inside of it
+    done,      ///< the prompt ends behind it, or the family marks none
+};
+ReasoningState reasoning_after(const ReasoningSyntax& reasoning, std::string_view prompt);
 
 /// Every text of the format that may be one token, longest first.
 std::vector<std::string> markers(const ChatFormat& format);

@@ -1,7 +1,6 @@
 #include "engine/chat/grammar_text.h"
 
 #include "base/core/check.h"
-#include "engine/chat/chat_format.h"
 
 namespace engine::chat {
 
@@ -39,6 +38,13 @@ NodeId TextNodes::none_of(std::string_view characters) {
         }
     }
     return builder_.bytes(set);
+}
+
+NodeId TextNodes::reasoning(const ReasoningSyntax& syntax, ReasoningState state) {
+    if (state == ReasoningState::done || syntax.open.empty()) return builder_.sequence({});
+    const NodeId rest = builder_.sequence({until(syntax.close), any_space()});
+    if (state == ReasoningState::open) return rest;
+    return builder_.optional(builder_.sequence({any_space(), markup(syntax.open), rest}));
 }
 
 NodeId TextNodes::any_text() {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/chat/chat_format.h"
 #include "engine/constrain/grammar.h"
 
 namespace engine::chat {
@@ -20,6 +21,8 @@ public:
     constrain::NodeId markup(std::string_view text);
     /// Any text up to the first `marker`, and the marker. Pre: its first character comes once.
     constrain::NodeId until(std::string_view marker);
+    /// What may stand before an answer: reasoning, as far as the prompt leaves room for it.
+    constrain::NodeId reasoning(const ReasoningSyntax& syntax, ReasoningState state);
     constrain::NodeId any_text();   ///< without control tokens
     constrain::NodeId any_space();  ///< at most 16 characters
     /// Any text whose first character is not in `first`, or no text.

@@ -102,11 +102,11 @@ public:
         if (rule_.kind != ToolRule::Kind::automatic || rule_.answer_schema) {
             NodeId answer = DG_TRY(all_calls(rule_.parallel));
             if (rule_.answer_schema) {
-                const NodeId value = DG_TRY(
-                    constrain::add_schema(builder_, *rule_.answer_schema, {.compact = false}));
+                const NodeId value =
+                    DG_TRY(constrain::add_schema(builder_, *rule_.answer_schema, kOneSpelling));
                 answer = builder_.choice({value, answer});
             }
-            root = builder_.sequence({reasoning(), answer});
+            root = builder_.sequence({text_.reasoning(format_.reasoning, rule_.reasoning), answer});
         } else if (calls_.bare) {
             root = DG_TRY(call_or_text());
         } else {
@@ -121,15 +121,6 @@ public:
     std::size_t failed() const { return failed_; }
 
 private:
-    NodeId reasoning() {
-        const ReasoningSyntax& marks = format_.reasoning;
-        if (marks.open.empty()) return builder_.sequence({});
-        const NodeId rest = builder_.sequence({text_.until(marks.close), text_.any_space()});
-        if (rule_.reasoning_open) return rest;
-        return builder_.optional(
-            builder_.sequence({text_.any_space(), text_.markup(marks.open), rest}));
-    }
-
     Result<NodeId> all_calls(bool parallel) {
         const NodeId one = DG_TRY(call());
         std::vector<NodeId> parts{text_.markup(calls_.section_open), one};
@@ -341,13 +332,6 @@ private:
     std::size_t failed_ = 0;
 };
 
-std::string key_of(const ToolSet& tools, const ToolRule& rule) {
-    std::string key = fmt::format("{}|{}|{}|{}|", static_cast<int>(rule.kind), rule.name,
-                                  rule.parallel, rule.reasoning_open);
-    if (rule.answer_schema) key += json::serialize(*rule.answer_schema);
-    return key + "|" + tools.text();
-}
-
 }  // namespace
 
 Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
@@ -363,7 +347,7 @@ Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
         Builder builder(format, tools, rule, relax);
         auto built = builder.build();
         const std::size_t failed = builder.failed();
-        const bool tool_failed = !built && built.error().code == Code::unimplemented &&
+        const bool tool_failed = !built && built.error().code != Code::payload_too_large &&
                                  built.error().subject.starts_with("tools[");
         if (!tool_failed || tools.tools()[failed].strict || relax[failed]) return built;
         relax[failed] = true;
@@ -374,9 +358,15 @@ Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
     }
 }
 
-Result<ToolGrammar> ToolGrammarCache::get(const ChatFormat& format, const ToolSet& tools,
-                                          const ToolRule& rule) {
-    std::string key = key_of(tools, rule);
+std::string cache_key(const ToolSet& tools, const ToolRule& rule) {
+    std::string key = fmt::format("{}|{}|{}|{}|", static_cast<int>(rule.kind), rule.name,
+                                  rule.parallel, static_cast<int>(rule.reasoning));
+    if (rule.answer_schema) key += json::serialize(*rule.answer_schema);
+    return key + "|" + tools.text();
+}
+
+Result<ToolGrammar> GrammarCache::get(const std::string& key,
+                                      const std::function<Result<ToolGrammar>()>& compile) {
     {
         const std::lock_guard lock(mutex_);
         if (const auto known = by_key_.find(key); known != by_key_.end()) {
@@ -384,17 +374,17 @@ Result<ToolGrammar> ToolGrammarCache::get(const ChatFormat& format, const ToolSe
             return known->second->grammar;
         }
     }
-    ToolGrammar grammar = DG_TRY(tool_grammar(format, tools, rule));
+    ToolGrammar grammar = DG_TRY(compile());
     const std::lock_guard lock(mutex_);
     if (by_key_.contains(key)) return grammar;  // another thread compiled it too
     nodes_ += grammar.grammar->size();
     entries_.push_front({key, grammar});
-    by_key_.emplace(std::move(key), entries_.begin());
+    by_key_.emplace(key, entries_.begin());
     trim();
     return grammar;
 }
 
-void ToolGrammarCache::trim() {
+void GrammarCache::trim() {
     while (nodes_ > nodes_max_ && entries_.size() > 1) {
         nodes_ -= entries_.back().grammar.grammar->size();
         by_key_.erase(entries_.back().key);
@@ -402,7 +392,7 @@ void ToolGrammarCache::trim() {
     }
 }
 
-std::size_t ToolGrammarCache::size() const {
+std::size_t GrammarCache::size() const {
     const std::lock_guard lock(mutex_);
     return entries_.size();
 }

@@ -2,6 +2,7 @@
 // Tools to a grammar in the model's own way of calling: what it takes always parses
 // (output_parser.h), names an offered tool, and has arguments that obey the tool's schema.
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -21,9 +22,9 @@ namespace engine::chat {
 struct ToolRule {
     enum class Kind : std::uint8_t { automatic, required, named };
     Kind kind = Kind::automatic;
-    std::string name;             ///< with named
-    bool parallel = true;         ///< more than one call
-    bool reasoning_open = false;  ///< the prompt ends inside of reasoning
+    std::string name;      ///< with named
+    bool parallel = true;  ///< more than one call
+    ReasoningState reasoning = ReasoningState::possible;
     /// With automatic: when there is no call, the answer satisfies this schema.
     std::optional<base::json::value> answer_schema;
 };
@@ -42,20 +43,24 @@ struct ToolGrammar {
 /// those that `properties` lists, unless the schema says additionalProperties itself. In formats
 /// that write arguments without quotes, texts cannot contain the marker that ends them.
 ///
-/// A schema with a keyword that cannot be enforced: with the tool's `strict` an error that names
-/// tool and path; else each property that can be enforced is, and the others are any JSON.
+/// A schema that cannot be enforced, or is none: with the tool's `strict` an error that names tool
+/// and path; else each property that can be enforced is, and the others are any JSON.
 /// Errors: invalid_argument (a named tool that is not offered), unimplemented, payload_too_large.
 base::Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
                                        const ToolRule& rule);
 
-/// Compiled tool grammars, the last used ones. Thread-safe.
-class ToolGrammarCache {
-public:
-    explicit ToolGrammarCache(std::size_t nodes_max = 4'000'000) : nodes_max_(nodes_max) {}
+/// What names the grammar of `rule` in a GrammarCache of one format.
+std::string cache_key(const ToolSet& tools, const ToolRule& rule);
 
-    /// As tool_grammar; the format must be the same in all calls. Errors are not kept.
-    base::Result<ToolGrammar> get(const ChatFormat& format, const ToolSet& tools,
-                                  const ToolRule& rule);
+/// Grammars compiled lately, by what they were compiled from. Generations that get the same grammar
+/// share its states and masks. Thread-safe.
+class GrammarCache {
+public:
+    explicit GrammarCache(std::size_t nodes_max = 4'000'000) : nodes_max_(nodes_max) {}
+
+    /// The grammar kept under `key`, else what `compile` makes. Errors are not kept.
+    base::Result<ToolGrammar> get(const std::string& key,
+                                  const std::function<base::Result<ToolGrammar>()>& compile);
     std::size_t size() const;
 
 private:

@@ -155,12 +155,25 @@ bool CharClass::has(std::uint32_t code) const {
     });
 }
 
+const CharClass& text_chars() {
+    static const CharClass chars = [] {
+        CharClass set = CharClass::of(0x20, 0x7E);
+        set.add(0xA0, 0x2027);
+        set.add(0x202A, 0xD7FF);
+        set.add(0xE000, kCodePointMax);
+        return set.minus(escaped_chars());
+    }();
+    return chars;
+}
+
 NodeId utf8_char(GrammarBuilder& builder, const CharClass& chars) {
     std::vector<NodeId> forms;
     Utf8Ranges ranges(builder, forms);
     for (const auto& range : chars.ranges()) ranges.add(range.first, range.last);
     if (!ranges.ascii.empty()) forms.push_back(builder.bytes(ranges.ascii));
-    return builder.choice(std::move(forms));
+    const NodeId node = builder.choice(std::move(forms));
+    if (text_chars().minus(chars).empty()) builder.mark_takes_text(node);
+    return node;
 }
 
 NodeId json_char(GrammarBuilder& builder, const CharClass& chars, bool any_escape) {

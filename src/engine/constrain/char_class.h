@@ -36,6 +36,10 @@ private:
     std::vector<Range> ranges_;
 };
 
+/// What most tokens consist of, and what all common string rules allow: every character but quotes,
+/// backslashes, control characters and line separators.
+const CharClass& text_chars();
+
 /// One character of the class in strict UTF-8.
 NodeId utf8_char(GrammarBuilder& builder, const CharClass& chars);
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/core/result.h"
@@ -60,8 +61,11 @@ public:
     const MemberList& members(const Node& node) const {
         return members_[static_cast<std::size_t>(node.data)];
     }
+    /// Whether the node takes each single character of text_chars. False when that is not seen.
+    bool takes_text(NodeId id, int depth = 0) const;
     NodeId root() const { return root_; }
     std::size_t size() const { return nodes_.size(); }
+    std::size_t memory_bytes() const;
 
 private:
     friend class GrammarBuilder;
@@ -69,6 +73,7 @@ private:
     std::vector<ByteSet> sets_;
     std::vector<std::string> literals_;
     std::vector<MemberList> members_;
+    std::unordered_set<NodeId> takes_text_;  ///< marked; others follow from these
     NodeId root_ = -1;
 };
 
@@ -101,10 +106,15 @@ public:
     };
     NamedRule named_rule(const std::string& name);
 
+    void mark_takes_text(NodeId node) { grammar_.takes_text_.insert(node); }
+
     /// True when no text at all can match: a choice of nothing, or a sequence that needs one.
     /// A rule not yet defined counts as possible.
     bool impossible(NodeId node) const;
     std::size_t size() const { return grammar_.nodes_.size(); }
+
+    /// A rule that comes back to itself before a byte is read.
+    std::optional<NodeId> left_recursion() const;
 
     /// Branches that no finite text can complete are cut, so that a matcher never runs into a dead
     /// end. Errors: invalid_argument (a rule starts with itself or was never defined; no text
@@ -115,7 +125,6 @@ public:
 private:
     NodeId add(Node node);
     NodeId add_once(Node node);
-    base::Result<void> refuse_left_recursion() const;
     std::vector<bool> nullable_nodes() const;
     std::vector<bool> finite_nodes() const;
     void prune(const std::vector<bool>& finite);

@@ -23,16 +23,40 @@ Masks::Masks(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Token
       limits_(limits),
       table_(std::make_shared<StateTable>(grammar_)) {}
 
+std::size_t Masks::text_size(StateId state) {
+    const std::uint32_t room = table_->text_room(state);
+    for (std::size_t size = TokenTrie::kTextSizes; size-- > 0;) {
+        if (room >= TokenTrie::kTextBytesMax[size]) return size;
+    }
+    return TokenTrie::kTextSizes;
+}
+
 void Masks::walk(StateId state, std::uint32_t first, std::uint32_t end, TokenMask& bits,
                  std::vector<std::uint32_t>* open_nodes) {
+    // Below it is worth asking whether all text fits.
+    constexpr std::uint32_t kNodesMin = 24;
     const auto& nodes = trie_->nodes();
     if (first >= end) return;
     // states[d]: after d bytes of the current path; the walk starts above `first`.
     std::array<StateId, 257> states;
-    const std::uint32_t top = nodes[first].depth - 1u;
-    states[top] = state;
+    states[nodes[first].depth - 1u] = state;
+    // Before this node, tokens of the size `texts` are in already.
+    std::uint32_t texts_end = first;
+    std::uint8_t texts = 0;
+    if (first == 0) {
+        if (const std::size_t size = text_size(state); size < TokenTrie::kTextSizes) {
+            const TokenMask& all = trie_->text_mask(size);
+            for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= all[i];
+            texts_end = end;
+            texts = static_cast<std::uint8_t>(1u << size);
+        }
+    }
     for (std::uint32_t i = first; i < end;) {
         const TokenTrie::Node& node = nodes[i];
+        if (i < texts_end && (node.others & texts) == 0) {
+            i = node.subtree_end;
+            continue;
+        }
         const StateId next = table_->step(states[node.depth - 1u], node.byte);
         if (next == kDead) {
             i = node.subtree_end;
@@ -44,21 +68,20 @@ void Masks::walk(StateId state, std::uint32_t first, std::uint32_t end, TokenMas
             continue;
         }
         states[node.depth] = next;
+        if (i >= texts_end && node.subtree_end - i >= kNodesMin) {
+            if (const std::size_t size = text_size(next); size < TokenTrie::kTextSizes) {
+                texts = static_cast<std::uint8_t>(1u << size);
+                texts_end = node.subtree_end;
+                for (std::uint32_t t = node.first_token; t < trie_->last_place(node); ++t) {
+                    if (trie_->text_sizes(t) & texts) set_bit(bits, trie_->tokens()[t]);
+                }
+            }
+        }
         for (std::uint32_t t = node.first_token; t < node.first_token_end; ++t) {
             set_bit(bits, trie_->tokens()[t]);
         }
         ++i;
     }
-}
-
-const Masks::LocalMask& Masks::local_mask(StateId truncated) {
-    const auto [found, fresh] = local_masks_.try_emplace(truncated);
-    LocalMask& local = found->second;
-    if (!fresh) return local;
-    local.bits.assign((trie_->vocabulary_size() + 63) / 64, 0);
-    walk(truncated, 0, static_cast<std::uint32_t>(trie_->nodes().size()), local.bits,
-         &local.open_nodes);
-    return local;
 }
 
 void Masks::walk_open_node(StateId state, std::uint32_t node, TokenMask& bits) {
@@ -70,6 +93,16 @@ void Masks::walk_open_node(StateId state, std::uint32_t node, TokenMask& bits) {
         if (state == kDead) return;
     }
     walk(state, node, at.subtree_end, bits, nullptr);
+}
+
+const Masks::LocalMask& Masks::local_mask(StateId truncated) {
+    const auto [found, fresh] = local_masks_.try_emplace(truncated);
+    LocalMask& local = found->second;
+    if (!fresh) return local;
+    local.bits.assign((trie_->vocabulary_size() + 63) / 64, 0);
+    walk(truncated, 0, static_cast<std::uint32_t>(trie_->nodes().size()), local.bits,
+         &local.open_nodes);
+    return local;
 }
 
 std::span<const std::uint64_t> Masks::of(StateId state) {

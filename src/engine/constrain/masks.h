@@ -52,6 +52,8 @@ private:
     };
     void walk(StateId state, std::uint32_t first, std::uint32_t end, TokenMask& bits,
               std::vector<std::uint32_t>* open_nodes);
+    /// The text size (TokenTrie) that surely fits a state; kTextSizes when none does.
+    std::size_t text_size(StateId state);
     void walk_open_node(StateId state, std::uint32_t node, TokenMask& bits);
     const LocalMask& local_mask(StateId truncated);
 

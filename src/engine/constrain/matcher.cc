@@ -3,7 +3,6 @@
 #include "engine/constrain/matcher.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/core/check.h"
 
@@ -38,14 +37,28 @@ std::size_t StateTable::UseSetHash::operator()(const UseSet& use) const {
 /// Finds the stacks that wait for a byte, from work items that read none.
 class StateTable::Closure {
 public:
-    explicit Closure(StateTable& table) : table_(table) {}
+    explicit Closure(StateTable& table)
+        : table_(table),
+          work_(table.work_),
+          entered_(table.entered_),
+          resumed_(table.resumed_),
+          tops_(table.tops_) {
+        work_.clear();
+        entered_.clear();
+        resumed_.clear();
+        tops_.clear();
+    }
 
     void enter(NodeId node, FrameId parent) {
-        if (entered_.insert(pair_key(node, parent)).second) work_.push_back({false, node, parent});
+        // Terminals need no memory of having been entered: equal stacks merge at the end.
+        if (table_.grammar_->node(node).kind == NodeKind::bytes) {
+            return keep(table_.intern({node, 0, parent}));
+        }
+        if (entered_.insert(pair_key(node, parent))) work_.push_back({false, node, parent});
     }
     void resume(FrameId frame) {
         if (frame == kEnd || frame == kCut) return keep(frame);
-        if (resumed_.insert(frame).second) work_.push_back({true, -1, frame});
+        if (resumed_.insert(static_cast<std::uint32_t>(frame))) work_.push_back({true, -1, frame});
     }
     void keep(FrameId top) { tops_.push_back(top); }
 
@@ -178,11 +191,43 @@ private:
     }
 
     StateTable& table_;
-    std::vector<Work> work_;
-    std::unordered_set<std::uint64_t> entered_;
-    std::unordered_set<FrameId> resumed_;
-    std::vector<FrameId> tops_;
+    std::vector<Work>& work_;
+    KeySet& entered_;
+    KeySet& resumed_;
+    std::vector<FrameId>& tops_;
 };
+
+void StateTable::KeySet::clear() {
+    count = 0;
+    if (++round != 0) return;
+    std::fill(rounds.begin(), rounds.end(), 0);  // after 2^32 rounds
+    round = 1;
+}
+
+bool StateTable::KeySet::insert(std::uint64_t key) {
+    if ((count + 1) * 2 > keys.size()) grow();
+    const std::size_t last = keys.size() - 1;
+    for (std::size_t at = mix(0, key) & last;; at = (at + 1) & last) {
+        if (rounds[at] != round) {
+            rounds[at] = round;
+            keys[at] = key;
+            ++count;
+            return true;
+        }
+        if (keys[at] == key) return false;
+    }
+}
+
+void StateTable::KeySet::grow() {
+    const std::vector<std::uint64_t> old_keys = std::move(keys);
+    const std::vector<std::uint32_t> old_rounds = std::move(rounds);
+    keys.assign(std::max<std::size_t>(64, old_keys.size() * 2), 0);
+    rounds.assign(keys.size(), round - 1);
+    count = 0;
+    for (std::size_t i = 0; i < old_keys.size(); ++i) {
+        if (old_rounds[i] == round) insert(old_keys[i]);
+    }
+}
 
 StateTable::StateTable(std::shared_ptr<const Grammar> grammar, MatcherLimits limits)
     : grammar_(std::move(grammar)), limits_(limits) {
@@ -307,6 +352,40 @@ StateId StateTable::compute_step(StateId state, std::uint8_t byte) {
         }
     }
     return intern_state(closure.run());
+}
+
+std::uint32_t StateTable::text_room(StateId state) {
+    const auto index = static_cast<std::size_t>(state);
+    if (states_[index].text_room >= 0) return static_cast<std::uint32_t>(states_[index].text_room);
+    const StateInfo at = info(state);
+    std::uint32_t room = 0;
+    FrameId tried = kEnd;
+    for (std::uint32_t i = 0; i < at.count; ++i) {
+        const FrameId top = stack_frames_[at.first + i];
+        const FrameId parent = frames_[static_cast<std::size_t>(top)].parent;
+        if (top == kEnd || top == kCut || parent == tried) continue;
+        const Frame frame = frames_[static_cast<std::size_t>(parent)];
+        if (parent == kEnd || parent == kCut) continue;
+        const Node& repeat = grammar_->node(frame.node);
+        if (repeat.kind != NodeKind::repeat) continue;
+        if (!grammar_->takes_text(repeat.children.front())) continue;
+        tried = parent;
+        // `at` counts the character being read. The last one has no frame of its own.
+        const std::uint32_t here = repeat.max == kUnbounded
+                                       ? kUnbounded
+                                       : repeat.max - static_cast<std::uint32_t>(frame.at) + 1;
+        if (here <= room) continue;
+        // The state must be between two characters: it waits for all that the body begins with.
+        Closure closure(*this);
+        closure.enter(repeat.children.front(), parent);
+        const std::vector<FrameId>& wanted = closure.run();
+        const auto tops = stack_frames_.begin() + at.first;
+        if (!wanted.empty() && std::includes(tops, tops + at.count, wanted.begin(), wanted.end())) {
+            room = here;
+        }
+    }
+    states_[index].text_room = room;
+    return room;
 }
 
 ByteSet StateTable::next_bytes(StateId state) const {

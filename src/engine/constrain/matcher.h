@@ -41,6 +41,9 @@ public:
     bool can_end(StateId state) const { return info(state).can_end; }
     /// Whether some stack was cut below (see `truncate`) and has run out.
     bool at_cut(StateId state) const { return info(state).at_cut; }
+    /// How many characters of text_chars may surely follow, whichever they are: the state is inside
+    /// a repetition of them. kUnbounded: without end.
+    std::uint32_t text_room(StateId state);
     /// Bytes that have a live successor by the state's own terminals.
     ByteSet next_bytes(StateId state) const;
 
@@ -83,6 +86,7 @@ private:
     struct StateInfo {
         std::uint32_t first = 0, count = 0;  ///< its frames in stack_frames_
         bool can_end = false, at_cut = false;
+        std::int64_t text_room = -1;  ///< not known yet
     };
     struct Work {
         bool resume;
@@ -90,6 +94,15 @@ private:
         FrameId frame;  ///< parent when entering, the frame itself when resuming
     };
     class Closure;
+    /// Scratch of Closure: members are forgotten by raising `round`.
+    struct KeySet {
+        std::vector<std::uint64_t> keys;
+        std::vector<std::uint32_t> rounds;
+        std::uint32_t round = 0, count = 0;
+        void clear();
+        bool insert(std::uint64_t key);
+        void grow();
+    };
 
     const StateInfo& info(StateId state) const { return states_[static_cast<std::size_t>(state)]; }
     FrameId intern(Frame frame);
@@ -115,6 +128,9 @@ private:
     std::unordered_multimap<std::size_t, StateId> state_ids_;
     std::vector<StateId> transitions_;  ///< [state, class]; -1 when not computed yet
     std::unordered_map<StateId, StateId> truncated_;
+    KeySet entered_, resumed_;
+    std::vector<Work> work_;
+    std::vector<FrameId> tops_;
     StateId start_ = kDead;
 };
 

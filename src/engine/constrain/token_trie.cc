@@ -3,7 +3,22 @@
 #include <algorithm>
 #include <string>
 
+#include "base/core/utf8.h"
+#include "engine/constrain/char_class.h"
+
 namespace engine::constrain {
+namespace {
+
+bool is_text(std::string_view bytes) {
+    for (std::size_t at = 0; at < bytes.size();) {
+        const base::Utf8Char c = base::utf8_at(bytes, at);
+        if (!c.valid || !text_chars().has(static_cast<std::uint32_t>(c.code))) return false;
+        at += c.bytes;
+    }
+    return true;
+}
+
+}  // namespace
 
 TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocabulary_size_(tokenizer.size()) {
     constexpr std::size_t kBytesMax = 255;  // a longer token is never offered
@@ -46,6 +61,33 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocabulary_size_(tokenizer.si
     }
     for (const std::uint32_t open : path) {
         nodes_[open].subtree_end = static_cast<std::uint32_t>(nodes_.size());
+    }
+    find_texts();
+}
+
+void TokenTrie::find_texts() {
+    for (auto& mask : texts_) mask.assign((vocabulary_size_ + 63) / 64, 0);
+    for (const TokenId id : tokens_) {
+        const std::string& bytes = piece(id);
+        std::uint8_t sizes = 0;
+        for (std::size_t size = 0; is_text(bytes) && size < kTextSizes; ++size) {
+            if (bytes.size() > kTextBytesMax[size]) continue;
+            const auto bit = static_cast<std::uint32_t>(id);
+            texts_[size][bit >> 6] |= std::uint64_t{1} << (bit & 63);
+            sizes |= static_cast<std::uint8_t>(1u << size);
+        }
+        text_sizes_.push_back(sizes);
+    }
+    constexpr std::uint8_t kAll = (1u << kTextSizes) - 1;
+    for (std::size_t i = nodes_.size(); i-- > 0;) {
+        Node& node = nodes_[i];
+        for (std::uint32_t t = node.first_token; t < node.first_token_end; ++t) {
+            node.others |= static_cast<std::uint8_t>(kAll & ~text_sizes_[t]);
+        }
+        for (std::uint32_t below = static_cast<std::uint32_t>(i) + 1; below < node.subtree_end;
+             below = nodes_[below].subtree_end) {
+            node.others |= nodes_[below].others;
+        }
     }
 }
 

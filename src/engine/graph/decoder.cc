@@ -8,18 +8,6 @@
 #include "engine/graph/decoder_weights.h"
 
 namespace engine {
-namespace {
-
-/// y = x * w^T + bias. A null bias is none.
-void project(base::ThreadPool& pool, const TensorView& w, const float* bias, Activations& x,
-             float* y, std::size_t rows) {
-    const std::size_t out = w.rows();
-    matmul(pool, w, x, y, out);
-    if (bias != nullptr) add_bias(pool, y, bias, rows, out);
-}
-
-}  // namespace
-
 std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     const std::size_t wanted = run_layers(pool, rows);
     Scratch& s = *scratch_;
@@ -28,7 +16,8 @@ std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRo
     if (wanted == 0) return {};
     s.normed_activations.assign(s.normed.data(), wanted, config_.dim);
     wait_for_weights(config_.layers);
-    project(pool, output_, output_bias_, s.normed_activations, s.logits.data(), wanted);
+    const Product head = product_of(output_, output_bias_, s.normed_activations, s.logits.data());
+    matmul_all(pool, std::span(&head, 1));
     if (config_.logit_soft_cap > 0.f) {
         soft_cap(pool, s.logits.data(), count, config_.logit_soft_cap);
     }
@@ -52,9 +41,10 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
         rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
                  config_.norm_eps);
         s.normed_activations.assign(s.normed.data(), count, config_.dim);
-        project(pool, layer.q, layer.q_bias, s.normed_activations, s.q.data(), count);
-        project(pool, layer.k, layer.k_bias, s.normed_activations, s.k.data(), count);
-        project(pool, layer.v, layer.v_bias, s.normed_activations, s.v.data(), count);
+        const Product qkv[] = {product_of(layer.q, layer.q_bias, s.normed_activations, s.q.data()),
+                               product_of(layer.k, layer.k_bias, s.normed_activations, s.k.data()),
+                               product_of(layer.v, layer.v_bias, s.normed_activations, s.v.data())};
+        matmul_all(pool, qkv);
         store_keys_and_values(pool, rows, index);
         // After the last cache write only the rows somebody reads are worth computing.
         if (index + 1 == config_.layers) count = drop_unwanted_rows(rows);
@@ -94,9 +84,11 @@ void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const Batc
     const DecoderConfig& c = config_;
     const std::size_t count = rows.size();
     if (c.qk_norm) {
-        rms_norm(pool, s.q.data(), s.q.data(), layer.q_norm, count * c.heads, c.head_dim,
+        const std::uint32_t q_norms = c.qk_norm_whole ? 1 : c.heads;
+        const std::uint32_t k_norms = c.qk_norm_whole ? 1 : c.kv_heads;
+        rms_norm(pool, s.q.data(), s.q.data(), layer.q_norm, count * q_norms, c.q_dim() / q_norms,
                  c.norm_eps);
-        rms_norm(pool, s.k.data(), s.k.data(), layer.k_norm, count * c.kv_heads, c.head_dim,
+        rms_norm(pool, s.k.data(), s.k.data(), layer.k_norm, count * k_norms, c.kv_dim() / k_norms,
                  c.norm_eps);
     }
     const RopeTable& table = *layer.rope;
@@ -146,31 +138,25 @@ void Decoder::attend(base::ThreadPool& pool, std::size_t count, const Layer& lay
     attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape,
               s.attention_scratch);
     s.attended_activations.assign(s.attended.data(), count, c.q_dim());
-    project(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, s.block_out.data(),
-            count);
-    if (c.post_norms) {
-        rms_norm(pool, s.block_out.data(), s.block_out.data(), layer.attn_post_norm, count, c.dim,
-                 c.norm_eps);
-    }
-    add(pool, s.x.data(), s.block_out.data(), count * c.dim);
+    add_projected(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, count,
+                  layer.attn_post_norm);
 }
 
-/// x += down(activation(gate(norm(x))) * up(norm(x))).
-void Decoder::feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
+/// x += input * w^T + bias, normed first where the model does so.
+void Decoder::add_projected(base::ThreadPool& pool, const TensorView& w, const float* bias,
+                            Activations& input, std::size_t count, const float* post_norm) {
     Scratch& s = *scratch_;
-    const DecoderConfig& c = config_;
-    rms_norm(pool, s.normed.data(), s.x.data(), layer.ffn_norm, count, c.dim, c.norm_eps);
-    s.normed_activations.assign(s.normed.data(), count, c.dim);
-    project(pool, layer.gate, layer.gate_bias, s.normed_activations, s.gate.data(), count);
-    project(pool, layer.up, layer.up_bias, s.normed_activations, s.up.data(), count);
-    gated(pool, s.gate.data(), s.gate.data(), s.up.data(), count * c.ffn_dim, c.activation);
-    s.gate_activations.assign(s.gate.data(), count, c.ffn_dim);
-    project(pool, layer.down, layer.down_bias, s.gate_activations, s.block_out.data(), count);
-    if (c.post_norms) {
-        rms_norm(pool, s.block_out.data(), s.block_out.data(), layer.ffn_post_norm, count, c.dim,
-                 c.norm_eps);
+    Product product = product_of(w, bias, input, s.x.data());
+    if (!config_.post_norms) {
+        product.add = true;
+        matmul_all(pool, std::span(&product, 1));
+        return;
     }
-    add(pool, s.x.data(), s.block_out.data(), count * c.dim);
+    product.y = s.block_out.data();
+    matmul_all(pool, std::span(&product, 1));
+    rms_norm(pool, s.block_out.data(), s.block_out.data(), post_norm, count, config_.dim,
+             config_.norm_eps);
+    add(pool, s.x.data(), s.block_out.data(), count * config_.dim);
 }
 
 }  // namespace engine

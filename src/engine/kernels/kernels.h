@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "engine/kernels/kv_type.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
@@ -30,6 +31,9 @@ public:
 
     /// Refers to x [rows, cols] until the next assign; drops earlier forms. Buffers are reused.
     void assign(const float* x, std::size_t rows, std::size_t cols);
+    /// Row i is row rows[i] of `from`, whose forms are made once and copied: an expert's rows of a
+    /// batch. `from` and `rows` stay as they are until the next assign of either.
+    void assign_rows(Activations& from, std::span<const std::uint32_t> rows);
 
     struct Impl;
     Impl& impl() { return *impl_; }
@@ -44,6 +48,27 @@ private:
 /// accumulation for F32/F16/BF16. A row's result does not depend on how many rows come along.
 void matmul(base::ThreadPool& pool, const TensorView& w, Activations& x, float* y,
             std::size_t y_stride);
+
+enum class Activation { silu, gelu_tanh, gelu_erf, relu, tanh };
+
+/// One of several products that run as one loop, with what follows it while its sums are at hand:
+///   s[r, o] = sum_i x[r, i] * w[o, i] + bias[o]
+///   s[r, o] = f(s[r, o]) * (sum_i x[r, i] * up[o, i] + up_bias[o])   with `up`: SwiGLU, GeGLU
+///   y[r, o] = s[r, o], or y[r, o] + s[r, o] with `add`
+struct Product {
+    const TensorView* w = nullptr;
+    Activations* x = nullptr;     ///< may be shared by products
+    const float* bias = nullptr;  ///< null: none
+    float* y = nullptr;           ///< belongs to row 0 of x
+    std::size_t y_stride = 0;
+    std::size_t first_row = 0, rows = SIZE_MAX;  ///< of x and y; cut to those that x has
+    const TensorView* up = nullptr;              ///< of w's shape; null: none
+    const float* up_bias = nullptr;
+    Activation f = Activation::silu;
+    bool add = false;
+};
+/// All of `products`, whose y do not overlap. Each as `matmul` would compute it, bit for bit.
+void matmul_all(base::ThreadPool& pool, std::span<const Product> products);
 
 /// out[0..cols) = row `row` of w, as float. Embedding look-up.
 void dequantize_row(const TensorView& w, std::size_t row, float* out);
@@ -66,10 +91,27 @@ void rope(base::ThreadPool& pool, float* x, std::size_t rows, std::size_t heads,
           std::span<const float> inv_freq, std::span<const std::uint32_t> positions,
           RopePairing pairing, float magnitude);
 
-enum class Activation { silu, gelu_tanh, gelu_erf, relu, tanh };
 /// y[i] = f(gate[i]) * up[i]; gate and y may be the same. SwiGLU, GeGLU.
 void gated(base::ThreadPool& pool, float* y, const float* gate, const float* up, std::size_t n,
            Activation f);
+/// One of a row's experts and what its output counts.
+struct ExpertChoice {
+    std::uint32_t expert = 0;
+    float weight = 0.f;
+};
+/// For each row of logits [rows, experts] the `used` experts of highest softmax, highest first, the
+/// lower number first among equals. `normalise`: their weights sum to 1. out: [rows, used].
+void choose_experts(base::ThreadPool& pool, std::span<ExpertChoice> out, const float* logits,
+                    std::size_t experts, std::size_t used, bool normalise);
+
+struct WeightedRow {
+    const float* row = nullptr;
+    float weight = 0.f;
+};
+/// y[r, :] += sum_j terms[r * per_row + j].weight * terms[..].row[:], in order of j.
+void add_weighted(base::ThreadPool& pool, float* y, std::span<const WeightedRow> terms,
+                  std::size_t per_row, std::size_t dim);
+
 /// y[i] = f(x[i]); may be in place.
 void activate(base::ThreadPool& pool, float* y, const float* x, std::size_t n, Activation f);
 /// y[i] += x[i].
@@ -80,9 +122,6 @@ void add_bias(base::ThreadPool& pool, float* y, const float* b, std::size_t rows
 void scale(base::ThreadPool& pool, float* y, std::size_t n, float s);
 /// x[i] = cap * tanh(x[i] / cap). Gemma's soft cap.
 void soft_cap(base::ThreadPool& pool, float* x, std::size_t n, float cap);
-
-/// How cached keys and values are stored. q8: codes of 8 bits, 32 dims of a head sharing a scale.
-enum class KvType : std::uint8_t { f16, bf16, q8 };
 
 /// One sequence's cached keys and values for one layer, as pages of `page_tokens` positions: page p
 /// holds positions [p * page_tokens, ...). What a page looks like inside is the business of

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "engine/kernels/kv_layout.h"
@@ -136,6 +137,60 @@ void round_trip(const float* x, std::size_t n, float* out) {
         float scale = 0.f;
         quantize_block(x + i, q, &scale);
         for (std::size_t k = 0; k < 32; ++k) out[i + k] = scale * static_cast<float>(q[k]);
+    }
+}
+
+void matmul_all(std::span<const Product> products, std::span<const float* const> x,
+                std::size_t rows) {
+    for (std::size_t p = 0; p < products.size(); ++p) {
+        const Product& product = products[p];
+        const std::size_t in = product.w->dims[0], outs = product.w->rows();
+        const std::size_t end = std::min(rows, product.first_row + std::min(rows, product.rows));
+        for (std::size_t r = product.first_row; r < end; ++r) {
+            std::vector<float> sums(outs), up(outs);
+            matmul(*product.w, x[p] + r * in, 1, sums.data(), outs);
+            if (product.up != nullptr) matmul(*product.up, x[p] + r * in, 1, up.data(), outs);
+            for (std::size_t o = 0; o < outs; ++o) {
+                float value = sums[o] + (product.bias != nullptr ? product.bias[o] : 0.f);
+                if (product.up != nullptr) {
+                    const float bias = product.up_bias != nullptr ? product.up_bias[o] : 0.f;
+                    value = activation(product.f, value) * (up[o] + bias);
+                }
+                float& y = product.y[r * product.y_stride + o];
+                y = product.add ? y + value : value;
+            }
+        }
+    }
+}
+
+void choose_experts(std::span<ExpertChoice> out, const float* logits, std::size_t experts,
+                    std::size_t used, bool normalise) {
+    for (std::size_t r = 0; r < out.size() / used; ++r) {
+        const float* row = logits + r * experts;
+        double all = 0;
+        for (std::size_t e = 0; e < experts; ++e) all += std::exp(static_cast<double>(row[e]));
+        std::vector<std::uint32_t> order(experts);
+        std::iota(order.begin(), order.end(), 0u);
+        std::ranges::stable_sort(order, [&](auto a, auto b) { return row[a] > row[b]; });
+        double kept = 0;
+        for (std::size_t j = 0; j < used; ++j) kept += std::exp(static_cast<double>(row[order[j]]));
+        for (std::size_t j = 0; j < used; ++j) {
+            const double weight = std::exp(static_cast<double>(row[order[j]]));
+            out[r * used + j] = {order[j], static_cast<float>(weight / (normalise ? kept : all))};
+        }
+    }
+}
+
+void add_weighted(float* y, std::span<const WeightedRow> terms, std::size_t per_row,
+                  std::size_t dim) {
+    for (std::size_t r = 0; r < terms.size() / per_row; ++r) {
+        for (std::size_t d = 0; d < dim; ++d) {
+            double sum = 0;
+            for (const WeightedRow& term : terms.subspan(r * per_row, per_row)) {
+                sum += static_cast<double>(term.weight) * static_cast<double>(term.row[d]);
+            }
+            y[r * dim + d] += static_cast<float>(sum);
+        }
     }
 }
 

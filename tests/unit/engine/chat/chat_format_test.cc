@@ -90,12 +90,13 @@ TEST(DetectFormat, NamesMarkersThatAreControlTokens) {
     EXPECT_EQ(format.control_texts, std::vector<std::string>{"[TOOL_CALLS]"});
 }
 
-TEST(Reasoning, IsOpenWhenThePromptEndsWithItsMarker) {
+TEST(Reasoning, IsWhereThePromptLeavesIt) {
     const ReasoningSyntax think{"<think>", "</think>"};
-    EXPECT_TRUE(reasoning_is_open(think, "<|im_start|>assistant\n<think>\n"));
-    EXPECT_FALSE(reasoning_is_open(think, "<|im_start|>assistant\n<think>\n\n</think>\n\n"));
-    EXPECT_FALSE(reasoning_is_open({}, "<think>"));
-    EXPECT_FALSE(reasoning_is_open(think, ""));
+    EXPECT_EQ(reasoning_after(think, "assistant\n<think>\n"), ReasoningState::open);
+    EXPECT_EQ(reasoning_after(think, "<think>\n\n</think>\n\n"), ReasoningState::done);
+    EXPECT_EQ(reasoning_after(think, "assistant\n"), ReasoningState::possible);
+    EXPECT_EQ(reasoning_after(think, ""), ReasoningState::possible);
+    EXPECT_EQ(reasoning_after({}, "<think>"), ReasoningState::done);
 }
 
 }  // namespace

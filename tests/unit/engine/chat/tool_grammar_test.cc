@@ -189,10 +189,14 @@ TEST(ToolGrammar, LetsTheModelReasonFirst) {
     EXPECT_TRUE(matches(grammar, "<think>\na < b, <<think </thin</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "<think>\nhm</think>no</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "hm</think>" + text));
-    rule.reasoning_open = true;
+    rule.reasoning = ReasoningState::open;
     grammar = tool_grammar(format, *tool_set(), rule)->grammar;
     EXPECT_TRUE(matches(grammar, "hm <<</think>" + text));
     EXPECT_FALSE(matches(grammar, text));
+    rule.reasoning = ReasoningState::done;
+    grammar = tool_grammar(format, *tool_set(), rule)->grammar;
+    EXPECT_TRUE(matches(grammar, text));
+    EXPECT_FALSE(matches(grammar, "<think>hm</think>" + text));
 }
 
 TEST(ToolGrammar, AsksForControlTokens) {
@@ -269,6 +273,23 @@ TEST(ToolGrammar, HoldsWhatItCanOfOtherSchemas) {
     EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1})")));
 }
 
+TEST(ToolGrammar, TakesSchemasThatAreNoneAsAnyJson) {
+    const auto tools = tool_set(R"([{"name": "f", "parameters": {"type": "dict", "properties":
+        {"x": {"type": "float"}, "n": {"type": "integer"}}, "required": ["x"]}}])");
+    ToolRule rule;
+    rule.kind = ToolRule::Kind::required;
+    for (const char* family : {"hermes", "glm", "lfm2"}) {
+        const auto built = tool_grammar(format_of(family), *tools, rule);
+        ASSERT_TRUE(built) << family << ": " << built.error().message;
+        const auto text = [&](std::string_view arguments) {
+            return render_calls(call_syntax(family), {call("f", arguments)}, tools.get());
+        };
+        EXPECT_TRUE(matches(built->grammar, text(R"({"x": 1.5, "n": 1})"))) << family;
+        EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1.5, "n": 1.5})"))) << family;
+        EXPECT_FALSE(matches(built->grammar, text(R"({"n": 1})"))) << family;
+    }
+}
+
 TEST(ToolGrammar, FiveHundredToolsOfAMegabyteAreOneGrammar) {
     json::array tools;
     for (int t = 0; t < 500; ++t) {
@@ -301,16 +322,29 @@ TEST(ToolGrammar, FiveHundredToolsOfAMegabyteAreOneGrammar) {
                          render_calls(call_syntax("hermes"), {call("tool_500", "{}")}, nullptr)));
 }
 
-TEST(ToolGrammarCache, CompilesOnceAndForgetsTheOldest) {
+TEST(GrammarCache, CompilesOnceAndForgetsTheOldest) {
     const ChatFormat format = format_of("hermes");
-    ToolGrammarCache cache(1);  // room for the newest only
-    const auto first = cache.get(format, *tool_set(), {});
-    EXPECT_EQ(cache.get(format, *tool_set(), {})->grammar, first->grammar);
+    const auto tools = tool_set();
+    GrammarCache cache(1);  // room for the newest only
+    const auto get = [&](const ToolRule& rule) {
+        return cache
+            .get(cache_key(*tools, rule), [&] { return tool_grammar(format, *tools, rule); })
+            ->grammar;
+    };
+    const auto first = get({});
+    EXPECT_EQ(get({}), first);
     ToolRule other;
     other.kind = ToolRule::Kind::required;
-    EXPECT_NE(cache.get(format, *tool_set(), other)->grammar, first->grammar);
+    EXPECT_NE(get(other), first);
     EXPECT_EQ(cache.size(), 1u);
-    EXPECT_NE(cache.get(format, *tool_set(), {})->grammar, first->grammar);
+    EXPECT_NE(get({}), first);
+}
+
+TEST(GrammarCache, KeepsNoErrors) {
+    GrammarCache cache;
+    const auto failing = [] { return base::fail(base::Code::unimplemented, "no"); };
+    EXPECT_FALSE(cache.get("a", [&]() -> base::Result<ToolGrammar> { return failing(); }));
+    EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST(ToolSet, NamesWhatIsWrong) {

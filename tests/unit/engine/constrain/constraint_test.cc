@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/core/rng.h"
 #include "base/json/json.h"
 #include "engine/constrain/schema.h"
@@ -24,11 +26,54 @@ struct Fixture {
     }
 };
 
-constexpr std::string_view kSchemas[] = {
-    R"({"type":"object"})",
+/// Thousands of words, so that the short ways through the trie are taken: many with a common start,
+/// of several scripts, some with what ends or escapes a string, and all single bytes.
+const Fixture& many_words() {
+    static const Fixture fixture = [] {
+        Vocabulary v;
+        v.model = "llama";
+        v.tokens = {"<unk>", "</s>"};
+        v.kinds = {TokenKind::unknown, TokenKind::control};
+        for (int byte = 0; byte < 256; ++byte) {
+            v.tokens.push_back(fmt::format("<0x{:02X}>", byte));
+            v.kinds.push_back(TokenKind::byte);
+        }
+        static constexpr std::string_view kParts[] = {
+            "a",  "e",  "n",   "s",  "t",  "x", "A", "\u2581", "1",  "0",  "\u00e9", "\u4e2d",
+            "\"", "\\", "{\"", ": ", "\n", ",", "}", "na",     "me", "ab", "\u2028", "\U0001f600"};
+        base::Rng rng(1);
+        std::set<std::string> known(v.tokens.begin(), v.tokens.end());
+        while (v.tokens.size() < 4'000) {
+            std::string word;
+            // Most words are of the plain parts in front.
+            const std::uint64_t parts = rng.below(6) == 0 ? std::size(kParts) : 12;
+            for (std::uint64_t i = 0, n = 1 + rng.below(rng.below(20) == 0 ? 40 : 6); i < n; ++i) {
+                word += kParts[rng.below(parts)];
+            }
+            if (!known.insert(word).second) continue;
+            v.tokens.push_back(word);
+            v.kinds.push_back(TokenKind::normal);
+        }
+        v.scores.assign(v.tokens.size(), 0.f);
+        v.unk = 0;
+        v.eos = 1;
+        auto tokenizer = *Tokenizer::create(std::move(v));
+        return Fixture{tokenizer, std::make_shared<const TokenTrie>(*tokenizer)};
+    }();
+    return fixture;
+}
+
+constexpr std::string_view kPerson =
     R"({"type":"object","properties":{"name":{"type":"string","maxLength":40},
         "n":{"type":"integer","minimum":-5,"maximum":1200}},"required":["name","n"],
-        "additionalProperties":false})",
+        "additionalProperties":false})";
+
+constexpr std::string_view kSchemas[] = {
+    R"({"type":"object","properties":{"name":{"type":"string","maxLength":10},
+        "tax":{"type":"string","minLength":2,"maxLength":30}}})",
+    R"({"type":"array","items":{"type":"string","pattern":"^a.*$"}})",
+    R"({"type":"object"})",
+    kPerson,
     R"({"type":"array","items":{"type":"string","minLength":300,"maxLength":320},"minItems":2})",
     R"({"type":"string","pattern":"^[a-f]{2,300}x$"})",
     R"({"enum":["one","two \"quoted\"",3]})",
@@ -39,8 +84,7 @@ std::shared_ptr<const Grammar> grammar_of(std::string_view schema) {
 }
 
 /// The mask by definition: every token tried alone.
-TEST(Constraint, MaskEqualsTryingEachToken) {
-    const Fixture& f = Fixture::get();
+void mask_equals_trying_each_token(const Fixture& f) {
     for (const auto schema : kSchemas) {
         const auto grammar = grammar_of(schema);
         Constraint constraint(grammar, f.trie);
@@ -68,6 +112,14 @@ TEST(Constraint, MaskEqualsTryingEachToken) {
     }
 }
 
+TEST(Constraint, MaskEqualsTryingEachToken) {
+    mask_equals_trying_each_token(Fixture::get());
+}
+
+TEST(Constraint, MaskEqualsTryingEachTokenOfManyWords) {
+    mask_equals_trying_each_token(many_words());
+}
+
 /// A model that picks at random still writes the text of the schema, as far as it gets.
 TEST(Constraint, RandomTokensParseWhenTheyEnd) {
     const Fixture& f = Fixture::get();
@@ -75,7 +127,7 @@ TEST(Constraint, RandomTokensParseWhenTheyEnd) {
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
         base::Rng rng(seed);
         // The small state limit makes compaction part of the test.
-        Constraint constraint(grammar_of(kSchemas[1]), f.trie, {1u << 18, 8});
+        Constraint constraint(grammar_of(kPerson), f.trie, {1u << 18, 8});
         std::string text;
         for (int step = 0; step < 1'000 && !constraint.ended(); ++step) {
             const auto mask = constraint.mask();

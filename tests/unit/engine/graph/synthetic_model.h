@@ -32,6 +32,8 @@ struct SyntheticModel {
 std::vector<SyntheticModel> synthetic_models();
 /// A BERT cross-encoder with a ranking head of two layers.
 SyntheticModel synthetic_ranker();
+/// The one of that name.
+SyntheticModel synthetic(const std::string& name);
 /// Writes `model` to `path`; adds a test failure when that fails.
 void write_synthetic(const SyntheticModel& model, const std::string& path);
 
