@@ -238,6 +238,17 @@ public:
     /// resource_exhausted (decoders: kept prefixes leave too few KV pages).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
+    /// It has a ranking head: rank() works and embed() does not.
+    bool ranks() const;
+    struct Ranking {
+        std::vector<float> scores;  ///< 0 to 1, one per document
+        std::uint32_t tokens = 0;
+    };
+    /// How well each document answers the query, read together by a cross-encoder. Blocks;
+    /// thread-safe. Errors: failed_precondition (no ranking head), invalid_argument (which document
+    /// is too long with the query).
+    base::Result<Ranking> rank(std::string_view query, std::span<const std::string> documents);
+
     EngineStats stats() const;  ///< thread-safe
 
     /// Ends every request with `cancelled` and stops the engine's thread; later submits fail with
