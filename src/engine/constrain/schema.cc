@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/core/utf8.h"
 #include "engine/constrain/schema_compiler.h"
 
 namespace engine::constrain {
@@ -180,16 +181,12 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
     if ((DG_TRY(allowed_types(all)) & type) == 0) return false;
     if (type == kString) {
         const StringRule rule = DG_TRY(string_rule(all));
-        const Regex any{RegexKind::chars, CharClass::all(), {}, 0, 0};
-        Regex length{RegexKind::repeat,
-                     {},
-                     {any},
-                     static_cast<std::uint32_t>(rule.min),
-                     static_cast<std::uint32_t>(rule.max)};
         if (rule.min > rule.max) return false;
         const std::string_view text = value.get_string();
         if (std::ranges::find(rule.others, text) != rule.others.end()) return false;
-        return regex_matches(length, text) && (!rule.regex || regex_matches(*rule.regex, text));
+        const std::size_t length = base::utf8_length(text);
+        if (length < rule.min || length > rule.max) return false;
+        return !rule.regex || regex_matches(*rule.regex, text);
     }
     if (type & kNumber) {
         const NumberRange range = DG_TRY(number_range(all, type == kInteger));
