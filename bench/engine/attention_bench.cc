@@ -1,6 +1,6 @@
-// Attention over a paged F16 cache, and the row operations around it, at the shapes of
-// SmolLM2-135M (9 heads over 3 KV heads of 64) and of a 1B llama (32 over 8 of 64).
-// GB/s counts keys and values read once per row group, GOP/s two operations per multiply-add.
+// Attention over a paged cache (type 0: F16, 1: BF16, 2: Q8), and the row operations around it, at
+// the shapes of SmolLM2-135M (9 heads over 3 KV heads of 64), Qwen2.5-0.5B (14 over 2) and a 1B
+// llama (32 over 8). GB/s counts the pages once, GOP/s two operations per multiply-add.
 
 #include <benchmark/benchmark.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/kernels.h"
-#include "engine/tensor/blocks.h"
+#include "engine/kernels/page_rotations.h"
 
 namespace {
 
@@ -17,38 +17,56 @@ void attention(benchmark::State& state) {
     const auto kv_heads = static_cast<std::uint32_t>(state.range(1));
     const auto tokens = static_cast<std::size_t>(state.range(2));
     const auto rows = static_cast<std::size_t>(state.range(3));
+    const auto type = static_cast<engine::KvType>(state.range(5));
     constexpr std::uint32_t kDim = 64, kPageTokens = 32;
     base::ThreadPool pool(static_cast<std::size_t>(state.range(4)));
-    const std::size_t kv_dim = kv_heads * kDim, pages = (tokens + kPageTokens - 1) / kPageTokens;
-    std::vector<std::uint16_t> cache(2 * pages * kPageTokens * kv_dim, engine::f32_to_f16(0.25f));
-    std::vector<std::byte*> k, v;
-    for (std::size_t p = 0; p < pages; ++p) {
-        std::uint16_t* plane = cache.data() + 2 * p * kPageTokens * kv_dim;
-        k.push_back(reinterpret_cast<std::byte*>(plane));
-        v.push_back(reinterpret_cast<std::byte*>(plane + kPageTokens * kv_dim));
+    const std::size_t pages = (tokens + kPageTokens - 1) / kPageTokens;
+    const std::size_t plane = engine::kv_plane_bytes(type, kPageTokens, kv_heads, kDim);
+    // As many layers as go past the caches: a decode step meets each page once.
+    const std::size_t layers = rows > 1 ? 1 : 1 + (std::size_t{64} << 20) / (2 * pages * plane);
+    std::vector<std::byte> cache(2 * layers * pages * plane);
+    std::vector<std::vector<std::byte*>> k(layers), v(layers);
+    std::vector<engine::KvLayerView> views(layers);
+    const std::vector<float> token(kv_heads * kDim, 0.25f);
+    for (std::size_t l = 0; l < layers; ++l) {
+        for (std::size_t p = 0; p < pages; ++p) {
+            k[l].push_back(cache.data() + 2 * (p * layers + l) * plane);
+            v[l].push_back(cache.data() + (2 * (p * layers + l) + 1) * plane);
+        }
+        views[l] = {k[l], v[l], kPageTokens, type};
+        for (std::uint32_t t = 0; t < tokens; ++t) {
+            engine::kv_store(views[l], t, token.data(), token.data(), kv_heads, kDim);
+        }
     }
-    const engine::KvLayerView view{k, v, kPageTokens};
-    std::vector<engine::AttentionRow> attend;
-    for (std::size_t r = 0; r < rows; ++r) {
-        attend.push_back({&view, static_cast<std::uint32_t>(tokens - rows + r), 0});
+    const std::vector<float> inv_freq(kDim / 2, 0.01f);
+    engine::PageRotations rotations(inv_freq, engine::RopePairing::halves, kPageTokens);
+    rotations.cover(pages);
+    std::vector<std::vector<engine::AttentionRow>> attend(layers);
+    for (std::size_t r = 0; r < rows * layers; ++r) {
+        const auto position = static_cast<std::uint32_t>(tokens - rows + r / layers);
+        attend[r % layers].push_back({&views[r % layers], position, 0});
     }
     std::vector<float> q(rows * heads * kDim, 0.1f), out(q.size());
+    engine::AttentionScratch scratch;
+    std::size_t layer = 0;
     for (auto _ : state) {
-        engine::attention(pool, out.data(), heads * kDim, q.data(), heads * kDim, attend,
-                          {heads, kv_heads, kDim, 0.125f, 0.f});
+        engine::attention(pool, out.data(), heads * kDim, q.data(), heads * kDim, attend[layer],
+                          {heads, kv_heads, kDim, 0.125f, 0.f, &rotations}, scratch);
         benchmark::DoNotOptimize(out.data());
+        layer = (layer + 1) % layers;
     }
     const auto runs = static_cast<double>(state.iterations());
     const auto seen = static_cast<double>(tokens) - static_cast<double>(rows - 1) / 2;
-    state.counters["GB/s"] = benchmark::Counter(runs * 4e-9 * static_cast<double>(tokens * kv_dim),
+    state.counters["GB/s"] = benchmark::Counter(runs * 2e-9 * static_cast<double>(pages * plane),
                                                 benchmark::Counter::kIsRate);
     state.counters["GOP/s"] = benchmark::Counter(
         runs * 4e-9 * seen * static_cast<double>(rows * heads * kDim), benchmark::Counter::kIsRate);
 }
 BENCHMARK(attention)
-    ->ArgNames({"heads", "kv_heads", "tokens", "rows", "threads"})
-    ->ArgsProduct({{9}, {3}, {128, 1024, 4096}, {1, 64}, {1, 2}})
-    ->ArgsProduct({{32}, {8}, {1024}, {1, 64}, {1, 2}})
+    ->ArgNames({"heads", "kv_heads", "tokens", "rows", "threads", "type"})
+    ->ArgsProduct({{9}, {3}, {128, 1024, 4096}, {1, 64}, {1, 2}, {0}})
+    ->ArgsProduct({{14}, {2}, {1024, 4096, 8192}, {1, 256}, {1, 2}, {0, 1, 2}})
+    ->ArgsProduct({{32}, {8}, {1024, 4096, 8192}, {1, 256}, {1, 2}, {0, 1, 2}})
     ->UseRealTime();
 
 void decode_row_operations(benchmark::State& state) {

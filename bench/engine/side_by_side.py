@@ -7,6 +7,7 @@ Rounds alternate A B A B so that a drift of the machine's speed hits both; media
 the pairwise ratios are printed and, with --save, kept in bench/results.
 
   bench/engine/side_by_side.py --model MODEL.gguf --threads 2 --rounds 5 --save
+  bench/engine/side_by_side.py --model MODEL.gguf --depth 1024 --depth 4096 --decode 32
 """
 import argparse
 import datetime
@@ -64,6 +65,17 @@ def measure(command):
     return json.loads(run(command, capture_output=True).stdout.strip().splitlines()[-1])
 
 
+def depth_columns(depths):
+    return [f"decode_at_{depth}_tokens_per_s" for depth in depths]
+
+
+def with_depths(figures):
+    """Lifts the rows of decode_at_depth to columns."""
+    for row in figures.pop("decode_at_depth", []):
+        figures[f"decode_at_{row['depth']}_tokens_per_s"] = row["tokens_per_s"]
+    return figures
+
+
 def machine():
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -78,6 +90,8 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--decode", type=int, default=128)
+    parser.add_argument("--depth", type=int, action="append", default=[],
+                        help="also decode with this many tokens in the cache; may be repeated")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-lib", type=pathlib.Path)
     parser.add_argument("--peer-include", type=pathlib.Path, action="append")
@@ -88,34 +102,55 @@ def main():
     PEERS.mkdir(parents=True, exist_ok=True)
     peer = build_peer(libraries, includes)
     counts = [str(args.prompt), str(args.decode)]
+    depths = [str(depth) for depth in args.depth]
     ours = [args.dougong, "bench", args.model, "--threads", str(args.threads), "--prompt-tokens",
-            counts[0], "--decode-tokens", counts[1], "--repeats", "1", "--json"]
-    theirs = [str(peer), str(libraries), args.model, str(args.threads), *counts, "1"]
+            counts[0], "--decode-tokens", counts[1], "--repeats", "1", "--json",
+            *[word for depth in depths for word in ("--depth", depth)]]
+    if args.depth:
+        ours += ["--context", str(max(args.depth) + args.prompt + args.decode + 64)]
+    # At depth llama.cpp is measured with its fused attention and without: the better one counts.
+    theirs = [str(peer), str(libraries), args.model, str(args.threads), *counts, "1", *depths]
 
     rounds = []
     for index in range(args.rounds):
-        rounds.append({"dougong": measure(ours), "llama.cpp": measure(theirs)})
+        rounds.append({"dougong": with_depths(measure(ours)),
+                       "llama.cpp": with_depths(measure(theirs))})
+        if args.depth:
+            rounds[-1]["llama.cpp fa off"] = with_depths(measure([*theirs, "nofa"]))
+            for column in depth_columns(args.depth):
+                rounds[-1]["llama.cpp"][column] = max(
+                    rounds[-1][peer_run][column] for peer_run in ("llama.cpp", "llama.cpp fa off"))
         print(f"round {index + 1}/{args.rounds}", file=sys.stderr)
 
     summary = {}
-    for column in COLUMNS:
+    for column in COLUMNS + depth_columns(args.depth):
         mine = [r["dougong"][column] for r in rounds]
         peers = [r["llama.cpp"][column] for r in rounds]
         ratio = statistics.median(a / b for a, b in zip(mine, peers))
         summary[column] = {"dougong": statistics.median(mine), "llama.cpp": statistics.median(peers),
                            "ratio": round(ratio, 3)}
-        print(f"{column:24} dougong {statistics.median(mine):10.1f}   llama.cpp "
+        print(f"{column:30} dougong {statistics.median(mine):10.1f}   llama.cpp "
               f"{statistics.median(peers):10.1f}   ratio {ratio:.2f}")
+    base = summary["decode_tokens_per_s"]
+    for column in depth_columns(args.depth):
+        for engine in ("dougong", "llama.cpp"):
+            summary[column][f"{engine} share of depth 0"] = round(
+                summary[column][engine] / base[engine], 3)
+        print(f"{column:30} share of depth 0: dougong "
+              f"{summary[column]['dougong share of depth 0']:.1%}, llama.cpp "
+              f"{summary[column]['llama.cpp share of depth 0']:.1%}")
     if args.save:
         commit = run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
                      capture_output=True).stdout.strip()
-        name = f"engine-{pathlib.Path(args.model).stem}-t{args.threads}.json"
+        kind = "-depth" if args.depth else ""
+        name = f"engine-{pathlib.Path(args.model).stem}{kind}-t{args.threads}.json"
         out = ROOT / "bench/results" / name
         out.write_text(json.dumps({
             "date": datetime.date.today().isoformat(), "commit": commit, "machine": machine(),
             "model": pathlib.Path(args.model).name, "threads": args.threads,
             "command": f"bench/engine/side_by_side.py --model {pathlib.Path(args.model).name} "
                        f"--threads {args.threads} --prompt {args.prompt} --decode {args.decode} "
+                       f"{''.join(f'--depth {depth} ' for depth in args.depth)}"
                        f"--rounds {args.rounds}",
             "median": summary, "rounds": rounds}, indent=1) + "\n")
         print(f"saved {out.relative_to(ROOT)}")

@@ -82,6 +82,13 @@ function route(request, response) {
   if (path === "/admin/v1/stats/history") return json(response, 200, { samples: simulation.samples });
   if (path === "/admin/v1/stats/stream") return stream(response);
   if (path === "/admin/v1/models") return json(response, 200, { models: simulation.models });
+  const change = /^\/admin\/v1\/models\/([^/]+)\/(load|unload)$/.exec(path);
+  if (request.method === "POST" && change) {
+    const model = simulation.models.find((each) => each.id === decodeURIComponent(change[1]));
+    if (!model) return fail(response, 404, "model_not_found", "no such model");
+    model.state = change[2] === "load" ? "ready" : "unloaded";
+    return json(response, 200, model);
+  }
   if (path === "/v1/models") return json(response, 200, { object: "list", data: simulation.models });
   if (path === "/admin/v1/system") return json(response, 200, simulation.system);
   if (path === "/admin/v1/requests") return json(response, 200, simulation.page(url.searchParams));

@@ -34,7 +34,7 @@ export class Simulation {
   log = [];
   running = 0;
   listeners = new Set();
-  totals = { requests: 412, errors: 3, prompt: 51_200, completion: 98_000, cpu_s: 900 };
+  totals = { requests: 412, errors: 3, prompt: 51_200, completion: 98_000, cpu_s: 900, cached: 30_000, forced: 900 };
   started = Date.now() - 7_260_000;
 
   constructor() {
@@ -74,7 +74,7 @@ export class Simulation {
     const t = unix_ms / 1000;
     const load = wave(t, 240, 0.1, 1) * wave(t, 37, 0.6, 1);
     const decode = near(140 * load);
-    Object.assign(this.totals, { completion: this.totals.completion + Math.round(decode), cpu_s: this.totals.cpu_s + 2 * load });
+    Object.assign(this.totals, { completion: this.totals.completion + Math.round(decode), cpu_s: this.totals.cpu_s + 2 * load, prompt: this.totals.prompt + Math.round(40 * load), cached: this.totals.cached + Math.round(70 * load), forced: this.totals.forced + Math.round(6 * load) });
     const percentiles = (p50) => ({ p50: near(p50), p95: near(p50 * 2.2) });
     return {
       unix_ms, uptime_s: (unix_ms - this.started) / 1000, running: this.running + Math.round(3 * load), queued: load > 0.85 ? 2 : 0,
@@ -83,6 +83,10 @@ export class Simulation {
       prefill_tokens_per_s: load > 0.4 ? near(420 * load) : 0, decode_tokens_per_s: decode, requests_per_s: near(1.6 * load),
       ttft_ms: percentiles(180), itl_ms: percentiles(13), e2e_ms: percentiles(2400),
       rss_bytes: 260e6 + 60e6 * load, cpu_seconds_total: this.totals.cpu_s, open_connections: 4,
+      running_max: 16, batch_rows_last: Math.round(near(40 * load)), batch_rows_max: 256, kv_pages_cached: Math.round(260 * wave(t, 400, 0.4, 1) * load),
+      cached_tokens_total: this.totals.cached, prefix_hits_total: 310, prefix_misses_total: 102, prefix_hit_rate: 0.6, pages_evicted_total: Math.round(t / 50) % 100_000,
+      preempted_total: Math.round(t / 300) % 1000, swapped_out_bytes_total: 12e6, forced_tokens_total: this.totals.forced,
+      gap_ms: { p50: near(13), p99: near(24), max: near(41) },
     };
   }
 
@@ -143,7 +147,7 @@ export class Simulation {
 }
 
 function model(id, generates, details, context_tokens, embedding_dim) {
-  return { id, object: "model", created: 1_760_000_000, owned_by: "dougong", generates, embeds: true, context_tokens, embedding_dim, details };
+  return { id, object: "model", created: 1_760_000_000, owned_by: "dougong", generates, embeds: true, context_tokens, embedding_dim, state: "ready", state_text: "", memory_bytes: details.file_bytes * 1.4, requests_running: 0, details };
 }
 
 function record({ unix_ms, model, tokens, times, status, finish, user_agent, error }) {

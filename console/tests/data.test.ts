@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ModelEntry, RequestRecord, Sample } from "../src/api/types";
+import { hitRate, hitRates, pagesOf, perSecond } from "../src/engine/figures";
 import { appendSamples, backoffMs, SAMPLES_MAX } from "../src/live/feed";
 import { scaleOf } from "../src/live/draw";
 import { cpuCores, lastSeconds, nearestIndex, niceByteStep, niceStep, ticks } from "../src/live/series";
@@ -33,6 +34,32 @@ describe("samples", () => {
     const samples = [sample(0, { cpu_seconds_total: 5 }), sample(2000, { cpu_seconds_total: 8 }), sample(3000, { cpu_seconds_total: 1 })];
     expect(cpuCores(samples)).toEqual([null, 1.5, null]);
     expect(lastSeconds(samples, 2).length).toBe(2);
+  });
+});
+
+describe("engine figures", () => {
+  const at = (unix_ms: number, prompt: number, cached: number, more: Partial<Sample> = {}) =>
+    sample(unix_ms, { prompt_tokens_total: prompt, kv_pages_used: 0, kv_pages_total: 0, cached_tokens_total: cached, kv_pages_cached: 0, ...more });
+
+  it("hit rate counts cached tokens against all of the prompt", () => {
+    expect(hitRate([at(0, 100, 50), at(1000, 125, 125)])).toBe(0.75);
+    expect(hitRate([at(0, 100, 50), at(1000, 100, 50)])).toBeNull();
+    expect(hitRate([at(0, 100, 50), at(1000, 3, 0)])).toBeNull(); // the server started again
+    expect(hitRate([])).toBeNull();
+  });
+
+  it("hit rates look back a window", () => {
+    const samples = [at(0, 0, 0), at(10_000, 10, 0), at(20_000, 10, 10), at(30_000, 10, 20)];
+    expect(hitRates(samples, 10)).toEqual([null, 0, 100, 100]);
+  });
+
+  it("totals become rates, with holes where they cannot be known", () => {
+    const samples = [at(0, 4, 0), at(2000, 10, 0), at(3000, 1, 0)];
+    expect(perSecond(samples, (s) => s.prompt_tokens_total)).toEqual([null, 3, null]);
+  });
+
+  it("pages add up even when two counters were read apart", () => {
+    expect(pagesOf(at(0, 0, 0, { kv_pages_used: 6, kv_pages_total: 10, kv_pages_cached: 9 }))).toEqual({ held: 0, cached: 6, free: 4 });
   });
 });
 

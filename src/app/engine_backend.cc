@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
+#include "app/backend_stats.h"
 #include "app/generation_adapter.h"
-#include "app/model_facts.h"
+#include "app/ranking.h"
 
 namespace app {
 namespace {
@@ -11,180 +14,241 @@ namespace {
 using base::Code;
 using base::fail_on;
 using base::Result;
-namespace json = base::json;
 
-// The top byte of a handle is the model, the rest the engine's own id.
-constexpr unsigned kIndexShift = 56;
+Result<void> check_generates(const engine::Engine& engine, std::string_view model) {
+    if (engine.info().kind == engine::ModelKind::generator) return {};
+    return fail_on("model", Code::invalid_argument,
+                   "model {} is an encoder and writes no text; use /v1/embeddings", model);
+}
 
-json::object details(const engine::ModelInfo& info) {
-    json::object facts = model_facts(info);
-    facts["context_tokens"] = info.context_tokens;
-    facts["chat_template"] = !info.chat_template.empty();
-    return facts;
+gate::GenerationEnd ended(gate::Finish finish, std::optional<base::Error> error,
+                          base::Instant received, base::Instant now) {
+    gate::GenerationEnd end;
+    end.finish = finish;
+    end.error = std::move(error);
+    end.received = received;
+    end.finished = now;
+    return end;
 }
 
 }  // namespace
 
+/// One generation from start() to on_end: holds its model in memory and finds it for cancel().
+class EngineBackend::Ticket final : public gate::GenerationListener {
+public:
+    Ticket(EngineBackend& backend, gate::GenerationHandle handle,
+           std::shared_ptr<gate::GenerationListener> listener, base::Instant received)
+        : backend_(backend), handle_(handle), received_(received), listener_(std::move(listener)) {}
+
+    void on_delta(const gate::TokenDelta& delta) override { listener_->on_delta(delta); }
+    void on_end(const gate::GenerationEnd& end) override {
+        listener_->on_end(end);
+        // Not under the lock of forget(): giving the lease back may wake who unloads.
+        {
+            const std::lock_guard lock(mutex_);
+            lease_.reset();
+        }
+        backend_.forget(handle_);
+    }
+    void end(gate::Finish finish, std::optional<base::Error> error) {
+        on_end(ended(finish, std::move(error), received_, backend_.clock_.now()));
+    }
+
+    void cancel() {
+        const std::lock_guard lock(mutex_);
+        cancelled_ = true;
+        if (lease_) lease_.engine().cancel(id_);
+    }
+    bool cancelled() {
+        const std::lock_guard lock(mutex_);
+        return cancelled_;
+    }
+    /// The engine may tell of the end before submit returns; on_end waits here until it has.
+    Result<void> submit(ModelPool::Lease lease, engine::GenerateRequest request,
+                        std::shared_ptr<engine::GenerationSink> sink) {
+        const std::lock_guard lock(mutex_);
+        id_ = DG_TRY(lease.engine().submit(std::move(request), std::move(sink)));
+        lease_ = std::move(lease);
+        if (cancelled_) lease_.engine().cancel(id_);
+        return {};
+    }
+
+    gate::GenerationHandle handle() const { return handle_; }
+    base::Instant received() const { return received_; }
+
+private:
+    EngineBackend& backend_;
+    const gate::GenerationHandle handle_;
+    const base::Instant received_;
+    const std::shared_ptr<gate::GenerationListener> listener_;
+    std::mutex mutex_;  ///< guards all below
+    ModelPool::Lease lease_;
+    engine::GenerationId id_ = 0;
+    bool cancelled_ = false;
+};
+
 void EngineBackend::add(std::string id, std::unique_ptr<engine::Engine> engine,
                         std::uint32_t max_tokens_default) {
-    const std::unique_lock lock(mutex_);
-    open_.push_back(
-        {std::move(id), clock_.unix_ns() / 1'000'000'000, std::move(engine), max_tokens_default});
-}
-
-void EngineBackend::set_ready() {
-    const std::unique_lock lock(mutex_);
-    ready_ = true;
+    pool_.add(std::move(id), {std::move(engine), max_tokens_default, {}});
 }
 
 void EngineBackend::close() {
-    std::vector<Open> closing;
-    {
-        const std::unique_lock lock(mutex_);
-        ready_ = false;
-        closing.swap(open_);
-    }
-    // Engines stop here, outside the lock: their last events may ask this object for stats.
-}
-
-bool EngineBackend::ready() const {
-    const std::shared_lock lock(mutex_);
-    return ready_;
-}
-
-std::vector<gate::ModelCard> EngineBackend::models() const {
-    const std::shared_lock lock(mutex_);
-    std::vector<gate::ModelCard> cards;
-    for (const Open& open : open_) {
-        const engine::ModelInfo& info = open.engine->info();
-        gate::ModelCard card;
-        card.id = open.id;
-        card.created_unix_s = open.opened_unix_s;
-        card.generates = info.kind == engine::ModelKind::generator;
-        card.embeds = true;
-        card.context_tokens = info.context_tokens;
-        card.embedding_dim = info.embedding_dim;
-        card.details = details(info);
-        cards.push_back(std::move(card));
-    }
-    return cards;
-}
-
-Result<EngineBackend::Found> EngineBackend::find(std::string_view model, Need need) const {
-    const std::shared_lock lock(mutex_);
-    std::string known;
-    for (std::size_t i = 0; i < open_.size(); ++i) {
-        const Open& open = open_[i];
-        const bool generates = open.engine->info().kind == engine::ModelKind::generator;
-        if (open.id == model) {
-            if (need == Need::any || generates)
-                return Found{i, open.max_tokens_default, open.engine};
-            return fail_on("model", Code::invalid_argument,
-                           "model {} is an encoder and writes no text; use /v1/embeddings", model);
-        }
-        known += (known.empty() ? "" : ", ") + open.id;
-    }
-    if (open_.empty()) {
-        return fail_on("model", Code::unavailable,
-                       "the model is still being loaded; try again soon");
-    }
-    return fail_on("model", Code::not_found, "model '{}' is not open here; open models: {}", model,
-                   known);
+    ready_ = false;
+    pool_.close();
 }
 
 Result<gate::GenerationHandle> EngineBackend::start(
     gate::GenerationRequest request, std::shared_ptr<gate::GenerationListener> listener) {
     const base::Instant received = clock_.now();
-    const Found found = DG_TRY(find(request.model, Need::generator));
-    if (request.max_tokens == 0) request.max_tokens = found.max_tokens_default;
-    auto prompt = DG_TRY(prompt_tokens(*found.engine, request));
-    const base::Instant templated = clock_.now();
-    auto sink = make_sink(*found.engine, request, std::move(listener), {received, templated});
-    const engine::GenerationId id = DG_TRY(found.engine->submit(
-        DG_TRY(engine_request(*found.engine, std::move(request), std::move(prompt))),
-        std::move(sink)));
-    return (static_cast<gate::GenerationHandle>(found.index) << kIndexShift) | id;
+    ModelPool::Lease lease = DG_TRY(pool_.lease_if_ready(request.model));
+    std::shared_ptr<Ticket> ticket;
+    {
+        const std::lock_guard lock(mutex_);
+        ticket = std::make_shared<Ticket>(*this, ++last_handle_, std::move(listener), received);
+        tickets_[ticket->handle()] = ticket;
+    }
+    if (lease) {
+        const auto submitted = submit(ticket, std::move(lease), std::move(request));
+        if (submitted) return ticket->handle();
+        forget(ticket->handle());
+        return std::unexpected(submitted.error());
+    }
+    const std::string model = request.model;
+    auto waiting = std::make_shared<gate::GenerationRequest>(std::move(request));
+    pool_.lease_later(model, [this, ticket, waiting](Result<ModelPool::Lease> loaded) {
+        if (ticket->cancelled()) return ticket->end(gate::Finish::cancelled, {});
+        if (!loaded) return ticket->end(gate::Finish::error, loaded.error());
+        if (clock_.now() > waiting->deadline) return ticket->end(gate::Finish::deadline, {});
+        const auto submitted = submit(ticket, *std::move(loaded), std::move(*waiting));
+        if (!submitted) ticket->end(gate::Finish::error, submitted.error());
+    });
+    return ticket->handle();
+}
+
+Result<void> EngineBackend::submit(const std::shared_ptr<Ticket>& ticket, ModelPool::Lease lease,
+                                   gate::GenerationRequest request) {
+    engine::Engine& engine = lease.engine();
+    DG_TRY(check_generates(engine, request.model));
+    if (request.max_tokens == 0) request.max_tokens = lease.max_tokens_default();
+    auto prompt = DG_TRY(prompt_tokens(engine, request));
+    auto sink = make_sink(engine, request, ticket, {ticket->received(), clock_.now()}, prompt);
+    auto ask = DG_TRY(engine_request(engine, std::move(request), std::move(prompt)));
+    return ticket->submit(std::move(lease), std::move(ask), std::move(sink));
 }
 
 void EngineBackend::cancel(gate::GenerationHandle handle) {
-    const std::size_t index = handle >> kIndexShift;
-    const std::shared_lock lock(mutex_);
-    if (index >= open_.size()) return;
-    open_[index].engine->cancel(handle & ((std::uint64_t{1} << kIndexShift) - 1));
+    std::shared_ptr<Ticket> ticket;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = tickets_.find(handle);
+        if (found == tickets_.end()) return;
+        ticket = found->second;
+    }
+    ticket->cancel();
+}
+
+void EngineBackend::forget(gate::GenerationHandle handle) {
+    std::shared_ptr<Ticket> ticket;  // dies after the lock
+    const std::lock_guard lock(mutex_);
+    const auto found = tickets_.find(handle);
+    if (found == tickets_.end()) return;
+    ticket = std::move(found->second);
+    tickets_.erase(found);
 }
 
 Result<gate::ModelBackend::Embeddings> EngineBackend::embed(std::string_view model,
                                                             std::span<const std::string> texts) {
-    const Found found = DG_TRY(find(model, Need::any));
+    const ModelPool::Lease lease = DG_TRY(pool_.lease(model));
     Embeddings out;
-    out.vectors = DG_TRY(found.engine->embed(texts));
+    out.vectors = DG_TRY(lease.engine().embed(texts));
     for (const std::string& text : texts) {
         out.prompt_tokens +=
-            static_cast<std::uint32_t>(found.engine->tokenizer().encode(text).size());
+            static_cast<std::uint32_t>(lease.engine().tokenizer().encode(text).size());
     }
     return out;
 }
 
-Result<gate::ModelBackend::Ranking> EngineBackend::rank(std::string_view, std::string_view,
-                                                        std::span<const std::string>) {
-    return base::fail(Code::unimplemented, "no model here ranks documents");
+Result<gate::ModelBackend::Ranking> EngineBackend::rank(std::string_view model,
+                                                        std::string_view query,
+                                                        std::span<const std::string> documents) {
+    const ModelPool::Lease lease = DG_TRY(pool_.lease(model));
+    return rank_documents(lease.engine(), query, documents);
 }
 
 Result<void> EngineBackend::load(std::string_view model) {
-    DG_TRY(find(model, Need::any));
+    DG_TRY(pool_.lease(model));
     return {};
 }
 
-Result<void> EngineBackend::unload(std::string_view) {
-    return base::fail(Code::unimplemented, "models stay open until the server stops");
+Result<gate::ModelBackend::KeptPrefix> EngineBackend::keep_prefix(std::string_view model,
+                                                                  std::string_view tenant,
+                                                                  gate::Prompt prompt,
+                                                                  base::Duration time_to_live) {
+    const ModelPool::Lease lease = DG_TRY(pool_.lease(model));
+    DG_TRY(check_generates(lease.engine(), model));
+    gate::GenerationRequest request;
+    request.prompt = std::move(prompt);
+    auto tokens = DG_TRY(prompt_tokens(lease.engine(), request));
+    const engine::KeptPrefix kept =
+        DG_TRY(lease.engine().keep_prefix(std::string(tenant), std::move(tokens), time_to_live));
+    return KeptPrefix{.id = kept.id,
+                      .model = std::string(model),
+                      .tokens = kept.tokens,
+                      .expires_unix_s = (clock_.unix_ns() + (kept.expires - clock_.now()).count()) /
+                                        1'000'000'000};
 }
 
-Result<gate::ModelBackend::KeptPrefix> EngineBackend::keep_prefix(std::string_view,
-                                                                  std::string_view, gate::Prompt,
-                                                                  base::Duration) {
-    return base::fail(Code::unimplemented, "no prefixes are kept here");
-}
-
-Result<void> EngineBackend::drop_prefix(std::string_view, std::string_view id) {
+Result<void> EngineBackend::drop_prefix(std::string_view tenant, std::string_view id) {
+    for (const auto& model : pool_.figures()) {
+        const auto lease = pool_.lease_if_ready(model.id);
+        if (!lease || !*lease) continue;
+        const auto dropped = lease->engine().drop_prefix(std::string(tenant), std::string(id));
+        if (dropped || dropped.error().code != Code::not_found) return dropped;
+    }
     return fail_on("id", Code::not_found, "no prefix is kept as '{}'", id);
 }
 
-std::vector<gate::ModelBackend::KeptPrefix> EngineBackend::kept_prefixes(std::string_view) const {
-    return {};
+std::vector<gate::ModelBackend::KeptPrefix> EngineBackend::kept_prefixes(
+    std::string_view tenant) const {
+    std::vector<KeptPrefix> all;
+    for (const auto& model : pool_.figures()) {
+        const auto lease = pool_.lease_if_ready(model.id);
+        if (!lease || !*lease) continue;
+        for (const auto& kept : lease->engine().kept_prefixes(std::string(tenant))) {
+            all.push_back(
+                {kept.id, model.id, kept.tokens,
+                 (clock_.unix_ns() + (kept.expires - clock_.now()).count()) / 1'000'000'000});
+        }
+    }
+    return all;
 }
 
 Result<std::vector<std::int32_t>> EngineBackend::tokenize(std::string_view model,
                                                           std::string_view text,
                                                           bool add_special) const {
-    const Found found = DG_TRY(find(model, Need::any));
-    return found.engine->tokenizer().encode(text,
-                                            {.add_special = add_special, .parse_special = true});
+    const ModelPool::Lease lease = DG_TRY(pool_.lease(model));
+    return lease.engine().tokenizer().encode(text,
+                                             {.add_special = add_special, .parse_special = true});
 }
 
 Result<std::string> EngineBackend::detokenize(std::string_view model,
                                               std::span<const std::int32_t> tokens) const {
-    const Found found = DG_TRY(find(model, Need::any));
-    return found.engine->tokenizer().decode(tokens, true);
+    const ModelPool::Lease lease = DG_TRY(pool_.lease(model));
+    return lease.engine().tokenizer().decode(tokens, true);
 }
 
 gate::BackendStats EngineBackend::stats() const {
-    const std::shared_lock lock(mutex_);
-    gate::BackendStats sum;
-    for (const Open& open : open_) {
-        const engine::EngineStats one = open.engine->stats();
-        sum.queued += one.queued;
-        sum.running += one.running;
-        sum.kv_pages_used += one.kv_pages_used;
-        sum.kv_pages_total += one.kv_pages_total;
-        sum.prompt_tokens_total += one.prompt_tokens_total;
-        sum.completion_tokens_total += one.completion_tokens_total;
-        sum.requests_total += one.requests_total;
-        sum.prefill_seconds_total += one.prefill_seconds_total;
-        sum.decode_seconds_total += one.decode_seconds_total;
-        sum.weights_bytes += one.weights_bytes;
-        sum.kv_bytes += one.kv_bytes;
-    }
+    gate::BackendStats sum = backend_stats(pool_.retired());
+    for (const auto& model : pool_.figures()) add_to(sum, backend_stats(model.stats));
     return sum;
+}
+
+std::vector<gate::ModelBackend::ModelStats> EngineBackend::stats_by_model() const {
+    std::vector<ModelStats> all;
+    for (auto& model : pool_.figures()) {
+        all.push_back({std::move(model.id), backend_stats(model.stats)});
+    }
+    return all;
 }
 
 }  // namespace app

@@ -1,14 +1,16 @@
 #pragma once
-// Adapts engine::Engine to the port that the gateway declares. Holds the open models by name: the
-// first one that generates is the default, and an encoder beside it can answer embeddings.
+// Adapts engine::Engine to the port that the gateway declares, for all models of a pool.
 
+#include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "app/model_pool.h"
 #include "base/core/clock.h"
 #include "engine/engine.h"
 #include "gate/model_backend.h"
@@ -17,19 +19,26 @@ namespace app {
 
 class EngineBackend final : public gate::ModelBackend {
 public:
-    explicit EngineBackend(const base::Clock& clock) : clock_(clock) {}
+    /// As ModelPool.
+    explicit EngineBackend(const base::Clock& clock, ModelSource* source = nullptr,
+                           std::uint64_t budget_bytes = 0)
+        : clock_(clock), pool_(clock, source, budget_bytes) {}
 
-    /// Makes an open model available under `id`. Thread-safe, also while requests run.
-    /// `max_tokens_default`: for requests that set no limit; 0 leaves it to the model and context.
+    ModelPool& pool() { return pool_; }
+    /// Makes an open model available under `id`, for as long as this lives. Thread-safe, also while
+    /// requests run. `max_tokens_default`: for requests that set no limit; 0 leaves it to the model
+    /// and context.
     void add(std::string id, std::unique_ptr<engine::Engine> engine,
              std::uint32_t max_tokens_default = 0);
-    /// From now on ready() is true: everything that will be opened is open.
-    void set_ready();
+    /// From now on ready() is true: everything that will be opened at the start is open.
+    void set_ready() { ready_ = true; }
     /// Ends all models; what runs finishes as cancelled.
     void close();
 
-    std::vector<gate::ModelCard> models() const override;
-    bool ready() const override;
+    std::vector<gate::ModelCard> models() const override { return pool_.cards(); }
+    bool ready() const override { return ready_; }
+    /// A model that is not in memory is loaded first: the handle comes at once, and what goes wrong
+    /// later ends the generation with that error.
     base::Result<gate::GenerationHandle> start(
         gate::GenerationRequest request,
         std::shared_ptr<gate::GenerationListener> listener) override;
@@ -39,7 +48,7 @@ public:
     base::Result<Ranking> rank(std::string_view model, std::string_view query,
                                std::span<const std::string> documents) override;
     base::Result<void> load(std::string_view model) override;
-    base::Result<void> unload(std::string_view model) override;
+    base::Result<void> unload(std::string_view model) override { return pool_.unload(model); }
     base::Result<KeptPrefix> keep_prefix(std::string_view model, std::string_view tenant,
                                          gate::Prompt prompt, base::Duration time_to_live) override;
     base::Result<void> drop_prefix(std::string_view tenant, std::string_view id) override;
@@ -49,26 +58,20 @@ public:
     base::Result<std::string> detokenize(std::string_view model,
                                          std::span<const std::int32_t> tokens) const override;
     gate::BackendStats stats() const override;
+    std::vector<ModelStats> stats_by_model() const override;
 
 private:
-    struct Open {
-        std::string id;
-        std::int64_t opened_unix_s = 0;
-        std::shared_ptr<engine::Engine> engine;
-        std::uint32_t max_tokens_default = 0;
-    };
-    struct Found {
-        std::size_t index;
-        std::uint32_t max_tokens_default;
-        std::shared_ptr<engine::Engine> engine;
-    };
-    enum class Need { any, generator };
-    base::Result<Found> find(std::string_view model, Need need) const;
+    class Ticket;
+    base::Result<void> submit(const std::shared_ptr<Ticket>& ticket, ModelPool::Lease lease,
+                              gate::GenerationRequest request);
+    void forget(gate::GenerationHandle handle);
 
     const base::Clock& clock_;
-    mutable std::shared_mutex mutex_;
-    std::vector<Open> open_;  // guarded by mutex_; grows only, so that indices stay valid
-    bool ready_ = false;      // guarded by mutex_
+    std::atomic<bool> ready_{false};
+    std::mutex mutex_;  ///< guards the two below
+    std::map<gate::GenerationHandle, std::shared_ptr<Ticket>> tickets_;
+    gate::GenerationHandle last_handle_ = 0;
+    mutable ModelPool pool_;  ///< last: its engines' requests end before what they tell goes
 };
 
 }  // namespace app

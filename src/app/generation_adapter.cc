@@ -1,14 +1,22 @@
 #include "app/generation_adapter.h"
 
+#include <optional>
 #include <utility>
+
+#include "app/chat_sink.h"
+#include "base/core/rng.h"
+#include "engine/chat/answer_grammar.h"
+#include "engine/chat/tool_grammar.h"
+#include "engine/chat/tool_messages.h"
 
 namespace app {
 namespace {
 
+namespace chat = engine::chat;
+namespace json = base::json;
 using base::Code;
 using base::fail_on;
 using base::Result;
-namespace json = base::json;
 
 gate::TokenText token_text(const engine::TokenLogprob& token) {
     return {token.id, token.bytes, token.logprob};
@@ -30,32 +38,44 @@ gate::Finish finish_of(engine::FinishReason reason) {
     return gate::Finish::error;
 }
 
-/// Carries the engine's events over to the gateway's listener.
+/// Carries the engine's events over to the gateway's listener; in chats through a ChatSink.
 class ListenerSink final : public engine::GenerationSink {
 public:
-    ListenerSink(std::shared_ptr<gate::GenerationListener> listener, base::Instant received,
-                 base::Instant templated)
-        : listener_(std::move(listener)), received_(received), templated_(templated) {}
+    ListenerSink(std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times,
+                 std::optional<ChatSinkOptions> chat)
+        : listener_(std::move(listener)), times_(times) {
+        if (chat) chat_.emplace(*std::move(chat));
+    }
 
     void on_token(const engine::TokenEvent& event) override {
         gate::TokenDelta delta;
-        delta.text = event.text;
+        if (chat_) {
+            chat_->push(event.text, delta);
+        } else {
+            delta.text = event.text;
+        }
         if (event.chosen) delta.chosen = token_text(*event.chosen);
         for (const auto& token : event.top) delta.top.push_back(token_text(token));
         listener_->on_delta(delta);
     }
 
+    bool has_enough() const override { return chat_ && chat_->has_enough(); }
+
     void on_finish(const engine::Completion& completion) override {
         gate::GenerationEnd end;
         end.finish = finish_of(completion.reason);
         end.error = completion.error;
-        end.text = completion.text;
+        if (chat_) {
+            chat_->finish(completion.text, end);
+        } else {
+            end.text = completion.text;
+        }
         end.prompt_tokens = completion.prompt_tokens;
         end.cached_tokens = completion.cached_tokens;
         end.completion_tokens = completion.completion_tokens;
         end.seed = completion.seed;
-        end.received = received_;
-        end.templated = templated_;
+        end.received = times_.received;
+        end.templated = times_.templated;
         end.started = completion.started;
         end.first_token = completion.first_token;
         end.finished = completion.finished;
@@ -64,7 +84,8 @@ public:
 
 private:
     std::shared_ptr<gate::GenerationListener> listener_;
-    base::Instant received_, templated_;
+    AdapterTimes times_;
+    std::optional<ChatSink> chat_;
 };
 
 std::string content_text(const json::value& content) {
@@ -94,16 +115,176 @@ std::string plain_chat(const json::array& messages) {
     return text;
 }
 
+/// The tools that the answer may call; null when none.
+json::value offered_tools(const gate::GenerationRequest& request) {
+    const bool none = request.tool_choice.kind == gate::ToolChoice::Kind::none;
+    const json::array* list = request.tools.if_array();
+    return none || list == nullptr || list->empty() ? json::value() : request.tools;
+}
+
+/// Templates refuse what they were not made for: a system message, two calls in one message. What
+/// one refuses is said in other messages; if that fails too, its first words are the error.
 Result<std::string> chat_text(const engine::Engine& engine,
                               const gate::GenerationRequest& request) {
     const json::array& messages = *request.prompt.messages;
-    if (engine.info().chat_template.empty()) return plain_chat(messages);
-    return engine.render_chat(messages, request.tools, true, request.template_extra);
+    const json::value tools = offered_tools(request);
+    chat::ChatFormat format = *engine.chat_format();
+    using chat::ToolsPlace;
+    if (engine.info().chat_template.empty()) {
+        return plain_chat(tool_messages(format, messages, tools, ToolsPlace::system_message));
+    }
+    const auto render = [&](ToolsPlace place) {
+        return engine.render_chat(tool_messages(format, messages, tools, place), tools, true,
+                                  request.template_extra);
+    };
+    auto text = render(ToolsPlace::system_message);
+    const auto refused = [&] { return !text && text.error().code == Code::invalid_argument; };
+    if (!refused()) return text;
+    const base::Error first = text.error();
+    text = render(ToolsPlace::user_message);
+    if (!refused()) return text;
+    format.template_has_calls = format.template_has_results = false;
+    text = render(ToolsPlace::user_message);
+    if (refused()) return std::unexpected(first);
+    return text;
 }
 
 /// Most templates write BOS themselves; the tokenizer would put a second one before it.
 void drop_double_bos(std::vector<engine::TokenId>& tokens, engine::TokenId bos) {
     if (tokens.size() >= 2 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
+}
+
+chat::ReasoningState reasoning_after(const engine::Engine& engine,
+                                     std::span<const engine::TokenId> prompt) {
+    constexpr std::size_t kTailTokens = 16;  // a marker and white space
+    const auto tail = prompt.last(std::min(prompt.size(), kTailTokens));
+    return chat::reasoning_after(engine.chat_format()->reasoning,
+                                 engine.tokenizer().decode(tail, true));
+}
+
+/// Chats whose text has more than content in it.
+bool is_parsed(const engine::Engine& engine, const gate::GenerationRequest& request) {
+    if (!request.prompt.messages) return false;
+    if (!offered_tools(request).is_null()) return true;
+    const chat::ChatFormat& format = *engine.chat_format();
+    return request.split_reasoning && (!format.reasoning.open.empty() || !format.silent.empty());
+}
+
+using AnswerKind = gate::AnswerFormat::Kind;
+
+chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningState reasoning) {
+    chat::AnswerRule rule;
+    rule.reasoning = reasoning;
+    rule.schema = format.schema;
+    rule.pattern = format.pattern;
+    switch (format.kind) {
+        case AnswerKind::text:
+        case AnswerKind::json_object:
+            rule.kind = chat::AnswerRule::Kind::json_object;
+            break;
+        case AnswerKind::json_schema:
+            rule.kind = chat::AnswerRule::Kind::json_schema;
+            break;
+        case AnswerKind::regex:
+            rule.kind = chat::AnswerRule::Kind::regex;
+            break;
+        case AnswerKind::ebnf:
+            rule.kind = chat::AnswerRule::Kind::ebnf;
+            break;
+    }
+    return rule;
+}
+
+/// The client's path of what is wrong: the schema's root is "$" to its compiler.
+base::Error in_response_format(base::Error error) {
+    const bool in_schema = error.subject.starts_with('$');
+    error.subject =
+        "response_format" + (in_schema ? ".json_schema.schema" + error.subject.substr(1) : "");
+    return std::move(error).with_context(error.subject);
+}
+
+Result<chat::ToolGrammar> format_grammar(const engine::Engine& engine,
+                                         const gate::GenerationRequest& request,
+                                         chat::ReasoningState reasoning) {
+    const chat::AnswerRule rule = answer_rule(request.format, reasoning);
+    auto grammar = engine.grammars().get(
+        cache_key(rule), [&] { return answer_grammar(*engine.chat_format(), rule); });
+    if (!grammar) return std::unexpected(in_response_format(std::move(grammar).error()));
+    return grammar;
+}
+
+Result<chat::ToolRule> tool_rule(const gate::GenerationRequest& request,
+                                 chat::ReasoningState reasoning) {
+    chat::ToolRule rule;
+    const gate::ToolChoice& choice = request.tool_choice;
+    using Kind = gate::ToolChoice::Kind;
+    if (choice.kind == Kind::required) rule.kind = chat::ToolRule::Kind::required;
+    if (choice.kind == Kind::named) rule.kind = chat::ToolRule::Kind::named;
+    rule.name = choice.name;
+    rule.parallel = choice.parallel && choice.kind != Kind::named;
+    rule.reasoning = reasoning;
+    if (choice.kind != Kind::automatic || request.format.kind == AnswerKind::text) return rule;
+    if (request.format.kind == AnswerKind::json_object) {
+        rule.answer_schema = json::object{{"type", "object"}};
+    } else if (request.format.kind == AnswerKind::json_schema) {
+        rule.answer_schema = request.format.schema;
+    } else {
+        return fail_on("response_format", Code::invalid_argument,
+                       "response_format: a regular expression or grammar cannot be combined with "
+                       "tools that the model may call or not; use a JSON schema, or tool_choice "
+                       "\"none\" or \"required\"");
+    }
+    return rule;
+}
+
+Result<chat::ToolGrammar> call_grammar(const engine::Engine& engine,
+                                       const gate::GenerationRequest& request,
+                                       const chat::ToolSet& tools, chat::ReasoningState reasoning) {
+    const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
+    auto grammar = engine.grammars().get(
+        cache_key(tools, rule), [&] { return tool_grammar(*engine.chat_format(), tools, rule); });
+    const bool of_answer =
+        !grammar && rule.answer_schema && grammar.error().subject.starts_with('$');
+    if (of_answer) return std::unexpected(in_response_format(std::move(grammar).error()));
+    return grammar;
+}
+
+/// Sets what holds the answer to its format and its calls to the tools.
+Result<void> constrain_answer(const engine::Engine& engine, const gate::GenerationRequest& request,
+                              engine::GenerateRequest& out) {
+    const chat::ReasoningState reasoning =
+        request.prompt.messages ? reasoning_after(engine, out.prompt) : chat::ReasoningState::done;
+    const json::value tools = offered_tools(request);
+    chat::ToolGrammar grammar;
+    if (request.prompt.messages && !tools.is_null()) {
+        const auto set = DG_TRY(chat::ToolSet::parse(tools));
+        grammar = DG_TRY(call_grammar(engine, request, *set, reasoning));
+    } else if (request.format.kind != AnswerKind::text) {
+        grammar = DG_TRY(format_grammar(engine, request, reasoning));
+    }
+    out.grammar = std::move(grammar.grammar);
+    out.grammar_triggers = std::move(grammar.triggers);
+    return {};
+}
+
+std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
+                                                 const gate::GenerationRequest& request,
+                                                 std::span<const engine::TokenId> prompt) {
+    if (!is_parsed(engine, request)) return std::nullopt;
+    ChatSinkOptions options;
+    options.format = engine.chat_format();
+    options.stop = request.stop;
+    options.parallel =
+        request.tool_choice.parallel && request.tool_choice.kind != gate::ToolChoice::Kind::named;
+    options.parser.split_reasoning = request.split_reasoning;
+    options.parser.reasoning_open = reasoning_after(engine, prompt) == chat::ReasoningState::open;
+    options.parser.new_id = [format = options.format] {
+        return chat::make_call_id(format->calls, [] { return base::entropy64(); });
+    };
+    const json::value tools = offered_tools(request);
+    // Tools that cannot be read are refused by engine_request.
+    if (!tools.is_null()) options.tools = chat::ToolSet::parse(tools).value_or(nullptr);
+    return options;
 }
 
 }  // namespace
@@ -126,7 +307,7 @@ Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
     return tokens;
 }
 
-Result<engine::GenerateRequest> engine_request(const engine::Engine&,
+Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
                                                gate::GenerationRequest&& request,
                                                std::vector<engine::TokenId> prompt) {
     engine::GenerateRequest out;
@@ -143,7 +324,12 @@ Result<engine::GenerateRequest> engine_request(const engine::Engine&,
                     .logit_bias = in.logit_bias,
                     .seed = in.seed};
     out.max_tokens = request.max_tokens;
-    out.stop = std::move(request.stop);
+    if (is_parsed(engine, request)) {
+        out.emit_special = !engine.chat_format()->control_texts.empty();
+    } else {
+        out.stop = std::move(request.stop);
+    }
+    DG_TRY(constrain_answer(engine, request, out));
     out.top_logprobs = request.top_logprobs;
     out.ignore_eos = request.ignore_eos;
     out.deadline = request.deadline;
@@ -155,9 +341,11 @@ Result<engine::GenerateRequest> engine_request(const engine::Engine&,
 }
 
 std::shared_ptr<engine::GenerationSink> make_sink(
-    const engine::Engine&, const gate::GenerationRequest&,
-    std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times) {
-    return std::make_shared<ListenerSink>(std::move(listener), times.received, times.templated);
+    const engine::Engine& engine, const gate::GenerationRequest& request,
+    std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times,
+    std::span<const engine::TokenId> prompt) {
+    return std::make_shared<ListenerSink>(std::move(listener), times,
+                                          chat_sink_options(engine, request, prompt));
 }
 
 }  // namespace app

@@ -3,6 +3,7 @@
 // request, and the events on the way back.
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -17,8 +18,9 @@ namespace app {
 base::Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
                                                          const gate::GenerationRequest& request);
 
-/// What the engine is asked. Errors: those of the answer's format (a schema that cannot be
-/// enforced is refused by its path).
+/// What the engine is asked. Tools and the answer's format become a grammar: calls always parse,
+/// name an offered tool and obey its schema. Errors: invalid_argument, unimplemented by path (a
+/// schema that cannot be enforced; a tool's only with `strict`).
 base::Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
                                                      gate::GenerationRequest&& request,
                                                      std::vector<engine::TokenId> prompt);
@@ -27,9 +29,13 @@ struct AdapterTimes {
     base::Instant received, templated;
 };
 
-/// Tells `listener` what the engine tells the sink. `engine` must outlive the generation.
+/// Tells `listener` what the engine tells the sink, with tool calls and reasoning taken apart in
+/// chats. Where it does that, stop strings are matched on the answer's text alone: they never cut
+/// a tool call or the reasoning. `prompt`: of prompt_tokens, read during the call. `engine` must
+/// outlive the generation.
 std::shared_ptr<engine::GenerationSink> make_sink(
     const engine::Engine& engine, const gate::GenerationRequest& request,
-    std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times);
+    std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times,
+    std::span<const engine::TokenId> prompt = {});
 
 }  // namespace app

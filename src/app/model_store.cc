@@ -12,6 +12,7 @@
 #include "app/terminal/terminal.h"
 #include "base/files/file_error.h"
 #include "base/files/files.h"
+#include "engine/host.h"
 
 namespace app {
 namespace {
@@ -46,6 +47,22 @@ Result<LocatedModel> smoke_model_file() {
     located.smoke = true;
     located.memory = std::move(memory);
     return located;
+}
+
+/// Empty: none are kept.
+std::string packed_dir(const Program& program) {
+    const std::string& wanted = program.config().engine.packed_dir;
+    if (wanted == "off") return "";
+    if (!wanted.empty() && wanted != "auto") return wanted;
+    const std::string dir = models_dir(program) + "/packed";
+    // Nobody asked for it, so a folder that cannot be written is no error.
+    return base::make_dirs(dir) && ::access(dir.c_str(), W_OK) == 0 ? dir : "";
+}
+
+/// What the machine has left, when it says.
+std::uint64_t available_or(std::uint64_t otherwise) {
+    const std::uint64_t available = engine::available_memory_bytes();
+    return available > 0 ? available : otherwise;
 }
 
 LocatedModel located(const engine::CatalogEntry& entry) {
@@ -111,9 +128,13 @@ Result<LocatedModel> locate_model(const std::string& name, const Program& progra
 }
 
 Result<OpenModel> open_model(LocatedModel located, const Program& program) {
+    return open_model(std::move(located), engine_options(program), program);
+}
+
+Result<OpenModel> open_model(LocatedModel located, const engine::EngineOptions& options,
+                             const Program& program) {
     const base::Instant begin = program.clock.now();
-    auto engine =
-        engine::Engine::open(located.path, engine_options(program.config()), program.clock);
+    auto engine = engine::Engine::open(located.path, options, program.clock);
     if (!engine) {
         return std::unexpected(
             std::move(engine).error().with_context(fmt::format("model {}", located.id)));
@@ -129,15 +150,49 @@ Result<OpenModel> open_model(LocatedModel located, const Program& program) {
     return open;
 }
 
-engine::EngineOptions engine_options(const Config& config) {
-    return {.threads = config.engine.threads,
-            .context_tokens_max = config.engine.context_tokens_max,
-            .kv_bytes_max = config.engine.kv_bytes_max,
-            .batch_tokens_max = config.engine.batch_tokens_max,
-            .token_gap_target_ms = config.engine.token_gap_target_ms,
-            .queue_depth_max = config.engine.queue_depth_max,
-            .running_max = config.engine.running_max,
-            .packed_dir = config.engine.packed_dir};
+engine::EngineOptions engine_options(const Program& program) {
+    const Config& config = program.config();
+    return {
+        .threads = config.engine.threads,
+        .context_tokens_max = config.engine.context_tokens_max,
+        .kv_bytes_max = config.engine.kv_bytes_max,
+        .kv_type = engine::kv_type_from_name(config.engine.kv_type).value_or(engine::KvType::f16),
+        .batch_tokens_max = config.engine.batch_tokens_max,
+        .token_gap_target_ms = config.engine.token_gap_target_ms,
+        .queue_depth_max = config.engine.queue_depth_max,
+        .running_max = config.engine.running_max,
+        .packed_dir = packed_dir(program)};
+}
+
+std::vector<std::string> StoredModels::names() {
+    std::vector<std::string> names;
+    if (!program_.config().models.on_demand) return names;
+    const auto catalog = open_catalog(program_);
+    const auto entries = catalog ? catalog->list() : Result<std::vector<engine::CatalogEntry>>();
+    if (!entries) return names;  // an unreadable folder offers nothing
+    for (const engine::CatalogEntry& entry : *entries) names.push_back(entry.name);
+    return names;
+}
+
+Result<engine::ModelOutline> StoredModels::outline(const std::string& name,
+                                                   std::uint64_t budget_bytes) {
+    const LocatedModel located = DG_TRY(locate_model(name, program_));
+    engine::EngineOptions options = engine_options(program_);
+    options.memory_bytes_max = budget_bytes;
+    auto outlined = engine::Engine::outline(located.path, options);
+    if (outlined) return outlined;
+    return std::unexpected(
+        std::move(outlined).error().with_context(fmt::format("model {}", located.id)));
+}
+
+Result<PooledEngine> StoredModels::open(const std::string& name, std::uint64_t memory_bytes,
+                                        std::uint64_t kv_bytes) {
+    engine::EngineOptions options = engine_options(program_);
+    options.memory_bytes_max = std::min(memory_bytes, available_or(memory_bytes));
+    if (options.kv_bytes_max == 0) options.kv_bytes_max = kv_bytes;
+    OpenModel open = DG_TRY(open_model(DG_TRY(locate_model(name, program_)), options, program_));
+    return PooledEngine{std::move(open.engine), open.max_tokens_default,
+                        std::make_shared<base::UniqueFd>(std::move(open.located.memory))};
 }
 
 }  // namespace app

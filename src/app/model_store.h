@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "app/command.h"
+#include "app/model_pool.h"
 #include "base/core/result.h"
 #include "base/files/unique_fd.h"
 #include "engine/catalog/catalog.h"
@@ -50,8 +51,25 @@ struct OpenModel {
 
 /// Opens what locate_model found. Errors: as Engine::open, naming the model.
 base::Result<OpenModel> open_model(LocatedModel located, const Program& program);
+base::Result<OpenModel> open_model(LocatedModel located, const engine::EngineOptions& options,
+                                   const Program& program);
 
-/// The engine's options as configured.
-engine::EngineOptions engine_options(const Config& config);
+/// The engine's options as configured. Makes the folder of packed weights where that is automatic,
+/// and does without where it cannot.
+engine::EngineOptions engine_options(const Program& program);
+
+/// The models of the configuration and the folder, for a pool. `program` must outlive it.
+class StoredModels final : public ModelSource {
+public:
+    explicit StoredModels(const Program& program) : program_(program) {}
+    std::vector<std::string> names() override;
+    base::Result<engine::ModelOutline> outline(const std::string& name,
+                                               std::uint64_t budget_bytes) override;
+    base::Result<PooledEngine> open(const std::string& name, std::uint64_t memory_bytes,
+                                    std::uint64_t kv_bytes) override;
+
+private:
+    const Program& program_;
+};
 
 }  // namespace app

@@ -18,7 +18,9 @@
 #include "base/log/log.h"
 #include "base/metrics/metrics.h"
 #include "base/trace/otlp_exporter.h"
+#include "engine/host.h"
 #include "engine/kernels/kernels.h"
+#include "engine/packed_file.h"
 #include "gate/gate.h"
 
 namespace app {
@@ -127,30 +129,57 @@ struct SpanExport {
 };
 
 struct Loaded {
-    base::UniqueFd memory;  ///< the smoke model's bytes, mapped by its engine
-    std::string text;       ///< "SmolLM2-135M-Instruct, loaded in 123 ms"
+    std::string text;  ///< "SmolLM2-135M-Instruct, loaded in 123 ms"
     bool smoke = false;
 };
 
-/// Opens the generator and, when configured, the embedder. The server answers meanwhile; /readyz
-/// says 503 until this is done.
+/// What all models may take; 0, no limit, when the system does not say what it has.
+std::uint64_t memory_budget(const ModelsConfig& config) {
+    if (config.memory_bytes_max > 0) return config.memory_bytes_max;
+    return engine::available_memory_bytes() / 10 * 9;
+}
+
+/// Makes a model known to the pool under its id. Errors: as locate_model.
+Result<LocatedModel> offer_model(const std::string& name, std::uint32_t preference,
+                                 const Program& program, ModelPool& pool) {
+    LocatedModel located = DG_TRY(locate_model(name, program));
+    pool.offer(located.id, located.smoke ? std::string("smoke") : located.path, preference);
+    return located;
+}
+
+/// "name, loaded in 12 ms"
+Result<std::string> load_offered(const std::string& id, const Program& program, ModelPool& pool) {
+    const base::Instant begin = program.clock.now();
+    DG_TRY(pool.lease(id));
+    return fmt::format("{}, loaded in {:.0f} ms", id, base::to_millis(program.clock.now() - begin));
+}
+
+/// Opens the generator and, when configured, the embedder; the others wait until somebody asks.
+/// The server answers meanwhile; /readyz says 503 until this is done.
 Result<Loaded> load_models(const Program& program, EngineBackend& backend) {
     const ModelsConfig& models = program.config().models;
+    ModelPool& pool = backend.pool();
+    const LocatedModel first = DG_TRY(offer_model(models.model, 3, program, pool));
     Loaded loaded;
-    OpenModel open = DG_TRY(open_model(DG_TRY(locate_model(models.model, program)), program));
-    loaded.text = fmt::format("{}, loaded in {:.0f} ms", open.located.id, open.load_ms);
-    loaded.smoke = open.located.smoke;
-    loaded.memory = std::move(open.located.memory);
-    backend.add(open.located.id, std::move(open.engine), open.max_tokens_default);
+    loaded.smoke = first.smoke;
+    loaded.text = DG_TRY(load_offered(first.id, program, pool));
     if (!models.embedder.empty()) {
-        OpenModel embedder =
-            DG_TRY(open_model(DG_TRY(locate_model(models.embedder, program)), program));
-        loaded.text +=
-            fmt::format("; {}, loaded in {:.0f} ms", embedder.located.id, embedder.load_ms);
-        backend.add(embedder.located.id, std::move(embedder.engine), embedder.max_tokens_default);
+        const LocatedModel embedder = DG_TRY(offer_model(models.embedder, 2, program, pool));
+        loaded.text += "; " + DG_TRY(load_offered(embedder.id, program, pool));
+    }
+    for (const std::string& name : split_list(models.serve)) {
+        const LocatedModel other = DG_TRY(offer_model(name, 1, program, pool));
+        loaded.text += fmt::format("; {}, when it is asked for", other.id);
     }
     backend.set_ready();
     return loaded;
+}
+
+/// What can wait until the first answers are given.
+void tidy_up(const Program& program, ModelPool& pool) {
+    pool.look_around();
+    const std::string dir = engine_options(program).packed_dir;
+    if (!dir.empty()) engine::sweep_packed_dir(dir, program.clock.unix_ns() / 1'000'000'000);
 }
 
 /// One fact a line on stdout, the address first: it answers while the model is still read.
@@ -181,7 +210,8 @@ Result<int> serve(Program& program) {
     const auto logger = DG_TRY(open_log(config.log));
     base::metrics::Registry metrics;
     SpanExport spans(config.trace);
-    EngineBackend backend(program.clock);
+    StoredModels stored(program);
+    EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));
     gate::Gateway gateway({.backend = backend,
                            .clock = program.clock,
@@ -203,6 +233,7 @@ Result<int> serve(Program& program) {
         announce_ready(program, server->url(), *loaded);
         logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
         manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));
+        tidy_up(program, backend.pool());
         while (!interrupt.wait_ms(60'000)) {
         }
         manager.notify("STOPPING=1");

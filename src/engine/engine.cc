@@ -12,11 +12,17 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
-#include "engine/chat_prompt.h"
+#include "engine/batch/mean_pooling.h"
+#include "engine/chat/chat_format.h"
+#include "engine/chat/chat_prompt.h"
+#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kv/block_hash.h"
+#include "engine/kv/kv_sequence.h"
+#include "engine/kv/prefix_cache.h"
+#include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
@@ -26,8 +32,7 @@ namespace {
 
 constexpr std::uint32_t kTopLogprobsMax = 20;
 constexpr std::uint32_t kBatchTokensMax = 65'536;
-constexpr std::uint32_t kPromptRowsMin = 4;
-constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
+constexpr std::uint32_t kPromptRowsMin = 1;
 
 base::Result<void> validate(const EngineOptions& options) {
     if (options.running_max == 0 || options.batch_tokens_max <= options.running_max) {
@@ -61,30 +66,12 @@ StepBudget step_budget(const EngineOptions& options) {
     return {.rows_max = options.batch_tokens_max,
             .seconds_max = options.token_gap_target_ms / 1000.,
             .gap_ratio_max = kTokenGapRatio,
-            .prompt_rows_min =
-                std::min(kPromptRowsMin, options.batch_tokens_max - options.running_max)};
+            .prompt_rows_min = kPromptRowsMin};
 }
 
-std::uint64_t kv_budget_bytes(const EngineOptions& options) {
-    if (options.kv_bytes_max > 0) return options.kv_bytes_max;
-    const std::uint64_t available = available_memory_bytes();
-    return available > 0 ? available / 4 : kKvBytesWhenUnknown;
-}
-
-/// Pages for the budget, but no more than all running sequences could ever fill.
-base::Result<std::uint32_t> count_kv_pages(const EngineOptions& options, const KvGeometry& geometry,
-                                           std::uint32_t context_tokens) {
-    const std::uint64_t budget = kv_budget_bytes(options);
-    const std::uint64_t useful =
-        std::uint64_t{geometry.pages_for(context_tokens)} * options.running_max;
-    const std::uint64_t pages = std::min(budget / geometry.page_bytes(), useful);
-    if (pages == 0) {
-        return base::fail_on("kv_bytes_max", base::Code::resource_exhausted,
-                             "one KV page of this model takes {} bytes and the budget is {}; "
-                             "raise kv_bytes_max or free memory",
-                             geometry.page_bytes(), budget);
-    }
-    return static_cast<std::uint32_t>(pages);
+MemoryBudget memory_budget(const EngineOptions& options) {
+    return {options.memory_bytes_max > 0 ? options.memory_bytes_max : available_memory_bytes(),
+            options.kv_bytes_max};
 }
 
 }  // namespace
@@ -97,11 +84,12 @@ struct Engine::Impl {
           pool(options_.threads > 0 ? options_.threads : physical_cores()) {}
 
     base::Result<void> load();
-    base::Result<void> load_decoder();
-    base::Result<void> pack_weights();
+    base::Result<void> load_decoder(std::uint32_t kv_pages);
+    base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
-    base::Result<std::vector<float>> mean_hidden_state(std::span<const TokenId> tokens);
-    base::Result<std::vector<float>> embed_one(std::span<const TokenId> tokens);
+    base::Result<void> continue_kept(GenerateRequest& request) const;
+    base::Result<std::vector<float>> embed_one(const std::vector<TokenId>& tokens);
+    base::Result<std::vector<float>> mean_hidden_state(const std::vector<TokenId>& tokens);
 
     GgufFile file;
     const EngineOptions options;
@@ -111,9 +99,14 @@ struct Engine::Impl {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
-    PackedWeights packed;  ///< read through the model's views
+    std::shared_ptr<const chat::ChatFormat> chat_format;
+    chat::GrammarCache grammars;
+    WeightGate gate;
     Model model;
+    std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
+    MemoryNeed need;
     std::unique_ptr<KvPool> kv;
+    std::unique_ptr<PrefixCache> prefixes;
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -123,9 +116,15 @@ base::Result<void> Engine::Impl::load() {
     const base::Instant begin = clock.now();
     info = DG_TRY(read_model_info(file));
     model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
+    const MemoryBudget budget = memory_budget(options);
+    need = memory_need(model, file, options, budget);
+    const std::uint32_t kv_pages = DG_TRY(plan_kv_pages(info.name, need, budget));
+    DG_TRY(begin_reading_weights());  // what follows goes on beside it
     info.context_tokens = model.context_tokens;
     tokenizer = DG_TRY(Tokenizer::create(DG_TRY(load_vocabulary(file))));
     constrainer = std::make_unique<constrain::Constrainer>(tokenizer);
+    chat_format = std::make_shared<const chat::ChatFormat>(
+        chat::detect_format(info.chat_template, *tokenizer));
     const std::uint32_t rows = model.decoder != nullptr ? model.decoder->config().vocab_size
                                                         : model.encoder->config().vocab_size;
     if (tokenizer->size() > rows) {
@@ -141,12 +140,16 @@ base::Result<void> Engine::Impl::load() {
             chat_template_error = std::move(parsed).error();  // plain completion still works
         }
     }
-    DG_TRY(pack_weights());
     std::unique_ptr<RunningSet> running;
     if (model.decoder != nullptr) {
-        DG_TRY(load_decoder());
-        running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               step_budget(options));
+        DG_TRY(load_decoder(kv_pages));
+        const RunningParts parts{.decoder = *model.decoder,
+                                 .tokenizer = *tokenizer,
+                                 .threads = pool,
+                                 .pages = *kv,
+                                 .cache = *prefixes,
+                                 .clock = clock};
+        running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
@@ -155,34 +158,45 @@ base::Result<void> Engine::Impl::load() {
     return {};
 }
 
-base::Result<void> Engine::Impl::pack_weights() {
-    const std::vector<TensorView*> matrices =
-        model.decoder != nullptr ? model.decoder->products() : model.encoder->products();
-    if (!options.packed_dir.empty() && file.on_disk()) {
-        packed = DG_TRY(PackedWeights::in_file(pool, matrices, options.packed_dir, file.path()));
-    } else if (PackedWeights::bytes_needed(matrices) <= available_memory_bytes() / 2) {
-        // Without the memory the stored form serves, only slower.
-        base::Result<PackedWeights> made = PackedWeights::in_memory(pool, matrices);
-        if (made) packed = *std::move(made);
+base::Result<void> Engine::Impl::begin_reading_weights() {
+    PackedOptions how;
+    how.threads = pool.threads();
+    if (file.on_disk()) {
+        how.dir = options.packed_dir;
+        how.model_path = file.path();
     }
-    // One copy is enough; what else is read of the stored one comes back page by page.
-    if (packed.bytes() > 0) file.release_pages();
+    how.will_read = [this](const TensorView& matrix) { file.will_read(matrix); };
+    how.was_read = [this](const TensorView& matrix) { file.release_pages(matrix); };
+    const bool generates = model.decoder != nullptr;
+    how.layers = generates ? model.decoder->config().layers : model.encoder->config().layers;
+    if (generates) model.decoder->set_gate(&gate);
+    packed = DG_TRY(PackedWeights::begin(
+        generates ? model.decoder->products() : model.encoder->products(), how, gate));
     return {};
 }
 
-base::Result<void> Engine::Impl::load_decoder() {
-    const KvGeometry geometry = model.decoder->kv_geometry();
-    const std::uint32_t pages = DG_TRY(count_kv_pages(options, geometry, model.context_tokens));
-    kv = std::make_unique<KvPool>(geometry, pages);
-    model.context_tokens = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(model.context_tokens, std::uint64_t{pages} * geometry.page_tokens));
+base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
+    const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
+    kv = std::make_unique<KvPool>(geometry, kv_pages);
+    PrefixCacheLimits limits;
+    if (!options.prefix_cache) limits.pages_max = 0;
+    prefixes = std::make_unique<PrefixCache>(
+        *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
+    model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+        model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
-    KvSequence sequence = DG_TRY(kv->reserve(1));
-    DG_TRY(sequence.grow_to(1));
-    // Reads every weight once, so that the first request does not wait for the disk.
-    const BatchRow row{0, &sequence, 0, true};
-    model.decoder->logits(pool, std::span(&row, 1));
     return {};
+}
+
+base::Result<ModelOutline> Engine::outline(const std::string& path, const EngineOptions& options) {
+    DG_TRY(validate(options));
+    const GgufFile file = DG_TRY(GgufFile::open(path));
+    Model model = DG_TRY(load_model(file, {options.context_tokens_max, options.batch_tokens_max}));
+    ModelOutline outline;
+    outline.info = DG_TRY(read_model_info(file));
+    outline.info.context_tokens = model.context_tokens;
+    outline.need = memory_need(model, file, options, memory_budget(options));
+    return outline;
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,
@@ -212,6 +226,12 @@ const ModelInfo& Engine::info() const {
 }
 const Tokenizer& Engine::tokenizer() const {
     return *impl_->tokenizer;
+}
+const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
+    return impl_->chat_format;
+}
+chat::GrammarCache& Engine::grammars() const {
+    return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {
     impl_->batcher->cancel(id);
@@ -250,12 +270,22 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
 
 base::Result<GenerationId> Engine::submit(GenerateRequest request,
                                           std::shared_ptr<GenerationSink> sink) {
+    DG_TRY(impl_->continue_kept(request));
     DG_TRY(impl_->check(request));
     std::unique_ptr<constrain::Guide> guide;
     if (request.grammar != nullptr) {
         guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
     }
     return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
+}
+
+/// Puts the kept prefix that the request names before its prompt.
+base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
+    if (request.cache_id.empty() || prefixes == nullptr) return {};
+    std::vector<TokenId> tokens = DG_TRY(prefixes->find(request.tenant, request.cache_id));
+    tokens.insert(tokens.end(), request.prompt.begin(), request.prompt.end());
+    request.prompt = std::move(tokens);
+    return {};
 }
 
 base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
@@ -300,48 +330,61 @@ base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std:
         }
     }
     std::vector<std::vector<float>> vectors;
-    for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
-        base::Result<std::vector<float>> vector;
-        DG_TRY(impl_->batcher->call([&] { vector = impl_->embed_one(tokens); }));
-        vectors.push_back(DG_TRY(std::move(vector)));
-    }
+    for (const auto& tokens : encoded) vectors.push_back(DG_TRY(impl_->embed_one(tokens)));
     return vectors;
 }
 
-base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId> tokens) {
-    if (model.encoder != nullptr) return model.encoder->embed(pool, tokens);
-    return mean_hidden_state(tokens);
+base::Result<std::vector<float>> Engine::Impl::embed_one(const std::vector<TokenId>& tokens) {
+    if (model.decoder != nullptr) return mean_hidden_state(tokens);
+    base::Result<std::vector<float>> vector;
+    DG_TRY(batcher->call([&](RunningSet*) {
+        gate.wait_for_all();
+        vector = model.encoder->embed(pool, tokens);
+        return Batcher::Progress::done;
+    }));
+    return vector;
 }
 
-base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
-    const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = DG_TRY(kv->reserve(count));
-    DG_TRY(sequence.grow_to(count));
-    const std::uint32_t dim = model.decoder->config().dim;
-    std::vector<float> mean(dim);
-    std::vector<BatchRow> rows;
-    for (std::uint32_t position = 0; position < count; ++position) {
-        rows.push_back({tokens[position], &sequence, position, true});
-        if (rows.size() < options.batch_tokens_max && position + 1 < count) continue;
-        const std::span<float> hidden = model.decoder->hidden_states(pool, rows);
-        for (std::size_t i = 0; i < hidden.size(); ++i) mean[i % dim] += hidden[i];
-        rows.clear();
-    }
-    normalise_length(mean);  // the mean's own scale drops out
+base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(
+    const std::vector<TokenId>& tokens) {
+    base::Result<std::vector<float>> vector;
+    // The call owns the job, so that its pages come back on the engine's thread, also when it
+    // stops.
+    auto job = std::make_shared<MeanPooling>(*model.decoder, pool, *kv, clock, tokens);
+    DG_TRY(batcher->call([job = std::move(job), &vector](RunningSet* running) {
+        const Batcher::Progress progress = job->advance(*running);
+        if (progress == Batcher::Progress::done) vector = std::move(job->result());
+        return progress;
+    }));
+    std::vector<float> mean = DG_TRY(std::move(vector));
+    normalise_length(mean);
     return mean;
 }
 
-base::Result<KeptPrefix> Engine::keep_prefix(const std::string&, std::vector<TokenId>,
-                                             base::Duration) {
-    return base::fail(base::Code::unimplemented, "no prefixes are kept here");
+base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
+                                             base::Duration time_to_live) {
+    GenerateRequest request;
+    request.prompt = std::move(tokens);
+    request.tenant = tenant;
+    DG_TRY(impl_->check(request));
+    return impl_->batcher->keep(std::move(request), time_to_live);
 }
 
-base::Result<void> Engine::drop_prefix(const std::string&, const std::string& id) {
-    return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+base::Result<void> Engine::drop_prefix(const std::string& tenant, const std::string& id) {
+    base::Result<void> dropped;
+    if (impl_->prefixes == nullptr) {
+        return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+    }
+    DG_TRY(impl_->batcher->call([&](RunningSet*) {
+        dropped = impl_->prefixes->drop(tenant, id);
+        return Batcher::Progress::done;
+    }));
+    return dropped;
 }
 
-std::vector<KeptPrefix> Engine::kept_prefixes(const std::string&) const {
-    return {};
+std::vector<KeptPrefix> Engine::kept_prefixes(const std::string& tenant) const {
+    if (impl_->prefixes == nullptr) return {};
+    return impl_->prefixes->list(tenant);
 }
 
 EngineStats Engine::stats() const {
@@ -356,12 +399,26 @@ EngineStats Engine::stats() const {
     stats.steps_total = batch.totals.steps;
     stats.prefill_seconds_total = batch.totals.prefill_seconds;
     stats.decode_seconds_total = batch.totals.decode_seconds;
-    stats.weights_bytes = impl_->file.bytes().size() - impl_->file.data_offset();
+    stats.running_max = impl_->options.running_max;
+    stats.batch_rows_last = batch.rows_last;
+    stats.batch_rows_max = impl_->options.batch_tokens_max;
+    stats.gaps = batch.gaps;
+    stats.cached_tokens_total = batch.totals.cached_tokens;
+    stats.preempted_total = batch.totals.preempted;
+    stats.swapped_out_bytes_total = batch.totals.swapped_out_bytes;
+    stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
+    if (impl_->prefixes != nullptr) {
+        const PrefixCacheStats prefixes = impl_->prefixes->stats();
+        stats.prefix_hits_total = prefixes.hits;
+        stats.prefix_misses_total = prefixes.misses;
+        stats.pages_evicted_total = prefixes.pages_evicted;
+    }
     if (impl_->kv != nullptr) {
         const KvStats kv = impl_->kv->stats();
         stats.kv_pages_used = kv.pages_taken;
         stats.kv_pages_total = kv.pages_total;
+        stats.kv_pages_cached = kv.pages_cached;
         stats.kv_bytes = std::uint64_t{kv.pages_total} * impl_->kv->geometry().page_bytes();
     }
     return stats;

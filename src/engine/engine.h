@@ -15,6 +15,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/json/json.h"
+#include "engine/kernels/kv_type.h"
 #include "engine/model_info.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -23,6 +24,10 @@ namespace engine {
 namespace constrain {
 class Grammar;
 }
+namespace chat {
+struct ChatFormat;
+class GrammarCache;
+}  // namespace chat
 
 /// How much a prompt that arrives may stretch the time between others' tokens, by default.
 inline constexpr double kTokenGapRatio = 3.;
@@ -31,16 +36,19 @@ struct EngineOptions {
     std::uint32_t threads = 0;             ///< compute threads; 0 = physical cores available
     std::uint32_t context_tokens_max = 0;  ///< per request; 0 = the model's own, at most 8192
     std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
+    KvType kv_type = KvType::f16;          ///< how keys and values are kept
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
     /// Most time between two tokens of a stream while prompts are read beside it; prompts get a few
     /// rows in every step whatever it says. 0 = kTokenGapRatio times what decoding alone takes.
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;  ///< waiting requests; more are refused
     std::uint32_t running_max = 16;       ///< sequences stepped together
+    bool prefix_cache = true;             ///< keeps KV of what ended for prompts that begin alike
     /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
-    /// model linked into the program: packed into memory at every start, when half of the free
-    /// memory holds them.
+    /// model linked into the program: packed into memory at every start.
     std::string packed_dir = {};
+    /// What the model may take in all: weights, KV, scratch. 0 = what is available now.
+    std::uint64_t memory_bytes_max = 0;
 };
 
 struct SamplingParams {
@@ -120,6 +128,8 @@ class GenerationSink {
 public:
     virtual ~GenerationSink() = default;
     virtual void on_token(const TokenEvent& event) = 0;
+    /// Asked after each on_token: true ends the generation, with reason stop.
+    virtual bool has_enough() const { return false; }
     virtual void on_finish(const Completion& completion) = 0;
 };
 
@@ -145,7 +155,7 @@ struct EngineStats {
     std::uint64_t steps_total = 0;
     double prefill_seconds_total = 0, decode_seconds_total = 0;
     std::uint64_t weights_bytes = 0, kv_bytes = 0;
-    double load_seconds = 0;  ///< open() in all, the first step included
+    double load_seconds = 0;  ///< of open(): until requests were taken
 
     std::uint32_t running_max = 0, batch_rows_last = 0, batch_rows_max = 0;
     std::uint32_t kv_pages_cached = 0;      ///< of the used ones: held by the prefix cache alone
@@ -155,10 +165,32 @@ struct EngineStats {
     TokenGaps gaps;
 };
 
+/// What a model takes once it is open.
+struct MemoryNeed {
+    std::uint64_t weights_bytes = 0, scratch_bytes = 0;
+    std::uint64_t kv_bytes = 0;        ///< what would be taken if all of it were free
+    std::uint64_t kv_bytes_least = 0;  ///< with less it is not opened
+    std::uint64_t kv_page_bytes = 0;   ///< 0 for encoders
+
+    std::uint64_t wished() const { return weights_bytes + scratch_bytes + kv_bytes; }
+    std::uint64_t least() const { return weights_bytes + scratch_bytes + kv_bytes_least; }
+};
+
+/// What can be told of a model without loading it.
+struct ModelOutline {
+    ModelInfo info;
+    MemoryNeed need;
+};
+
 class Engine {
 public:
-    /// Maps `path` (GGUF) and starts the engine's thread. Errors: not_found, data_loss (names the
-    /// tensor or key), unimplemented (architecture, type), resource_exhausted (does not fit).
+    /// Reads the head of the model file at `path` only. Errors: as open, but for memory.
+    static base::Result<ModelOutline> outline(const std::string& path,
+                                              const EngineOptions& options);
+
+    /// Maps `path` (GGUF) and starts the engine's thread. Weights are still being read when it
+    /// returns: a pass waits for each layer's. Errors: not_found, data_loss (names the tensor or
+    /// key), unimplemented (architecture, type), resource_exhausted (does not fit: the numbers).
     static base::Result<std::unique_ptr<Engine>> open(const std::string& path,
                                                       const EngineOptions& options,
                                                       const base::Clock& clock);
@@ -172,6 +204,10 @@ public:
 
     const ModelInfo& info() const;
     const Tokenizer& tokenizer() const;
+    /// How this model writes tool calls and reasoning.
+    const std::shared_ptr<const chat::ChatFormat>& chat_format() const;
+    /// Grammars compiled for this model's requests.
+    chat::GrammarCache& grammars() const;
 
     /// Renders the model's own chat template. messages: OpenAI-shaped array; tools may be null.
     /// extra: more template variables (e.g. enable_thinking). Errors: failed_precondition (no
@@ -199,7 +235,7 @@ public:
 
     /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
     /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),
-    /// resource_exhausted (decoders: running requests hold the KV pages it needs; retry).
+    /// resource_exhausted (decoders: kept prefixes leave too few KV pages).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
     EngineStats stats() const;  ///< thread-safe

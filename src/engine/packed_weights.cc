@@ -1,17 +1,14 @@
 #include "engine/packed_weights.h"
 
-#include <fmt/format.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <string_view>
 #include <utility>
-#include <vector>
 
+#include "base/exec/thread_pool.h"
 #include "base/files/files.h"
-#include "base/files/sha256.h"
 #include "engine/kernels/packed.h"
 
 namespace engine {
@@ -19,90 +16,8 @@ namespace {
 
 using base::Result;
 
-/// A file is its head, padded to a page, then the matrices in order, then the head once more: a
-/// file that was cut short or whose end was never written does not end so.
-constexpr std::size_t kHeadBytes = 4096;
-
-struct PlannedMatrix {
-    TensorView* view;
-    std::size_t offset, bytes;
-};
-
-/// Where each matrix goes, from `offset` on.
-std::vector<PlannedMatrix> plan(std::span<TensorView* const> matrices, std::size_t offset) {
-    std::vector<PlannedMatrix> planned;
-    for (TensorView* view : matrices) {
-        const std::size_t bytes = packed_bytes(*view);  // whole cache lines: all stay aligned
-        if (bytes == 0) continue;
-        planned.push_back({view, offset, bytes});
-        offset += bytes;
-    }
-    return planned;
-}
-
-std::size_t end_of(const std::vector<PlannedMatrix>& planned) {
-    return planned.empty() ? 0 : planned.back().offset + planned.back().bytes;
-}
-
-void set_packed(const std::vector<PlannedMatrix>& planned, const std::byte* base) {
-    for (const PlannedMatrix& matrix : planned) matrix.view->packed = base + matrix.offset;
-}
-
-std::string sha256_of(std::string_view text) {
-    base::Sha256 hash;
-    hash.update(std::as_bytes(std::span(text)));
-    return hash.finish_hex();
-}
-
-/// What the file must begin and end with to be this one: everything its bytes depend on.
-Result<std::string> head_of(const std::vector<PlannedMatrix>& planned,
-                            const std::string& model_path) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(model_path, error);
-    const auto changed = error ? std::filesystem::file_time_type()
-                               : std::filesystem::last_write_time(model_path, error);
-    if (error) {
-        return base::fail_on(model_path, base::Code::unavailable, "cannot stat {}: {}", model_path,
-                             error.message());
-    }
-    std::string directory =
-        fmt::format("{} {} {}\n", model_path, size, changed.time_since_epoch().count());
-    for (const PlannedMatrix& m : planned) {
-        directory +=
-            fmt::format("{} {} {} {} {} {}\n", m.view->name, tensor_type_name(m.view->type),
-                        m.view->dims[0], m.view->rows(), m.offset, m.bytes);
-    }
-    return fmt::format("dougong packed weights {}\n{}\n", kPackedLayoutVersion,
-                       sha256_of(directory));
-}
-
-/// Maps the file if it is whole and begins and ends with `head`; else nothing.
-base::MappedFile map_if_current(const std::string& path, std::string_view head, std::size_t size) {
-    Result<base::MappedFile> mapped = base::MappedFile::open(path);
-    if (!mapped || mapped->bytes().size() != size) return {};
-    const std::byte* begin = mapped->bytes().data();
-    const auto at = [&](std::size_t offset) {
-        return std::memcmp(begin + offset, head.data(), head.size()) == 0;
-    };
-    return at(0) && at(size - kHeadBytes) ? *std::move(mapped) : base::MappedFile();
-}
-
-Result<void> write_packed(base::ThreadPool& pool, const std::vector<PlannedMatrix>& planned,
-                          const std::string& path, std::string_view head) {
-    std::string padded(head);
-    padded.resize(kHeadBytes);
-    std::size_t largest = 0;
-    for (const PlannedMatrix& matrix : planned) largest = std::max(largest, matrix.bytes);
-    const PageMemory buffer = DG_TRY(PageMemory::allocate(largest));
-    base::AtomicFileWriter writer = DG_TRY(base::AtomicFileWriter::create(path));
-    DG_TRY(writer.write(padded));
-    for (const PlannedMatrix& matrix : planned) {
-        pack(pool, *matrix.view, buffer.bytes().data());
-        DG_TRY(writer.write(std::span<const std::byte>(buffer.bytes().first(matrix.bytes))));
-    }
-    DG_TRY(writer.write(padded));
-    return writer.commit();
-}
+/// What the disk is asked for before it is needed: enough to keep its queue busy.
+constexpr std::size_t kReadAheadBytes = 64u << 20;
 
 }  // namespace
 
@@ -132,46 +47,135 @@ Result<PageMemory> PageMemory::allocate(std::size_t bytes) {
 }
 
 std::uint64_t PackedWeights::bytes_needed(std::span<TensorView* const> matrices) {
-    return end_of(plan(matrices, 0));
+    return packed_bytes_of(plan_packed(matrices, 0));
 }
 
-Result<PackedWeights> PackedWeights::in_memory(base::ThreadPool& pool,
-                                               std::span<TensorView* const> matrices) {
-    const auto planned = plan(matrices, 0);
-    PackedWeights weights;
-    if (planned.empty()) return weights;
-    weights.memory_ = DG_TRY(PageMemory::allocate(end_of(planned)));
-    std::byte* base = weights.memory_.bytes().data();
-    for (const PlannedMatrix& matrix : planned) pack(pool, *matrix.view, base + matrix.offset);
-    set_packed(planned, base);
-    weights.bytes_ = end_of(planned);
+PackedWeights::PackedWeights(std::vector<PlannedMatrix> planned, PackedOptions options,
+                             WeightGate& gate)
+    : planned_(std::move(planned)),
+      options_(std::move(options)),
+      gate_(gate),
+      bytes_(packed_bytes_of(planned_)) {}
+
+PackedWeights::~PackedWeights() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+}
+
+Result<std::unique_ptr<PackedWeights>> PackedWeights::begin(std::span<TensorView* const> matrices,
+                                                            PackedOptions options,
+                                                            WeightGate& gate) {
+    const std::uint32_t layers = options.layers;
+    std::unique_ptr<PackedWeights> weights(
+        new PackedWeights(plan_packed(matrices, layers), std::move(options), gate));
+    if (weights->planned_.empty()) return weights;
+    DG_TRY(weights->prepare());
+    gate.close();
+    weights->thread_ = std::thread([self = weights.get()] { self->run(); });
     return weights;
 }
 
-Result<PackedWeights> PackedWeights::in_file(base::ThreadPool& pool,
-                                             std::span<TensorView* const> matrices,
-                                             const std::string& dir,
-                                             const std::string& model_path) {
-    const auto planned = plan(matrices, kHeadBytes);
-    PackedWeights weights;
-    if (planned.empty()) return weights;
-    const std::string model = std::filesystem::absolute(model_path).lexically_normal().string();
-    const std::string head = DG_TRY(head_of(planned, model));
-    const std::string path = fmt::format("{}/{}.packed", dir, sha256_of(model).substr(0, 16));
-    const std::size_t size = end_of(planned) + kHeadBytes;
-    weights.file_ = map_if_current(path, head, size);
-    if (weights.file_.bytes().empty()) {
-        DG_TRY(base::make_dirs(dir));
-        DG_TRY(write_packed(pool, planned, path, head));
-        weights.file_ = DG_TRY(base::MappedFile::open(path));
-        if (weights.file_.bytes().size() != size) {
-            return base::fail_on(path, base::Code::data_loss,
-                                 "{} was replaced while it was made; start again", path);
+Result<std::unique_ptr<PackedWeights>> PackedWeights::in_memory(
+    base::ThreadPool& pool, std::span<TensorView* const> matrices) {
+    WeightGate gate;  // nobody is told of it: all is filled before it goes
+    PackedOptions options;
+    options.threads = pool.threads();
+    auto weights = DG_TRY(begin(matrices, std::move(options), gate));
+    weights->wait_until_settled();
+    return weights;
+}
+
+/// Finds the side file or takes memory, and points the views at where their bytes will be.
+Result<void> PackedWeights::prepare() {
+    if (!options_.dir.empty()) {
+        auto file = PackedFile::describe(planned_, options_.dir, options_.model_path);
+        if (file) {
+            file_ = *std::move(file);
+            from_file_ = file_.map_if_current();
+            keep_ = !from_file_;
+            if (keep_) DG_TRY(base::make_dirs(options_.dir));
+        } else if (file.error().code != base::Code::invalid_argument) {
+            return std::unexpected(std::move(file).error());
         }
     }
-    set_packed(planned, weights.file_.bytes().data());
-    weights.bytes_ = end_of(planned) - kHeadBytes;
-    return weights;
+    if (!from_file_) memory_ = DG_TRY(PageMemory::allocate(bytes_));
+    const std::byte* base = from_file_ ? file_.matrices() : memory_.bytes().data();
+    for (const PlannedMatrix& matrix : planned_) matrix.view->packed = base + matrix.offset;
+    return {};
+}
+
+void PackedWeights::run() {
+    {
+        base::ThreadPool pool(options_.threads);
+        std::uint32_t stage = 0;
+        for (std::size_t i = 0; i < planned_.size() && !stopping_; ++i) {
+            if (planned_[i].stage != stage) {
+                stage = planned_[i].stage;
+                gate_.open_below(stage);
+            }
+            read_ahead(i);
+            fill(pool, i);
+        }
+        gate_.open_below(WeightGate::kAll);
+        if (keep_ && !stopping_) write_side_file(pool);
+    }
+}
+
+void PackedWeights::fill(base::ThreadPool& pool, std::size_t index) {
+    if (from_file_) return verify(pool, index);
+    pack_stored(pool, planned_[index], memory_.bytes().data() + planned_[index].offset);
+}
+
+void PackedWeights::read_ahead(std::size_t index) {
+    if (index > 0) ahead_bytes_ -= planned_[index - 1].bytes;
+    while (ahead_ < planned_.size() && (ahead_ <= index || ahead_bytes_ < kReadAheadBytes)) {
+        const PlannedMatrix& next = planned_[ahead_++];
+        ahead_bytes_ += next.bytes;
+        if (from_file_) {
+            file_.advise(base::AccessHint::will_need, next.offset, next.bytes);
+        } else if (options_.will_read) {
+            options_.will_read(*next.view);
+        }
+    }
+}
+
+void PackedWeights::pack_stored(base::ThreadPool& pool, const PlannedMatrix& matrix,
+                                std::byte* out) {
+    pack(pool, *matrix.view, out);
+    if (options_.was_read) options_.was_read(*matrix.view);
+}
+
+/// Reading every byte for its checksum also brings the pages in, before a product waits for them.
+void PackedWeights::verify(base::ThreadPool& pool, std::size_t index) {
+    const PlannedMatrix& matrix = planned_[index];
+    const std::span<const std::byte> bytes(file_.matrices() + matrix.offset, matrix.bytes);
+    if (packed_checksum(pool, bytes) == file_.checksums()[index]) return;
+    ++repaired_;
+    ::unlink(file_.path().c_str());  // the next start makes a good one
+    Result<PageMemory> memory = PageMemory::allocate(matrix.bytes);
+    if (!memory) {
+        matrix.view->packed = nullptr;  // the stored form serves, only slower
+        return;
+    }
+    pack_stored(pool, matrix, memory->bytes().data());
+    matrix.view->packed = memory->bytes().data();
+    repairs_.push_back(*std::move(memory));
+}
+
+/// Failing costs only time at the next start, which tries again.
+void PackedWeights::write_side_file(base::ThreadPool& pool) {
+    std::vector<std::uint64_t> checksums;
+    for (const PlannedMatrix& matrix : planned_) {
+        checksums.push_back(
+            packed_checksum(pool, memory_.bytes().subspan(matrix.offset, matrix.bytes)));
+    }
+    const auto written =
+        file_.write(memory_.bytes(), checksums, [this] { return stopping_.load(); });
+    static_cast<void>(written);
+}
+
+void PackedWeights::wait_until_settled() {
+    if (thread_.joinable()) thread_.join();
 }
 
 }  // namespace engine

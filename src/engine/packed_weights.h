@@ -1,14 +1,21 @@
 #pragma once
-// The packed form (engine/kernels/packed.h) of a model's matrices, in memory or in a file that is
-// made once and mapped at every later start.
+// The packed form (engine/kernels/packed.h) of a model's matrices, filled while the model already
+// computes: mapped from a side file (engine/packed_file.h) whose checksums are compared, or packed
+// from the stored form and then kept in a side file for the next start.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/core/result.h"
-#include "base/files/mapped_file.h"
+#include "engine/graph/weight_gate.h"
+#include "engine/packed_file.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
@@ -34,32 +41,67 @@ private:
     std::size_t size_ = 0;
 };
 
+struct PackedOptions {
+    std::size_t threads = 1;  ///< that fill
+    std::uint32_t layers = 0;
+    /// Where side files are; empty: none is read or written.
+    std::string dir = {};
+    std::string model_path = {};
+    /// The stored bytes of a matrix are about to be read, and are read no more. May be empty.
+    std::function<void(const TensorView&)> will_read = {}, was_read = {};
+};
+
 class PackedWeights {
 public:
-    PackedWeights() = default;
+    /// Sets the `packed` of those matrices that have a packed form, closes `gate` and opens it
+    /// stage by stage as they are filled. A side file that is missing, damaged at its ends or made
+    /// for another version of either is made anew in the background; a matrix whose checksum
+    /// differs is packed from the stored form and the file removed. `matrices` and `gate` must
+    /// outlive the object, and `packed` must not be read before the gate says so. Errors:
+    /// resource_exhausted; those of making `dir`.
+    static base::Result<std::unique_ptr<PackedWeights>> begin(std::span<TensorView* const> matrices,
+                                                              PackedOptions options,
+                                                              WeightGate& gate);
+    /// The same without a side file, done when it returns.
+    static base::Result<std::unique_ptr<PackedWeights>> in_memory(
+        base::ThreadPool& pool, std::span<TensorView* const> matrices);
+    ~PackedWeights();  ///< Ends the filling; whoever waits at the gate is let through.
+    PackedWeights(const PackedWeights&) = delete;
+    PackedWeights& operator=(const PackedWeights&) = delete;
 
-    /// Packs `matrices` and sets their `packed`; those without a packed form stay as they are.
-    /// Errors: resource_exhausted.
-    static base::Result<PackedWeights> in_memory(base::ThreadPool& pool,
-                                                 std::span<TensorView* const> matrices);
-    /// The same through a file in `dir` (made when missing) that belongs to the model file at
-    /// `model_path`: its path, size and time of change. A file that is missing, damaged at its
-    /// head or ends, or made for another version of either is made again. Errors: those of writing
-    /// and mapping files.
-    static base::Result<PackedWeights> in_file(base::ThreadPool& pool,
-                                               std::span<TensorView* const> matrices,
-                                               const std::string& dir,
-                                               const std::string& model_path);
-
-    /// What in_memory would take.
+    /// What begin would take.
     static std::uint64_t bytes_needed(std::span<TensorView* const> matrices);
 
     std::uint64_t bytes() const { return bytes_; }  ///< 0: nothing is packed
+    bool from_file() const { return from_file_; }   ///< else packed from the stored form
+    /// Matrices of the side file that were damaged and packed again.
+    std::uint32_t repaired() const { return repaired_; }
+    /// Blocks until everything is filled and, where one is made, the side file is written or given
+    /// up. For tests and tools.
+    void wait_until_settled();
 
 private:
-    std::uint64_t bytes_ = 0;
+    PackedWeights(std::vector<PlannedMatrix> planned, PackedOptions options, WeightGate& gate);
+    base::Result<void> prepare();
+    void run();
+    void fill(base::ThreadPool& pool, std::size_t index);
+    void verify(base::ThreadPool& pool, std::size_t index);
+    void read_ahead(std::size_t index);
+    void pack_stored(base::ThreadPool& pool, const PlannedMatrix& matrix, std::byte* out);
+    void write_side_file(base::ThreadPool& pool);
+
+    const std::vector<PlannedMatrix> planned_;
+    const PackedOptions options_;
+    WeightGate& gate_;
+    const std::uint64_t bytes_;
+    bool from_file_ = false, keep_ = false;
+    PackedFile file_;
     PageMemory memory_;
-    base::MappedFile file_;
+    std::vector<PageMemory> repairs_;
+    std::size_t ahead_ = 0, ahead_bytes_ = 0;  ///< first matrix not asked for, bytes asked for
+    std::atomic<std::uint32_t> repaired_{0};
+    std::atomic<bool> stopping_{false};
+    std::thread thread_;
 };
 
 }  // namespace engine

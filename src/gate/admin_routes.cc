@@ -26,6 +26,22 @@ void send_fault(const ResponderPtr& responder, base::Error error, int status = 4
     responder->send(render(fault));
 }
 
+std::string_view state_name(ModelState state) {
+    switch (state) {
+        case ModelState::unloaded:
+            return "unloaded";
+        case ModelState::loading:
+            return "loading";
+        case ModelState::ready:
+            return "ready";
+        case ModelState::unloading:
+            return "unloading";
+        case ModelState::failed:
+            return "failed";
+    }
+    return "failed";
+}
+
 json::object admin_card(const ModelCard& card) {
     return {{"id", card.id},
             {"object", "model"},
@@ -35,7 +51,54 @@ json::object admin_card(const ModelCard& card) {
             {"embeds", card.embeds},
             {"context_tokens", card.context_tokens},
             {"embedding_dim", card.embedding_dim},
+            {"state", state_name(card.state)},
+            {"state_text", card.state_text},
+            {"memory_bytes", card.memory_bytes},
+            {"requests_running", card.requests_running},
             {"details", card.details}};
+}
+
+json::object stats_json(const BackendStats& stats) {
+    return {{"running", stats.running},
+            {"queued", stats.queued},
+            {"running_max", stats.running_max},
+            {"batch_rows_last", stats.batch_rows_last},
+            {"batch_rows_max", stats.batch_rows_max},
+            {"kv_pages_used", stats.kv_pages_used},
+            {"kv_pages_cached", stats.kv_pages_cached},
+            {"kv_pages_total", stats.kv_pages_total},
+            {"prompt_tokens_total", stats.prompt_tokens_total},
+            {"completion_tokens_total", stats.completion_tokens_total},
+            {"requests_total", stats.requests_total},
+            {"cached_tokens_total", stats.cached_tokens_total},
+            {"prefix_hits_total", stats.prefix_hits_total},
+            {"prefix_misses_total", stats.prefix_misses_total},
+            {"pages_evicted_total", stats.pages_evicted_total},
+            {"preempted_total", stats.preempted_total},
+            {"swapped_out_bytes_total", stats.swapped_out_bytes_total},
+            {"forced_tokens_total", stats.forced_tokens_total},
+            {"prefill_seconds_total", stats.prefill_seconds_total},
+            {"decode_seconds_total", stats.decode_seconds_total},
+            {"weights_bytes", stats.weights_bytes},
+            {"kv_bytes", stats.kv_bytes},
+            {"gap_ms",
+             json::object{
+                 {"p50", stats.gap_p50_ms}, {"p99", stats.gap_p99_ms}, {"max", stats.gap_max_ms}}}};
+}
+
+/// Every model with its place in memory; those in memory with their figures.
+json::array engines_json(const ModelBackend& backend) {
+    const auto all = backend.stats_by_model();
+    json::array engines;
+    for (const ModelCard& card : backend.models()) {
+        const auto found = std::ranges::find(all, card.id, &ModelBackend::ModelStats::model);
+        json::object engine = admin_card(card);
+        engine.erase("details");
+        engine["stats"] =
+            found == all.end() ? json::value(nullptr) : json::value(stats_json(found->stats));
+        engines.push_back(std::move(engine));
+    }
+    return engines;
 }
 
 base::Result<std::size_t> page_limit(const Request& request, std::size_t rows_max) {
@@ -74,10 +137,44 @@ void Gateway::Impl::sample_every_second() {
             std::erase_if(stats_listeners, [](const ResponderPtr& to) { return to->closed(); });
             listeners = stats_listeners;
         }
+        sweep_streams();
         live_stats.tick(stats_inputs());
         const std::string event = fmt::format("data: {}\n\n", live_stats.latest());
         for (const ResponderPtr& listener : listeners) listener->write(event);
     }
+}
+
+/// Loading reads gigabytes and unloading waits for requests, so a worker does it and the answer,
+/// the model's card, comes when it is done.
+void Gateway::Impl::change_model(const Request& request, const ResponderPtr& responder,
+                                 base::Result<void> (ModelBackend::*change)(std::string_view)) {
+    const bool queued = slow_worker.post([this, responder, change,
+                                          id = std::string(request.param("id"))] {
+        const auto changed = (deps.backend.*change)(id);
+        if (!changed) {
+            ApiError error = backend_error(changed.error());
+            // What does not fit is no full queue: coming back in a second does not help.
+            if (changed.error().code == Code::resource_exhausted) {
+                error.status = 409;
+                error.code = "insufficient_memory";
+                error.type = "invalid_request_error";
+                error.retry_after_s = 0;
+            }
+            return responder->send(render(error));
+        }
+        for (const ModelCard& card : deps.backend.models()) {
+            if (card.id == id) return send_json(responder, admin_card(card));
+        }
+        send_fault(responder, {Code::not_found, fmt::format("model '{}' is gone", id), "id"}, 404);
+    });
+    if (!queued) responder->send(render(slow_full()));
+}
+
+ApiError Gateway::Impl::slow_full() const {
+    return backend_error({base::Code::resource_exhausted,
+                          "too many slow tasks (loading, unloading, keeping prefixes) are waiting; "
+                          "try again when one has ended",
+                          {}});
 }
 
 void Gateway::Impl::register_admin_routes(base::http::Router& router) {
@@ -136,6 +233,18 @@ void Gateway::Impl::register_admin_routes(base::http::Router& router) {
         for (const ModelCard& card : deps.backend.models()) cards.push_back(admin_card(card));
         send_json(responder, json::object{{"models", std::move(cards)}});
     });
+    router.add("GET", "/admin/v1/engine", [this](const Request&, const ResponderPtr& responder) {
+        send_json(responder, json::object{{"models", engines_json(deps.backend)},
+                                          {"total", stats_json(deps.backend.stats())}});
+    });
+    router.add("POST", "/admin/v1/models/{id...}/load",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   change_model(request, responder, &ModelBackend::load);
+               });
+    router.add("POST", "/admin/v1/models/{id...}/unload",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   change_model(request, responder, &ModelBackend::unload);
+               });
     router.add("GET", "/admin/v1/system", [this](const Request&, const ResponderPtr& responder) {
         send_json(responder, json::object{{"version", options.version},
                                           {"commit", options.commit},

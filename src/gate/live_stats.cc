@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kHistorySamples = 15 * 60;
 constexpr std::size_t kObservationsMax = 8192;  // per series; oldest go first
 constexpr auto kWindow = std::chrono::seconds(60);
+constexpr std::size_t kWindowTicks = 61;
 
 /// Nearest rank. Pre: sorted, not empty.
 double percentile(const std::vector<double>& sorted, double share) {
@@ -67,6 +68,9 @@ void LiveStats::tick(const Inputs& inputs) {
             rate(inputs.backend.completion_tokens_total, before.completion_tokens_total);
         rates_.requests_per_s = rate(requests_total_, requests_at_last_tick_);
     }
+    prompt_totals_.push_back(
+        {inputs.backend.prompt_tokens_total, inputs.backend.cached_tokens_total});
+    if (prompt_totals_.size() > kWindowTicks) prompt_totals_.pop_front();
     last_tick_ = inputs;
     requests_at_last_tick_ = requests_total_;
     history_.push_back(sample_locked(inputs));
@@ -130,9 +134,37 @@ std::string LiveStats::sample_locked(const Inputs& in) const {
     out += R"(,"e2e_ms":)";
     append_percentiles(out, kE2e, in.now);
     fmt::format_to(std::back_inserter(out),
-                   R"(,"rss_bytes":{},"cpu_seconds_total":{:.3f},"open_connections":{}}})",
+                   R"(,"rss_bytes":{},"cpu_seconds_total":{:.3f},"open_connections":{})",
                    in.process.rss_bytes, in.process.cpu_seconds_total, in.open_connections);
+    append_engine(out, in.backend);
+    out += '}';
     return out;
+}
+
+/// What the console's engine screen draws: the batch, the pages, the prefix cache, token gaps.
+void LiveStats::append_engine(std::string& out, const BackendStats& backend) const {
+    fmt::format_to(
+        std::back_inserter(out),
+        R"(,"running_max":{},"batch_rows_last":{},"batch_rows_max":{},"kv_pages_cached":{},)"
+        R"("cached_tokens_total":{},"prefix_hits_total":{},"prefix_misses_total":{},)"
+        R"("pages_evicted_total":{},"preempted_total":{},"swapped_out_bytes_total":{},)"
+        R"("forced_tokens_total":{},"weights_bytes":{},"kv_bytes":{},)"
+        R"("gap_ms":{{"p50":{:.3f},"p99":{:.3f},"max":{:.3f}}},"prefix_hit_rate":)",
+        backend.running_max, backend.batch_rows_last, backend.batch_rows_max,
+        backend.kv_pages_cached, backend.cached_tokens_total, backend.prefix_hits_total,
+        backend.prefix_misses_total, backend.pages_evicted_total, backend.preempted_total,
+        backend.swapped_out_bytes_total, backend.forced_tokens_total, backend.weights_bytes,
+        backend.kv_bytes, backend.gap_p50_ms, backend.gap_p99_ms, backend.gap_max_ms);
+    const PromptTotals before = prompt_totals_.empty() ? PromptTotals{} : prompt_totals_.front();
+    // Totals fall when a model leaves; the window then has nothing to say.
+    if (backend.prompt_tokens_total <= before.prompt_tokens ||
+        backend.cached_tokens_total < before.cached_tokens) {
+        out += "null";
+        return;
+    }
+    const auto cached = static_cast<double>(backend.cached_tokens_total - before.cached_tokens);
+    const auto asked = static_cast<double>(backend.prompt_tokens_total - before.prompt_tokens);
+    fmt::format_to(std::back_inserter(out), "{:.4f}", std::min(1.0, cached / asked));
 }
 
 }  // namespace gate

@@ -57,6 +57,10 @@ private:
     struct Rates {
         double prefill_tokens_per_s = 0, decode_tokens_per_s = 0, requests_per_s = 0;
     };
+    /// Totals at a tick, for shares over the last minute.
+    struct PromptTotals {
+        std::uint64_t prompt_tokens = 0, cached_tokens = 0;
+    };
     enum Series { kTtft, kItl, kE2e, kSeriesCount };
     struct Observation {
         base::Instant at;
@@ -65,6 +69,7 @@ private:
 
     std::string sample_locked(const Inputs& inputs) const;
     void append_percentiles(std::string& out, Series series, base::Instant now) const;
+    void append_engine(std::string& out, const BackendStats& backend) const;
 
     const base::Instant started_;
     mutable std::mutex mutex_;  // guards what follows
@@ -73,6 +78,7 @@ private:
     std::optional<Inputs> last_tick_;
     std::uint64_t requests_at_last_tick_ = 0;
     Rates rates_;
+    std::deque<PromptTotals> prompt_totals_;  // one a tick, the last minute, oldest first
     std::deque<std::string> history_;
 };
 

@@ -25,6 +25,8 @@ struct ModelCard {
     std::string owned_by = "dougong";
     std::int64_t created_unix_s = 0;
     bool generates = true, embeds = true;
+    /// For requests that name no model, among those that fit: the highest. 0: only by name.
+    std::uint32_t preference = 1;
     std::uint32_t context_tokens = 0, embedding_dim = 0;
     base::json::object details;  ///< shown by the console: architecture, sizes, licence...
     ModelState state = ModelState::ready;
@@ -192,7 +194,13 @@ public:
                                                              bool add_special) const = 0;
     virtual base::Result<std::string> detokenize(std::string_view model,
                                                  std::span<const std::int32_t> tokens) const = 0;
-    virtual BackendStats stats() const = 0;
+    virtual BackendStats stats() const = 0;  ///< of all models together
+    struct ModelStats {
+        std::string model;
+        BackendStats stats;
+    };
+    /// One entry per model in memory.
+    virtual std::vector<ModelStats> stats_by_model() const = 0;
 };
 
 }  // namespace gate

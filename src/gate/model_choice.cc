@@ -13,14 +13,16 @@ std::string names_of(const std::vector<ModelCard>& cards) {
 }
 
 /// How well a card fits a task that names none: 0 is not at all, and the best must be alone.
-int fitness(const ModelCard& card, Task task) {
+std::uint64_t fitness(const ModelCard& card, Task task) {
+    constexpr std::uint64_t kMoreThanAnyPreference = 1ull << 32;
     switch (task) {
         case Task::generate:
-            return card.generates ? 1 : 0;
+            return card.generates ? card.preference : 0;
         case Task::embed:
-            return !card.embeds ? 0 : card.generates ? 1 : 2;
+            if (!card.embeds || card.preference == 0) return 0;
+            return card.preference + (card.generates ? 0 : kMoreThanAnyPreference);
         case Task::tokenize:
-            return 1;
+            return card.preference;
     }
     return 0;
 }

@@ -26,7 +26,24 @@ export interface Sample {
   rss_bytes: number;
   cpu_seconds_total: number;
   open_connections: number;
+
+  // The engine, all models together. Totals count since the server's start.
+  running_max: number;
+  batch_rows_last: number; // rows of the last step: one per stream, and prompt chunks
+  batch_rows_max: number;
+  kv_pages_cached: number; // of the used ones: kept for prompts to come, nobody runs on them
+  cached_tokens_total: number;
+  prefix_hits_total: number;
+  prefix_misses_total: number;
+  prefix_hit_rate: number | null; // 0..1, over the last minute
+  pages_evicted_total: number;
+  preempted_total: number;
+  swapped_out_bytes_total: number;
+  forced_tokens_total: number;
+  gap_ms: { p50: number; p99: number; max: number } | null; // between tokens of one request
 }
+
+export type ModelState = "unloaded" | "loading" | "ready" | "unloading" | "failed";
 
 export type SpanName = "queue" | "template" | "prefill" | "decode" | "stream";
 
@@ -72,6 +89,10 @@ export interface ModelEntry {
   embeds: boolean;
   context_tokens: number;
   embedding_dim: number;
+  state: ModelState;
+  state_text: string;
+  memory_bytes: number;
+  requests_running: number;
   details: Record<string, unknown>;
 }
 

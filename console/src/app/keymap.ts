@@ -18,6 +18,7 @@ export const GO_KEYS: Record<string, string> = {
   c: "chat",
   m: "models",
   l: "live",
+  e: "engine",
   r: "requests",
   s: "system",
 };

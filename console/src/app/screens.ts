@@ -16,6 +16,7 @@ export interface Screen {
 
 const loaders = {
   models: () => import("../models/ModelsScreen").then((m) => ({ default: m.ModelsScreen })),
+  engine: () => import("../engine/EngineScreen").then((m) => ({ default: m.EngineScreen })),
   live: () => import("../live/LiveScreen").then((m) => ({ default: m.LiveScreen })),
   requests: () => import("../requests/RequestsScreen").then((m) => ({ default: m.RequestsScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
@@ -25,6 +26,7 @@ export const screens: Screen[] = [
   { route: "chat", label: "nav.chat", icon: "chat", key: "c", component: ChatScreen, preload: () => Promise.resolve() },
   { route: "models", label: "nav.models", icon: "models", key: "m", component: lazy(loaders.models), preload: loaders.models },
   { route: "live", label: "nav.live", icon: "live", key: "l", component: lazy(loaders.live), preload: loaders.live },
+  { route: "engine", label: "nav.engine", icon: "engine", key: "e", component: lazy(loaders.engine), preload: loaders.engine },
   { route: "requests", label: "nav.requests", icon: "requests", key: "r", component: lazy(loaders.requests), preload: loaders.requests },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];

@@ -1,25 +1,11 @@
 // Live: what the server does right now and did over the last quarter of an hour.
-import { useEffect, useMemo, useState } from "react";
+import { useCallback } from "react";
 import type { Sample } from "../api/types";
-import { useCommands } from "../app/screenCommands";
-import { load, save } from "../app/storage";
-import { useStore } from "../app/store";
 import { useT, type Translate } from "../i18n";
 import { formatBytes, formatDuration, formatMs, formatNumber, NONE } from "../ui/format";
-import { Icon } from "../ui/Icon";
-import { Empty, PageHead, Skeleton } from "../ui/states";
-import { Chart } from "./Chart";
-import { feedStore } from "./feed";
-import { cpuCores, lastSeconds, RANGES_S, type Line } from "./series";
-
-interface ChartSpec {
-  title: string;
-  lines: Line[];
-  format: (value: number) => string;
-  ceiling?: number | null;
-  bytes?: boolean;
-  whole?: boolean;
-}
+import { LiveView, type ChartSpec } from "./LiveView";
+import { cpuCores, type Line } from "./series";
+import { Tile } from "./Tile";
 
 function specs(samples: Sample[], t: Translate): ChartSpec[] {
   const line = (label: string, tone: number, of: (sample: Sample) => number | null | undefined): Line => ({
@@ -55,18 +41,6 @@ function specs(samples: Sample[], t: Translate): ChartSpec[] {
   ];
 }
 
-function Tile({ label, value, note }: { label: string; value: string; note: string }) {
-  return (
-    <div className="card tile">
-      <dt>{label}</dt>
-      <dd>
-        <span className="tile-value number">{value}</span>
-        <span className="muted small">{note}</span>
-      </dd>
-    </div>
-  );
-}
-
 function Tiles({ last }: { last: Sample }) {
   const t = useT();
   const kv = last.kv_pages_total > 0 ? `${formatNumber((100 * last.kv_pages_used) / last.kv_pages_total)} %` : NONE;
@@ -84,50 +58,6 @@ function Tiles({ last }: { last: Sample }) {
 
 export function LiveScreen() {
   const t = useT();
-  const { samples, link } = useStore(feedStore);
-  const [span_s, setSpan] = useState<number>(() => load("live_span_s", 300));
-  const [held, setHeld] = useState<Sample[] | null>(null);
-  const source = held ?? samples;
-  const shown = useMemo(() => lastSeconds(source, span_s), [source, span_s]);
-  const times = useMemo(() => shown.map((sample) => sample.unix_ms), [shown]);
-  const charts = useMemo(() => specs(shown, t), [shown, t]);
-  useEffect(() => void save("live_span_s", span_s), [span_s]);
-
-  const toggleHold = () => setHeld(held ? null : samples);
-  const commands = useMemo(
-    () => [{ id: "live.hold", title: t(held ? "live.resume" : "live.pause"), group: t("nav.live"), run: toggleHold }],
-    [held, t],
-  );
-  useCommands(commands);
-
-  const last = source[source.length - 1];
-  return (
-    <div className="page">
-      <PageHead title={t("nav.live")} note={t("live.note")}>
-        <div className="segments" role="group" aria-label={t("live.range")}>
-          {RANGES_S.map((seconds) => (
-            <button key={seconds} type="button" aria-pressed={span_s === seconds} onClick={() => setSpan(seconds)}>
-              {seconds / 60} min
-            </button>
-          ))}
-        </div>
-        <button type="button" className="button" aria-pressed={held !== null} onClick={toggleHold}>
-          <Icon name={held ? "play" : "pause"} size={16} /> {t(held ? "live.resume" : "live.pause")}
-        </button>
-      </PageHead>
-      {last ? (
-        <>
-          <Tiles last={last} />
-          <div className="charts">
-            {charts.map((chart) => <Chart key={chart.title} {...chart} times={times} span_s={span_s} />)}
-          </div>
-        </>
-      ) : link === "missing" ? (
-        <Empty title={t("live.missing")}>{t("live.missing.do")}</Empty>
-      ) : (
-        <Skeleton lines={8} />
-      )}
-    </div>
-  );
+  const charts = useCallback((samples: Sample[]) => specs(samples, t), [t]);
+  return <LiveView title={t("nav.live")} note={t("live.note")} specs={charts} head={(last) => <Tiles last={last} />} />;
 }
-

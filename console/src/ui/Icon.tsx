@@ -3,6 +3,7 @@ const paths = {
   chat: "M3.5 4.5h13v9h-7l-3.5 3v-3H3.5z",
   models: "M10 2.8l6.5 3.6v7.2L10 17.2l-6.5-3.6V6.4zM3.5 6.4L10 10l6.5-3.6M10 10v7.2",
   live: "M2.5 11h3.2l2-6 4 10 2.3-7 1.2 3h2.3",
+  engine: "M6 6h8v8H6zM8.5 6V3M11.5 6V3M8.5 17v-3M11.5 17v-3M6 8.5H3M6 11.5H3M17 8.5h-3M17 11.5h-3",
   requests: "M3.5 5h13M3.5 10h13M3.5 15h8",
   system: "M3.5 4h13v5h-13zM3.5 11h13v5h-13zM6 6.5h.01M6 13.5h.01",
   plus: "M10 4v12M4 10h12",

@@ -28,6 +28,7 @@ constexpr std::uint32_t kDecodePromptTokens = 16;
 
 struct Plan {
     std::vector<std::uint32_t> prompt_tokens;
+    std::vector<std::uint32_t> depths;
     std::uint32_t decode_tokens = 64;
     std::uint32_t repeats = 3;
 };
@@ -35,28 +36,38 @@ struct Plan {
 struct Samples {
     std::vector<double> load_ms, decode_tokens_per_s, read_bytes_per_s;
     std::map<std::uint32_t, std::vector<double>> prefill_tokens_per_s;
+    std::map<std::uint32_t, std::vector<double>> decode_at_depth;
 };
+
+Result<std::vector<std::uint32_t>> counts_of(const Args& args, const std::string& option) {
+    std::vector<std::uint32_t> counts;
+    for (const std::string& text : args.all(option)) {
+        Args one;
+        one.add(option, text);
+        counts.push_back(*DG_TRY(one.count(option, 1, 1'000'000)));
+    }
+    return counts;
+}
 
 Result<Plan> plan_from(const Args& args) {
     Plan plan;
     plan.decode_tokens = DG_TRY(args.count("--decode-tokens", 2, 100'000)).value_or(64);
     plan.repeats = DG_TRY(args.count("--repeats", 1, 1000)).value_or(3);
-    for (const std::string& text : args.all("--prompt-tokens")) {
-        Args one;
-        one.add("--prompt-tokens", text);
-        plan.prompt_tokens.push_back(*DG_TRY(one.count("--prompt-tokens", 1, 1'000'000)));
-    }
+    plan.prompt_tokens = DG_TRY(counts_of(args, "--prompt-tokens"));
+    plan.depths = DG_TRY(counts_of(args, "--depth"));
     if (plan.prompt_tokens.empty()) plan.prompt_tokens = {32, 128, 512};
     return plan;
 }
 
 Result<void> check_fits(const Plan& plan, const engine::ModelInfo& info) {
-    const std::uint32_t longest = std::max(*std::ranges::max_element(plan.prompt_tokens) + 1,
-                                           kDecodePromptTokens + plan.decode_tokens);
+    const std::uint32_t deepest = plan.depths.empty() ? 0 : *std::ranges::max_element(plan.depths);
+    const std::uint32_t longest =
+        std::max(*std::ranges::max_element(plan.prompt_tokens) + 1,
+                 std::max(kDecodePromptTokens, deepest) + plan.decode_tokens);
     if (longest <= info.context_tokens) return {};
     return base::fail(Code::invalid_argument,
                       "this needs a context of {} tokens and the model is open with {}; give fewer "
-                      "--prompt-tokens or --decode-tokens, or a larger --context",
+                      "--prompt-tokens, --depth or --decode-tokens, or a larger --context",
                       longest, info.context_tokens);
 }
 
@@ -98,6 +109,11 @@ Result<void> measure_round(const Plan& plan, const std::string& model, const Pro
     const PhaseTimes times = DG_TRY(
         measure_request(engine, prompt(kDecodePromptTokens), plan.decode_tokens, stop_asked));
     samples.decode_tokens_per_s.push_back(times.decode_tokens_per_s());
+    for (const std::uint32_t depth : plan.depths) {
+        const PhaseTimes deep =
+            DG_TRY(measure_request(engine, prompt(depth), plan.decode_tokens, stop_asked));
+        samples.decode_at_depth[depth].push_back(deep.decode_tokens_per_s());
+    }
     return {};
 }
 
@@ -111,6 +127,10 @@ json::object report_json(const std::string& model, const Plan& plan, const Sampl
     json::array prefill;
     for (const auto& [length, values] : samples.prefill_tokens_per_s) {
         prefill.push_back({{"prompt_tokens", length}, {"tokens_per_s", median(values)}});
+    }
+    json::array deep;
+    for (const auto& [depth, values] : samples.decode_at_depth) {
+        deep.push_back({{"depth", depth}, {"tokens_per_s", median(values)}});
     }
     const double decode = median(samples.decode_tokens_per_s);
     const double bandwidth = median(samples.read_bytes_per_s);
@@ -126,6 +146,7 @@ json::object report_json(const std::string& model, const Plan& plan, const Sampl
             {"prefill", std::move(prefill)},
             {"prefill_tokens_per_s", median(longest)},
             {"decode_tokens_per_s", decode},
+            {"decode_at_depth", std::move(deep)},
             {"weights_bytes_per_token", bytes_per_token},
             {"read_bytes_per_s", bandwidth},
             {"bandwidth_share",
@@ -146,6 +167,11 @@ void print_report(const Terminal& terminal, const json::object& report) {
     }
     terminal.out(fmt::format("  decode  {:>6}   {:9.1f} tokens/s\n", number("decode_tokens"),
                              number("decode_tokens_per_s")));
+    for (const json::value& row : report.at("decode_at_depth").get_array()) {
+        terminal.out(fmt::format("  after {:>8}   {:9.1f} tokens/s\n",
+                                 row.at("depth").to_number<std::uint64_t>(),
+                                 row.at("tokens_per_s").to_number<double>()));
+    }
     terminal.out(fmt::format("  weights per token {:>8}\n",
                              format_bytes(number("weights_bytes_per_token"))));
     terminal.out(fmt::format("  memory read      {:>9}/s measured; decode reaches {:.0f} % of it\n",
@@ -195,6 +221,8 @@ Command bench_command() {
                          "Prompt length; may be given several times [default "
                          "32, 128 and 512]."},
                         {"--decode-tokens", "N", "Tokens to write [default 64]."},
+                        {"--depth", "N",
+                         "Also write after a prompt of N tokens; may be given several times."},
                         {"--repeats", "N", "Rounds [default 3]."},
                         {"--json", "", "One JSON object."}},
             .examples = {{"dougong bench", "The default model."},

@@ -9,6 +9,8 @@ Command serve_command();
 Command run_command();
 Command chat_command();
 Command models_command();
+/// Those of `dougong models` that speak to a running server.
+std::vector<Command> served_models_commands();
 Command bench_command();
 Command config_command();
 Command version_command();

@@ -367,16 +367,18 @@ std::vector<Command> subcommands() {
 }  // namespace
 
 Command models_command() {
+    std::vector<Command> all = subcommands();
+    for (Command& command : served_models_commands()) all.push_back(std::move(command));
     return {.name = "models",
-            .summary = "Pull, list, inspect, verify, convert and quantize models",
-            .about = "Looks after the models on this machine.",
+            .summary = "Pull, list, inspect, convert and load models",
+            .about = "Looks after the models on this machine and those of a running server.",
             .positionals = {},
             .options = {},
             .examples = {{"dougong models pull", "Get the default model."},
                          {"dougong models list", "What is here and what can be had by name."}},
             .config_sections = {},
             .run = nullptr,
-            .subcommands = subcommands()};
+            .subcommands = std::move(all)};
 }
 
 }  // namespace app

@@ -22,17 +22,21 @@ struct EngineConfig {
     std::uint32_t threads = 0;
     std::uint32_t context_tokens_max = 0;
     std::uint64_t kv_bytes_max = 0;
+    std::string kv_type = "f16";
     std::uint32_t batch_tokens_max = 256;
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;
     std::uint32_t running_max = 16;
-    std::string packed_dir;
+    std::string packed_dir = "auto";
     std::uint32_t max_tokens_default = 0;
 };
 
 struct ModelsConfig {
     std::string model = "default";
     std::string embedder;
+    std::string serve;
+    bool on_demand = true;
+    std::uint64_t memory_bytes_max = 0;
     std::string dir;
     std::string hub_url = "https://huggingface.co";
     std::string hub_token;

@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -34,12 +33,17 @@ void Sha256::update(std::span<const std::byte> bytes) {
     DG_CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()), "digest already taken");
 }
 
+std::array<std::byte, 32> Sha256::finish() {
+    std::array<std::byte, 32> digest{};
+    DG_CHECK(EVP_DigestFinal_ex(impl_->context, reinterpret_cast<unsigned char*>(digest.data()),
+                                nullptr),
+             "digest already taken");
+    return digest;
+}
+
 std::string Sha256::finish_hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned size = 0;
-    DG_CHECK(EVP_DigestFinal_ex(impl_->context, digest.data(), &size), "digest already taken");
     std::string hex;
-    for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+    for (const std::byte byte : finish()) hex += fmt::format("{:02x}", byte);
     return hex;
 }
 

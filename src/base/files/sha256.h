@@ -1,6 +1,7 @@
 #pragma once
 // SHA-256 of streams and files: how downloads and model files are told apart from damaged ones.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,7 +22,9 @@ public:
     Sha256& operator=(Sha256&&) noexcept;
 
     void update(std::span<const std::byte> bytes);
-    /// 64 lower-case hex digits. Ends the stream: later updates are a bug.
+    /// Ends the stream: later updates are a bug.
+    std::array<std::byte, 32> finish();
+    /// The same as 64 lower-case hex digits.
     std::string finish_hex();
 
 private:

@@ -1,6 +1,7 @@
 #include "base/http/router.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/core/check.h"
 
@@ -39,8 +40,14 @@ bool fits(const std::vector<std::string>& pattern, const std::vector<std::string
         const std::string_view want = pattern[i];
         if (i >= path.size()) return false;
         if (is_rest(want)) {
-            const char* const end = path.back().data() + path.back().size();
-            std::string rest(path[i].data(), end);
+            const std::size_t after = pattern.size() - i - 1;
+            if (path.size() < i + 1 + after) return false;
+            if (!std::ranges::equal(pattern | std::views::drop(i + 1),
+                                    path | std::views::drop(path.size() - after))) {
+                return false;
+            }
+            const std::string_view last = path[path.size() - after - 1];
+            std::string rest(path[i].data(), last.data() + last.size());
             if (rest.empty()) return false;
             params.emplace_back(std::string(want.substr(1, want.size() - 5)), std::move(rest));
             return true;

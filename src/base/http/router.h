@@ -21,7 +21,8 @@ using Handler = std::function<void(const Request&, const ResponderPtr&)>;
 class Router {
 public:
     /// `pattern`: "/v1/models", "/v1/models/{id}" (one segment) or "/files/{path...}" (the rest,
-    /// not empty). Literal segments win over parameters. Pre: the pair is not routed yet.
+    /// not empty), which literal segments may follow: "/models/{id...}/load". Literal segments win
+    /// over parameters. Pre: the pair is not routed yet.
     void add(std::string_view method, std::string_view pattern, Handler handler);
     /// Answers what no pattern matches (static files); without one the server answers 404 itself.
     void set_fallback(Handler handler) { fallback_ = std::move(handler); }

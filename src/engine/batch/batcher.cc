@@ -1,15 +1,27 @@
 #include "engine/batch/batcher.h"
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <utility>
 
 namespace engine {
 
 struct Batcher::Call {
-    std::function<void()> work;
+    std::function<Progress(RunningSet*)> work;
     bool finished = false;
     bool ran = false;
+};
+
+/// Waits for the end of a request that says nothing before.
+class Batcher::End final : public GenerationSink {
+public:
+    void on_token(const TokenEvent&) override {}
+    void on_finish(const Completion& completion) override { completion_.set_value(completion); }
+    Completion wait() { return completion_.get_future().get(); }
+
+private:
+    std::promise<Completion> completion_;
 };
 
 Batcher::Batcher(std::unique_ptr<RunningSet> running, BatcherLimits limits,
@@ -27,8 +39,13 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
     const std::uint32_t room = limits_.context_tokens - prompt_tokens;
     const std::uint32_t tokens_max =
         request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
-    const base::Instant now = clock_.now();
+    auto generation =
+        std::make_unique<Generation>(std::move(request), std::move(sink), tokens_max, clock_.now());
+    generation->follow(std::move(guide));
+    return enqueue(std::move(generation));
+}
 
+base::Result<GenerationId> Batcher::enqueue(std::unique_ptr<Generation> generation) {
     const std::lock_guard lock(mutex_);
     if (stopping_) return base::fail(base::Code::cancelled, "the engine is stopping");
     if (queue_.size() >= limits_.queue_depth_max) {
@@ -36,14 +53,24 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                           "{} requests are waiting, which is the limit; retry later",
                           queue_.size());
     }
-    const GenerationId id = ++last_id_;
-    queue_.push_back(
-        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now));
-    queue_.back()->follow(std::move(guide));
+    generation->name(++last_id_);
+    put_waiting(std::move(generation));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();
-    return id;
+    return last_id_;
+}
+
+base::Result<KeptPrefix> Batcher::keep(GenerateRequest request, base::Duration time_to_live) {
+    const auto order = std::make_shared<KeepOrder>();
+    order->time_to_live = time_to_live;
+    const auto end = std::make_shared<End>();
+    auto generation = std::make_unique<Generation>(std::move(request), end, 1, clock_.now());
+    generation->keep_prompt(order);
+    DG_TRY(enqueue(std::move(generation)));
+    const Completion completion = end->wait();
+    if (completion.error) return std::unexpected(*completion.error);
+    return std::move(order->kept);
 }
 
 void Batcher::cancel(GenerationId id) {
@@ -53,9 +80,9 @@ void Batcher::cancel(GenerationId id) {
     changed_.notify_all();
 }
 
-base::Result<void> Batcher::call(const std::function<void()>& work) {
+base::Result<void> Batcher::call(std::function<Progress(RunningSet*)> work) {
     auto call = std::make_shared<Call>();
-    call->work = work;
+    call->work = std::move(work);
     std::unique_lock lock(mutex_);
     if (stopping_) return base::fail(base::Code::cancelled, "the engine is stopping");
     if (calls_.size() >= limits_.queue_depth_max) {
@@ -82,13 +109,16 @@ void Batcher::stop() {
 
 BatcherStats Batcher::stats() const {
     const std::lock_guard lock(mutex_);
-    return stats_;
+    BatcherStats stats = stats_;
+    stats.gaps = gaps_.read(clock_.now());
+    return stats;
 }
 
 void Batcher::run() {
     while (take_orders()) {
-        admit();
+        if (run_call() != Progress::wants_pages) admit();
         if (running_ != nullptr && !running_->empty()) running_->step();
+        requeue_set_aside();
         publish();
     }
     if (running_ != nullptr) running_->finish_all(FinishReason::cancelled);
@@ -96,12 +126,10 @@ void Batcher::run() {
     publish();
 }
 
-/// Waits until there is something to do, cancels what was asked for and runs one pending call.
-/// Returns false when the engine stops.
+/// Waits until there is something to do and ends what is cancelled or overdue. Returns false when
+/// the engine stops.
 bool Batcher::take_orders() {
-    std::vector<GenerationId> cancelled;
-    std::vector<std::unique_ptr<Generation>> never_started;
-    std::shared_ptr<Call> call;
+    std::vector<GenerationId> cancelled, overdue;
     {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] {
@@ -110,77 +138,136 @@ bool Batcher::take_orders() {
         });
         if (stopping_) return false;
         cancelled = std::exchange(cancelled_, {});
-        const base::Instant now = clock_.now();
-        std::erase_if(queue_, [&](auto& generation) {
-            const bool gone = now >= generation->deadline() ||
-                              std::ranges::find(cancelled, generation->id()) != cancelled.end();
-            if (gone) never_started.push_back(std::move(generation));
-            return gone;
-        });
-        if (!calls_.empty()) {
-            call = std::move(calls_.front());
-            calls_.pop_front();
-        }
+        overdue = queue_.overdue(clock_.now());
     }
-    const base::Instant now = clock_.now();
-    for (const auto& generation : never_started) {
-        generation->finish(
-            now >= generation->deadline() ? FinishReason::deadline : FinishReason::cancelled, now);
-    }
+    end_waiting(overdue, FinishReason::deadline);
+    end_waiting(cancelled, FinishReason::cancelled);
     if (running_ != nullptr) {
         for (const GenerationId id : cancelled) running_->cancel(id);
-    }
-    if (call != nullptr) {
-        call->work();
-        const std::lock_guard lock(mutex_);
-        call->finished = call->ran = true;
-        changed_.notify_all();
     }
     return true;
 }
 
-/// First come, first served: the head of the queue waits for pages, nobody overtakes it.
-void Batcher::admit() {
-    while (running_ != nullptr && running_->size() < limits_.running_max) {
-        std::unique_ptr<Generation> head;
-        {
-            const std::lock_guard lock(mutex_);
-            if (queue_.empty()) return;
-            head = std::move(queue_.front());
-            queue_.pop_front();
-        }
-        if (running_->try_admit(head)) continue;
+/// One part of the call that waits longest.
+Batcher::Progress Batcher::run_call() {
+    std::shared_ptr<Call> call;
+    {
         const std::lock_guard lock(mutex_);
-        queue_.push_front(std::move(head));
-        return;
+        if (calls_.empty()) return Progress::done;
+        call = calls_.front();
     }
+    const Progress progress = call->work(running_.get());
+    if (progress != Progress::done) return progress;
+    call->work = nullptr;
+    const std::lock_guard lock(mutex_);
+    calls_.pop_front();
+    call->finished = call->ran = true;
+    changed_.notify_all();
+    return Progress::done;
+}
+
+void Batcher::end_waiting(const std::vector<GenerationId>& ids, FinishReason reason) {
+    for (const GenerationId id : ids) {
+        const std::unique_ptr<Generation> generation = take_waiting(id);
+        if (generation != nullptr) generation->finish(reason, clock_.now());
+    }
+}
+
+/// In the queue's order. Who waits for a prefix that is being computed is passed; who waits for
+/// room is not, or small requests would keep a large one out for ever.
+void Batcher::admit() {
+    if (running_ == nullptr) return;
+    std::set<GenerationId> passed;
+    while (Generation* const next = next_waiting(passed)) {
+        if (!admit_next(*next, passed)) return;
+    }
+}
+
+/// False when nobody can be admitted now.
+bool Batcher::admit_next(Generation& next, std::set<GenerationId>& passed) {
+    const bool full = running_->size() >= limits_.running_max;
+    const Verdict verdict = full ? Verdict::no_pages : running_->consider(next);
+    if (verdict == Verdict::no_pages) {
+        const bool way = running_->make_way(next.priority());
+        requeue_set_aside();
+        return way;
+    }
+    if (verdict == Verdict::prefix_is_coming) {
+        passed.insert(next.id());
+        return true;
+    }
+    std::unique_ptr<Generation> generation = take_waiting(next.id());
+    if (verdict == Verdict::too_late) {
+        generation->finish(FinishReason::deadline, clock_.now());
+        return true;
+    }
+    const std::string tenant = generation->tenant();
+    const std::optional<std::uint64_t> tokens = running_->admit(generation);
+    const std::lock_guard lock(mutex_);
+    if (tokens) {
+        queue_.charge(tenant, *tokens);
+    } else {
+        put_waiting(std::move(generation));
+    }
+    return tokens.has_value();
+}
+
+void Batcher::requeue_set_aside() {
+    if (running_ == nullptr) return;
+    std::vector<std::unique_ptr<Generation>> set_aside = running_->take_set_aside();
+    const std::lock_guard lock(mutex_);
+    for (auto& generation : set_aside) put_waiting(std::move(generation));
+}
+
+Generation* Batcher::next_waiting(const std::set<GenerationId>& passed) {
+    const std::lock_guard lock(mutex_);
+    const std::optional<GenerationId> id = queue_.next(passed);
+    return id ? waiting_.at(*id).get() : nullptr;
+}
+
+/// Null when it does not wait.
+std::unique_ptr<Generation> Batcher::take_waiting(GenerationId id) {
+    const std::lock_guard lock(mutex_);
+    if (!queue_.remove(id)) return nullptr;
+    return std::move(waiting_.extract(id).mapped());
+}
+
+/// Pre: mutex_ is held.
+void Batcher::put_waiting(std::unique_ptr<Generation> generation) {
+    queue_.push(
+        {generation->id(), generation->tenant(), generation->priority(), generation->deadline()});
+    const GenerationId id = generation->id();
+    waiting_.emplace(id, std::move(generation));
 }
 
 void Batcher::end_queued() {
-    std::deque<std::unique_ptr<Generation>> queue;
+    std::map<GenerationId, std::unique_ptr<Generation>> waiting;
+    std::deque<std::shared_ptr<Call>> calls;
     {
         const std::lock_guard lock(mutex_);
-        queue = std::exchange(queue_, {});
-        for (const auto& call : calls_) call->finished = true;
-        calls_.clear();
-        changed_.notify_all();
+        waiting = std::exchange(waiting_, {});
+        queue_ = WaitQueue();
+        calls = std::exchange(calls_, {});
     }
-    for (const auto& generation : queue) {
+    for (const auto& call : calls) call->work = nullptr;
+    for (const auto& [id, generation] : waiting) {
         generation->finish(FinishReason::cancelled, clock_.now());
     }
+    const std::lock_guard lock(mutex_);
+    for (const auto& call : calls) call->finished = true;
+    changed_.notify_all();
 }
 
 void Batcher::publish() {
-    const StepCounters done = running_ != nullptr ? running_->take_counters() : StepCounters{};
+    StepReport done = running_ != nullptr ? running_->take_report() : StepReport{};
+    const base::Instant now = clock_.now();
     const std::lock_guard lock(mutex_);
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     stats_.running = running_ != nullptr ? static_cast<std::uint32_t>(running_->size()) : 0;
-    stats_.totals.steps += done.steps;
-    stats_.totals.prompt_tokens += done.prompt_tokens;
-    stats_.totals.completion_tokens += done.completion_tokens;
-    stats_.totals.forced_tokens += done.forced_tokens;
-    stats_.totals.prefill_seconds += done.prefill_seconds;
-    stats_.totals.decode_seconds += done.decode_seconds;
+    stats_.rows_last = done.rows;
+    stats_.totals += done.counters;
+    for (const auto& [tenant, tokens] : done.generated) queue_.charge(tenant, tokens);
+    for (const base::Duration gap : done.gaps) gaps_.add(now, gap);
 }
 
 }  // namespace engine

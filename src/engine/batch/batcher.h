@@ -1,20 +1,27 @@
 #pragma once
 // The engine's thread: takes requests from a bounded queue into the running set, steps it until
 // there is nothing left, and runs other work that needs the model between steps.
+//
+// Other threads only add to what waits here; the engine's thread alone removes, so what it has
+// looked up stays where it is.
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "engine/batch/gap_window.h"
 #include "engine/batch/generation.h"
 #include "engine/batch/running_set.h"
+#include "engine/batch/wait_queue.h"
 
 namespace engine {
 
@@ -27,6 +34,8 @@ struct BatcherLimits {
 struct BatcherStats {
     std::uint32_t queued = 0, running = 0;
     std::uint64_t requests_total = 0;
+    std::uint32_t rows_last = 0;
+    TokenGaps gaps;
     StepCounters totals;
 };
 
@@ -42,9 +51,19 @@ public:
                                       std::unique_ptr<constrain::Guide> guide = nullptr);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
-    /// Runs `work` on the engine's thread between steps and waits for it. Errors: cancelled,
-    /// resource_exhausted (too many wait).
-    base::Result<void> call(const std::function<void()>& work);
+    /// Computes the prompt of `request` and keeps its pages; waits for that. Errors: those of
+    /// submit and PrefixCache::keep.
+    base::Result<KeptPrefix> keep(GenerateRequest request, base::Duration time_to_live);
+
+    enum class Progress {
+        done,
+        more,        ///< call again after a step
+        wants_pages  ///< the same; until then nobody new is admitted
+    };
+    /// Runs `work` on the engine's thread, once between two steps, until it is done, and waits for
+    /// that. It gets the running set, null for encoders. What `work` owns is destroyed on that
+    /// thread. Errors: cancelled, resource_exhausted (too many wait).
+    base::Result<void> call(std::function<Progress(RunningSet*)> work);
     /// Ends all requests with `cancelled` and the thread. Thread-safe, idempotent; not from a sink,
     /// which runs on the thread this waits for.
     void stop();
@@ -53,11 +72,20 @@ public:
 
 private:
     struct Call;
+    class End;
 
     void run();
+    base::Result<GenerationId> enqueue(std::unique_ptr<Generation> generation);
     bool take_orders();
+    Progress run_call();
+    void end_waiting(const std::vector<GenerationId>& ids, FinishReason reason);
     void admit();
+    Generation* next_waiting(const std::set<GenerationId>& passed);
+    bool admit_next(Generation& next, std::set<GenerationId>& passed);
+    std::unique_ptr<Generation> take_waiting(GenerationId id);
+    void put_waiting(std::unique_ptr<Generation> generation);
     void end_queued();
+    void requeue_set_aside();
     void publish();
 
     const BatcherLimits limits_;
@@ -66,12 +94,14 @@ private:
 
     mutable std::mutex mutex_;  ///< guards everything below; never held while a sink is told
     std::condition_variable changed_;
-    std::deque<std::unique_ptr<Generation>> queue_;
+    WaitQueue queue_;
+    std::map<GenerationId, std::unique_ptr<Generation>> waiting_;  ///< what queue_ orders
     std::vector<GenerationId> cancelled_;
     std::deque<std::shared_ptr<Call>> calls_;
     bool stopping_ = false;
     GenerationId last_id_ = 0;
     BatcherStats stats_;
+    GapWindow gaps_;
 
     std::mutex join_mutex_;  ///< one stop() joins, the others wait for it
     std::thread thread_;     ///< last: starts when everything else is there

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace engine {
@@ -17,7 +18,14 @@ constexpr std::uint32_t kGroupsPerOctave = 3;
 
 StepShape chunk_shape(std::uint32_t rows, std::uint32_t depth) {
     const std::uint64_t n = rows;
-    return {rows, n * depth + n * (n + 1) / 2};
+    return {rows, n + depth, n * depth + n * (n + 1) / 2};
+}
+
+StepShape& StepShape::operator+=(const StepShape& other) {
+    rows += other.rows;
+    read += other.read;
+    attended += other.attended;
+    return *this;
 }
 
 /// Groups are a third of a doubling wide: 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, ...
@@ -28,6 +36,7 @@ std::size_t StepCost::group_of(std::uint32_t rows) {
 
 void StepCost::observe(const StepShape& shape, double seconds) {
     if (shape.rows == 0 || seconds <= 0.) return;
+    if (!std::exchange(warm_, true)) return;
     const double expected = predict(shape);
     const double best = seconds / shape.rows;
     if (best_seconds_per_row_ == 0. || best < best_seconds_per_row_) best_seconds_per_row_ = best;
@@ -40,27 +49,50 @@ void StepCost::observe(const StepShape& shape, double seconds) {
             (std::clamp(ratio, 1. / kSurpriseMax, kSurpriseMax) - recent_ratio_) * kRecent;
     }
     ++observed_;
-    const auto attended = static_cast<double>(shape.attended);
-    group.weight = std::min(group.weight + 1., 1. / kMemory);
-    const double share = 1. / group.weight;
-    const double off_attended = attended - group.attended, off_seconds = seconds - group.seconds;
-    group.rows += (shape.rows - group.rows) * share;
-    group.attended += off_attended * share;
-    group.seconds += off_seconds * share;
-    const double keep = 1. - share;
-    group.attended_spread = keep * (group.attended_spread + share * off_attended * off_attended);
-    group.together = keep * (group.together + share * off_attended * off_seconds);
+    add(groups_[group_of(shape.rows)], shape, seconds);
     refit();
 }
 
-/// Seconds per attended position, from how both vary inside each group.
-double StepCost::slope() const {
-    double together = 0., spread = 0.;
+void StepCost::add(Group& group, const StepShape& shape, double seconds) {
+    group.weight = std::min(group.weight + 1., 1. / kMemory);
+    const double share = 1. / group.weight, keep = 1. - share;
+    const double read = static_cast<double>(shape.read) - group.read;
+    const double attended = static_cast<double>(shape.attended) - group.attended;
+    const double late = seconds - group.seconds;
+    group.rows += (shape.rows - group.rows) * share;
+    group.read += read * share;
+    group.attended += attended * share;
+    group.seconds += late * share;
+    const auto vary = [&](double& moment, double a, double b) {
+        moment = keep * (moment + share * a * b);
+    };
+    vary(group.read2, read, read);
+    vary(group.read_attended, read, attended);
+    vary(group.attended2, attended, attended);
+    vary(group.read_seconds, read, late);
+    vary(group.attended_seconds, attended, late);
+}
+
+/// Least squares over the groups' variations. Inside one group `attended` is `read` times about the
+/// same number of rows, so it takes groups of different rows to tell them apart; before that, and
+/// when noise makes one negative, the other explains all.
+StepCost::Slopes StepCost::fit_slopes() const {
+    double rr = 0., ra = 0., aa = 0., rs = 0., as = 0.;
     for (const Group& group : groups_) {
-        together += group.weight * group.together;
-        spread += group.weight * group.attended_spread;
+        rr += group.weight * group.read2;
+        ra += group.weight * group.read_attended;
+        aa += group.weight * group.attended2;
+        rs += group.weight * group.read_seconds;
+        as += group.weight * group.attended_seconds;
     }
-    return spread > 0. ? std::max(0., together / spread) : 0.;
+    if (aa <= 0.) return {};
+    const Slopes looked_at{0., std::max(0., as / aa)};
+    const double determinant = rr * aa - ra * ra;
+    if (determinant <= 1e-3 * rr * aa) return looked_at;
+    const Slopes both{(rs * aa - as * ra) / determinant, (as * rr - rs * ra) / determinant};
+    if (both.read < 0.) return looked_at;
+    if (both.attended < 0.) return {std::max(0., rs / rr), 0.};
+    return both;
 }
 
 /// More rows never take less; noise must not make the planner believe they do: neighbouring groups
@@ -71,12 +103,13 @@ void StepCost::refit() {
         double weight = 0, seconds = 0;
         std::size_t end = 0;  // groups before this one
     };
-    slope_ = slope();
+    slopes_ = fit_slopes();
     std::vector<Block> blocks;
     for (std::size_t i = 0; i < kGroups; ++i) {
         const Group& group = groups_[i];
         if (group.weight == 0.) continue;
-        const double seconds = std::max(0., group.seconds - slope_ * group.attended);
+        const double depth = slopes_.read * group.read + slopes_.attended * group.attended;
+        const double seconds = std::max(0., group.seconds - depth);
         blocks.push_back({group.weight, seconds, i + 1});
         while (blocks.size() > 1 && blocks[blocks.size() - 2].seconds > blocks.back().seconds) {
             const Block last = blocks.back();
@@ -114,7 +147,8 @@ double StepCost::base(double rows) const {
 
 double StepCost::predict(const StepShape& shape) const {
     if (observed_ == 0 || shape.rows == 0) return 0.;
-    return recent_ratio_ * (base(shape.rows) + slope_ * static_cast<double>(shape.attended));
+    return recent_ratio_ * (base(shape.rows) + slopes_.read * static_cast<double>(shape.read) +
+                            slopes_.attended * static_cast<double>(shape.attended));
 }
 
 std::uint32_t StepCost::rows_within(double seconds, const StepShape& others, std::uint32_t depth,
@@ -123,9 +157,8 @@ std::uint32_t StepCost::rows_within(double seconds, const StepShape& others, std
     std::uint32_t fits = 0, too_many = rows_max + 1;
     while (too_many - fits > 1) {
         const std::uint32_t rows = fits + (too_many - fits) / 2;
-        const StepShape chunk = chunk_shape(rows, depth);
-        const StepShape step{others.rows + rows, others.attended + chunk.attended};
-        (predict(step) <= seconds ? fits : too_many) = rows;
+        const bool in_time = predict(others + chunk_shape(rows, depth)) <= seconds;
+        (in_time ? fits : too_many) = rows;
     }
     return fits;
 }
@@ -133,11 +166,10 @@ std::uint32_t StepCost::rows_within(double seconds, const StepShape& others, std
 double StepCost::prefill_seconds(std::uint32_t tokens, std::uint32_t depth,
                                  std::uint32_t rows_max) const {
     if (tokens == 0) return 0.;
-    const StepShape all = chunk_shape(tokens, depth);
-    const std::uint32_t step = std::min(tokens, rows_max);
-    const double steps = static_cast<double>(tokens) / step;
-    return predict({step, static_cast<std::uint64_t>(static_cast<double>(all.attended) / steps)}) *
-           steps;
+    const double steps = std::ceil(static_cast<double>(tokens) / rows_max);
+    const auto rows = static_cast<std::uint32_t>(tokens / steps);
+    // The mean step: half of the tokens lie before it.
+    return steps * predict(chunk_shape(rows, depth + (tokens - rows) / 2));
 }
 
 }  // namespace engine

@@ -6,11 +6,6 @@
 namespace engine {
 namespace {
 
-StepShape with_chunk(const StepShape& step, std::uint32_t rows, std::uint32_t depth) {
-    const StepShape chunk = chunk_shape(rows, depth);
-    return {step.rows + chunk.rows, step.attended + chunk.attended};
-}
-
 /// Who reads next: streams that lost their place or got several tokens at once, then prompts by
 /// priority and what is left of them.
 std::vector<std::size_t> reading_order(std::span<const SequenceWork> work,
@@ -40,7 +35,7 @@ std::vector<RowShare> plan_step(std::span<const SequenceWork> work, const StepBu
     for (std::size_t i = 0; i < work.size(); ++i) {
         if (!work[i].streams || step.rows == budget.rows_max) continue;
         rows[i] = 1;
-        step = with_chunk(step, 1, work[i].depth);
+        step += chunk_shape(1, work[i].depth);
     }
     double seconds_max = std::numeric_limits<double>::infinity();
     if (step.rows > 0) {
@@ -57,7 +52,7 @@ std::vector<RowShare> plan_step(std::span<const SequenceWork> work, const StepBu
         if (given == 0) break;  // nobody overtakes for the sake of a row that is cheaper
         rows[i] += given;
         promised -= std::min(promised, given);
-        step = with_chunk(step, given, depth);
+        step += chunk_shape(given, depth);
     }
     std::vector<RowShare> shares;
     for (std::size_t i = 0; i < rows.size(); ++i) {

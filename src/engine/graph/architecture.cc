@@ -1,5 +1,6 @@
 #include "engine/graph/architecture.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -10,12 +11,16 @@ namespace {
 constexpr std::uint32_t kLayersMax = 1024;
 constexpr std::uint32_t kWidthMax = 1u << 20;
 constexpr std::uint32_t kContextMax = 1u << 28;
+constexpr std::uint32_t kExpertsMax = 1u << 12;
 constexpr float kAnyPositive = 1e30f;
 
-constexpr std::array<Architecture, 7> kArchitectures = {{
+constexpr std::array<Architecture, 10> kArchitectures = {{
     {"llama", &describe_llama},
     {"qwen2", &describe_qwen2},
     {"qwen3", &describe_qwen3},
+    {"qwen2moe", &describe_qwen2moe},
+    {"qwen3moe", &describe_qwen3moe},
+    {"olmoe", &describe_olmoe},
     {"gemma3", &describe_gemma3},
     {"phi3", &describe_phi3},
     {"bert", &describe_bert},
@@ -82,14 +87,6 @@ base::Result<RopeSpec> read_rope(const Hparams& h, const DecoderConfig& c,
     return rope;
 }
 
-base::Result<void> refuse_experts(const Hparams& h) {
-    const std::uint32_t experts = DG_TRY(h.count_or("expert_count", 0, 0, 1u << 16));
-    if (experts == 0) return {};
-    return base::fail_on(h.key("expert_count"), base::Code::unimplemented,
-                         "key {} is {}; mixture-of-experts models are not supported yet",
-                         h.key("expert_count"), experts);
-}
-
 }  // namespace
 
 base::Result<Architecture> find_architecture(std::string_view name) {
@@ -100,6 +97,36 @@ base::Result<Architecture> find_architecture(std::string_view name) {
     }
     return base::fail_on("general.architecture", base::Code::unimplemented,
                          "the model's architecture is \"{}\"; known are {}", name, known);
+}
+
+base::Result<void> refuse_experts(const Hparams& h) {
+    const std::uint32_t experts = DG_TRY(h.count_or("expert_count", 0, 0, kExpertsMax));
+    if (experts == 0) return {};
+    return base::fail_on(h.key("expert_count"), base::Code::unimplemented,
+                         "key {} is {}; {} models with experts are not known",
+                         h.key("expert_count"), experts, h.architecture());
+}
+
+base::Result<ExpertsConfig> read_experts(const Hparams& h, std::uint32_t ffn_dim) {
+    ExpertsConfig experts;
+    experts.count = DG_TRY(h.count_or("expert_count", 0, 0, kExpertsMax));
+    if (experts.count == 0) return experts;
+    experts.used = DG_TRY(h.count("expert_used_count", experts.count));
+    const std::uint32_t share = std::max(1u, ffn_dim / experts.used);
+    experts.ffn_dim = DG_TRY(h.count_or("expert_feed_forward_length", share, 1, kWidthMax));
+    constexpr std::uint32_t kSoftmax = 1;
+    const std::uint32_t gating = DG_TRY(h.count_or("expert_gating_func", kSoftmax, 0, 255));
+    if (gating > kSoftmax) {
+        return base::fail_on(h.key("expert_gating_func"), base::Code::unimplemented,
+                             "key {} is {}; only 1 (softmax) is known", h.key("expert_gating_func"),
+                             gating);
+    }
+    return experts;
+}
+
+base::Result<ExpertsConfig> require_experts(const Hparams& h, std::uint32_t ffn_dim) {
+    DG_TRY(h.count("expert_count", kExpertsMax));
+    return read_experts(h, ffn_dim);
 }
 
 base::Result<std::uint32_t> read_vocab_size(const Hparams& h) {
@@ -113,7 +140,6 @@ base::Result<std::uint32_t> read_vocab_size(const Hparams& h) {
 }
 
 base::Result<DecoderConfig> read_decoder_basics(const Hparams& h, std::uint32_t context_tokens) {
-    DG_TRY(refuse_experts(h));
     DecoderConfig c;
     c.architecture = h.architecture();
     c.layers = DG_TRY(h.count("block_count", kLayersMax));

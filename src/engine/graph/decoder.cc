@@ -8,18 +8,6 @@
 #include "engine/graph/decoder_weights.h"
 
 namespace engine {
-namespace {
-
-/// y = x * w^T + bias. A null bias is none.
-void project(base::ThreadPool& pool, const TensorView& w, const float* bias, Activations& x,
-             float* y, std::size_t rows) {
-    const std::size_t out = w.rows();
-    matmul(pool, w, x, y, out);
-    if (bias != nullptr) add_bias(pool, y, bias, rows, out);
-}
-
-}  // namespace
-
 std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     const std::size_t wanted = run_layers(pool, rows);
     Scratch& s = *scratch_;
@@ -27,7 +15,9 @@ std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRo
     if (s.logits.size() < count) s.logits.resize(count);
     if (wanted == 0) return {};
     s.normed_activations.assign(s.normed.data(), wanted, config_.dim);
-    project(pool, output_, output_bias_, s.normed_activations, s.logits.data(), wanted);
+    wait_for_weights(config_.layers);
+    const Product head = product_of(output_, output_bias_, s.normed_activations, s.logits.data());
+    matmul_all(pool, std::span(&head, 1));
     if (config_.logit_soft_cap > 0.f) {
         soft_cap(pool, s.logits.data(), count, config_.logit_soft_cap);
     }
@@ -47,12 +37,14 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
     embed(pool, rows);
     for (std::uint32_t index = 0; index < config_.layers; ++index) {
         const Layer& layer = layers_[index];
+        wait_for_weights(index);
         rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
                  config_.norm_eps);
         s.normed_activations.assign(s.normed.data(), count, config_.dim);
-        project(pool, layer.q, layer.q_bias, s.normed_activations, s.q.data(), count);
-        project(pool, layer.k, layer.k_bias, s.normed_activations, s.k.data(), count);
-        project(pool, layer.v, layer.v_bias, s.normed_activations, s.v.data(), count);
+        const Product qkv[] = {product_of(layer.q, layer.q_bias, s.normed_activations, s.q.data()),
+                               product_of(layer.k, layer.k_bias, s.normed_activations, s.k.data()),
+                               product_of(layer.v, layer.v_bias, s.normed_activations, s.v.data())};
+        matmul_all(pool, qkv);
         store_keys_and_values(pool, rows, index);
         // After the last cache write only the rows somebody reads are worth computing.
         if (index + 1 == config_.layers) count = drop_unwanted_rows(rows);
@@ -66,19 +58,25 @@ std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow
 
 void Decoder::embed(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     Scratch& s = *scratch_;
-    s.positions.clear();
+    const std::uint32_t page_tokens = kv_geometry().page_tokens;
+    s.page_offsets.clear();
+    std::uint32_t position_max = 0;
     for (std::size_t r = 0; r < rows.size(); ++r) {
         DG_DCHECK(rows[r].position < rows[r].kv->capacity_tokens());
         dequantize_row(embedding_, static_cast<std::size_t>(rows[r].token),
                        s.x.data() + r * config_.dim);
-        s.positions.push_back(rows[r].position);
+        s.page_offsets.push_back(rows[r].position % page_tokens);
+        position_max = std::max(position_max, rows[r].position);
     }
+    rotations_.cover(position_max / page_tokens + 1);
+    rotations_local_.cover(position_max / page_tokens + 1);
     if (config_.embedding_scale != 1.f) {
         scale(pool, s.x.data(), rows.size() * config_.dim, config_.embedding_scale);
     }
 }
 
-/// Norms and rotates q and k, then appends k and v to each row's cache.
+/// Norms q and k, rotates them by their offsets in their pages (attention turns queries by whole
+/// pages), then appends k and v to each row's cache.
 void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const BatchRow> rows,
                                     std::uint32_t index) {
     Scratch& s = *scratch_;
@@ -86,24 +84,26 @@ void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const Batc
     const DecoderConfig& c = config_;
     const std::size_t count = rows.size();
     if (c.qk_norm) {
-        rms_norm(pool, s.q.data(), s.q.data(), layer.q_norm, count * c.heads, c.head_dim,
+        const std::uint32_t q_norms = c.qk_norm_whole ? 1 : c.heads;
+        const std::uint32_t k_norms = c.qk_norm_whole ? 1 : c.kv_heads;
+        rms_norm(pool, s.q.data(), s.q.data(), layer.q_norm, count * q_norms, c.q_dim() / q_norms,
                  c.norm_eps);
-        rms_norm(pool, s.k.data(), s.k.data(), layer.k_norm, count * c.kv_heads, c.head_dim,
+        rms_norm(pool, s.k.data(), s.k.data(), layer.k_norm, count * k_norms, c.kv_dim() / k_norms,
                  c.norm_eps);
     }
     const RopeTable& table = *layer.rope;
     const std::size_t rot_dim = table.inv_freq.size() * 2;
     rope(pool, s.q.data(), count, c.heads, c.head_dim, c.q_dim(), rot_dim, table.inv_freq,
-         s.positions, c.rope_pairing, table.magnitude);
+         s.page_offsets, c.rope_pairing, table.magnitude);
     rope(pool, s.k.data(), count, c.kv_heads, c.head_dim, c.kv_dim(), rot_dim, table.inv_freq,
-         s.positions, c.rope_pairing, table.magnitude);
+         s.page_offsets, c.rope_pairing, table.magnitude);
 
     s.attention.clear();
     for (std::size_t r = 0; r < count; ++r) {
         const BatchRow& row = rows[r];
         const KvLayerView& kv = row.kv->layer(index);
         kv_store(kv, row.position, s.k.data() + r * c.kv_dim(), s.v.data() + r * c.kv_dim(),
-                 c.kv_dim());
+                 c.kv_heads, c.head_dim);
         const bool windowed = layer.window > 0 && row.position >= layer.window;
         s.attention.push_back({&kv, row.position, windowed ? row.position - layer.window + 1 : 0});
     }
@@ -133,35 +133,30 @@ std::size_t Decoder::drop_unwanted_rows(std::span<const BatchRow> rows) {
 void Decoder::attend(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
     Scratch& s = *scratch_;
     const DecoderConfig& c = config_;
-    const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, c.attention_scale,
-                               c.attention_soft_cap};
-    attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape);
+    const AttentionShape shape{c.heads,           c.kv_heads,           c.head_dim,
+                               c.attention_scale, c.attention_soft_cap, layer.rotations};
+    attention(pool, s.attended.data(), c.q_dim(), s.q.data(), c.q_dim(), s.attention, shape,
+              s.attention_scratch);
     s.attended_activations.assign(s.attended.data(), count, c.q_dim());
-    project(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, s.block_out.data(),
-            count);
-    if (c.post_norms) {
-        rms_norm(pool, s.block_out.data(), s.block_out.data(), layer.attn_post_norm, count, c.dim,
-                 c.norm_eps);
-    }
-    add(pool, s.x.data(), s.block_out.data(), count * c.dim);
+    add_projected(pool, layer.attn_out, layer.attn_out_bias, s.attended_activations, count,
+                  layer.attn_post_norm);
 }
 
-/// x += down(activation(gate(norm(x))) * up(norm(x))).
-void Decoder::feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
+/// x += input * w^T + bias, normed first where the model does so.
+void Decoder::add_projected(base::ThreadPool& pool, const TensorView& w, const float* bias,
+                            Activations& input, std::size_t count, const float* post_norm) {
     Scratch& s = *scratch_;
-    const DecoderConfig& c = config_;
-    rms_norm(pool, s.normed.data(), s.x.data(), layer.ffn_norm, count, c.dim, c.norm_eps);
-    s.normed_activations.assign(s.normed.data(), count, c.dim);
-    project(pool, layer.gate, layer.gate_bias, s.normed_activations, s.gate.data(), count);
-    project(pool, layer.up, layer.up_bias, s.normed_activations, s.up.data(), count);
-    gated(pool, s.gate.data(), s.gate.data(), s.up.data(), count * c.ffn_dim, c.activation);
-    s.gate_activations.assign(s.gate.data(), count, c.ffn_dim);
-    project(pool, layer.down, layer.down_bias, s.gate_activations, s.block_out.data(), count);
-    if (c.post_norms) {
-        rms_norm(pool, s.block_out.data(), s.block_out.data(), layer.ffn_post_norm, count, c.dim,
-                 c.norm_eps);
+    Product product = product_of(w, bias, input, s.x.data());
+    if (!config_.post_norms) {
+        product.add = true;
+        matmul_all(pool, std::span(&product, 1));
+        return;
     }
-    add(pool, s.x.data(), s.block_out.data(), count * c.dim);
+    product.y = s.block_out.data();
+    matmul_all(pool, std::span(&product, 1));
+    rms_norm(pool, s.block_out.data(), s.block_out.data(), post_norm, count, config_.dim,
+             config_.norm_eps);
+    add(pool, s.x.data(), s.block_out.data(), count * config_.dim);
 }
 
 }  // namespace engine

@@ -12,8 +12,10 @@
 #include "base/core/result.h"
 #include "engine/graph/decoder_config.h"
 #include "engine/graph/tensor_set.h"
+#include "engine/graph/weight_gate.h"
 #include "engine/kernels/kernels.h"
-#include "engine/kv/kv_pool.h"
+#include "engine/kernels/page_rotations.h"
+#include "engine/kv/kv_sequence.h"
 #include "engine/tensor/tensor_view.h"
 
 namespace base {
@@ -40,8 +42,15 @@ public:
     ~Decoder();
 
     const DecoderConfig& config() const { return config_; }
-    KvGeometry kv_geometry() const { return {config_.layers, config_.kv_heads, config_.head_dim}; }
+    KvGeometry kv_geometry(KvType type = KvType::f16) const {
+        return {.layers = config_.layers,
+                .kv_heads = config_.kv_heads,
+                .head_dim = config_.head_dim,
+                .type = type};
+    }
 
+    /// Passes wait there for each layer's weights. Null: all are there.
+    void set_gate(const WeightGate* gate) { gate_ = gate; }
     /// The matrices that rows are multiplied with, for their `packed` to be set.
     std::vector<TensorView*> products();
 
@@ -52,14 +61,18 @@ public:
     std::span<float> hidden_states(base::ThreadPool& pool, std::span<const BatchRow> rows);
 
 private:
+    struct Expert;
     struct Layer;
+    struct ExpertScratch;
     struct Scratch;
     Decoder(DecoderConfig config, std::uint32_t rows_max);
     void allocate_scratch();
+    void allocate_expert_scratch();
     base::Result<void> bind(TensorSet& tensors);
     base::Result<void> bind_layer(TensorSet& tensors, std::uint32_t index);
     base::Result<void> bind_attention(TensorSet& tensors, const std::string& prefix, Layer& layer);
     base::Result<void> bind_ffn(TensorSet& tensors, const std::string& prefix, Layer& layer);
+    base::Result<void> bind_experts(TensorSet& tensors, const std::string& prefix, Layer& layer);
     base::Result<void> bind_fused_qkv(TensorSet& tensors, const std::string& prefix, Layer& layer);
 
     std::size_t run_layers(base::ThreadPool& pool, std::span<const BatchRow> rows);
@@ -68,15 +81,28 @@ private:
                                std::uint32_t layer);
     std::size_t drop_unwanted_rows(std::span<const BatchRow> rows);
     void attend(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void add_projected(base::ThreadPool& pool, const TensorView& w, const float* bias,
+                       Activations& x, std::size_t count, const float* post_norm);
     void feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void run_dense(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void run_experts(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void route(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void plan_expert_products(const Layer& layer, bool down);
+    void add_expert_outputs(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+
+    void wait_for_weights(std::uint32_t stage) const {
+        if (gate_ != nullptr) gate_->wait(stage);
+    }
 
     DecoderConfig config_;
     std::uint32_t rows_max_;
+    const WeightGate* gate_ = nullptr;
     TensorView embedding_, output_;
     const float* output_norm_ = nullptr;
     const float* output_bias_ = nullptr;
     std::vector<Layer> layers_;
     RopeTable rope_, rope_local_;
+    PageRotations rotations_, rotations_local_;
     std::unique_ptr<Scratch> scratch_;
 };
 

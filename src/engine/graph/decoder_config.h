@@ -11,6 +11,15 @@
 
 namespace engine {
 
+/// A feed-forward block made of many small ones, of which each row takes a few.
+struct ExpertsConfig {
+    std::uint32_t count = 0;  ///< 0: one dense block
+    std::uint32_t used = 0;   ///< per row
+    std::uint32_t ffn_dim = 0;
+    std::uint32_t shared_ffn_dim = 0;  ///< of the expert that every row takes, gated; 0: none
+    bool normalise = false;            ///< the chosen ones' weights sum to 1
+};
+
 struct DecoderConfig {
     std::string architecture;
     std::uint32_t layers = 0;
@@ -18,7 +27,8 @@ struct DecoderConfig {
     std::uint32_t heads = 0;
     std::uint32_t kv_heads = 0;  ///< divides heads
     std::uint32_t head_dim = 0;
-    std::uint32_t ffn_dim = 0;
+    std::uint32_t ffn_dim = 0;  ///< of dense blocks
+    ExpertsConfig experts;
     std::uint32_t vocab_size = 0;
     std::uint32_t context_trained = 0;
     float norm_eps = 1e-5f;
@@ -29,6 +39,7 @@ struct DecoderConfig {
     float attention_soft_cap = 0.f;  ///< 0: none
     float logit_soft_cap = 0.f;      ///< 0: none
     bool qk_norm = false;            ///< RMS norm of every query and key head before RoPE
+    bool qk_norm_whole = false;      ///< with qk_norm: of all heads together
     bool post_norms = false;         ///< RMS norm of each block's output before the residual
     bool fused_gate_up = false;      ///< ffn_up holds the gate's rows, then the up rows
 

@@ -9,8 +9,16 @@
 
 namespace engine {
 
+struct Decoder::Expert {
+    TensorView gate, up, down;
+};
+
 struct Decoder::Layer {
-    TensorView q, k, v, attn_out, gate, up, down;
+    TensorView q, k, v, attn_out;
+    TensorView gate, up, down;  ///< with experts: of the shared one
+    TensorView router;          ///< [experts][dim]
+    TensorView shared_router;   ///< [1][dim]
+    std::vector<Expert> experts;
     const float* attn_norm = nullptr;
     const float* ffn_norm = nullptr;
     // Null when the model has none.
@@ -26,15 +34,43 @@ struct Decoder::Layer {
     const float* attn_post_norm = nullptr;
     const float* ffn_post_norm = nullptr;
     const RopeTable* rope = nullptr;
+    const PageRotations* rotations = nullptr;  ///< null when nothing rotates
     std::uint32_t window = 0;
+};
+
+/// A step's rows by expert. Pair p is one row at one of its experts; pairs of an expert are
+/// neighbours, in order of their rows.
+struct Decoder::ExpertScratch {
+    std::vector<float> router_logits, shared_weights, shared_gate, shared_out;
+    std::vector<float> hidden, out;         ///< [pairs, experts.ffn_dim], [pairs, dim]
+    std::vector<ExpertChoice> choices;      ///< [rows, used]
+    std::vector<std::uint32_t> first_pair;  ///< [experts + 1]
+    std::vector<std::uint32_t> row_of;      ///< [pairs]
+    std::vector<std::uint32_t> pair_of;     ///< [rows, used]
+    std::vector<WeightedRow> terms;
+    std::vector<Product> products;
+    Activations pair_activations, hidden_activations, shared_activations;
 };
 
 /// Allocated once for rows_max rows; only `logits` may grow, with the rows that want output.
 struct Decoder::Scratch {
-    std::vector<float> x, normed, q, k, v, attended, gate, up, block_out, logits;
-    std::vector<std::uint32_t> positions;
+    std::vector<float> x, normed, q, k, v, attended, gate, block_out, logits;
+    std::vector<std::uint32_t> page_offsets;  ///< of each row: its position in its page
     std::vector<AttentionRow> attention;
+    AttentionScratch attention_scratch;
     Activations normed_activations, attended_activations, gate_activations;
+    ExpertScratch experts;
 };
+
+/// y = x * w^T + bias, rows of y as wide as w has outputs. A null bias is none.
+inline Product product_of(const TensorView& w, const float* bias, Activations& x, float* y) {
+    Product product;
+    product.w = &w;
+    product.x = &x;
+    product.bias = bias;
+    product.y = y;
+    product.y_stride = w.rows();
+    return product;
+}
 
 }  // namespace engine

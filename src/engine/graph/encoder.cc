@@ -22,6 +22,7 @@ struct Encoder::Layer {
 struct Encoder::Scratch {
     std::vector<float> x, normed, q, k, v, attended, residual, ffn;
     Activations x_activations, attended_activations, ffn_activations;
+    AttentionScratch attention;
 };
 
 Encoder::Encoder(EncoderConfig config)
@@ -179,7 +180,7 @@ void Encoder::attend(base::ThreadPool& pool, std::size_t tokens, const Layer& la
     project(pool, s.v.data(), layer.v, s.x_activations, tokens);
     const std::uint32_t head_dim = layer.in_dim / c.heads;
     attention_full(pool, s.attended.data(), s.q.data(), s.k.data(), s.v.data(), tokens, c.heads,
-                   head_dim, 1.f / std::sqrt(static_cast<float>(head_dim)));
+                   head_dim, 1.f / std::sqrt(static_cast<float>(head_dim)), s.attention);
     if (layer.residual.weight.data != nullptr) {
         s.x_activations.assign(s.x.data(), tokens, layer.in_dim);
         project(pool, s.residual.data(), layer.residual, s.x_activations, tokens);

@@ -6,9 +6,12 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/activations.h"
+#include "engine/kernels/product_plan.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
@@ -61,9 +64,20 @@ namespace engine {
 
 HWY_EXPORT(QuantizeRow);
 
-const QuantizedRows& quantized_form(base::ThreadPool& pool, Activations::Impl& x) {
-    if (x.quantized) return x.quantized_rows;
-    DG_CHECK(x.cols % QuantizedRows::kBlock == 0, "quantised weights have rows of whole blocks");
+namespace {
+
+constexpr std::size_t kRowsPerTask = 8;
+
+/// f(row) for all rows, some at a time.
+template <class F>
+void for_rows(base::ThreadPool& pool, std::size_t rows, F f) {
+    pool.run((rows + kRowsPerTask - 1) / kRowsPerTask, [&](std::size_t task, std::size_t) {
+        const std::size_t end = std::min(rows, (task + 1) * kRowsPerTask);
+        for (std::size_t r = task * kRowsPerTask; r < end; ++r) f(r);
+    });
+}
+
+QuantizedRowsOut reserve_quantized(Activations::Impl& x) {
     const std::size_t values = x.rows * x.cols;
     const std::size_t blocks = values / QuantizedRows::kBlock;
     // Every part's size is a multiple of its own alignment needs; kernels load unaligned.
@@ -79,21 +93,70 @@ const QuantizedRows& quantized_form(base::ThreadPool& pool, Activations::Impl& x
     out.scaled_sum = reinterpret_cast<float*>(part(blocks * 4));
     out.sum32 = reinterpret_cast<std::int32_t*>(part(blocks * 4));
     out.sum16 = reinterpret_cast<std::int32_t*>(part(blocks * 8));
-    const std::size_t row_blocks = x.cols / QuantizedRows::kBlock;
-    constexpr std::size_t kRowsPerTask = 8;
-    pool.run((x.rows + kRowsPerTask - 1) / kRowsPerTask, [&](std::size_t task, std::size_t) {
-        const std::size_t end = std::min(x.rows, (task + 1) * kRowsPerTask);
-        for (std::size_t r = task * kRowsPerTask; r < end; ++r) {
-            const QuantizedRowsOut row{out.q + r * x.cols, out.scale + r * row_blocks,
-                                       out.scaled_sum + r * row_blocks, out.sum32 + r * row_blocks,
-                                       out.sum16 + r * row_blocks * 2};
+    return out;
+}
+
+void copy_row(const QuantizedRows& from, std::size_t from_row, const QuantizedRowsOut& to,
+              std::size_t to_row) {
+    const std::size_t cols = from.cols, blocks = from.blocks();
+    std::copy_n(from.q + from_row * cols, cols, to.q + to_row * cols);
+    std::copy_n(from.scale + from_row * blocks, blocks, to.scale + to_row * blocks);
+    std::copy_n(from.scaled_sum + from_row * blocks, blocks, to.scaled_sum + to_row * blocks);
+    std::copy_n(from.sum32 + from_row * blocks, blocks, to.sum32 + to_row * blocks);
+    std::copy_n(from.sum16 + from_row * blocks * 2, blocks * 2, to.sum16 + to_row * blocks * 2);
+}
+
+}  // namespace
+
+const QuantizedRows& quantized_form(base::ThreadPool& pool, Activations::Impl& x) {
+    if (x.quantized) return x.quantized_rows;
+    DG_CHECK(x.cols % QuantizedRows::kBlock == 0, "quantised weights have rows of whole blocks");
+    const QuantizedRowsOut out = reserve_quantized(x);
+    if (x.source != nullptr) {
+        const QuantizedRows& from = quantized_form(pool, *x.source);
+        for_rows(pool, x.rows, [&](std::size_t r) { copy_row(from, x.source_rows[r], out, r); });
+    } else {
+        const std::size_t blocks = x.cols / QuantizedRows::kBlock;
+        for_rows(pool, x.rows, [&](std::size_t r) {
+            const QuantizedRowsOut row{out.q + r * x.cols, out.scale + r * blocks,
+                                       out.scaled_sum + r * blocks, out.sum32 + r * blocks,
+                                       out.sum16 + r * blocks * 2};
             HWY_DYNAMIC_DISPATCH(QuantizeRow)(x.x + r * x.cols, x.cols, row);
-        }
-    });
+        });
+    }
     x.quantized_rows =
         QuantizedRows{out.q, out.scale, out.scaled_sum, out.sum32, out.sum16, x.cols};
     x.quantized = true;
     return x.quantized_rows;
+}
+
+const float* float_form(base::ThreadPool& pool, Activations::Impl& x) {
+    if (x.x != nullptr || x.source == nullptr) return x.x;
+    const float* from = float_form(pool, *x.source);
+    auto* rows = reinterpret_cast<float*>(x.gathered.reserve(x.rows * x.cols * sizeof(float)));
+    for_rows(pool, x.rows, [&](std::size_t r) {
+        std::copy_n(from + x.source_rows[r] * x.cols, x.cols, rows + r * x.cols);
+    });
+    return x.x = rows;
+}
+
+Activations::Activations() : impl_(std::make_unique<Impl>()) {}
+Activations::~Activations() = default;
+Activations::Activations(Activations&&) noexcept = default;
+Activations& Activations::operator=(Activations&&) noexcept = default;
+
+void Activations::assign(const float* x, std::size_t rows, std::size_t cols) {
+    impl_->x = x;
+    impl_->rows = rows;
+    impl_->cols = cols;
+    impl_->source = nullptr;
+    impl_->quantized = false;
+}
+
+void Activations::assign_rows(Activations& from, std::span<const std::uint32_t> rows) {
+    assign(nullptr, rows.size(), from.impl_->cols);
+    impl_->source = from.impl_.get();
+    impl_->source_rows = rows;
 }
 
 }  // namespace engine

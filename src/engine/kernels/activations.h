@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <hwy/aligned_allocator.h>
@@ -53,17 +54,24 @@ private:
     std::size_t bytes_ = 0;
 };
 
+struct ProductPlan;
+
 struct Activations::Impl {
-    const float* x = nullptr;
+    const float* x = nullptr;  ///< null until made when the rows are those of `source`
     std::size_t rows = 0, cols = 0;
+    Impl* source = nullptr;  ///< null: x is the caller's
+    std::span<const std::uint32_t> source_rows;
     bool quantized = false;  ///< quantized_rows belongs to x
     QuantizedRows quantized_rows;
-    AlignedBuffer forms;
+    AlignedBuffer forms, gathered;
     /// One per pool worker: unpacked weights and sums of the product at hand.
     std::vector<AlignedBuffer> scratch;
+    std::vector<ProductPlan> plans;  ///< of the call at hand
 };
 
 /// The quantised form of x, made now unless it is there. Pre: cols is a multiple of 32.
 const QuantizedRows& quantized_form(base::ThreadPool& pool, Activations::Impl& x);
+/// The rows as floats, [rows, cols]; gathered now unless they are.
+const float* float_form(base::ThreadPool& pool, Activations::Impl& x);
 
 }  // namespace engine

@@ -1,5 +1,8 @@
-// One block of 64 tokens for one tile: widen and transpose keys, score, soften, add values.
-// attention.cc tells how blocks make up a row's result.
+// One block of pages for one tile: turn queries, score, soften, add values. attention.cc tells how
+// blocks make up a row's result.
+//
+// Register tiles hold kQ queries times kV vectors. Every score is one chain of sums over the dims
+// and every output one over the tokens, so that a tile's size changes no bit.
 #if defined(DG_ENGINE_KERNELS_ATTENTION_BLOCK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef DG_ENGINE_KERNELS_ATTENTION_BLOCK_INL_H_
 #undef DG_ENGINE_KERNELS_ATTENTION_BLOCK_INL_H_
@@ -10,181 +13,76 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
+#include "engine/kernels/attention_keys-inl.h"
 #include "engine/kernels/attention_tile.h"
 #include "engine/kernels/exp-inl.h"
-#include "engine/kernels/half-inl.h"
-#include "engine/kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL
+#pragma GCC target("avx512vnni")  // as in attention_keys-inl.h
+#endif
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DA = hn::CappedTag<float, 16>;
-using VA = hn::Vec<DA>;
-constexpr std::size_t kAttnLanes = hn::MaxLanes(DA());
-constexpr std::size_t kQueriesAtOnce = HWY_TARGET == HWY_AVX3_DL ? 4 : 2;
-
-struct Scratch {
-    float* keys;     ///< [dim][kBlockTokens]
-    float* widened;  ///< [kBlockTokens][padded dim]
-    float* queries;  ///< [queries][padded dim], times scale
-    float* scores;   ///< [queries][kBlockTokens]
-};
-
-HWY_INLINE void WidenRow(const std::uint16_t* from, std::size_t dim, float* to) {
+/// out[i][at..] += sum over t in [from, to) of weights[i][t] * values[t][at..].
+template <KvForm kForm, std::size_t kQ, std::size_t kV>
+DG_TILE_INLINE void AddValues(const KvPlane& values, const float* weights, std::size_t stride,
+                              std::size_t from, std::size_t to, std::size_t at, float* out) {
     const DA d;
-    std::size_t i = 0;
-    for (; i + kAttnLanes <= dim; i += kAttnLanes) hn::StoreU(LoadHalves(d, from + i), d, to + i);
-    if (i < dim) {
-        std::uint16_t tail[kAttnLanes] = {};
-        std::memcpy(tail, from + i, (dim - i) * sizeof(*from));
-        hn::StoreU(LoadHalves(d, tail), d, to + i);
-    }
-}
-
-/// Tokens [from, to) as floats, `width` apart, zeros behind the first `dim`.
-void WidenTokens(const KvSource& kv, bool keys, std::size_t from, std::size_t to, std::size_t dim,
-                 float* row) {
-    const std::size_t width = padded(dim);
-    if (width > dim) std::fill_n(row, (to - from) * width, 0.f);
-    if (kv.paged == nullptr) {
-        const float* source = (keys ? kv.dense_k : kv.dense_v) + kv.offset;
-        for (std::size_t t = from; t < to; ++t, row += width) {
-            std::copy_n(source + t * kv.token_stride, dim, row);
-        }
-        return;
-    }
-    const auto& pages = keys ? kv.paged->k_pages : kv.paged->v_pages;
-    const std::size_t page_tokens = kv.paged->page_tokens;
-    for (std::size_t t = from; t < to;) {
-        const std::size_t in_page = t % page_tokens;
-        const std::size_t run = std::min(page_tokens - in_page, to - t);
-        const auto* token = reinterpret_cast<const std::uint16_t*>(pages[t / page_tokens]) +
-                            in_page * kv.token_stride + kv.offset;
-        for (std::size_t i = 0; i < run; ++i, token += kv.token_stride, row += width) {
-            WidenRow(token, dim, row);
-        }
-        t += run;
-    }
-}
-
-/// keys[d][t] from widened[t][d], for t in [from, to); other columns repeat one of those.
-void TransposeKeys(const float* widened, std::size_t dim, std::size_t from, std::size_t to,
-                   float* keys) {
-    const std::size_t width = padded(dim);
-    const auto row = [&](std::size_t t) { return widened + std::clamp(t, from, to - 1) * width; };
-#if HWY_TARGET == HWY_SCALAR
-    for (std::size_t t = 0; t < kBlockTokens; ++t) {
-        for (std::size_t d = 0; d < dim; ++d) keys[d * kBlockTokens + t] = row(t)[d];
-    }
-#else
-    for (std::size_t t = from / kLanes * kLanes; t < to; t += kLanes) {
-        const std::uint8_t* rows[kLanes];
-        for (std::size_t i = 0; i < kLanes; ++i) {
-            rows[i] = reinterpret_cast<const std::uint8_t*>(row(t + i));
-        }
-        for (std::size_t d = 0; d < dim; d += 4) {
-            const FourDwords four = LoadTransposed(rows, d * sizeof(float));
-            const std::size_t count = std::min<std::size_t>(4, dim - d);
-            for (std::size_t i = 0; i < count; ++i) {
-                hn::StoreU(hn::BitCast(DF32(), four.v[i]), DF32(),
-                           keys + (d + i) * kBlockTokens + t);
-            }
-        }
-    }
-#endif
-}
-
-/// scores[i][0..64) = queries[i] . keys for kQueries queries.
-template <std::size_t kQueries>
-HWY_INLINE void ScoreQueries(const float* queries, std::size_t dim, const float* keys,
-                             float* scores) {
-    constexpr std::size_t kVectors = kBlockTokens / kAttnLanes < 4 ? kBlockTokens / kAttnLanes : 4;
-    const DA d;
-    const std::size_t width = padded(dim);
-    for (std::size_t t = 0; t < kBlockTokens; t += kVectors * kAttnLanes) {
-        VA sum[kQueries][kVectors];
-#pragma GCC unroll 4
-        for (std::size_t i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v) sum[i][v] = hn::Zero(d);
-        }
-        for (std::size_t k = 0; k < dim; ++k) {
-            VA key[kVectors];
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v) {
-                key[v] = hn::LoadU(d, keys + k * kBlockTokens + t + v * kAttnLanes);
-            }
-#pragma GCC unroll 4
-            for (std::size_t i = 0; i < kQueries; ++i) {
-                const VA q = hn::Set(d, queries[i * width + k]);
-#pragma GCC unroll 4
-                for (std::size_t v = 0; v < kVectors; ++v) {
-                    sum[i][v] = hn::MulAdd(q, key[v], sum[i][v]);
-                }
-            }
-        }
-#pragma GCC unroll 4
-        for (std::size_t i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v) {
-                hn::StoreU(sum[i][v], d, scores + i * kBlockTokens + t + v * kAttnLanes);
-            }
-        }
-    }
-}
-
-/// out[i][:] += sum over t in [from, to) of weights[i][t] * values[t][:], for kQueries queries.
-template <std::size_t kQueries, std::size_t kVectors>
-HWY_INLINE void AddValues(const float* weights, const float* values, std::size_t width,
-                          std::size_t from, std::size_t to, float* out) {
-    const DA d;
-    VA sum[kQueries][kVectors];
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) {
-            sum[i][v] = hn::LoadU(d, out + i * width + v * kAttnLanes);
+    VA sum[kQ][kV];
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kQ; ++i) {
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kV; ++v) {
+            sum[i][v] = hn::LoadU(d, out + i * values.row + at + v * kAttnLanes);
         }
     }
     for (std::size_t t = from; t < to; ++t) {
-        VA value[kVectors];
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) {
-            value[v] = hn::LoadU(d, values + t * width + v * kAttnLanes);
+        VA value[kV];
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kV; ++v) {
+            value[v] = LoadValues<kForm>(values, t, at + v * kAttnLanes);
         }
-#pragma GCC unroll 4
-        for (std::size_t i = 0; i < kQueries; ++i) {
-            const VA weight = hn::Set(d, weights[i * kBlockTokens + t]);
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v) {
+        values.ask_for_next<kForm>(t * values.row + at);
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < kQ; ++i) {
+            const VA weight = hn::Set(d, weights[i * stride + t]);
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < kV; ++v) {
                 sum[i][v] = hn::MulAdd(weight, value[v], sum[i][v]);
             }
         }
     }
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) {
-            hn::StoreU(sum[i][v], d, out + i * width + v * kAttnLanes);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kQ; ++i) {
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kV; ++v) {
+            hn::StoreU(sum[i][v], d, out + i * values.row + at + v * kAttnLanes);
         }
     }
 }
 
-template <std::size_t kQueries>
-HWY_INLINE void AddValuesAllLanes(const float* weights, const float* values, std::size_t width,
-                                  std::size_t from, std::size_t to, float* out) {
-    std::size_t at = 0;
-    for (; at + 4 * kAttnLanes <= width; at += 4 * kAttnLanes) {
-        AddValues<kQueries, 4>(weights, values + at, width, from, to, out + at);
-    }
-    for (; at < width; at += kAttnLanes) {
-        AddValues<kQueries, 1>(weights, values + at, width, from, to, out + at);
-    }
+/// The same for `queries` of them and all of a head.
+template <KvForm kForm>
+void AddPageValues(const KvPlane& values, const float* weights, std::size_t stride,
+                   std::size_t queries, std::size_t from, std::size_t to, float* out) {
+    ByQueries(queries, [&](auto count, std::size_t first) HWY_ATTR {
+        constexpr std::size_t kQ = decltype(count)::value;
+        const float* w = weights + first * stride;
+        float* sums = out + first * values.row;
+        std::size_t at = 0;
+        for (; at + 2 * kAttnLanes <= values.row; at += 2 * kAttnLanes) {
+            AddValues<kForm, kQ, 2>(values, w, stride, from, to, at, sums);
+        }
+        if (at == values.row) return;
+        for (std::size_t i = 0; i < kQ; ++i) {
+            AddValues<kForm, 1, 1>(values, w + i * stride, stride, from, to, at,
+                                   sums + i * values.row);
+        }
+    });
 }
 
 HWY_INLINE void ScaleRow(float* row, std::size_t width, float by) {
@@ -194,115 +92,200 @@ HWY_INLINE void ScaleRow(float* row, std::size_t width, float by) {
     }
 }
 
-HWY_INLINE float ScalarExp(float x) {
-    return hn::GetLane(FastExp(DA(), hn::Set(DA(), x)));
+HWY_INLINE float ScalarExp2(float x) {
+    return hn::GetLane(FastExp2(DA(), hn::Set(DA(), x)));
 }
 
-/// Turns one query's scores for tokens [from, to) of a block into weights relative to the highest
-/// score so far, rescaling what was summed before when that rises.
-void SoftmaxStep(float* scores, std::size_t from, std::size_t to, float soft_cap, std::size_t width,
-                 float& highest, float& total, float* out) {
-    const DA d;
-    const VA lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
-    VA block_high = lowest;
-    for (std::size_t t = 0; t < kBlockTokens; t += kAttnLanes) {
-        VA s = hn::LoadU(d, scores + t);
-        if (soft_cap != 0.f) {
-            const VA cap = hn::Set(d, soft_cap);
-            s = hn::Mul(cap, FastTanh(d, hn::Div(s, cap)));
-        }
-        const VA index = hn::Iota(d, static_cast<float>(t));
-        const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(from))),
-                                    hn::Lt(index, hn::Set(d, static_cast<float>(to))));
-        s = hn::IfThenElse(inside, s, lowest);
-        hn::StoreU(s, d, scores + t);
-        block_high = hn::Max(block_high, s);
-    }
-    const float high = hn::GetLane(hn::MaxOfLanes(d, block_high));
-    if (high > highest) {
-        if (total != 0.f) {
-            const float factor = ScalarExp(highest - high);
-            total *= factor;
-            ScaleRow(out, width, factor);
-        }
-        highest = high;
-    }
-    VA sum = hn::Zero(d);
-    for (std::size_t t = 0; t < kBlockTokens; t += kAttnLanes) {
-        const VA w = FastExp(d, hn::Sub(hn::LoadU(d, scores + t), hn::Set(d, highest)));
-        hn::StoreU(w, d, scores + t);
-        sum = hn::Add(sum, w);
-    }
-    total += hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-void ScoreBlock(const AttentionTile& tile, const Scratch& s) {
-    const std::size_t queries = tile.queries(), width = padded(tile.head_dim);
-    std::size_t i = 0;
-    for (; i + kQueriesAtOnce <= queries; i += kQueriesAtOnce) {
-        ScoreQueries<kQueriesAtOnce>(s.queries + i * width, tile.head_dim, s.keys,
-                                     s.scores + i * kBlockTokens);
-    }
-    for (; i < queries; ++i) {
-        ScoreQueries<1>(s.queries + i * width, tile.head_dim, s.keys, s.scores + i * kBlockTokens);
-    }
-}
-
-/// The tokens of the block that starts at `block` that row `row` attends to, relative to it.
-struct InBlock {
+/// The tokens of page `page` that a row attends to, relative to the page's first.
+struct InPage {
     std::size_t from, to;
-    bool operator==(const InBlock&) const = default;
+    bool operator==(const InPage&) const = default;
+    HWY_INLINE bool empty() const { return from == to; }
 };
-HWY_INLINE InBlock RowInBlock(const AttentionTile& tile, std::size_t row, std::size_t block) {
-    const std::size_t from = std::clamp(tile.begin[row], block, block + kBlockTokens);
-    const std::size_t to = std::clamp(tile.end[row], from, block + kBlockTokens);
-    return {from - block, to - block};
+HWY_INLINE InPage RowInPage(const AttentionTile& tile, std::size_t row, std::size_t page) {
+    const std::size_t start = page * tile.kv.layout.tokens;
+    const std::size_t from = std::clamp(tile.begin[row], start, start + tile.kv.layout.tokens);
+    const std::size_t to = std::clamp(tile.end[row], from, start + tile.kv.layout.tokens);
+    return {from - start, to - start};
 }
 
-/// Adds values for queries [first, first + count), which attend to the same tokens.
-void AddBlockValues(const AttentionTile& tile, const Scratch& s, std::size_t first,
-                    std::size_t count, InBlock tokens, float* out) {
-    const std::size_t width = padded(tile.head_dim);
-    const auto step = [&](auto size) {
-        constexpr std::size_t kQueries = decltype(size)::value;
-        for (; count >= kQueries; first += kQueries, count -= kQueries) {
-            AddValuesAllLanes<kQueries>(s.scores + first * kBlockTokens, s.widened, width,
-                                        tokens.from, tokens.to, out + first * width);
+/// f(scores, index of the first lane, tokens seen) for every vector of a block that holds a token.
+template <class F>
+HWY_INLINE void EachVector(const AttentionTile& tile, std::size_t row, std::size_t first_page,
+                           float* scores, F f) {
+    for (std::size_t p = 0; p < tile.block_pages; ++p) {
+        const InPage tokens = RowInPage(tile, row, first_page + p);
+        for (std::size_t t = tokens.from / kAttnLanes * kAttnLanes; t < tokens.to;
+             t += kAttnLanes) {
+            f(scores + p * tile.page_width + t, t, tokens);
+        }
+    }
+}
+
+/// Makes the block's scores a row does not see minus infinity.
+HWY_INLINE void HideTokens(const AttentionTile& tile, std::size_t row, std::size_t first_page,
+                           float* scores) {
+    const DA d;
+    EachVector(
+        tile, row, first_page, scores, [&](float* at, std::size_t t, InPage tokens) HWY_ATTR {
+            if (tokens.from <= t && t + kAttnLanes <= tokens.to) return;
+            const VA index = hn::Iota(d, static_cast<float>(t));
+            const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(tokens.from))),
+                                        hn::Lt(index, hn::Set(d, static_cast<float>(tokens.to))));
+            const VA none = hn::Set(d, -std::numeric_limits<float>::infinity());
+            hn::StoreU(hn::IfThenElse(inside, hn::LoadU(d, at), none), d, at);
+        });
+}
+
+HWY_INLINE void CapScores(float* scores, std::size_t count, float cap) {
+    const DA d;
+    // The cap is in powers of two as the scores are, and its tanh wants their ratio only.
+    for (std::size_t t = 0; t < count; t += kAttnLanes) {
+        const VA ratio = hn::Div(hn::LoadU(d, scores + t), hn::Set(d, cap));
+        hn::StoreU(hn::Mul(hn::Set(d, cap), FastTanh(d, ratio)), d, scores + t);
+    }
+}
+
+/// Turns one query's scores for a block's pages into weights relative to the highest score so far,
+/// rescaling what was summed before when that rises. kWhole: the row sees every token of the block.
+template <bool kWhole>
+HWY_INLINE void SoftmaxStep(const AttentionTile& tile, std::size_t row, std::size_t first_page,
+                            float* scores, float& highest, float* totals, float* out) {
+    const DA d;
+    const auto each = [&](auto f) HWY_ATTR {
+        if constexpr (kWhole) {
+            for (std::size_t t = 0; t < tile.block_width; t += kAttnLanes) f(scores + t);
+        } else {
+            EachVector(tile, row, first_page, scores,
+                       [&](float* at, std::size_t, InPage) HWY_ATTR { f(at); });
         }
     };
-    if constexpr (kQueriesAtOnce > 2) {
-        step(std::integral_constant<std::size_t, 4>());
-        step(std::integral_constant<std::size_t, 3>());
+    if (tile.soft_cap != 0.f) CapScores(scores, tile.block_width, tile.soft_cap);
+    if constexpr (!kWhole) HideTokens(tile, row, first_page, scores);
+    VA high = hn::Set(d, -std::numeric_limits<float>::infinity());
+    each([&](float* at) HWY_ATTR { high = hn::Max(high, hn::LoadU(d, at)); });
+    if (!hn::AllFalse(d, hn::Gt(high, hn::Set(d, highest)))) {
+        const float before = highest;
+        highest = hn::GetLane(hn::MaxOfLanes(d, high));
+        if (before != -std::numeric_limits<float>::infinity()) {
+            const float factor = ScalarExp2(before - highest);
+            ScaleRow(totals, kAttnLanes, factor);
+            ScaleRow(out, tile.width, factor);
+        }
     }
-    step(std::integral_constant<std::size_t, 2>());
-    step(std::integral_constant<std::size_t, 1>());
+    VA sum = hn::LoadU(d, totals);
+    const VA base = hn::Set(d, highest);
+    each([&](float* at) HWY_ATTR {
+        const VA w = FastExp2(d, hn::Sub(hn::LoadU(d, at), base));
+        hn::StoreU(w, d, at);
+        sum = hn::Add(sum, w);
+    });
+    hn::StoreU(sum, d, totals);
 }
 
-void AttendBlock(const AttentionTile& tile, std::size_t block, std::size_t from, std::size_t to,
-                 const Scratch& s, const Partial& sums) {
-    const std::size_t width = padded(tile.head_dim);
-    float* widened = s.widened + (from - block) * width;
-    WidenTokens(tile.kv, true, from, to, tile.head_dim, widened);
-    TransposeKeys(s.widened, tile.head_dim, from - block, to - block, s.keys);
-    ScoreBlock(tile, s);
-    WidenTokens(tile.kv, false, from, to, tile.head_dim, widened);
-    for (std::size_t row = 0; row < tile.rows; ++row) {
-        const InBlock tokens = RowInBlock(tile, row, block);
-        if (tokens.from == tokens.to) continue;
-        for (std::size_t i = row * tile.group; i < (row + 1) * tile.group; ++i) {
-            SoftmaxStep(s.scores + i * kBlockTokens, tokens.from, tokens.to, tile.soft_cap, width,
-                        sums.highest[i], sums.total[i], sums.out + i * width);
-        }
+/// Consecutive rows of a tile that see a block.
+struct Rows {
+    std::size_t first = 0, end = 0;
+};
+
+void ScorePage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t in_block,
+               const TileScratch& s) {
+    const std::size_t first = rows.first * tile.group, count = (rows.end - rows.first) * tile.group;
+    const std::size_t stride = tile.block_width, width = tile.width;
+    TurnQueries(tile, page, rows.first, rows.end, s);
+    float* scores = s.scores + first * stride + in_block * tile.page_width;
+    const float* queries = s.turned + first * width;
+    KvPlane keys = PlaneOf(tile.kv, true, page);
+    const auto score = [&](auto form) HWY_ATTR {
+        ScoreKeys<decltype(form)::value>(keys, tile.kv.layout.dim, queries, width, count, scores,
+                                         stride);
+    };
+    if (tile.kv.layout.bytes()) {
+        QuantizeQueries(tile, first, count, s);
+        const std::size_t blocks = tile.kv.layout.scale_blocks();
+        return ScoreByteKeys(keys,
+                             {s.q8 + first * width, s.q8_scale + first * blocks,
+                              s.q8_bias + first * blocks, width, blocks},
+                             count, scores, stride);
     }
-    for (std::size_t row = 0; row < tile.rows;) {
-        const InBlock tokens = RowInBlock(tile, row, block);
+    if (tile.kv.wide) return score(FormTag<KvForm::wide>());
+    if (count <= kWidenFrom) {
+        if (tile.kv.layout.type == KvType::bf16) return score(FormTag<KvForm::bf16>());
+        return score(FormTag<KvForm::f16>());
+    }
+    keys = WidenPlane(tile.kv, keys, tile.kv.layout.dim * keys.row, s.keys);
+    score(FormTag<KvForm::wide>());
+}
+
+void AddPage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t in_block,
+             const TileScratch& s, float* out) {
+    const std::size_t stride = tile.block_width;
+    const float* weights = s.scores + in_block * tile.page_width;
+    KvPlane values = PlaneOf(tile.kv, false, page);
+    KvForm form = FormOf(tile.kv);
+    if (form != KvForm::wide && (rows.end - rows.first) * tile.group > kWidenFrom) {
+        values = WidenPlane(tile.kv, values, tile.kv.layout.tokens * values.row, s.values);
+        form = KvForm::wide;
+    }
+    for (std::size_t row = rows.first; row < rows.end;) {
+        const InPage tokens = RowInPage(tile, row, page);
         std::size_t next = row + 1;
-        while (next < tile.rows && RowInBlock(tile, next, block) == tokens) ++next;
-        if (tokens.from != tokens.to) {
-            AddBlockValues(tile, s, row * tile.group, (next - row) * tile.group, tokens, sums.out);
-        }
+        while (next < rows.end && RowInPage(tile, next, page) == tokens) ++next;
+        const std::size_t first = row * tile.group, count = (next - row) * tile.group;
+        const auto add = [&](auto tag) HWY_ATTR {
+            AddPageValues<decltype(tag)::value>(values, weights + first * stride, stride, count,
+                                                tokens.from, tokens.to, out + first * values.row);
+        };
+        if (!tokens.empty()) WithForm(form, add);
         row = next;
     }
+}
+
+/// Adds the tokens of block `block` (counted in pages / block_pages()) that the tile attends to.
+void AttendBlock(const AttentionTile& tile, std::size_t block, const TileScratch& s,
+                 const Partial& sums) {
+    const std::size_t tokens = tile.kv.layout.tokens, pages = tile.block_pages;
+    const std::size_t first_page = block * pages;
+    const auto sees = [&](std::size_t row, std::size_t from_page, std::size_t count) {
+        return tile.begin[row] < (from_page + count) * tokens && tile.end[row] > from_page * tokens;
+    };
+    Rows rows{tile.rows, 0};
+    for (std::size_t row = 0; row < tile.rows; ++row) {
+        if (!sees(row, first_page, pages)) continue;
+        rows.first = std::min(rows.first, row);
+        rows.end = row + 1;
+    }
+    if (rows.first >= rows.end) return;
+    const auto each_page = [&](auto f) HWY_ATTR {
+        for (std::size_t p = 0; p < pages; ++p) {
+            Rows seeing{rows.end, rows.first};
+            for (std::size_t row = rows.first; row < rows.end; ++row) {
+                if (!sees(row, first_page + p, 1)) continue;
+                seeing.first = std::min(seeing.first, row);
+                seeing.end = row + 1;
+            }
+            if (seeing.first < seeing.end) f(first_page + p, seeing, p);
+        }
+    };
+    each_page([&](std::size_t page, Rows seeing, std::size_t p)
+                  HWY_ATTR { ScorePage(tile, page, seeing, p, s); });
+    for (std::size_t row = rows.first; row < rows.end; ++row) {
+        if (!sees(row, first_page, pages)) continue;
+        const bool whole = tile.page_width == tokens && tile.begin[row] <= first_page * tokens &&
+                           tile.end[row] >= (first_page + pages) * tokens;
+        for (std::size_t i = row * tile.group; i < (row + 1) * tile.group; ++i) {
+            float* scores = s.scores + i * tile.block_width;
+            float* out = sums.out + i * tile.width;
+            float* totals = s.totals + i * 16;
+            if (whole) {
+                SoftmaxStep<true>(tile, row, first_page, scores, sums.highest[i], totals, out);
+            } else {
+                SoftmaxStep<false>(tile, row, first_page, scores, sums.highest[i], totals, out);
+            }
+        }
+    }
+    each_page([&](std::size_t page, Rows seeing, std::size_t p)
+                  HWY_ATTR { AddPage(tile, page, seeing, p, s, sums.out); });
 }
 
 }  // namespace engine::HWY_NAMESPACE

@@ -41,6 +41,27 @@ HWY_INLINE V FastExp(D d, V x) {
     return hn::IfThenElse(hn::IsNaN(x), x, kept);
 }
 
+/// 2^x for x <= 0 (or NaN). Relative error < 3e-7 down to 2^-126; below that gives 0.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V FastExp2(D d, V x) {
+    const hn::RebindToUnsigned<D> du;
+    // Adding 1.5 * 2^23 leaves round(x) in the low bits, ready to be shifted into an exponent.
+    const V magic = hn::Set(d, 12582912.f);
+    const V shifted = hn::Add(x, magic);
+    const V r = hn::Sub(x, hn::Sub(shifted, magic));
+    // Minimax of 2^r over [-1/2, 1/2] with 2^0 exact (so that merging with nothing changes no
+    // bit), relative error 9.2e-8.
+    V p = hn::Set(d, 0x1.5bba14p-10f);
+    p = hn::MulAdd(p, r, hn::Set(d, 0x1.3cea88p-7f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0x1.c6b752p-5f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0x1.ebf9bcp-3f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0x1.62e42ap-1f));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+    const auto exponent = hn::ShiftLeft<23>(hn::BitCast(du, shifted));
+    const V result = hn::BitCast(d, hn::Add(hn::BitCast(du, p), exponent));
+    return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.f)), result);
+}
+
 /// tanh(x), relative error < 1e-6: an odd polynomial near 0, where 1 - 2 / (e^2x + 1) cancels.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V FastTanh(D d, V x) {

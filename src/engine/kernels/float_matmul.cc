@@ -1,6 +1,8 @@
-// Dot products with lanes along the inputs, several rows and outputs at a time: a weight vector is
-// converted once for the rows of a tile, an activation vector is loaded once for its outputs. Each
-// output has its own sums, so its value does not depend on the tile it is in.
+// Panels of F32, F16 and BF16 weights: 16 outputs side by side, one vector of weights per input,
+// times one activation broadcast. Stored weights are transposed a chunk at a time, packed ones lie
+// so already. An output is the sum over blocks of 64 inputs, in order, of each block's own sum, in
+// order of its inputs: a rule that tiles of few rows can follow with several blocks at once (one
+// sum waits for itself), and that makes a value independent of its tile and of the weights' form.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/float_matmul.cc"
@@ -14,7 +16,8 @@
 #include <cstring>
 
 #include "engine/kernels/float_matmul.h"
-#include "engine/kernels/half-inl.h"
+#include "engine/kernels/packed_layout.h"
+#include "engine/kernels/panel_layout-inl.h"
 
 #ifndef DG_ENGINE_KERNELS_FLOAT_MATMUL_TYPES
 #define DG_ENGINE_KERNELS_FLOAT_MATMUL_TYPES
@@ -32,95 +35,222 @@ HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DFloat = hn::ScalableTag<float>;
-using VFloat = hn::Vec<DFloat>;
-constexpr std::size_t kFloatLanes = hn::MaxLanes(DFloat());
-constexpr std::size_t kTileOuts = 4;
-constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 4 : 2;
+#if HWY_TARGET == HWY_SCALAR
 
-HWY_INLINE VFloat LoadFloats(const float* p) {
-    return hn::LoadU(DFloat(), p);
-}
-HWY_INLINE VFloat LoadFloats(const F16* p) {
-    return LoadHalves(DFloat(), &p->bits);
-}
-HWY_INLINE VFloat LoadFloats(const BF16* p) {
-    const hn::Rebind<std::uint16_t, DFloat> d16;
-    const hn::RebindToUnsigned<DFloat> d32;
-    return hn::BitCast(DFloat(), hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &p->bits))));
+PanelKernel ChooseFloatKernel(TensorType, bool) {
+    return nullptr;
 }
 
-/// The last count < kFloatLanes values, zeros after them.
+#else
+
+/// Inputs applied to all rows of a task before the next: weights and a tile's activations fit L1.
+constexpr std::size_t kFloatChunk = 256;
+constexpr std::size_t kFloatBlock = 64;
+static_assert(kFloatChunk * kVectorBytes <= kPanelScratchBytes);
+
+/// Rows per register tile: as many sums as leave registers for a panel's weights.
+constexpr std::size_t kFloatRows = DG_SMALL_TILES ? 2 : kParts == 1 ? 12 : kParts == 2 ? 6 : 3;
+
+HWY_INLINE VF32 LoadWeights(const float* p) {
+    return hn::LoadU(DF32(), p);
+}
+HWY_INLINE VF32 LoadWeights(const F16* p) {
+    return LoadHalves(DF32(), &p->bits);
+}
+HWY_INLINE VF32 LoadWeights(const BF16* p) {
+    const hn::Rebind<std::uint16_t, DF32> d16;
+    return hn::BitCast(DF32(), hn::ShiftLeft<16>(hn::PromoteTo(DU32(), hn::LoadU(d16, &p->bits))));
+}
+
+/// A source of weights: those of 16 outputs for input i.
 template <class T>
-HWY_INLINE VFloat LoadTail(const T* p, std::size_t count) {
-    T padded[kFloatLanes];
-    std::memset(static_cast<void*>(padded), 0, sizeof(padded));
-    std::memcpy(static_cast<void*>(padded), static_cast<const void*>(p), count * sizeof(T));
-    return LoadFloats(padded);
-}
+struct FloatPanel {
+    const T* panel;
+    static constexpr std::size_t kAheadInputs = 8192 / (kPanel * sizeof(T));
 
-template <class W, std::size_t kRows, std::size_t kOuts>
-HWY_INLINE void FloatTile(const W* w, const float* x, std::size_t in, float* y,
-                          std::size_t y_stride) {
-    const DFloat df;
-    VFloat sum[kRows][kOuts];
-#pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-        for (std::size_t o = 0; o < kOuts; ++o) sum[r][o] = hn::Zero(df);
+    HWY_INLINE VF32 weights(std::size_t i, std::size_t part) const {
+        return LoadWeights(panel + i * kPanel + part * kLanes);
     }
-    std::size_t i = 0;
-    for (; i + kFloatLanes <= in; i += kFloatLanes) {
-        VFloat weights[kOuts];
+    HWY_INLINE void prefetch(std::size_t i) const {
+        hwy::Prefetch(panel + (i + kAheadInputs) * kPanel);
+    }
+};
+
+/// sums[r * 16 + o] += sum over each of kBlocks blocks of `count` inputs, for kRows rows of x.
+template <std::size_t kRows, std::size_t kBlocks, class T>
+HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const float* x,
+                            std::size_t cols, float* sums) {
+    const DF32 df;
+    VF32 total[kBlocks][kRows][kParts];
 #pragma GCC unroll 4
-        for (std::size_t o = 0; o < kOuts; ++o) weights[o] = LoadFloats(w + o * in + i);
-#pragma GCC unroll 4
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 12
         for (std::size_t r = 0; r < kRows; ++r) {
-            const VFloat value = LoadFloats(x + r * in + i);
 #pragma GCC unroll 4
-            for (std::size_t o = 0; o < kOuts; ++o) {
-                sum[r][o] = hn::MulAdd(weights[o], value, sum[r][o]);
+            for (std::size_t part = 0; part < kParts; ++part) total[b][r][part] = hn::Zero(df);
+        }
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+#pragma GCC unroll 4
+        for (std::size_t b = 0; b < kBlocks; ++b) {
+            const std::size_t input = b * kFloatBlock + i;
+            source.prefetch(input);
+            VF32 w[kParts];
+#pragma GCC unroll 4
+            for (std::size_t part = 0; part < kParts; ++part) w[part] = source.weights(input, part);
+#pragma GCC unroll 12
+            for (std::size_t r = 0; r < kRows; ++r) {
+                const VF32 value = hn::Set(df, x[r * cols + input]);
+#pragma GCC unroll 4
+                for (std::size_t part = 0; part < kParts; ++part) {
+                    total[b][r][part] = hn::MulAdd(w[part], value, total[b][r][part]);
+                }
             }
         }
     }
+#pragma GCC unroll 12
     for (std::size_t r = 0; r < kRows; ++r) {
-        for (std::size_t o = 0; o < kOuts; ++o) {
-            VFloat total = sum[r][o];
-            if (i < in) {
-                total = hn::MulAdd(LoadTail(w + o * in + i, in - i),
-                                   LoadTail(x + r * in + i, in - i), total);
-            }
-            y[r * y_stride + o] = hn::GetLane(hn::SumOfLanes(df, total));
+#pragma GCC unroll 4
+        for (std::size_t part = 0; part < kParts; ++part) {
+            float* at = sums + r * kPanel + part * kLanes;
+            VF32 sum = hn::LoadU(df, at);
+#pragma GCC unroll 4
+            for (std::size_t b = 0; b < kBlocks; ++b) sum = hn::Add(sum, total[b][r][part]);
+            hn::StoreU(sum, df, at);
         }
     }
 }
 
-template <class W, std::size_t kRows>
-void FloatRows(const FloatTask& task, std::size_t row) {
-    const auto* w = reinterpret_cast<const W*>(task.weights);
-    const float* x = task.x + row * task.in;
-    float* y = task.y + row * task.y_stride;
-    std::size_t o = task.first_out;
-    for (; o + kTileOuts <= task.end_out; o += kTileOuts) {
-        FloatTile<W, kRows, kTileOuts>(w + o * task.in, x, task.in, y + o, task.y_stride);
+/// FloatTile over all blocks of `count` inputs.
+template <std::size_t kRows, class T>
+HWY_INLINE void FloatBlocks(FloatPanel<T> source, std::size_t count, const float* x,
+                            std::size_t cols, float* sums) {
+    constexpr std::size_t kVectors = kRows * kParts;
+    constexpr std::size_t kBlocks = DG_SMALL_TILES ? 1 : kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+    std::size_t i = 0;
+    if constexpr (kBlocks > 1) {
+        for (; i + kBlocks * kFloatBlock <= count; i += kBlocks * kFloatBlock) {
+            FloatTile<kRows, kBlocks, T>({source.panel + i * kPanel}, kFloatBlock, x + i, cols,
+                                         sums);
+        }
     }
-    for (; o < task.end_out; ++o) {
-        FloatTile<W, kRows, 1>(w + o * task.in, x, task.in, y + o, task.y_stride);
+    for (; i < count; i += kFloatBlock) {
+        FloatTile<kRows, 1, T>({source.panel + i * kPanel}, std::min(kFloatBlock, count - i), x + i,
+                               cols, sums);
     }
 }
 
-template <class W>
-void RunFloats(const FloatTask& task) {
-    std::size_t row = 0;
-    for (; row + kTileRows <= task.rows; row += kTileRows) FloatRows<W, kTileRows>(task, row);
-    for (; row < task.rows; ++row) FloatRows<W, 1>(task, row);
+/// FloatBlocks over all rows of the task, for inputs [first, first + count).
+template <class T>
+void FloatRows(const PanelTask& task, FloatPanel<T> source, std::size_t first, std::size_t count) {
+    const std::size_t cols = task.w->dims[0];
+    const float* x = task.floats + task.first_row * cols + first;
+    std::size_t r = 0;
+    const auto tile = [&](auto size) {
+        constexpr std::size_t kRows = decltype(size)::value;
+        for (; r + kRows <= task.rows; r += kRows) {
+            FloatBlocks<kRows>(source, count, x + r * cols, cols, task.sums + r * kPanel);
+        }
+    };
+    tile(std::integral_constant<std::size_t, kFloatRows>());
+    if constexpr (kFloatRows > 8) tile(std::integral_constant<std::size_t, 8>());
+    if constexpr (kFloatRows > 4) tile(std::integral_constant<std::size_t, 4>());
+    if constexpr (kFloatRows > 2) tile(std::integral_constant<std::size_t, 2>());
+    tile(std::integral_constant<std::size_t, 1>());
 }
 
-void RunFloatTask(const FloatTask& task) {
-    if (task.type == TensorType::f32) return RunFloats<float>(task);
-    if (task.type == TensorType::f16) return RunFloats<F16>(task);
-    return RunFloats<BF16>(task);
+/// f(first, count) over chunks of the inputs.
+template <class F>
+HWY_INLINE void ForChunks(std::size_t inputs, F f) {
+    for (std::size_t i = 0; i < inputs; i += kFloatChunk) f(i, std::min(kFloatChunk, inputs - i));
 }
+
+template <class T>
+void RunPackedFloats(const PanelTask& task) {
+    const std::size_t inputs = task.w->dims[0];
+    const auto* panel = reinterpret_cast<const T*>(task.w->packed) + task.panel * inputs * kPanel;
+    std::fill_n(task.sums, task.rows * kPanel, 0.f);
+    ForChunks(inputs, [&](std::size_t first, std::size_t count) {
+        FloatRows(task, FloatPanel<T>{panel + first * kPanel}, first, count);
+    });
+}
+
+/// Spreads 16 bytes of each row over the panel's inputs.
+HWY_INLINE void StoreTransposed(const FourDwords& v, const float*, float* panel) {
+    for (std::size_t i = 0; i < 4; ++i) {
+        hn::StoreU(hn::BitCast(DF32(), v.v[i]), DF32(), panel + i * kPanel);
+    }
+}
+HWY_INLINE void StoreTransposed(const FourDwords& v, const F16*, float* panel) {
+    for (std::size_t i = 0; i < 4; ++i) {
+        hn::StoreU(HalfToFloat(v.v[i]), DF32(), panel + 2 * i * kPanel);
+        hn::StoreU(HalfToFloat(hn::ShiftRight<16>(v.v[i])), DF32(), panel + (2 * i + 1) * kPanel);
+    }
+}
+HWY_INLINE void StoreTransposed(const FourDwords& v, const BF16*, float* panel) {
+    const VU32 high = hn::Set(DU32(), 0xffff0000u);
+    for (std::size_t i = 0; i < 4; ++i) {
+        hn::StoreU(hn::BitCast(DF32(), hn::ShiftLeft<16>(v.v[i])), DF32(), panel + 2 * i * kPanel);
+        hn::StoreU(hn::BitCast(DF32(), hn::And(v.v[i], high)), DF32(),
+                   panel + (2 * i + 1) * kPanel);
+    }
+}
+
+inline float ToFloat(const float& v) {
+    return v;
+}
+inline float ToFloat(const F16& v) {
+    return f16_to_f32(v.bits);
+}
+inline float ToFloat(const BF16& v) {
+    return bf16_to_f32(v.bits);
+}
+
+/// Inputs [first, first + count) of 16 stored rows, as floats.
+template <class T>
+void TransposePanel(const T* const* rows, std::size_t first, std::size_t count, float* panel) {
+    constexpr std::size_t kStep = 16 / sizeof(T);
+    std::size_t i = 0;
+    for (; i + kStep <= count; i += kStep) {
+        for (std::size_t part = 0; part < kParts; ++part) {
+            const auto* bytes = reinterpret_cast<const std::uint8_t* const*>(rows + part * kLanes);
+            StoreTransposed(LoadTransposed(bytes, (first + i) * sizeof(T)),
+                            static_cast<const T*>(nullptr), panel + i * kPanel + part * kLanes);
+        }
+    }
+    for (; i < count; ++i) {
+        for (std::size_t o = 0; o < kPanel; ++o) {
+            T value;
+            std::memcpy(static_cast<void*>(&value), static_cast<const void*>(rows[o] + first + i),
+                        sizeof(T));
+            panel[i * kPanel + o] = ToFloat(value);
+        }
+    }
+}
+
+template <class T>
+void RunStoredFloats(const PanelTask& task) {
+    const std::size_t inputs = task.w->dims[0], first_out = task.panel * kPanel;
+    const T* rows[kPanel];
+    for (std::size_t o = 0; o < kPanel; ++o) {  // past the end, repeat the last row
+        rows[o] = reinterpret_cast<const T*>(task.w->data) +
+                  std::min<std::size_t>(first_out + o, task.w->rows() - 1) * inputs;
+    }
+    auto* panel = reinterpret_cast<float*>(task.scratch);
+    std::fill_n(task.sums, task.rows * kPanel, 0.f);
+    ForChunks(inputs, [&](std::size_t first, std::size_t count) {
+        TransposePanel(rows, first, count, panel);
+        FloatRows(task, FloatPanel<float>{panel}, first, count);
+    });
+}
+
+PanelKernel ChooseFloatKernel(TensorType type, bool packed) {
+    if (type == TensorType::f32) return packed ? RunPackedFloats<float> : RunStoredFloats<float>;
+    if (type == TensorType::f16) return packed ? RunPackedFloats<F16> : RunStoredFloats<F16>;
+    return packed ? RunPackedFloats<BF16> : RunStoredFloats<BF16>;
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
 
 }  // namespace engine::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -128,10 +258,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace engine {
 
-HWY_EXPORT(RunFloatTask);
+HWY_EXPORT(ChooseFloatKernel);
 
-void float_matmul(const FloatTask& task) {
-    HWY_DYNAMIC_DISPATCH(RunFloatTask)(task);
+PanelKernel float_panel_kernel(TensorType type, bool packed) {
+    return HWY_DYNAMIC_DISPATCH(ChooseFloatKernel)(type, packed);
 }
 
 }  // namespace engine

@@ -8,6 +8,7 @@
 
 #include "base/core/check.h"
 #include "base/exec/thread_pool.h"
+#include "engine/kernels/float_matmul.h"
 #include "engine/kernels/quantized_matmul.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/code_layout.h"
@@ -56,6 +57,24 @@ void read_groups(const std::byte* at, PlainBlock& out) {
     out.m = block.dmin;
 }
 
+void read_two_bits(const std::byte* at, PlainBlock& out) {
+    const auto block = read_block<BlockQ2_K>(at);
+    unpack_two_bits(block.qs, out.codes);
+    std::memcpy(out.scales, block.scales, 16);
+    out.d = block.d;
+    out.m = block.dmin;
+}
+
+void read_three_bits(const std::byte* at, PlainBlock& out) {
+    const auto block = read_block<BlockQ3_K>(at);
+    unpack_two_bits(block.qs, out.codes);
+    unpack_high_bits(block.hmask, 2, out.codes);
+    for (std::size_t g = 0; g < 16; ++g) {
+        out.scales[g] = static_cast<std::uint8_t>(unpack_q3_scale(block.scales, g));
+    }
+    out.d = block.d;
+}
+
 void read_plain(TensorType type, const std::byte* at, PlainBlock& out) {
     switch (type) {
         case TensorType::q4_0:
@@ -72,6 +91,10 @@ void read_plain(TensorType type, const std::byte* at, PlainBlock& out) {
             out.d = block.d;
             return;
         }
+        case TensorType::q2_k:
+            return read_two_bits(at, out);
+        case TensorType::q3_k:
+            return read_three_bits(at, out);
         case TensorType::q4_k:
             return read_groups<BlockQ4_K>(at, out);
         case TensorType::q5_k:
@@ -113,7 +136,9 @@ public:
 
 private:
     void put_low(std::size_t b, const std::uint8_t* codes) {
-        std::uint8_t* out = panel_ + at_.low + b * shape_.low + row_ * 4;
+        const std::size_t at = at_.low + b * shape_.low;
+        std::uint8_t* out = panel_ + at + row_ * 4;
+        if (shape_.low == 128) return put_bits(at, 2, 0, codes);
         if (shape_.low == 512) {
             for (std::size_t i = 0; i < 32; ++i) out[i / 4 * 64 + i % 4] = codes[i];
             return;
@@ -124,16 +149,20 @@ private:
         }
     }
     void put_high(std::size_t b, const std::uint8_t* codes) {
-        const std::size_t bits = shape_.high / 64;
+        put_bits(at_.high + b * shape_.high, shape_.high / 64,
+                 static_cast<unsigned>(shape_.low / 64), codes);
+    }
+    /// `bits` bits of each code from bit `from` on.
+    void put_bits(std::size_t at, std::size_t bits, unsigned from, const std::uint8_t* codes) {
         const std::size_t inputs = 32 / bits;  // that share one vector
+        const unsigned mask = (1u << bits) - 1;
         for (std::size_t v = 0; v < bits; ++v) {
-            std::uint8_t* out = panel_ + at_.high + b * shape_.high + v * 64 + row_ * 4;
             std::uint8_t bytes[4] = {};
             for (std::size_t i = 0; i < inputs; ++i) {
-                const unsigned top = codes[v * inputs + i] >> 4;
-                bytes[i % 4] = static_cast<std::uint8_t>(bytes[i % 4] | top << (i / 4 * bits));
+                const unsigned code = codes[v * inputs + i] >> from & mask;
+                bytes[i % 4] = static_cast<std::uint8_t>(bytes[i % 4] | code << (i / 4 * bits));
             }
-            std::memcpy(out, bytes, 4);
+            std::memcpy(panel_ + at + v * 64 + row_ * 4, bytes, 4);
         }
     }
 
@@ -147,22 +176,53 @@ std::size_t blocks_per_row(const TensorView& w) {
     return w.dims[0] / 32;
 }
 
+std::size_t panels_of(const TensorView& w) {
+    return (w.rows() + kPanelOuts - 1) / kPanelOuts;
+}
+
+bool stores_floats(TensorType type) {
+    return block_shape(type).elements == 1;
+}
+
+/// Elements of 2 or 4 bytes, which stay as they are.
+template <class T>
+void pack_floats(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    const std::size_t inputs = w.dims[0];
+    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
+        std::byte* panel = out + p * inputs * kPanelOuts * sizeof(T);
+        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        std::fill_n(panel, rows < kPanelOuts ? inputs * kPanelOuts * sizeof(T) : 0, std::byte{0});
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::byte* row = w.data + (p * kPanelOuts + r) * inputs * sizeof(T);
+            for (std::size_t i = 0; i < inputs; ++i) {
+                std::memcpy(panel + (i * kPanelOuts + r) * sizeof(T), row + i * sizeof(T),
+                            sizeof(T));
+            }
+        }
+    });
+}
+
 }  // namespace
 
 std::size_t packed_bytes(const TensorView& w) {
+    if (stores_floats(w.type)) {
+        if (float_panel_kernel(w.type, true) == nullptr) return 0;
+        const std::size_t bytes = panels_of(w) * row_bytes(w.type, w.dims[0]) * kPanelOuts;
+        return (bytes + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+    }
     const PackedShape shape = packed_shape(w.type);
     if (shape.low == 0 || packed_kernel(w.type) == nullptr) return 0;
-    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
-    return panels * PackedPanel(shape, blocks_per_row(w)).bytes;
+    return panels_of(w) * PackedPanel(shape, blocks_per_row(w)).bytes;
 }
 
 void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    if (w.type == TensorType::f32) return pack_floats<std::uint32_t>(pool, w, out);
+    if (stores_floats(w.type)) return pack_floats<std::uint16_t>(pool, w, out);
     const PackedShape shape = packed_shape(w.type);
     const PackedPanel sections(shape, blocks_per_row(w));
     const std::size_t stored_bytes = block_shape(w.type).bytes;
     const std::size_t stored_blocks = blocks_per_row(w) / shape.span;
-    const std::size_t panels = (w.rows() + kPanelOuts - 1) / kPanelOuts;
-    pool.run(panels, [&](std::size_t p, std::size_t) {
+    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
         auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
         std::fill_n(panel, sections.bytes, std::uint8_t{0});
         PlainBlock block;

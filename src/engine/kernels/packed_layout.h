@@ -3,14 +3,17 @@
 // (packed_panel-inl.h).
 //
 // Sixteen weight rows make a panel, in six sections, each in order of the inputs. Per 32 inputs:
-//   low     4 or 8 bits of each code: dwords of inputs 4j..4j+3, the 16 rows side by side; with
-//           4 bits, inputs 4j.. in the low and 16 + 4j.. in the high halves of the bytes
-//   high    the fifth bit, or the fifth and sixth: a dword per row (two for two bits), where byte k
+//   low     2, 4 or 8 bits of each code: dwords of inputs 4j..4j+3, the 16 rows side by side; with
+//           4 bits, inputs 4j.. in the low and 16 + 4j.. in the high halves of the bytes; with 2,
+//           as two bits of `high`
+//   high    the next bit above, or the next two: a dword per row (two for two bits), where byte k
 //           of bit j, or of bits 2 * (j % 4)..., is input 4j + k
-//   scales  K types: the small integer scale of each group, 16 rows side by side
+//   scales  K types: the small integer scale of each group, 16 rows side by side; for Q2_K with the
+//           group's minimum in the upper half
 //   mins    K types with minimums: likewise
 // and per stored block
 //   d, m    its F16 scale and minimum scale, 16 rows side by side
+// Float types: per input the 16 rows side by side, as stored.
 // So every part is read with whole vectors, and codes come apart by masks and shifts.
 
 #include <cstddef>
@@ -20,11 +23,11 @@
 namespace engine {
 
 /// Version of the layout: stored files of another are made again.
-constexpr unsigned kPackedLayoutVersion = 1;
+constexpr unsigned kPackedLayoutVersion = 2;
 
 /// Bytes per 32 inputs of 16 rows.
 struct PackedShape {
-    std::size_t low = 0;     ///< 0: the type has no packed form
+    std::size_t low = 0;     ///< 64 per bit; 0: the type has no packed form of this kind
     std::size_t high = 0;    ///< 0, 64 (one bit) or 128 (two)
     std::size_t scales = 0;  ///< 16 per group; 0: d is the scale
     std::size_t mins = 0;
@@ -44,6 +47,10 @@ constexpr PackedShape packed_shape(TensorType type) {
             return {256, 64, 0, 0, true, 1};
         case TensorType::q8_0:
             return {512, 0, 0, 0, false, 1};
+        case TensorType::q2_k:
+            return {128, 0, 32, 0, true, 8};
+        case TensorType::q3_k:
+            return {128, 64, 32, 0, false, 8};
         case TensorType::q4_k:
             return {256, 0, 16, 16, true, 8};
         case TensorType::q5_k:

@@ -65,6 +65,12 @@ struct PackedBlocks {
             return hn::Xor(dwords(low + b * kShape.low, part, j), hn::Set(DU32(), Format::kFlip));
         } else if constexpr (Format::kNibble) {
             return dwords(low + b * kShape.low, part, j);
+        } else if constexpr (kShape.low == 128) {
+            const VU32 four = dwords(low + b * kShape.low, part, j / 4);
+            const VU32 bits = hn::And(hn::ShiftRightSame(four, static_cast<int>(j % 4 * 2)),
+                                      hn::Set(DU32(), 0x03030303u));
+            if constexpr (kShape.high == 0) return bits;
+            if constexpr (kShape.high != 0) return hn::Or(bits, top_bits(b, part, j));
         } else {
             const VU32 both = dwords(low + b * kShape.low, part, j % 4);
             return hn::Or(j < 4 ? Low4(both) : High4(both), top_bits(b, part, j));
@@ -72,19 +78,26 @@ struct PackedBlocks {
     }
     HWY_INLINE VF32 scale(std::size_t b, std::size_t part, std::size_t group) const {
         const VF32 scale = halves(d + b / kShape.span * 32, part);
+        const std::uint8_t* at = scales + (b * kGroups + group) * 16;
         if constexpr (kShape.scales == 0) {
             return scale;
+        } else if constexpr (kType == TensorType::q2_k) {
+            return hn::Mul(scale, to_float(hn::And(bytes<std::uint8_t>(at, part), low4())));
         } else {
-            using Byte = std::conditional_t<kType == TensorType::q6_k, std::int8_t, std::uint8_t>;
-            return hn::Mul(scale, bytes<Byte>(scales + (b * kGroups + group) * 16, part));
+            constexpr bool kSigned = kType == TensorType::q6_k || kType == TensorType::q3_k;
+            using Byte = std::conditional_t<kSigned, std::int8_t, std::uint8_t>;
+            return hn::Mul(scale, to_float(bytes<Byte>(at, part)));
         }
     }
-    HWY_INLINE VF32 min(std::size_t b, std::size_t part, std::size_t) const {
+    HWY_INLINE VF32 min(std::size_t b, std::size_t part, std::size_t group) const {
         const VF32 min = halves(m + b / kShape.span * 32, part);
-        if constexpr (kShape.mins == 0) {
+        if constexpr (kType == TensorType::q2_k) {
+            const VI32 both = bytes<std::uint8_t>(scales + (b * kGroups + group) * 16, part);
+            return hn::Mul(hn::Neg(min), to_float(hn::ShiftRight<4>(both)));
+        } else if constexpr (kShape.mins == 0) {
             return min;
         } else {
-            return hn::Mul(hn::Neg(min), bytes<std::uint8_t>(mins + b * 16, part));
+            return hn::Mul(hn::Neg(min), to_float(bytes<std::uint8_t>(mins + b * 16, part)));
         }
     }
 
@@ -93,13 +106,14 @@ private:
         return hn::BitCast(DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
                                              at + j * kVectorBytes + part * kLanes * 4));
     }
-    /// The bits above the nibbles of inputs 4j..4j+3, in their place.
+    /// The bits above the low ones of inputs 4j..4j+3, in their place.
     HWY_INLINE VU32 top_bits(std::size_t b, std::size_t part, std::size_t j) const {
         constexpr std::size_t kBits = kShape.high / 64;
         constexpr std::size_t kShared = 8 / kBits;  // values of j that share one vector
         const VU32 bits = dwords(high + b * kShape.high, part, j / kShared);
-        const VU32 mask = hn::Set(DU32(), kBits == 1 ? 0x10101010u : 0x30303030u);
-        const int down = static_cast<int>(j % kShared * kBits) - 4;
+        constexpr std::uint32_t kAt = kShape.low / 64;  // where they belong
+        const VU32 mask = hn::Set(DU32(), (kBits == 1 ? 0x01010101u : 0x03030303u) << kAt);
+        const int down = static_cast<int>(j % kShared * kBits) - static_cast<int>(kAt);
         return hn::And(down >= 0 ? hn::ShiftRightSame(bits, down) : hn::ShiftLeftSame(bits, -down),
                        mask);
     }
@@ -107,10 +121,16 @@ private:
         return LoadHalves(DF32(), reinterpret_cast<const std::uint16_t*>(at) + part * kLanes);
     }
     template <class Byte>
-    static HWY_INLINE VF32 bytes(const std::uint8_t* at, std::size_t part) {
+    static HWY_INLINE VI32 bytes(const std::uint8_t* at, std::size_t part) {
         const hn::Rebind<Byte, DI32> d8;
-        const auto narrow = hn::LoadU(d8, reinterpret_cast<const Byte*>(at) + part * kLanes);
-        return hn::ConvertTo(DF32(), hn::PromoteTo(DI32(), narrow));
+        return hn::PromoteTo(DI32(),
+                             hn::LoadU(d8, reinterpret_cast<const Byte*>(at) + part * kLanes));
+    }
+    static HWY_INLINE VF32 to_float(VI32 v) {
+        return hn::ConvertTo(DF32(), v);
+    }
+    static HWY_INLINE VI32 low4() {
+        return hn::Set(DI32(), 15);
     }
 };
 
@@ -119,18 +139,16 @@ constexpr std::size_t kPackedChunkBlocks = 48;
 
 template <class Format, TensorType kType>
 void RunPackedPanel(const PanelTask& task) {
-    auto* acc = reinterpret_cast<float*>(task.scratch);
-    std::fill_n(acc, task.rows * kPanel, 0.f);
+    std::fill_n(task.sums, task.rows * kPanel, 0.f);
     const std::size_t blocks = task.x->blocks();
     const PackedPanel sections(packed_shape(kType), blocks);
     const auto* panel =
-        reinterpret_cast<const std::uint8_t*>(task.weights) + task.panel * sections.bytes;
+        reinterpret_cast<const std::uint8_t*>(task.w->packed) + task.panel * sections.bytes;
     for (std::size_t b = 0; b < blocks; b += kPackedChunkBlocks) {
         const PackedBlocks<Format, kType> source(panel, sections, b);
         DotRows(source, std::min(kPackedChunkBlocks, blocks - b), *task.x, b, task.first_row,
-                task.rows, acc);
+                task.rows, task.sums);
     }
-    StoreSums(task, acc);
 }
 
 PanelKernel ChoosePackedKernel(TensorType type) {
@@ -145,6 +163,10 @@ PanelKernel ChoosePackedKernel(TensorType type) {
             return RunPackedPanel<FormatQ5_1, TensorType::q5_1>;
         case TensorType::q8_0:
             return RunPackedPanel<FormatQ8_0, TensorType::q8_0>;
+        case TensorType::q2_k:
+            return RunPackedPanel<FormatQ2_K, TensorType::q2_k>;
+        case TensorType::q3_k:
+            return RunPackedPanel<FormatQ3_K, TensorType::q3_k>;
         case TensorType::q4_k:
             return RunPackedPanel<FormatQ4_K, TensorType::q4_k>;
         case TensorType::q5_k:

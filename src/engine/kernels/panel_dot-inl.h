@@ -252,16 +252,6 @@ void DotRows(const Source& source, std::size_t blocks, const QuantizedRows& x,
     tile(std::integral_constant<std::size_t, 1>());
 }
 
-/// Copies the first `outs` of each row's 16 sums to where the task wants them.
-HWY_INLINE void StoreSums(const PanelTask& task, const float* acc) {
-    const std::size_t first_out = task.panel * kPanel;
-    const std::size_t outs = std::min(kPanel, task.outs - first_out);
-    for (std::size_t r = 0; r < task.rows; ++r) {
-        std::copy_n(acc + r * kPanel, outs,
-                    task.y + (task.first_row + r) * task.y_stride + first_out);
-    }
-}
-
 }  // namespace engine::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif  // HWY_TARGET != HWY_SCALAR

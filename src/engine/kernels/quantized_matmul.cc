@@ -32,30 +32,28 @@ PanelKernel ChoosePanelKernel(TensorType) {
 
 /// Blocks unpacked at a time: what fits the panel's share of the scratch, in whole stored blocks.
 template <class Format>
-constexpr std::size_t kChunkBlocks =
-    (kPanelScratchBytes - kPanelRowsMax * kVectorBytes) / PanelLayout<Format>::kBytes / 8 * 8;
+constexpr std::size_t kChunkBlocks = kPanelScratchBytes / PanelLayout<Format>::kBytes / 8 * 8;
 
 template <class Format>
 void RunPanel(const PanelTask& task) {
     auto* panel = reinterpret_cast<std::uint8_t*>(task.scratch);
-    auto* acc =
-        reinterpret_cast<float*>(task.scratch + kPanelScratchBytes - kPanelRowsMax * kVectorBytes);
-    std::fill_n(acc, task.rows * kPanel, 0.f);
+    std::fill_n(task.sums, task.rows * kPanel, 0.f);
     const std::size_t first_out = task.panel * kPanel;
-    const std::size_t outs = std::min(kPanel, task.outs - first_out);
+    const std::size_t outs = std::min<std::size_t>(kPanel, task.w->rows() - first_out);
+    const std::size_t bytes = row_bytes(task.w->type, task.w->dims[0]);
     const std::uint8_t* rows[kPanel];
     for (std::size_t o = 0; o < kPanel; ++o) {  // past the end, repeat the last row
-        rows[o] = reinterpret_cast<const std::uint8_t*>(task.weights) +
-                  (first_out + std::min(o, outs - 1)) * task.row_bytes;
+        rows[o] = reinterpret_cast<const std::uint8_t*>(task.w->data) +
+                  (first_out + std::min(o, outs - 1)) * bytes;
     }
-    const std::uint8_t* ahead = task.next_follows ? rows[0] + kPanel * task.row_bytes : nullptr;
+    const std::uint8_t* ahead = task.next_follows ? rows[0] + kPanel * bytes : nullptr;
     const std::size_t blocks = task.x->blocks();
     for (std::size_t b = 0; b < blocks; b += kChunkBlocks<Format>) {
         const std::size_t chunk = std::min(kChunkBlocks<Format>, blocks - b);
         PackPanel<Format>(rows, b, chunk, ahead, panel);
-        DotRows(UnpackedBlocks<Format>{panel}, chunk, *task.x, b, task.first_row, task.rows, acc);
+        DotRows(UnpackedBlocks<Format>{panel}, chunk, *task.x, b, task.first_row, task.rows,
+                task.sums);
     }
-    StoreSums(task, acc);
 }
 
 PanelKernel ChoosePanelKernel(TensorType type) {
@@ -83,7 +81,7 @@ PanelKernel ChoosePanelKernel(TensorType type) {
         case TensorType::f32:
         case TensorType::f16:
         case TensorType::bf16:
-            return nullptr;
+            return nullptr;  // float_matmul.cc
     }
     return nullptr;
 }

@@ -1,38 +1,52 @@
 #pragma once
-// Quantised weights times quantised activation rows.
+// The unit of work of a product: one panel of weights (16 outputs) times some activation rows.
 
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/kernels/activations.h"
+#include "engine/kernels/kernels.h"
 #include "engine/tensor/tensor_type.h"
 
 namespace engine {
 
-/// Outputs [16 * panel, ...) of one product, for a range of rows.
+/// Sums of outputs [16 * panel, ...) of one product, for a range of rows.
 struct PanelTask {
-    const std::byte* weights = nullptr;  ///< the whole matrix, as stored or packed
-    std::size_t row_bytes = 0;           ///< of one weight row
-    std::size_t outs = 0;                ///< weight rows in all
+    const TensorView* w = nullptr;
     std::size_t panel = 0;
-    bool next_follows = false;  ///< the caller will run panel + 1 right after this one
-    const QuantizedRows* x = nullptr;
-    std::size_t first_row = 0, rows = 0;  ///< of x and y; rows <= kPanelRowsMax
-    float* y = nullptr;                   ///< row 0
-    std::size_t y_stride = 0;
-    std::byte* scratch = nullptr;  ///< kPanelScratchBytes, 64-byte aligned
+    bool next_follows = false;            ///< the caller will run panel + 1 right after this one
+    const QuantizedRows* x = nullptr;     ///< for quantised types; else `floats`
+    const float* floats = nullptr;        ///< [.., inputs]
+    std::size_t first_row = 0, rows = 0;  ///< of x; rows <= kPanelRowsMax
+    float* sums = nullptr;                ///< [rows, kPanelOuts]; those past the last output: any
+    std::byte* scratch = nullptr;         ///< kPanelScratchBytes, 64-byte aligned
 };
 
 constexpr std::size_t kPanelOuts = 16;
 constexpr std::size_t kPanelRowsMax = 128;
-constexpr std::size_t kPanelScratchBytes = (24 + 8) * 1024;
+constexpr std::size_t kPanelScratchBytes = 24 * 1024;
+constexpr std::size_t kPanelSumsBytes = kPanelRowsMax * kPanelOuts * sizeof(float);
 
 using PanelKernel = void (*)(const PanelTask&);
 
-/// The fast kernel of this machine for a quantised type; null for F32, F16 and BF16, and for all
-/// types where there are no vector instructions we know.
+/// The fast kernel of this machine for weights as stored; null where there are no vector
+/// instructions we know.
 PanelKernel panel_kernel(TensorType type);
-/// The same for tasks whose `weights` are in packed form (packed.h); `row_bytes` is not used.
+/// The same for weights in packed form (packed.h); null also for types that have none.
 PanelKernel packed_kernel(TensorType type);
+
+/// What follows a panel's sums; see Product. `y`, `bias` and `up_bias` begin at the panel's first
+/// output, `y` at the task's first row.
+struct PanelStore {
+    const float* sums = nullptr;
+    const float* up_sums = nullptr;
+    const float* bias = nullptr;
+    const float* up_bias = nullptr;
+    float* y = nullptr;
+    std::size_t y_stride = 0, rows = 0, outs = 0;
+    Activation f = Activation::silu;
+    bool add = false;
+};
+void store_panel(const PanelStore& store);
 
 }  // namespace engine

@@ -20,6 +20,15 @@ void quantize_block(const float* x, std::int8_t* q, float* scale);
 /// x after a round trip through quantize_block. Pre: n is a multiple of 32.
 void round_trip(const float* x, std::size_t n, float* out);
 
+/// As matmul_all: every product in turn, float activations against dequantised weights. `x` is what
+/// each product's Activations hold.
+void matmul_all(std::span<const Product> products, std::span<const float* const> x,
+                std::size_t rows);
+void choose_experts(std::span<ExpertChoice> out, const float* logits, std::size_t experts,
+                    std::size_t used, bool normalise);
+void add_weighted(float* y, std::span<const WeightedRow> terms, std::size_t per_row,
+                  std::size_t dim);
+
 void rms_norm(float* y, const float* x, const float* w, std::size_t rows, std::size_t dim,
               float eps);
 void layer_norm(float* y, const float* x, const float* w, const float* b, std::size_t rows,
@@ -32,7 +41,7 @@ void gated(float* y, const float* gate, const float* up, std::size_t n, Activati
 void activate(float* y, const float* x, std::size_t n, Activation f);
 void soft_cap(float* x, std::size_t n, float cap);
 void kv_store(const KvLayerView& kv, std::uint32_t position, const float* k, const float* v,
-              std::size_t kv_dim);
+              std::uint32_t kv_heads, std::uint32_t head_dim);
 void attention(float* out, std::size_t out_stride, const float* q, std::size_t q_stride,
                std::span<const AttentionRow> rows, const AttentionShape& shape);
 void attention_full(float* out, const float* q, const float* k, const float* v, std::size_t tokens,

@@ -18,6 +18,7 @@
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/exp-inl.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/quantized_matmul.h"
 
 #ifndef DG_ENGINE_KERNELS_VECTOR_OPS_TYPES
 #define DG_ENGINE_KERNELS_VECTOR_OPS_TYPES
@@ -182,12 +183,66 @@ void Gated(float* y, const float* gate, const float* up, std::size_t n, Activati
     });
 }
 
+/// `finish(gate sum, up sum)` of every output, or of the first `outs` of 16.
+template <class F>
+HWY_INLINE void StorePanelWith(const PanelStore& s, F finish) {
+    const DO d;
+    for (std::size_t o = 0; o < s.outs; o += kOpLanes) {
+        const std::size_t count = std::min(kOpLanes, s.outs - o);
+        const VO bias = s.bias != nullptr ? LoadPart(s.bias + o, count) : hn::Zero(d);
+        const VO up_bias = s.up_bias != nullptr ? LoadPart(s.up_bias + o, count) : hn::Zero(d);
+        for (std::size_t r = 0; r < s.rows; ++r) {
+            VO v = hn::LoadU(d, s.sums + r * kPanelOuts + o);
+            if (s.bias != nullptr) v = hn::Add(v, bias);
+            if (s.up_sums != nullptr) {
+                VO up = hn::LoadU(d, s.up_sums + r * kPanelOuts + o);
+                if (s.up_bias != nullptr) up = hn::Add(up, up_bias);
+                v = finish(v, up);
+            }
+            float* y = s.y + r * s.y_stride + o;
+            if (count == kOpLanes) {
+                hn::StoreU(s.add ? hn::Add(hn::LoadU(d, y), v) : v, d, y);
+            } else {
+                StorePart(s.add ? hn::Add(LoadPart(y, count), v) : v, y, count);
+            }
+        }
+    }
+}
+
+void StorePanel(const PanelStore& store) {
+    if (store.up_sums == nullptr) {
+        return StorePanelWith(store, [](VO v, VO) HWY_ATTR { return v; });
+    }
+    WithActivation(store.f, [&](auto f) HWY_ATTR {
+        StorePanelWith(store, [&](VO gate, VO up) HWY_ATTR { return hn::Mul(f(gate), up); });
+    });
+}
+
 void Activate(float* y, const float* x, std::size_t n, Activation a) {
     WithActivation(a, [&](auto f) HWY_ATTR { Map(y, x, n, f); });
 }
 
 void AddTo(float* y, const float* x, std::size_t n) {
     Zip(y, y, x, n, [](VO a, VO b) HWY_ATTR { return hn::Add(a, b); });
+}
+
+void AddWeightedRow(float* y, const WeightedRow* terms, std::size_t count, std::size_t dim) {
+    const DO d;
+    const auto sum_at = [&](std::size_t i, auto load) HWY_ATTR {
+        VO sum = hn::Mul(hn::Set(d, terms[0].weight), load(terms[0].row + i));
+        for (std::size_t j = 1; j < count; ++j) {
+            sum = hn::MulAdd(hn::Set(d, terms[j].weight), load(terms[j].row + i), sum);
+        }
+        return sum;
+    };
+    std::size_t i = 0;
+    for (; i + kOpLanes <= dim; i += kOpLanes) {
+        const VO sum = sum_at(i, [&](const float* p) HWY_ATTR { return hn::LoadU(d, p); });
+        hn::StoreU(hn::Add(hn::LoadU(d, y + i), sum), d, y + i);
+    }
+    if (i == dim) return;
+    const VO sum = sum_at(i, [&](const float* p) HWY_ATTR { return LoadPart(p, dim - i); });
+    StorePart(hn::Add(LoadPart(y + i, dim - i), sum), y + i, dim - i);
 }
 
 void ScaleBy(float* y, std::size_t n, float s) {
@@ -281,7 +336,9 @@ HWY_EXPORT(RmsNormRow);
 HWY_EXPORT(LayerNormRow);
 HWY_EXPORT(Gated);
 HWY_EXPORT(Activate);
+HWY_EXPORT(StorePanel);
 HWY_EXPORT(AddTo);
+HWY_EXPORT(AddWeightedRow);
 HWY_EXPORT(ScaleBy);
 HWY_EXPORT(SoftCap);
 HWY_EXPORT(RopeRow);
@@ -344,6 +401,10 @@ void gated(base::ThreadPool& pool, float* y, const float* gate, const float* up,
     });
 }
 
+void store_panel(const PanelStore& store) {
+    HWY_DYNAMIC_DISPATCH(StorePanel)(store);
+}
+
 void activate(base::ThreadPool& pool, float* y, const float* x, std::size_t n, Activation f) {
     by_values(pool, n, [&](std::size_t i, std::size_t count) {
         HWY_DYNAMIC_DISPATCH(Activate)(y + i, x + i, count, f);
@@ -353,6 +414,13 @@ void activate(base::ThreadPool& pool, float* y, const float* x, std::size_t n, A
 void add(base::ThreadPool& pool, float* y, const float* x, std::size_t n) {
     by_values(pool, n, [&](std::size_t i, std::size_t count) {
         HWY_DYNAMIC_DISPATCH(AddTo)(y + i, x + i, count);
+    });
+}
+
+void add_weighted(base::ThreadPool& pool, float* y, std::span<const WeightedRow> terms,
+                  std::size_t per_row, std::size_t dim) {
+    by_rows(pool, terms.size() / per_row, dim, [&](std::size_t r) {
+        HWY_DYNAMIC_DISPATCH(AddWeightedRow)(y + r * dim, &terms[r * per_row], per_row, dim);
     });
 }
 

@@ -1,15 +1,56 @@
 #include "engine/kv/kv_pool.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "base/core/check.h"
+#include "engine/kv/kv_sequence.h"
 
 namespace engine {
 namespace {
 constexpr std::size_t kPageAlignment = 4096;
 }  // namespace
+
+KvPage::KvPage(KvPage&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), slot_(other.slot_) {}
+
+KvPage& KvPage::operator=(KvPage&& other) noexcept {
+    if (this == &other) return *this;
+    if (pool_ != nullptr) pool_->release(slot_);
+    pool_ = std::exchange(other.pool_, nullptr);
+    slot_ = other.slot_;
+    return *this;
+}
+
+KvPage::~KvPage() {
+    if (pool_ != nullptr) pool_->release(slot_);
+}
+
+KvPage KvPage::share() const {
+    pool_->hold(slot_);
+    return KvPage(*pool_, slot_);
+}
+
+std::byte* KvPage::bytes() const {
+    return pool_->slots_[slot_].bytes.get();
+}
+
+bool KvPage::shared() const {
+    return pool_->slots_[slot_].holders > 1;
+}
+
+bool KvPage::cached() const {
+    return pool_->slots_[slot_].cached;
+}
+
+bool KvPage::shared_with_cache_only() const {
+    const KvPool::Slot& slot = pool_->slots_[slot_];
+    return slot.holders == 2 && slot.cached;
+}
+
+void KvPage::mark_cached(bool cached) {
+    pool_->mark_cached(slot_, cached);
+}
 
 void KvPool::Free::operator()(std::byte* page) const {
     std::free(page);
@@ -21,113 +62,94 @@ KvPool::KvPool(KvGeometry geometry, std::uint32_t pages_total)
 }
 
 KvPool::~KvPool() {
-    DG_CHECK(reserved_ == 0, "a KvSequence outlives its pool");
+    DG_CHECK(taken_ == 0, "a KvSequence or a PrefixCache outlives its pool");
 }
 
-base::Result<KvSequence> KvPool::reserve(std::uint32_t tokens_max) {
-    const std::uint32_t pages = geometry_.pages_for(tokens_max);
-    const std::uint32_t free = pages_total_ - reserved_;
-    if (pages > free) {
-        return base::fail(base::Code::resource_exhausted,
-                          "{} tokens need {} KV pages of {} tokens; {} of {} are free", tokens_max,
-                          pages, geometry_.page_tokens, free, pages_total_);
-    }
-    reserved_ += pages;
-    return KvSequence(*this, pages);
+KvSequence KvPool::sequence() {
+    return KvSequence(*this);
 }
 
-bool KvPool::can_ever_hold(std::uint32_t tokens_max) const {
-    return geometry_.pages_for(tokens_max) <= pages_total_;
+std::uint32_t KvPool::pages_available() const {
+    return pages_free() + (reclaimer_ ? cached_alone_.load() : 0);
+}
+
+bool KvPool::can_ever_hold(std::uint32_t tokens) const {
+    return geometry_.pages_for(tokens) <= pages_total_;
 }
 
 KvStats KvPool::stats() const {
-    return {taken_, reserved_, pages_total_};
+    return {taken_, cached_alone_, pages_total_, copies_};
 }
 
-base::Result<KvPool::Page> KvPool::take() {
-    if (free_.empty()) {
-        const std::size_t bytes =
-            (geometry_.page_bytes() + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
-        Page page(static_cast<std::byte*>(std::aligned_alloc(kPageAlignment, bytes)));
-        if (!page) {
-            return base::fail(base::Code::resource_exhausted,
-                              "the machine has no {} bytes left for another KV page", bytes);
-        }
-        free_.push_back(std::move(page));
+base::Result<void> KvPool::make_room(std::uint32_t pages) {
+    if (pages <= pages_free()) return {};
+    if (pages > pages_available() && reclaimer_) reclaimer_(0);
+    if (pages > pages_available()) {
+        return base::fail(base::Code::resource_exhausted,
+                          "{} KV pages of {} tokens are needed and {} of {} can be had; the others "
+                          "are in use by running requests and kept prefixes",
+                          pages, geometry_.page_tokens, pages_available(), pages_total_);
     }
-    Page page = std::move(free_.back());
-    free_.pop_back();
-    ++taken_;
-    return page;
-}
-
-void KvPool::give_back(std::vector<Page> pages, std::uint32_t reserved) {
-    taken_ -= static_cast<std::uint32_t>(pages.size());
-    reserved_ -= reserved;
-    std::ranges::move(pages, std::back_inserter(free_));
-}
-
-KvSequence::KvSequence(KvPool& pool, std::uint32_t reserved)
-    : pool_(&pool),
-      reserved_(reserved),
-      planes_(std::size_t{pool.geometry().layers} * 2),
-      views_(pool.geometry().layers) {
-    for (auto& plane : planes_) plane.reserve(reserved);
-    pages_.reserve(reserved);
-    refresh_views();
-}
-
-KvSequence::KvSequence(KvSequence&& other) noexcept {
-    *this = std::move(other);
-}
-
-KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
-    if (this == &other) return *this;
-    release();
-    pool_ = std::exchange(other.pool_, nullptr);
-    reserved_ = std::exchange(other.reserved_, 0);
-    pages_ = std::move(other.pages_);
-    planes_ = std::move(other.planes_);
-    views_ = std::move(other.views_);
-    return *this;
-}
-
-KvSequence::~KvSequence() {
-    release();
-}
-
-void KvSequence::release() {
-    if (pool_ != nullptr) pool_->give_back(std::move(pages_), reserved_);
-    pool_ = nullptr;
-}
-
-base::Result<void> KvSequence::grow_to(std::uint32_t tokens) {
-    const KvGeometry& geometry = pool_->geometry();
-    const std::uint32_t pages = geometry.pages_for(tokens);
-    DG_CHECK(pages <= reserved_, "a sequence grew past its reservation");
-    if (pages <= pages_.size()) return {};
-    while (pages_.size() < pages) {
-        pages_.push_back(DG_TRY(pool_->take()));
-        std::byte* plane = pages_.back().get();
-        for (auto& starts : planes_) {
-            starts.push_back(plane);
-            plane += geometry.plane_bytes();
-        }
-    }
-    refresh_views();
+    if (pages > pages_free()) reclaimer_(pages - pages_free());
+    DG_CHECK(pages <= pages_free(), "the cache kept pages that only it holds");
     return {};
 }
 
-std::uint32_t KvSequence::capacity_tokens() const {
-    return pool_ == nullptr
-               ? 0
-               : static_cast<std::uint32_t>(pages_.size()) * pool_->geometry().page_tokens;
+base::Result<KvPage> KvPool::take() {
+    DG_TRY(make_room(1));
+    const std::uint32_t index = DG_TRY(free_slot());
+    ++taken_;
+    slots_[index].holders = 1;
+    return KvPage(*this, index);
 }
 
-void KvSequence::refresh_views() {
-    for (std::size_t layer = 0; layer < views_.size(); ++layer) {
-        views_[layer] = {planes_[2 * layer], planes_[2 * layer + 1], pool_->geometry().page_tokens,
-                         pool_->geometry().type};
+base::Result<std::uint32_t> KvPool::free_slot() {
+    if (!free_.empty()) {
+        const std::uint32_t index = free_.back();
+        free_.pop_back();
+        return index;
+    }
+    const std::size_t bytes =
+        (geometry_.page_bytes() + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
+    Slot slot;
+    slot.bytes.reset(static_cast<std::byte*>(std::aligned_alloc(kPageAlignment, bytes)));
+    if (!slot.bytes) {
+        return base::fail(base::Code::resource_exhausted,
+                          "the machine has no {} bytes left for another KV page", bytes);
+    }
+    slots_.push_back(std::move(slot));
+    return static_cast<std::uint32_t>(slots_.size() - 1);
+}
+
+void KvPool::hold(std::uint32_t index) {
+    Slot& slot = slots_[index];
+    DG_DCHECK(slot.holders > 0);
+    if (slot.cached && slot.holders == 1) --cached_alone_;
+    ++slot.holders;
+}
+
+void KvPool::release(std::uint32_t index) {
+    Slot& slot = slots_[index];
+    DG_CHECK(slot.holders > 0, "a KV page came back twice");
+    --slot.holders;
+    if (slot.holders == 0) {
+        DG_CHECK(!slot.cached, "the cache let go of a page that is marked as its own");
+        free_.push_back(index);
+        --taken_;
+    } else if (slot.cached && slot.holders == 1) {
+        ++cached_alone_;
+    }
+}
+
+void KvPool::mark_cached(std::uint32_t index, bool cached) {
+    Slot& slot = slots_[index];
+    DG_CHECK(slot.cached != cached, "a page is in the cache once or not at all");
+    slot.cached = cached;
+    if (slot.holders != 1) return;
+    if (cached) {
+        ++cached_alone_;
+    } else {
+        --cached_alone_;
     }
 }
 

@@ -128,6 +128,7 @@ struct GgufFile::Impl {
     Result<void> parse_alignment();
     Result<void> place_tensors(const std::vector<std::uint64_t>& offsets);
     Result<void> check_overlaps() const;
+    void advise(base::AccessHint hint, const TensorView& tensor) const;
 
     template <class... Args>
     std::unexpected<base::Error> damaged(fmt::format_string<Args...> format, Args&&... args) const {
@@ -330,6 +331,11 @@ Result<void> GgufFile::Impl::check_overlaps() const {
     return {};
 }
 
+void GgufFile::Impl::advise(base::AccessHint hint, const TensorView& tensor) const {
+    if (map.bytes().empty()) return;
+    map.advise(hint, static_cast<std::size_t>(tensor.data - map.bytes().data()), tensor.bytes());
+}
+
 GgufFile::GgufFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GgufFile::~GgufFile() = default;
 GgufFile::GgufFile(GgufFile&&) noexcept = default;
@@ -376,8 +382,11 @@ std::uint64_t GgufFile::data_offset() const {
 bool GgufFile::on_disk() const {
     return !impl_->map.bytes().empty();
 }
-void GgufFile::release_pages() const {
-    if (on_disk()) impl_->map.advise(base::AccessHint::dont_need);
+void GgufFile::will_read(const TensorView& tensor) const {
+    impl_->advise(base::AccessHint::will_need, tensor);
+}
+void GgufFile::release_pages(const TensorView& tensor) const {
+    impl_->advise(base::AccessHint::dont_need, tensor);
 }
 std::span<const GgufEntry> GgufFile::metadata() const {
     return impl_->entries;

@@ -67,9 +67,10 @@ public:
     std::span<const std::byte> bytes() const;  ///< the whole file
     std::uint64_t data_offset() const;         ///< where tensor data begins
     bool on_disk() const;                      ///< path() is the file that is mapped
-    /// Lets the system have the file's pages back; later reads fetch them again. Nothing for
-    /// from_memory.
-    void release_pages() const;
+    /// Tells the system that a tensor is about to be read. Nothing for from_memory.
+    void will_read(const TensorView& tensor) const;
+    /// Lets the system have a tensor's pages back; later reads fetch them again. Likewise.
+    void release_pages(const TensorView& tensor) const;
 
     /// In file order.
     std::span<const GgufEntry> metadata() const;
@@ -112,9 +113,8 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// The tokenizer.ggml.* keys. eog_extra gets every token whose text is a known end marker
-/// (<|im_end|>, <|eot_id|>, <end_of_turn>, ...) besides eos and eot. Errors: not_found (the file
-/// has no vocabulary), data_loss (sizes disagree, id out of range: named).
+/// The tokenizer.ggml.* keys. What ends a turn by its text only, Tokenizer knows. Errors: not_found
+/// (the file has no vocabulary), data_loss (sizes disagree, id out of range: named).
 base::Result<Vocabulary> load_vocabulary(const GgufFile& file);
 
 /// What the file says about itself. context_tokens is context_tokens_trained: the engine lowers it.

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, axeFaults, getJson, withPage } from "./harness.mjs";
 
-const SCREENS = ["chat", "models", "live", "requests", "system"];
+const SCREENS = ["chat", "models", "live", "engine", "requests", "system"];
 
 /** 0 black to 1 white: how bright the page's background is. */
 const brightness = (page) =>
@@ -15,6 +15,7 @@ const settled = {
   chat: ".welcome",
   models: ".model-card",
   live: ".chart canvas[data-newest]",
+  engine: ".page-bar-track",
   requests: ".log, .empty",
   system: ".config tbody tr",
 };

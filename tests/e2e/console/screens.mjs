@@ -47,6 +47,24 @@ export const cases = {
       assert.ok(last.rss_bytes > 0 && /[\d.]+ [KMG]iB/.test(memory), memory);
     }),
 
+  "the engine screen shows pages, batch, gaps and models": (browser, base) =>
+    withPage(browser, base, {}, async ({ page }) => {
+      await ask(page, "Say hello.");
+      await page.goto(`${base}#/engine`);
+      const canvas = page.locator(".chart canvas").first();
+      await canvas.waitFor();
+      assert.equal(await page.locator(".chart").count(), 6);
+      const { running_max, kv_pages_total } = await getJson(page, "/admin/v1/stats");
+      assert.ok(running_max > 0 && kv_pages_total > 0, "the server says its limits");
+      const shown = (await page.locator(".page-bar-track").getAttribute("aria-label")).match(/\d+/g).map(Number);
+      assert.equal(shown.reduce((sum, part) => sum + part, 0), kv_pages_total, "the bar is all pages");
+      assert.ok((await page.locator(".tile", { hasText: "Batch" }).innerText()).includes(`/ ${running_max}`));
+      const { models } = await getJson(page, "/admin/v1/models");
+      const rows = await page.locator("table tbody tr td:first-child").allInnerTexts();
+      assert.deepEqual(rows, models.map((model) => model.id));
+      assert.match(await page.locator("table tbody tr").first().innerText(), /ready/);
+    }),
+
   "a request appears in the log with its waterfall": (browser, base) =>
     withPage(browser, base, { hash: "#/requests" }, async ({ page, context }) => {
       const other = await context.newPage(); // another client, while the log is being watched

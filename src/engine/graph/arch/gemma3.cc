@@ -25,6 +25,7 @@ base::Result<std::vector<std::uint32_t>> read_windows(const Hparams& h, std::uin
 }  // namespace
 
 base::Result<DecoderConfig> describe_gemma3(const Hparams& h, std::uint32_t context_tokens) {
+    DG_TRY(refuse_experts(h));
     DecoderConfig c = DG_TRY(read_decoder_basics(h, context_tokens));
     c.activation = Activation::gelu_tanh;
     c.rope_pairing = RopePairing::halves;

@@ -1,4 +1,4 @@
-// Llama 1 to 3, and those who kept its shape: SmolLM2, TinyLlama, Mistral.
+// Llama 1 to 3, and those who kept its shape: SmolLM2, TinyLlama, Mistral, Mixtral.
 
 #include "engine/graph/architecture.h"
 
@@ -11,6 +11,10 @@ base::Result<DecoderConfig> describe_llama(const Hparams& h, std::uint32_t conte
     const std::uint32_t window =
         DG_TRY(h.count_or("attention.sliding_window", 0, 0, UINT32_MAX));  // Mistral 7B v0.1
     if (window > 0) c.window.assign(c.layers, window);
+    c.experts = DG_TRY(read_experts(h, c.ffn_dim));  // Mixtral
+    // Every expert is as wide as a dense block would be.
+    if (!h.has("expert_feed_forward_length")) c.experts.ffn_dim = c.ffn_dim;
+    c.experts.normalise = true;
     return c;
 }
 

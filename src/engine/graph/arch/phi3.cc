@@ -6,6 +6,7 @@
 namespace engine {
 
 base::Result<DecoderConfig> describe_phi3(const Hparams& h, std::uint32_t context_tokens) {
+    DG_TRY(refuse_experts(h));
     DecoderConfig c = DG_TRY(read_decoder_basics(h, context_tokens));
     c.activation = Activation::silu;
     c.rope_pairing = RopePairing::halves;

@@ -55,4 +55,16 @@ TEST_F(RouterTest, AWrongMethodNamesTheRightOnes) {
     EXPECT_TRUE(router.match("DELETE", "/b").allowed.empty());
 }
 
+TEST_F(RouterTest, LiteralsMayFollowTheRest) {
+    add("POST", "/m/{id...}/load");
+    add("POST", "/m/{id...}/unload");
+    const auto match = router.match("POST", "/m/owner/name/unload");
+    EXPECT_EQ(match.route, "/m/{id...}/unload");
+    ASSERT_EQ(match.params.size(), 1U);
+    EXPECT_EQ(match.params[0].second, "owner/name");
+    EXPECT_EQ(router.match("POST", "/m/load").handler, nullptr);
+    EXPECT_EQ(router.match("POST", "/m//load").handler, nullptr);
+    EXPECT_EQ(router.match("POST", "/m/a/b").handler, nullptr);
+}
+
 }  // namespace

@@ -16,7 +16,7 @@ using engine::load_model;
 using test::SyntheticModel;
 
 SyntheticModel llama() {
-    return test::synthetic_models().front();
+    return test::synthetic("llama");
 }
 
 /// Writes the model, opens it and loads it; the error if any.
@@ -33,8 +33,8 @@ std::optional<base::Error> load_error(const SyntheticModel& model,
     return loaded.error();
 }
 
-SyntheticModel with_key(const std::string& key, std::uint32_t value) {
-    SyntheticModel model = llama();
+SyntheticModel with_key(const std::string& key, std::uint32_t value,
+                        SyntheticModel model = llama()) {
     model.keys = [=, keys = model.keys](engine::GgufWriter& w) {
         keys(w);
         w.set_u32(key, value);
@@ -66,10 +66,36 @@ TEST(BadModel, HeadsThatDoNotDivideAreNamed) {
     EXPECT_EQ(error->subject, "llama.attention.head_count_kv");
 }
 
-TEST(BadModel, ExpertsAreRefused) {
-    const auto error = load_error(with_key("llama.expert_count", 8));
+TEST(BadModel, ExpertsInAFamilyWithoutThemAreRefused) {
+    const auto error = load_error(with_key("qwen3.expert_count", 8, test::synthetic("qwen3")));
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code, base::Code::unimplemented);
+    EXPECT_EQ(error->subject, "qwen3.expert_count");
+}
+
+TEST(BadModel, ExpertNumbersOutOfRangeAreNamed) {
+    for (const auto& [key, value] :
+         {std::pair{"qwen2moe.expert_count", 0u}, std::pair{"qwen2moe.expert_count", UINT32_MAX},
+          std::pair{"qwen2moe.expert_used_count", 0u}, std::pair{"qwen2moe.expert_used_count", 12u},
+          std::pair{"qwen2moe.expert_feed_forward_length", UINT32_MAX},
+          std::pair{"qwen2moe.expert_gating_func", 2u}}) {
+        const auto error = load_error(with_key(key, value, test::synthetic("qwen2moe")));
+        ASSERT_TRUE(error.has_value()) << key << " = " << value;
+        EXPECT_EQ(error->subject, key) << error->message;
+    }
+}
+
+TEST(BadModel, EveryMissingTensorOfAnExpertModelIsNamed) {
+    const SyntheticModel whole = test::synthetic("qwen2moe");
+    for (std::size_t i = 0; i < whole.tensors.size(); ++i) {
+        SyntheticModel model = whole;
+        const std::string name = model.tensors[i].name;
+        if (name == "output.weight" || name.ends_with(".bias")) continue;  // may be left out
+        model.tensors.erase(model.tensors.begin() + static_cast<std::ptrdiff_t>(i));
+        const auto error = load_error(model);
+        ASSERT_TRUE(error.has_value()) << name;
+        EXPECT_NE(error->message.find(name), std::string::npos) << error->message;
+    }
 }
 
 TEST(BadModel, AnUnknownArchitectureIsNamed) {
@@ -152,10 +178,10 @@ TEST(BadModel, RandomDamageNeverCrashes) {
         if (!model || model->decoder == nullptr) return;
         base::ThreadPool pool(1);
         engine::KvPool kv(model->decoder->kv_geometry(), 4);
-        auto sequence = kv.reserve(8);
-        ASSERT_TRUE(sequence.has_value() && sequence->grow_to(8).has_value());
-        const std::vector<engine::BatchRow> rows = {{0, &*sequence, 0, false},
-                                                    {1, &*sequence, 1, true}};
+        engine::KvSequence sequence = kv.sequence();
+        ASSERT_TRUE(sequence.grow_to(8).has_value());
+        const std::vector<engine::BatchRow> rows = {{0, &sequence, 0, false},
+                                                    {1, &sequence, 1, true}};
         EXPECT_EQ(model->decoder->logits(pool, rows).size(), model->decoder->config().vocab_size);
     });
 }

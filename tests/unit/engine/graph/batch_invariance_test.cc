@@ -31,53 +31,68 @@ std::vector<std::int32_t> random_ids(base::Rng& rng, std::size_t count) {
 }
 
 TEST(BatchInvariance, ChunkSizeDoesNotChangeABit) {
-    GraphRunner runner(smoke_model());
-    ASSERT_TRUE(runner.ok());
-    base::Rng rng(3);
-    const auto ids = random_ids(rng, 90);
-    const auto alone = runner.all_logits(ids, 1);
-    for (const std::uint32_t chunk : {2u, 3u, 7u, 16u, 33u, 64u}) {
-        const auto together = runner.all_logits(ids, chunk);
-        ASSERT_EQ(together.size(), alone.size());
-        EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
-            << "in chunks of " << chunk;
+    for (const engine::KvType type :
+         {engine::KvType::f16, engine::KvType::bf16, engine::KvType::q8}) {
+        GraphRunner runner(smoke_model(), 0, 64, type);
+        ASSERT_TRUE(runner.ok());
+        base::Rng rng(3);
+        const auto ids = random_ids(rng, 400);
+        const auto alone = runner.all_logits(ids, 1);
+        for (const std::uint32_t chunk : {2u, 3u, 7u, 16u, 33u, 64u}) {
+            const auto together = runner.all_logits(ids, chunk);
+            ASSERT_EQ(together.size(), alone.size());
+            EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+                << "in chunks of " << chunk << ", KV as " << engine::kv_type_name(type);
+        }
     }
 }
 
-// Quantised products take other code paths for one row, a few, and many; and from packed weights.
-TEST(BatchInvariance, HoldsForEveryQuantisedType) {
+/// Logits in chunks of any size, from stored and from packed weights, against one row at a time.
+void expect_invariant(const std::string& path, const std::string& what) {
+    auto file = engine::GgufFile::open(path);
+    ASSERT_TRUE(file.has_value()) << file.error().message;
+    GraphRunner runner(*std::move(file));
+    ASSERT_TRUE(runner.ok());
+    base::Rng rng(4);
+    std::vector<std::int32_t> ids(48);
+    for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(runner.vocab()));
+    const auto alone = runner.all_logits(ids, 1);
+    const auto expect_same = [&](std::uint32_t chunk, const char* form) {
+        const auto together = runner.all_logits(ids, chunk);
+        ASSERT_EQ(together.size(), alone.size());
+        EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+            << what << form << ", in chunks of " << chunk;
+    };
+    for (const std::uint32_t chunk : {2u, 5u, 8u, 9u, 48u}) expect_same(chunk, "");
+    const auto packed =
+        engine::PackedWeights::in_memory(runner.pool(), runner.decoder().products());
+    ASSERT_TRUE(packed.has_value());
+    for (const std::uint32_t chunk : {1u, 7u, 48u}) expect_same(chunk, " packed");
+}
+
+// Products take other code paths for one row, a few, and many; and from packed weights.
+TEST(BatchInvariance, HoldsForEveryType) {
     const auto folder = base::TemporaryDir::create(testing::TempDir(), "types");
     ASSERT_TRUE(folder.has_value());
-    test::write_synthetic(test::synthetic_models().front(), folder->path() + "/f32.gguf");
+    test::write_synthetic(test::synthetic("llama"), folder->path() + "/f32.gguf");
     for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"}) {
         const std::string path = folder->path() + "/" + type + ".gguf";
         const auto file_type = engine::file_type_from_name(type);
         ASSERT_TRUE(file_type.has_value());
         ASSERT_TRUE(
             engine::quantize_model(folder->path() + "/f32.gguf", path, *file_type).has_value());
-        auto file = engine::GgufFile::open(path);
-        ASSERT_TRUE(file.has_value()) << file.error().message;
-        GraphRunner runner(*std::move(file));
-        ASSERT_TRUE(runner.ok());
-        base::Rng rng(4);
-        std::vector<std::int32_t> ids(48);
-        for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(runner.vocab()));
-        const auto alone = runner.all_logits(ids, 1);
-        for (const std::uint32_t chunk : {2u, 5u, 8u, 9u, 48u}) {
-            const auto together = runner.all_logits(ids, chunk);
-            ASSERT_EQ(together.size(), alone.size());
-            EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
-                << type << " in chunks of " << chunk;
-        }
-        const auto packed =
-            engine::PackedWeights::in_memory(runner.pool(), runner.decoder().products());
-        ASSERT_TRUE(packed.has_value());
-        for (const std::uint32_t chunk : {1u, 7u}) {
-            const auto logits = runner.all_logits(ids, chunk);
-            ASSERT_EQ(logits.size(), alone.size());
-            EXPECT_EQ(std::memcmp(logits.data(), alone.data(), alone.size() * sizeof(float)), 0)
-                << type << " packed, in chunks of " << chunk;
-        }
+        expect_invariant(path, type);
+    }
+}
+
+// Rows that come along change which experts are computed, and for how many rows.
+TEST(BatchInvariance, HoldsForExperts) {
+    const auto folder = base::TemporaryDir::create(testing::TempDir(), "experts");
+    ASSERT_TRUE(folder.has_value());
+    for (const char* name : {"mixtral", "qwen2moe", "qwen3moe", "olmoe"}) {
+        const std::string path = folder->path() + "/" + name + ".gguf";
+        test::write_synthetic(test::synthetic(name), path);
+        expect_invariant(path, name);
     }
 }
 

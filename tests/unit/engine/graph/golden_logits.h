@@ -21,6 +21,7 @@ std::vector<GoldenSequence> parse_golden_top(const std::string& bytes);
 
 struct Agreement {
     std::uint64_t positions = 0, top1_same = 0;
+    std::uint64_t top1_tied = 0;  ///< not the same, but the reference has both within 1 %
     double kl_sum = 0., kl_max = 0.;
     double top1_share() const {
         return static_cast<double>(top1_same) / static_cast<double>(positions);

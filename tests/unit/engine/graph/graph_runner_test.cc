@@ -11,7 +11,7 @@
 namespace test {
 
 GraphRunner::GraphRunner(engine::GgufFile file, std::uint32_t context_tokens,
-                         std::uint32_t batch_rows)
+                         std::uint32_t batch_rows, engine::KvType kv_type)
     : file_(std::move(file)) {
     auto model = engine::load_model(file_, {context_tokens, batch_rows});
     if (!model) {
@@ -19,14 +19,15 @@ GraphRunner::GraphRunner(engine::GgufFile file, std::uint32_t context_tokens,
         return;
     }
     model_ = *std::move(model);
-    kv_ = std::make_unique<engine::KvPool>(model_.decoder->kv_geometry(), 4096);
+    engine::KvGeometry geometry = model_.decoder->kv_geometry();
+    geometry.type = kv_type;
+    kv_ = std::make_unique<engine::KvPool>(geometry, 4096);
 }
 
 engine::KvSequence GraphRunner::sequence(std::uint32_t tokens) {
-    auto sequence = kv_->reserve(tokens);
-    EXPECT_TRUE(sequence.has_value());
-    EXPECT_TRUE(sequence->grow_to(tokens).has_value());
-    return *std::move(sequence);
+    engine::KvSequence sequence = kv_->sequence();
+    EXPECT_TRUE(sequence.grow_to(tokens).has_value());
+    return sequence;
 }
 
 std::vector<float> GraphRunner::all_logits(std::span<const std::int32_t> ids, std::uint32_t chunk) {

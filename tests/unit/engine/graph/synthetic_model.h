@@ -30,6 +30,8 @@ struct SyntheticModel {
 
 /// Decoders and encoders, one per trait that a graph may get wrong.
 std::vector<SyntheticModel> synthetic_models();
+/// The one of that name.
+SyntheticModel synthetic(const std::string& name);
 /// Writes `model` to `path`; adds a test failure when that fails.
 void write_synthetic(const SyntheticModel& model, const std::string& path);
 

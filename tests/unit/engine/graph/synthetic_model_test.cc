@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 
 #include "base/core/rng.h"
 
@@ -18,6 +20,8 @@ struct Shape {
     std::uint32_t layers = 3, dim = 64, heads = 4, kv_heads = 2, head_dim = 16, ffn = 96;
     bool qkv_bias = false, qk_norm = false, post_norms = false, fused = false, tied = false;
     float embedding_deviation = 1.f;
+    std::uint32_t experts = 0, used = 0, expert_ffn = 0, shared_ffn = 0;
+    bool qk_norm_whole = false;
 };
 
 class TensorList {
@@ -71,8 +75,8 @@ private:
             bias(prefix_ + "attn_v.bias", kv);
         }
         if (s_.qk_norm) {
-            norm(prefix_ + "attn_q_norm.weight", s_.head_dim);
-            norm(prefix_ + "attn_k_norm.weight", s_.head_dim);
+            norm(prefix_ + "attn_q_norm.weight", s_.qk_norm_whole ? q : s_.head_dim);
+            norm(prefix_ + "attn_k_norm.weight", s_.qk_norm_whole ? kv : s_.head_dim);
         }
         weight(prefix_ + "attn_output.weight", q, s_.dim);
         if (s_.post_norms) norm(prefix_ + "post_attention_norm.weight", s_.dim);
@@ -80,10 +84,30 @@ private:
 
     void feed_forward() {
         norm(prefix_ + "ffn_norm.weight", s_.dim);
+        if (s_.experts > 0) return expert_stacks();
         if (!s_.fused) weight(prefix_ + "ffn_gate.weight", s_.dim, s_.ffn);
         weight(prefix_ + "ffn_up.weight", s_.dim, s_.fused ? 2 * s_.ffn : s_.ffn);
         weight(prefix_ + "ffn_down.weight", s_.ffn, s_.dim);
         if (s_.post_norms) norm(prefix_ + "post_ffw_norm.weight", s_.dim);
+    }
+
+    void expert_stacks() {
+        // Small enough that the keys' half precision moves no choice and little weight.
+        matrix(prefix_ + "ffn_gate_inp.weight", s_.dim, s_.experts, 0.2f);
+        const auto stack = [&](const char* name, std::uint64_t in, std::uint64_t out) {
+            tensors_.push_back({prefix_ + name,
+                                {in, out, s_.experts},
+                                0.f,
+                                1.5f / std::sqrt(static_cast<float>(in))});
+        };
+        stack("ffn_gate_exps.weight", s_.dim, s_.expert_ffn);
+        stack("ffn_up_exps.weight", s_.dim, s_.expert_ffn);
+        stack("ffn_down_exps.weight", s_.expert_ffn, s_.dim);
+        if (s_.shared_ffn == 0) return;
+        tensors_.push_back({prefix_ + "ffn_gate_inp_shexp.weight", {s_.dim}, 0.f, 0.2f});
+        weight(prefix_ + "ffn_gate_shexp.weight", s_.dim, s_.shared_ffn);
+        weight(prefix_ + "ffn_up_shexp.weight", s_.dim, s_.shared_ffn);
+        weight(prefix_ + "ffn_down_shexp.weight", s_.shared_ffn, s_.dim);
     }
 
     void linear(const std::string& name, std::uint64_t in, std::uint64_t out) {
@@ -132,6 +156,16 @@ SyntheticModel make_decoder(std::string name, const std::string& arch, const Sha
         }
         w.set_u32(arch + ".rope.dimension_count", s.head_dim);
         w.set_f32(arch + ".attention.layer_norm_rms_epsilon", 1e-5f);
+        if (s.experts > 0) {
+            w.set_u32(arch + ".expert_count", s.experts);
+            w.set_u32(arch + ".expert_used_count", s.used);
+        }
+        if (s.experts > 0 && s.expert_ffn != s.ffn) {
+            w.set_u32(arch + ".expert_feed_forward_length", s.expert_ffn);
+        }
+        if (s.shared_ffn > 0) {
+            w.set_u32(arch + ".expert_shared_feed_forward_length", s.shared_ffn);
+        }
         more(w);
     };
     return model;
@@ -194,6 +228,35 @@ std::vector<SyntheticModel> decoders() {
     return models;
 }
 
+/// Last in the list: the ids of those before must stay what their goldens were made with.
+std::vector<SyntheticModel> with_experts() {
+    std::vector<SyntheticModel> models;
+    // Widths that are no multiple of 16, so that experts do not begin at a panel of their stack.
+    models.push_back(make_decoder("mixtral", "llama", {.experts = 5, .used = 2, .expert_ffn = 96},
+                                  [](auto&) {}));
+    models.push_back(make_decoder("qwen2moe", "qwen2moe",
+                                  {.kv_heads = 4,
+                                   .qkv_bias = true,
+                                   .experts = 11,
+                                   .used = 4,
+                                   .expert_ffn = 40,
+                                   .shared_ffn = 72},
+                                  [](auto&) {}));
+    models.push_back(
+        make_decoder("qwen3moe", "qwen3moe",
+                     {.head_dim = 32, .qk_norm = true, .experts = 12, .used = 3, .expert_ffn = 56},
+                     [](auto&) {}));
+    models.push_back(make_decoder("olmoe", "olmoe",
+                                  {.kv_heads = 4,
+                                   .qk_norm = true,
+                                   .experts = 8,
+                                   .used = 3,
+                                   .expert_ffn = 96,
+                                   .qk_norm_whole = true},
+                                  [](auto&) {}));
+    return models;
+}
+
 SyntheticModel make_bert(const std::string& name, std::uint32_t pooling) {
     SyntheticModel model;
     model.name = name;
@@ -228,6 +291,7 @@ std::vector<SyntheticModel> synthetic_models() {
     std::vector<SyntheticModel> models = decoders();
     models.push_back(make_bert("bert-mean", 1));
     models.push_back(make_bert("bert-cls", 2));
+    std::ranges::move(with_experts(), std::back_inserter(models));
     base::Rng rng(7);
     for (SyntheticModel& model : models) {
         for (std::uint32_t i = 0; i < kIds; ++i) {
@@ -235,6 +299,14 @@ std::vector<SyntheticModel> synthetic_models() {
         }
     }
     return models;
+}
+
+SyntheticModel synthetic(const std::string& name) {
+    for (const SyntheticModel& model : synthetic_models()) {
+        if (model.name == name) return model;
+    }
+    ADD_FAILURE() << "no synthetic model is called " << name;
+    return {};
 }
 
 void write_synthetic(const SyntheticModel& model, const std::string& path) {

@@ -1,34 +1,40 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/kernels/kv_layout.h"
+#include "engine/kernels/page_rotations.h"
 #include "engine/kernels/reference.h"
 #include "kernel_fixture.h"
 #include "support/seeds.h"
 
 namespace {
 
-/// A paged cache of `tokens` random tokens; what lies behind the last one is NaN, as memory that
-/// nobody wrote could be.
+using engine::KvType;
+
+/// A paged cache of `tokens` random tokens; what lies behind the last one is NaN (or the worst
+/// code), as memory that nobody wrote could be.
 struct Cache {
-    Cache(base::Rng& rng, std::size_t tokens, std::size_t kv_dim, std::uint32_t page_tokens) {
+    Cache(base::Rng& rng, std::size_t tokens, std::uint32_t kv_heads, std::uint32_t head_dim,
+          std::uint32_t page_tokens, KvType type = KvType::f16) {
         const std::size_t pages = (tokens + page_tokens - 1) / page_tokens;
-        const std::uint16_t nan = 0x7e00;
-        k.resize(pages * page_tokens * kv_dim, nan);
-        v.resize(k.size(), nan);
+        const std::size_t plane = engine::kv_plane_bytes(type, page_tokens, kv_heads, head_dim);
+        bytes.resize(2 * pages * plane, std::byte{0xff});  // NaN in every float type
         for (std::size_t p = 0; p < pages; ++p) {
-            k_pages.push_back(reinterpret_cast<std::byte*>(k.data() + p * page_tokens * kv_dim));
-            v_pages.push_back(reinterpret_cast<std::byte*>(v.data() + p * page_tokens * kv_dim));
+            k_pages.push_back(bytes.data() + 2 * p * plane);
+            v_pages.push_back(bytes.data() + (2 * p + 1) * plane);
         }
-        view = {k_pages, v_pages, page_tokens};
+        view = {k_pages, v_pages, page_tokens, type};
         for (std::size_t t = 0; t < tokens; ++t) {
-            const auto key = test::random_floats(rng, kv_dim),
-                       value = test::random_floats(rng, kv_dim);
-            engine::kv_store(view, static_cast<std::uint32_t>(t), key.data(), value.data(), kv_dim);
+            keys.push_back(test::random_floats(rng, kv_heads * head_dim));
+            values.push_back(test::random_floats(rng, kv_heads * head_dim));
+            engine::kv_store(view, static_cast<std::uint32_t>(t), keys[t].data(), values[t].data(),
+                             kv_heads, head_dim);
         }
     }
-    std::vector<std::uint16_t> k, v;
+    std::vector<std::byte> bytes;
     std::vector<std::byte*> k_pages, v_pages;
     engine::KvLayerView view;
+    std::vector<std::vector<float>> keys, values;  ///< as stored
 };
 
 engine::AttentionShape random_shape(base::Rng& rng) {
@@ -56,51 +62,85 @@ std::vector<engine::AttentionRow> random_rows(base::Rng& rng, const Cache& cache
     return rows;
 }
 
-// Outputs are means of values in [-1, 1]; f32 sums and a 3e-7 exp keep them within 2e-5 absolute.
-TEST(Attention, PagedMatchesTheReferee) {
+engine::PageRotations random_rotations(base::Rng& rng, const engine::AttentionShape& shape,
+                                       std::uint32_t page_tokens, std::size_t pages) {
+    std::vector<float> inv_freq(1 + rng.below(shape.head_dim / 2));
+    for (float& f : inv_freq) f = static_cast<float>(rng.uniform());
+    engine::PageRotations rotations(
+        inv_freq, rng.below(2) == 0 ? engine::RopePairing::adjacent : engine::RopePairing::halves,
+        page_tokens);
+    rotations.cover(pages);
+    return rotations;
+}
+
+std::uint32_t random_page_tokens(base::Rng& rng) {
+    return rng.below(2) == 0 ? 32 : static_cast<std::uint32_t>(1 + rng.below(70));
+}
+
+/// `tolerance` is absolute; outputs are means of values in [-1, 1].
+void expect_the_referee_agrees(base::Rng& rng, KvType type, float tolerance) {
     base::ThreadPool pool(2);
-    test::for_each_seed(12, [&](base::Rng& rng) {
-        const engine::AttentionShape shape = random_shape(rng);
-        const std::size_t kv_dim = shape.kv_heads * shape.head_dim,
-                          dim = shape.heads * shape.head_dim;
-        const std::size_t tokens = 1 + rng.below(400);
-        const auto page_tokens = static_cast<std::uint32_t>(1 + rng.below(40));
-        const Cache cache(rng, tokens, kv_dim, page_tokens), other(rng, tokens, kv_dim, 16);
-        auto rows = random_rows(rng, cache, 1 + rng.below(20), tokens);
-        const auto more = random_rows(rng, other, rng.below(4), tokens);
-        rows.insert(rows.end(), more.begin(), more.end());
-        const std::size_t q_stride = dim + 5, out_stride = dim + 2;
-        const std::vector<float> q = test::random_floats(rng, rows.size() * q_stride);
-        std::vector<float> expected(rows.size() * out_stride, 9.f);
-        engine::reference::attention(expected.data(), out_stride, q.data(), q_stride, rows, shape);
-        test::for_each_target([&] {
-            std::vector<float> out(expected.size(), 9.f);
-            engine::attention(pool, out.data(), out_stride, q.data(), q_stride, rows, shape);
-            for (std::size_t i = 0; i < out.size(); ++i) {
-                ASSERT_NEAR(out[i], expected[i], 2e-5)
-                    << "at " << i << ", rows " << rows.size() << ", heads " << shape.heads << "/"
-                    << shape.kv_heads << ", head_dim " << shape.head_dim << ", tokens " << tokens;
-            }
-        });
+    engine::AttentionScratch scratch;
+    engine::AttentionShape shape = random_shape(rng);
+    const std::size_t dim = shape.heads * shape.head_dim, tokens = 1 + rng.below(700);
+    const std::uint32_t page_tokens = random_page_tokens(rng);
+    const Cache cache(rng, tokens, shape.kv_heads, shape.head_dim, page_tokens, type);
+    const Cache other(rng, tokens, shape.kv_heads, shape.head_dim, page_tokens, type);
+    const auto rotations = random_rotations(rng, shape, page_tokens, tokens / page_tokens + 1);
+    if (rng.below(3) != 0) shape.rotations = &rotations;
+    auto rows = random_rows(rng, cache, 1 + rng.below(20), tokens);
+    const auto more = random_rows(rng, other, rng.below(4), tokens);
+    rows.insert(rows.end(), more.begin(), more.end());
+    const std::size_t q_stride = dim + 5, out_stride = dim + 2;
+    const std::vector<float> q = test::random_floats(rng, rows.size() * q_stride);
+    std::vector<float> expected(rows.size() * out_stride, 9.f);
+    engine::reference::attention(expected.data(), out_stride, q.data(), q_stride, rows, shape);
+    test::for_each_target([&] {
+        std::vector<float> out(expected.size(), 9.f);
+        engine::attention(pool, out.data(), out_stride, q.data(), q_stride, rows, shape, scratch);
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            ASSERT_NEAR(out[i], expected[i], tolerance)
+                << "at " << i << ", rows " << rows.size() << ", heads " << shape.heads << "/"
+                << shape.kv_heads << ", head_dim " << shape.head_dim << ", tokens " << tokens
+                << ", pages of " << page_tokens << ", rotated " << (shape.rotations != nullptr);
+        }
     });
 }
 
+// f32 sums and an exponential good to 3e-7 keep outputs within 2e-5.
+TEST(Attention, PagedMatchesTheReferee) {
+    test::for_each_seed(
+        16, [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::f16, 2e-5f); });
+}
+TEST(Attention, Bf16MatchesTheReferee) {
+    test::for_each_seed(
+        8, [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::bf16, 2e-5f); });
+}
+// The referee does not round queries: 1/254 of the largest in 32 dims each, in scores up to 4.
+TEST(Attention, Q8MatchesTheRefereeButForRoundedQueries) {
+    test::for_each_seed(12,
+                        [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::q8, 3e-2f); });
+}
+
 TEST(Attention, ARowIsTheSameInAnyBatchAndOnAnyThreads) {
-    test::for_each_seed(6, [&](base::Rng& rng) {
-        const engine::AttentionShape shape = random_shape(rng);
-        const std::size_t kv_dim = shape.kv_heads * shape.head_dim,
-                          dim = shape.heads * shape.head_dim;
-        const std::size_t tokens = 200 + rng.below(500);
-        const Cache cache(rng, tokens, kv_dim, 16);
+    test::for_each_seed(9, [&](base::Rng& rng) {
+        engine::AttentionShape shape = random_shape(rng);
+        const std::size_t dim = shape.heads * shape.head_dim, tokens = 200 + rng.below(900);
+        const std::uint32_t page_tokens = random_page_tokens(rng);
+        const auto type = static_cast<KvType>(rng.below(3));
+        const Cache cache(rng, tokens, shape.kv_heads, shape.head_dim, page_tokens, type);
+        const auto rotations = random_rotations(rng, shape, page_tokens, tokens / page_tokens + 1);
+        shape.rotations = &rotations;
         const auto rows = random_rows(rng, cache, 1 + rng.below(40), tokens);
         const std::vector<float> q = test::random_floats(rng, rows.size() * dim);
+        engine::AttentionScratch scratch;
         test::for_each_target([&] {
             base::ThreadPool one(1), three(3);
             std::vector<float> together(rows.size() * dim), alone(together.size());
-            engine::attention(one, together.data(), dim, q.data(), dim, rows, shape);
+            engine::attention(one, together.data(), dim, q.data(), dim, rows, shape, scratch);
             for (std::size_t r = 0; r < rows.size(); ++r) {
                 engine::attention(three, alone.data() + r * dim, dim, q.data() + r * dim, dim,
-                                  std::span(rows).subspan(r, 1), shape);
+                                  std::span(rows).subspan(r, 1), shape, scratch);
             }
             ASSERT_TRUE(test::same_bits(together, alone));
         });
@@ -110,27 +150,121 @@ TEST(Attention, ARowIsTheSameInAnyBatchAndOnAnyThreads) {
 TEST(Attention, NanStaysWithTheRowsThatSeeIt) {
     base::ThreadPool pool(2);
     base::Rng rng(4);
-    const engine::AttentionShape shape{4, 2, 64, 0.125f, 0.f};
-    Cache cache(rng, 100, 128, 16);
-    cache.k[50 * 128] = 0x7e00;  // kv head 0, token 50
-    const std::vector<engine::AttentionRow> rows = {
-        {&cache.view, 49, 0}, {&cache.view, 50, 0}, {&cache.view, 60, 0}, {&cache.view, 99, 51}};
-    const std::vector<float> q = test::random_floats(rng, rows.size() * 256);
-    test::for_each_target([&] {
-        std::vector<float> out(rows.size() * 256);
-        engine::attention(pool, out.data(), 256, q.data(), 256, rows, shape);
-        for (std::size_t d = 0; d < 128; ++d) {
-            ASSERT_TRUE(std::isfinite(out[d]));
-            ASSERT_TRUE(std::isnan(out[256 + d]));
-            ASSERT_TRUE(std::isnan(out[512 + d]));
-            ASSERT_TRUE(std::isfinite(out[768 + d]));
-            ASSERT_TRUE(std::isfinite(out[256 + 128 + d])) << "the other kv head is clean";
+    engine::AttentionScratch scratch;
+    const engine::AttentionShape shape{4, 2, 64, 0.125f, 0.f, nullptr};
+    for (const KvType type : {KvType::f16, KvType::bf16, KvType::q8}) {
+        Cache cache(rng, 100, 2, 64, 16, type);
+        cache.keys[50][0] = std::numeric_limits<float>::quiet_NaN();  // kv head 0
+        engine::kv_store(cache.view, 50, cache.keys[50].data(), cache.values[50].data(), 2, 64);
+        const std::vector<engine::AttentionRow> rows = {{&cache.view, 49, 0},
+                                                        {&cache.view, 50, 0},
+                                                        {&cache.view, 60, 0},
+                                                        {&cache.view, 99, 51}};
+        const std::vector<float> q = test::random_floats(rng, rows.size() * 256);
+        test::for_each_target([&] {
+            std::vector<float> out(rows.size() * 256);
+            engine::attention(pool, out.data(), 256, q.data(), 256, rows, shape, scratch);
+            for (std::size_t d = 0; d < 128; ++d) {
+                ASSERT_TRUE(std::isfinite(out[d]));
+                ASSERT_TRUE(std::isnan(out[256 + d]));
+                ASSERT_TRUE(std::isnan(out[512 + d]));
+                ASSERT_TRUE(std::isfinite(out[768 + d]));
+                ASSERT_TRUE(std::isfinite(out[256 + 128 + d])) << "the other kv head is clean";
+            }
+        });
+    }
+}
+
+/// Attention over keys rotated by their whole positions.
+std::vector<float> with_absolute_positions(std::span<const float> inv_freq,
+                                           engine::RopePairing pairing, std::uint32_t page_tokens,
+                                           const std::vector<std::vector<float>>& keys,
+                                           const std::vector<std::vector<float>>& values,
+                                           std::vector<float> q,
+                                           const engine::AttentionShape& shape) {
+    base::ThreadPool pool(1);
+    base::Rng rng(1);
+    Cache cache(rng, keys.size(), shape.kv_heads, shape.head_dim, page_tokens, KvType::bf16);
+    for (std::uint32_t t = 0; t < keys.size(); ++t) {
+        std::vector<float> key = keys[t];
+        engine::reference::rope(key.data(), 1, shape.kv_heads, shape.head_dim, key.size(),
+                                2 * inv_freq.size(), inv_freq, {&t, 1}, pairing, 1.f);
+        engine::kv_store(cache.view, t, key.data(), values[t].data(), shape.kv_heads,
+                         shape.head_dim);
+    }
+    const auto last = static_cast<std::uint32_t>(keys.size() - 1);
+    engine::reference::rope(q.data(), 1, shape.heads, shape.head_dim, q.size(), 2 * inv_freq.size(),
+                            inv_freq, {&last, 1}, pairing, 1.f);
+    std::vector<float> out(q.size());
+    const engine::AttentionRow row{&cache.view, last, 0};
+    engine::reference::attention(out.data(), out.size(), q.data(), q.size(), {&row, 1}, shape);
+    return out;
+}
+
+// Keys are cached rotated by their offset in their page; the same pages then serve a context with
+// pages gone from its middle.
+TEST(PageRotations, GiveWhatAbsolutePositionsGiveAlsoAfterPagesWereDropped) {
+    test::for_each_seed(8, [&](base::Rng& rng) {
+        engine::AttentionShape shape = random_shape(rng);
+        shape.soft_cap = 0.f;
+        shape.scale /= 4.f;
+        constexpr std::uint32_t kPage = 32;
+        const std::size_t tokens = 170 + rng.below(150), dropped = 2;
+        std::vector<float> inv_freq(shape.head_dim / 4 + 1);
+        for (float& f : inv_freq) f = static_cast<float>(rng.uniform());
+        const auto pairing =
+            rng.below(2) == 0 ? engine::RopePairing::adjacent : engine::RopePairing::halves;
+        Cache cache(rng, tokens, shape.kv_heads, shape.head_dim, kPage, KvType::bf16);
+        for (std::uint32_t t = 0; t < tokens; ++t) {
+            std::vector<float> key = cache.keys[t];
+            const std::uint32_t offset = t % kPage;
+            engine::reference::rope(key.data(), 1, shape.kv_heads, shape.head_dim, key.size(),
+                                    2 * inv_freq.size(), inv_freq, {&offset, 1}, pairing, 1.f);
+            engine::kv_store(cache.view, t, key.data(), cache.values[t].data(), shape.kv_heads,
+                             shape.head_dim);
+        }
+        engine::PageRotations rotations(inv_freq, pairing, kPage);
+        rotations.cover(tokens / kPage + 1);
+        const auto q = test::random_floats(rng, shape.heads * shape.head_dim);
+        for (const bool shifted : {false, true}) {
+            auto keys = cache.keys, values = cache.values;
+            auto k_pages = cache.k_pages, v_pages = cache.v_pages;
+            if (shifted) {
+                const auto drop = [&](auto& from, std::size_t unit) {
+                    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(unit);
+                    from.erase(begin, begin + static_cast<std::ptrdiff_t>(dropped * unit));
+                };
+                drop(keys, kPage);
+                drop(values, kPage);
+                drop(k_pages, 1);
+                drop(v_pages, 1);
+            }
+            const auto expected =
+                with_absolute_positions(inv_freq, pairing, kPage, keys, values, q, shape);
+            const engine::KvLayerView view{k_pages, v_pages, kPage, KvType::bf16};
+            const engine::AttentionRow row{&view, static_cast<std::uint32_t>(keys.size() - 1), 0};
+            auto turned = q;
+            const std::uint32_t offset = row.position % kPage;
+            engine::reference::rope(turned.data(), 1, shape.heads, shape.head_dim, q.size(),
+                                    2 * inv_freq.size(), inv_freq, {&offset, 1}, pairing, 1.f);
+            engine::AttentionShape relative = shape;
+            relative.rotations = &rotations;
+            base::ThreadPool pool(2);
+            engine::AttentionScratch scratch;
+            std::vector<float> out(q.size());
+            engine::attention(pool, out.data(), q.size(), turned.data(), q.size(), {&row, 1},
+                              relative, scratch);
+            // Both round their keys to 8 bits of mantissa, at different angles.
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                ASSERT_NEAR(out[i], expected[i], 6e-3) << i << ", dropped " << shifted;
+            }
         }
     });
 }
 
 TEST(Attention, FullMatchesTheReferee) {
     base::ThreadPool pool(2);
+    engine::AttentionScratch scratch;
     test::for_each_seed(8, [&](base::Rng& rng) {
         const auto heads = 1 + static_cast<std::uint32_t>(rng.below(6));
         const auto head_dim = 4 + static_cast<std::uint32_t>(rng.below(70));
@@ -143,29 +277,34 @@ TEST(Attention, FullMatchesTheReferee) {
         test::for_each_target([&] {
             std::vector<float> out(n);
             engine::attention_full(pool, out.data(), q.data(), k.data(), v.data(), tokens, heads,
-                                   head_dim, 0.5f);
+                                   head_dim, 0.5f, scratch);
             for (std::size_t i = 0; i < n; ++i) ASSERT_NEAR(out[i], expected[i], 2e-5) << i;
         });
     });
 }
 
 TEST(KvStore, RoundsAsTheReferee) {
-    test::for_each_seed(5, [&](base::Rng& rng) {
-        const std::size_t kv_dim = 1 + rng.below(200);
-        auto k = test::random_floats(rng, kv_dim);
-        const auto v = test::random_floats(rng, kv_dim);
+    test::for_each_seed(12, [&](base::Rng& rng) {
+        const auto kv_heads = static_cast<std::uint32_t>(1 + rng.below(3));
+        const auto head_dim = static_cast<std::uint32_t>(1 + rng.below(100));
+        const auto type = static_cast<KvType>(rng.below(3));
+        const std::uint32_t page_tokens = random_page_tokens(rng);
+        const auto position = static_cast<std::uint32_t>(rng.below(page_tokens));
+        auto k = test::random_floats(rng, kv_heads * head_dim);
+        auto v = test::random_floats(rng, kv_heads * head_dim);
         k[0] = 1e6f;  // over the F16 range
-        std::vector<std::uint16_t> fast_k(3 * kv_dim), fast_v(3 * kv_dim), k_ref(3 * kv_dim),
-            v_ref(3 * kv_dim);
-        const auto plane = [](std::vector<std::uint16_t>& of) {
-            return reinterpret_cast<std::byte*>(of.data());
-        };
-        std::byte *fk = plane(fast_k), *fv = plane(fast_v), *rk = plane(k_ref), *rv = plane(v_ref);
-        engine::reference::kv_store({{&rk, 1}, {&rv, 1}, 3}, 1, k.data(), v.data(), kv_dim);
+        if (rng.below(3) == 0) v[rng.below(v.size())] = std::numeric_limits<float>::infinity();
+        const std::size_t plane = engine::kv_plane_bytes(type, page_tokens, kv_heads, head_dim);
+        std::vector<std::byte> expected(2 * plane);
+        std::byte *k_page = expected.data(), *v_page = expected.data() + plane;
+        engine::reference::kv_store({{&k_page, 1}, {&v_page, 1}, page_tokens, type}, position,
+                                    k.data(), v.data(), kv_heads, head_dim);
         test::for_each_target([&] {
-            engine::kv_store({{&fk, 1}, {&fv, 1}, 3}, 1, k.data(), v.data(), kv_dim);
-            ASSERT_EQ(fast_k, k_ref);
-            ASSERT_EQ(fast_v, v_ref);
+            std::vector<std::byte> out(2 * plane);
+            std::byte *k_out = out.data(), *v_out = out.data() + plane;
+            engine::kv_store({{&k_out, 1}, {&v_out, 1}, page_tokens, type}, position, k.data(),
+                             v.data(), kv_heads, head_dim);
+            ASSERT_TRUE(out == expected) << "type " << static_cast<int>(type);
         });
     });
 }

@@ -9,10 +9,6 @@ namespace {
 
 using engine::TensorType;
 
-constexpr TensorType kPackedTypes[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0,
-                                       TensorType::q5_1, TensorType::q8_0, TensorType::q4_k,
-                                       TensorType::q5_k, TensorType::q6_k};
-
 std::vector<float> product(base::ThreadPool& pool, const engine::TensorView& w,
                            const std::vector<float>& x, std::size_t rows) {
     std::vector<float> y(rows * w.rows());
@@ -46,11 +42,12 @@ void expect_same_product(base::ThreadPool& pool, base::Rng& rng, TensorType type
 
 TEST(Packed, EveryTypeAndTargetGivesTheProductOfTheStoredForm) {
     base::ThreadPool pool(2);
-    for (const TensorType type : kPackedTypes) {
+    for (const TensorType type : test::kAllTypes) {
         SCOPED_TRACE(engine::tensor_type_name(type));
         const std::size_t block = engine::block_shape(type).elements;
         test::for_each_seed(8, [&](base::Rng& rng) {
-            const std::size_t in = block * (1 + rng.below(block == 256 ? 6 : 45));
+            const std::size_t blocks_max = block == 256 ? 6 : block == 32 ? 45 : 700;
+            const std::size_t in = block * (1 + rng.below(blocks_max));
             expect_same_product(pool, rng, type, 1 + rng.below(50), in, 1 + rng.below(40));
         });
     }
@@ -59,7 +56,7 @@ TEST(Packed, EveryTypeAndTargetGivesTheProductOfTheStoredForm) {
 // Several chunks of inputs, and more rows than one task takes.
 TEST(Packed, LongRowsAndManyRowsGiveTheSameProduct) {
     base::ThreadPool pool(3);
-    for (const TensorType type : kPackedTypes) {
+    for (const TensorType type : test::kAllTypes) {
         SCOPED_TRACE(engine::tensor_type_name(type));
         base::Rng rng(31);
         expect_same_product(pool, rng, type, 33, 256 * 19, 1);
@@ -69,21 +66,12 @@ TEST(Packed, LongRowsAndManyRowsGiveTheSameProduct) {
 
 TEST(Packed, WholePanelsTakeHardlyMoreThanTheStoredForm) {
     base::Rng rng(1);
-    for (const TensorType type : kPackedTypes) {
+    for (const TensorType type : test::kAllTypes) {
         const test::RandomWeight weight(rng, type, 64, 1024);
         const std::size_t bytes = engine::packed_bytes(weight.view);
         if (bytes == 0) continue;
         EXPECT_GE(bytes, weight.view.bytes() * 98 / 100) << engine::tensor_type_name(type);
-        EXPECT_LE(bytes, weight.view.bytes() * 103 / 100) << engine::tensor_type_name(type);
-    }
-}
-
-TEST(Packed, TypesWithoutAPackedFormAreLeftAsTheyAre) {
-    base::Rng rng(1);
-    for (const TensorType type :
-         {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q2_k, TensorType::q3_k}) {
-        const test::RandomWeight weight(rng, type, 16, 256);
-        EXPECT_EQ(engine::packed_bytes(weight.view), 0u);
+        EXPECT_LE(bytes, weight.view.bytes() * 104 / 100) << engine::tensor_type_name(type);
     }
 }
 

@@ -58,10 +58,22 @@ protected:
         }
         return pointers;
     }
-    PackedWeights open_in_file() {
-        auto weights = PackedWeights::in_file(pool_, pointers(), dir(), model_path());
+    std::unique_ptr<PackedWeights> begin(const std::string& dir) {
+        engine::PackedOptions options;
+        options.threads = 2;
+        options.layers = 1;
+        options.dir = dir;
+        options.model_path = model_path();
+        auto weights = PackedWeights::begin(pointers(), options, gate_);
         EXPECT_TRUE(weights) << weights.error().message;
         return *std::move(weights);
+    }
+    /// Settled: nothing is filled or written any more.
+    std::unique_ptr<PackedWeights> open_in_file() {
+        auto weights = begin(dir());
+        weights->wait_until_settled();
+        EXPECT_TRUE(gate_.all_open());
+        return weights;
     }
     void expect_packed() {
         for (const TensorView& view : views_) {
@@ -87,54 +99,130 @@ protected:
 
     test::TempDir temp_;
     base::ThreadPool pool_{2};
+    engine::WeightGate gate_;
     std::vector<std::byte> bytes_;
     std::vector<TensorView> views_;
 };
 
 TEST_F(PackedWeightsTest, MemoryHoldsEveryMatrixThatHasAPackedForm) {
-    const auto weights = PackedWeights::in_memory(pool_, pointers());
-    ASSERT_TRUE(weights);
+    const auto weights = begin("");
+    gate_.wait_for_all();
     expect_packed();
     EXPECT_EQ(weights->bytes(), PackedWeights::bytes_needed(pointers()));
+    EXPECT_FALSE(weights->from_file());
 }
 
 TEST_F(PackedWeightsTest, AFileIsMadeOnceAndMappedAgain) {
     {
-        const PackedWeights made = open_in_file();
+        const auto made = open_in_file();
+        expect_packed();
+        EXPECT_FALSE(made->from_file());
+    }
+    const std::string kept = base::read_file(only_file()).value();
+    const auto mapped = open_in_file();
+    expect_packed();
+    EXPECT_TRUE(mapped->from_file());
+    EXPECT_EQ(mapped->repaired(), 0u);
+    EXPECT_EQ(base::read_file(only_file()).value(), kept);
+}
+
+TEST_F(PackedWeightsTest, ADamagedMatrixIsPackedAgainAndTheFileReplaced) {
+    { const auto made = open_in_file(); }
+    const std::string path = only_file();
+    const std::string whole = base::read_file(path).value();
+    base::Rng rng(11);
+    for (int round = 0; round < 20; ++round) {
+        std::string damaged = whole;
+        const std::size_t matrices_bytes = PackedWeights::bytes_needed(pointers());
+        char& hit = damaged[4096 + rng.below(matrices_bytes)];
+        hit = static_cast<char>(hit ^ 1 << rng.below(8));
+        ASSERT_TRUE(base::write_file_atomically(path, damaged));
+        {
+            const auto repaired = open_in_file();
+            EXPECT_EQ(repaired->repaired(), 1u);
+            expect_packed();
+        }
+        EXPECT_FALSE(fs::exists(path)) << "the next start would trust it";
+    }
+    { const auto again = open_in_file(); }
+    EXPECT_EQ(base::read_file(path).value(), whole);
+}
+
+TEST_F(PackedWeightsTest, AnyDamageLeavesTheRightWeights) {
+    { const auto made = open_in_file(); }
+    const std::string path = only_file();
+    const std::string whole = base::read_file(path).value();
+    base::Rng rng(12);
+    for (int round = 0; round < 200; ++round) {
+        SCOPED_TRACE(round);
+        std::string damaged = whole;
+        for (std::size_t i = 0; i <= rng.below(8); ++i) {
+            damaged[rng.below(damaged.size())] = static_cast<char>(rng.next());
+        }
+        if (rng.below(4) == 0) damaged.resize(rng.below(damaged.size()));
+        if (rng.below(8) == 0) damaged += std::string(rng.below(5000), 'x');
+        ASSERT_TRUE(base::write_file_atomically(path, damaged));
+        const auto opened = open_in_file();
         expect_packed();
     }
-    const auto written = fs::last_write_time(only_file());
-    // What is mapped is the file: a mark in its matrices shows.
-    std::fstream file(only_file(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(4096);
-    const int first = file.get();
-    file.seekp(4096);
-    file.put(static_cast<char>(first ^ 1));
-    file.close();
-    fs::last_write_time(only_file(), written);
-    const PackedWeights mapped = open_in_file();
-    ASSERT_NE(views_[0].packed, nullptr);
-    EXPECT_EQ(static_cast<int>(views_[0].packed[0]), first ^ 1);
+}
+
+TEST_F(PackedWeightsTest, LayersOpenInOrderAndTheEndLast) {
+    TensorView late = views_[2];
+    std::vector<TensorView*> matrices = {&late, &views_[0]};
+    const auto planned = engine::plan_packed(matrices, 3);
+    ASSERT_EQ(planned.size(), 2u);
+    EXPECT_EQ(planned[0].view, &views_[0]);
+    EXPECT_EQ(planned[0].stage, 0u);
+    EXPECT_EQ(planned[1].view, &late);
+    EXPECT_EQ(planned[1].stage, 3u);
+}
+
+TEST_F(PackedWeightsTest, EndingEarlyLetsWaitersThroughAndKeepsNoHalfFile) {
+    for (int round = 0; round < 20; ++round) {
+        { const auto begun = begin(dir()); }
+        EXPECT_TRUE(gate_.all_open());
+        for (const auto& entry : fs::directory_iterator(dir())) {
+            EXPECT_EQ(entry.path().extension(), ".packed") << entry.path();
+        }
+    }
+}
+
+TEST_F(PackedWeightsTest, SweepingRemovesWhatNoModelNeeds) {
+    constexpr std::int64_t kLater = 1ll << 40;
+    { const auto made = open_in_file(); }
+    const std::string kept = only_file();
+    std::ofstream(dir() + "/0123.packed") << "dougong packed weights 1.1\nolder";
+    std::ofstream(dir() + "/0123.packed.tmp-00aa") << "half";
+    std::ofstream(dir() + "/notes.txt") << "somebody's";
+    EXPECT_EQ(engine::sweep_packed_dir(dir(), 0), 1u) << "a fresh half may still be written";
+    EXPECT_EQ(engine::sweep_packed_dir(dir(), kLater), 1u);
+    EXPECT_TRUE(fs::exists(kept));
+    EXPECT_TRUE(fs::exists(dir() + "/notes.txt"));
+    write_model("another model");
+    EXPECT_EQ(engine::sweep_packed_dir(dir(), kLater), 1u);
+    EXPECT_FALSE(fs::exists(kept));
+    EXPECT_EQ(engine::sweep_packed_dir(dir() + "/missing", kLater), 0u);
 }
 
 TEST_F(PackedWeightsTest, AnotherModelUnderThePathReplacesTheFile) {
-    { const PackedWeights made = open_in_file(); }
+    { const auto made = open_in_file(); }
     for (std::byte& b : bytes_) b ^= std::byte{0x55};
     write_model("a longer model");
-    const PackedWeights again = open_in_file();
+    const auto again = open_in_file();
     expect_packed();
     only_file();
 }
 
 TEST_F(PackedWeightsTest, OtherMatricesReplaceTheFile) {
-    { const PackedWeights made = open_in_file(); }
+    { const auto made = open_in_file(); }
     views_[0].dims[1] = 24;
-    const PackedWeights again = open_in_file();
+    const auto again = open_in_file();
     expect_packed();
 }
 
 TEST_F(PackedWeightsTest, ADamagedFileIsMadeAgain) {
-    { const PackedWeights made = open_in_file(); }
+    { const auto made = open_in_file(); }
     const std::string whole = base::read_file(only_file()).value();
     std::string bad_head = whole, bad_end = whole;
     bad_head[40] = static_cast<char>(bad_head[40] ^ 1);
@@ -142,15 +230,17 @@ TEST_F(PackedWeightsTest, ADamagedFileIsMadeAgain) {
     for (const std::string& damaged :
          {std::string(), bad_head, bad_end, whole.substr(0, whole.size() - 1), whole + "x"}) {
         ASSERT_TRUE(base::write_file_atomically(only_file(), damaged));
-        const PackedWeights again = open_in_file();
+        const auto again = open_in_file();
         expect_packed();
         EXPECT_EQ(base::read_file(only_file()).value(), whole);
     }
 }
 
 TEST_F(PackedWeightsTest, AFolderThatCannotBeMadeIsNamed) {
-    const auto weights =
-        PackedWeights::in_file(pool_, pointers(), model_path() + "/packed", model_path());
+    engine::PackedOptions options;
+    options.dir = model_path() + "/packed";
+    options.model_path = model_path();
+    const auto weights = PackedWeights::begin(pointers(), options, gate_);
     ASSERT_FALSE(weights);
     EXPECT_NE(weights.error().message.find(model_path()), std::string::npos)
         << weights.error().message;

@@ -44,6 +44,24 @@ TEST(StepCost, SeparatesRowsFromDepthAlthoughBothGrowTogether) {
     }
 }
 
+TEST(StepCost, TellsLoadingPositionsFromLookingAtThem) {
+    const auto seconds = [](const StepShape& shape) {
+        return 0.010 + 0.001 * shape.rows + 1e-6 * static_cast<double>(shape.read) +
+               5e-7 * static_cast<double>(shape.attended);
+    };
+    StepCost cost;
+    for (std::uint32_t depth = 0; depth < 8000; depth += 400) {
+        for (const std::uint32_t rows : {4u, 64u}) {
+            const StepShape shape = chunk_shape(rows, depth);
+            cost.observe(shape, seconds(shape));
+        }
+    }
+    for (const std::uint32_t rows : {4u, 16u, 40u, 64u}) {
+        const StepShape shape = chunk_shape(rows, 6000);
+        EXPECT_NEAR(cost.predict(shape) / seconds(shape), 1., 0.1) << rows;
+    }
+}
+
 TEST(StepCost, OneSlowStepDoesNotMoveThePrediction) {
     StepCost cost = learned();
     const double before = cost.predict(chunk_shape(32, 0));
@@ -89,8 +107,7 @@ TEST(StepCost, RowsWithinIsTheMostThatFits) {
     const StepShape others = chunk_shape(1, 500);
     const std::uint32_t rows = cost.rows_within(0.1, others, 1000, 256);
     const auto seconds = [&](std::uint32_t n) {
-        const StepShape chunk = chunk_shape(n, 1000);
-        return cost.predict({others.rows + n, others.attended + chunk.attended});
+        return cost.predict(others + chunk_shape(n, 1000));
     };
     EXPECT_GT(rows, 0u);
     EXPECT_LE(seconds(rows), 0.1);

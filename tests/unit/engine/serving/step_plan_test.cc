@@ -136,8 +136,7 @@ TEST(StepPlan, TakesNoMoreThanThereIsAndNeverStarves) {
             const SequenceWork& sequence = work[share.sequence];
             ASSERT_GE(share.rows, 1u);
             ASSERT_LE(share.rows, sequence.rows_left);
-            const StepShape chunk = chunk_shape(share.rows, sequence.depth);
-            step = {step.rows + chunk.rows, step.attended + chunk.attended};
+            step += chunk_shape(share.rows, sequence.depth);
             beyond_streams += share.rows - (sequence.streams ? 1 : 0);
             seen[share.sequence] = true;
         }

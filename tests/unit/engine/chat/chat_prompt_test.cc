@@ -1,4 +1,4 @@
-#include "engine/chat_prompt.h"
+#include "engine/chat/chat_prompt.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

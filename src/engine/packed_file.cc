@@ -1,0 +1,235 @@
+#include "engine/packed_file.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/exec/thread_pool.h"
+#include "base/files/files.h"
+#include "base/files/sha256.h"
+#include "engine/kernels/packed.h"
+
+namespace engine {
+namespace {
+
+using base::Code;
+using base::Result;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kHeadBytes = 4096;
+constexpr std::size_t kHeadTextMax = kHeadBytes - 64;  // the rest holds the last line of the end
+constexpr std::size_t kChecksumChunkBytes = 1u << 20;
+constexpr std::size_t kWriteChunkBytes = 8u << 20;
+constexpr std::uint64_t kDiskLeftMin = 1ull << 30;
+constexpr std::int64_t kHalfWrittenAgeMin_s = 3600;
+constexpr std::string_view kSuffix = ".packed";
+/// Counts changes of the layout of this file; kernels/packed.h counts those of a matrix.
+constexpr int kFileVersion = 2;
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+    return (bytes + unit - 1) / unit * unit;
+}
+
+/// The stage that "blk.12.attn_q.weight" belongs to.
+std::uint32_t stage_of(std::string_view name, std::uint32_t layers) {
+    constexpr std::string_view kLayer = "blk.";
+    if (name.starts_with(kLayer)) {
+        std::uint32_t layer = 0;
+        const char* begin = name.data() + kLayer.size();
+        const auto [end, error] = std::from_chars(begin, name.data() + name.size(), layer);
+        if (error == std::errc{} && end != begin && layer < layers) return layer;
+        return 0;
+    }
+    // Products with the output or, where that is tied, the embeddings end a pass.
+    return name.starts_with("output.") || name.starts_with("token_embd.") ? layers : 0;
+}
+
+std::string sha256_of(std::string_view text) {
+    base::Sha256 hash;
+    hash.update(std::as_bytes(std::span(text)));
+    return hash.finish_hex();
+}
+
+std::string version_line() {
+    return fmt::format("dougong packed weights {}.{}\n", kFileVersion, kPackedLayoutVersion);
+}
+
+/// "<size> <time of change> <path>\n": what a model must still be for its side file to be of use.
+/// None when it cannot be seen.
+std::optional<std::string> model_line(const std::string& model_path) {
+    struct stat found = {};
+    if (::stat(model_path.c_str(), &found) != 0) return std::nullopt;
+    return fmt::format("{} {}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
+                       found.st_mtim.tv_nsec, model_path);
+}
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string end_page(std::string_view head, std::span<const std::uint64_t> checksums) {
+    std::string page(head);
+    page += fmt::format("{:016x}\n", XXH3_64bits(checksums.data(), checksums.size_bytes()));
+    page.resize(kHeadBytes);
+    return page;
+}
+
+std::size_t table_bytes(std::size_t count) {
+    return round_up(count * sizeof(std::uint64_t), kHeadBytes);
+}
+
+/// The model of a side file of this version is still there as it was when the file was made.
+bool is_current(const std::string& path) {
+    const auto map = base::MappedFile::open(path);
+    if (!map || map->bytes().size() < 2 * kHeadBytes) return false;
+    std::string_view text = text_of(map->bytes().first(kHeadBytes));
+    if (!text.starts_with(version_line())) return false;
+    text.remove_prefix(version_line().size());
+    const std::string_view line = text.substr(0, text.find('\n') + 1);
+    const std::size_t first = line.find(' ');
+    const std::size_t second = line.find(' ', first + 1);
+    if (second == std::string_view::npos) return false;
+    const std::string_view model = line.substr(second + 1, line.size() - second - 2);
+    return model_line(std::string(model)) == line;
+}
+
+}  // namespace
+
+std::vector<PlannedMatrix> plan_packed(std::span<TensorView* const> matrices,
+                                       std::uint32_t layers) {
+    std::vector<PlannedMatrix> planned;
+    for (TensorView* view : matrices) {
+        const std::size_t bytes = packed_bytes(*view);  // whole cache lines: all stay aligned
+        if (bytes > 0) planned.push_back({view, 0, bytes, stage_of(view->name, layers)});
+    }
+    std::ranges::stable_sort(planned, {}, &PlannedMatrix::stage);
+    std::size_t offset = 0;
+    for (PlannedMatrix& matrix : planned) {
+        matrix.offset = offset;
+        offset += matrix.bytes;
+    }
+    return planned;
+}
+
+std::size_t packed_bytes_of(std::span<const PlannedMatrix> planned) {
+    return planned.empty() ? 0 : planned.back().offset + planned.back().bytes;
+}
+
+std::uint64_t packed_checksum(base::ThreadPool& pool, std::span<const std::byte> bytes) {
+    std::vector<std::uint64_t> chunks((bytes.size() + kChecksumChunkBytes - 1) /
+                                      kChecksumChunkBytes);
+    pool.run(chunks.size(), [&](std::size_t i, std::size_t) {
+        const std::size_t at = i * kChecksumChunkBytes;
+        const auto chunk = bytes.subspan(at, std::min(kChecksumChunkBytes, bytes.size() - at));
+        chunks[i] = XXH3_64bits(chunk.data(), chunk.size());
+    });
+    return XXH3_64bits(chunks.data(), chunks.size() * sizeof(chunks[0]));
+}
+
+Result<PackedFile> PackedFile::describe(std::span<const PlannedMatrix> planned,
+                                        const std::string& dir, const std::string& model_path) {
+    const std::string model = fs::absolute(model_path).lexically_normal().string();
+    const std::optional<std::string> line = model_line(model);
+    if (!line) {
+        return base::fail_on(model, Code::unavailable, "cannot see {}: {}", model,
+                             std::strerror(errno));
+    }
+    std::string directory;
+    for (const PlannedMatrix& m : planned) {
+        directory +=
+            fmt::format("{} {} {} {} {} {}\n", m.view->name, tensor_type_name(m.view->type),
+                        m.view->dims[0], m.view->rows(), m.offset, m.bytes);
+    }
+    PackedFile file;
+    file.path_ = fmt::format("{}/{}{}", dir, sha256_of(model).substr(0, 16), kSuffix);
+    file.head_ = version_line() + *line + sha256_of(directory) + "\n";
+    file.matrices_bytes_ = packed_bytes_of(planned);
+    file.count_ = planned.size();
+    if (file.head_.size() > kHeadTextMax || line->find('\n') + 1 != line->size()) {
+        return base::fail_on(model, Code::invalid_argument,
+                             "the path {} is too long or has a line break: its packed weights are "
+                             "not kept in a file",
+                             model);
+    }
+    return file;
+}
+
+bool PackedFile::map_if_current() {
+    Result<base::MappedFile> mapped = base::MappedFile::open(path_);
+    const std::size_t table_at = kHeadBytes + round_up(matrices_bytes_, kHeadBytes);
+    const std::size_t end_at = table_at + table_bytes(count_);
+    if (!mapped || mapped->bytes().size() != end_at + kHeadBytes) return false;
+    const std::span<const std::byte> bytes = mapped->bytes();
+    if (!text_of(bytes).starts_with(head_)) return false;
+    std::vector<std::uint64_t> checksums(count_);
+    std::memcpy(checksums.data(), bytes.data() + table_at, count_ * sizeof(checksums[0]));
+    if (text_of(bytes.subspan(end_at)) != end_page(head_, checksums)) return false;
+    map_ = *std::move(mapped);
+    checksums_ = std::move(checksums);
+    return true;
+}
+
+const std::byte* PackedFile::matrices() const {
+    return map_.bytes().data() + kHeadBytes;
+}
+
+void PackedFile::advise(base::AccessHint hint, std::size_t offset, std::size_t bytes) const {
+    map_.advise(hint, kHeadBytes + offset, bytes);
+}
+
+Result<void> PackedFile::write(std::span<const std::byte> matrices,
+                               std::span<const std::uint64_t> checksums,
+                               const std::function<bool()>& stop_asked) const {
+    const std::uint64_t free = DG_TRY(base::free_bytes(fs::path(path_).parent_path().string()));
+    if (free < matrices.size() + kDiskLeftMin) {
+        return base::fail_on(path_, Code::resource_exhausted,
+                             "{} needs {} bytes and {} are free on its disk, of which {} stay so",
+                             path_, matrices.size(), free, kDiskLeftMin);
+    }
+    base::AtomicFileWriter writer = DG_TRY(base::AtomicFileWriter::create(path_));
+    std::string page = head_;
+    page.resize(kHeadBytes);
+    DG_TRY(writer.write(page));
+    for (std::span<const std::byte> rest = matrices; !rest.empty();) {
+        if (stop_asked()) return base::fail_on(path_, Code::cancelled, "{} was not needed", path_);
+        const std::size_t now = std::min(rest.size(), kWriteChunkBytes);
+        DG_TRY(writer.write(rest.first(now)));
+        rest = rest.subspan(now);
+    }
+    std::string table(round_up(matrices.size(), kHeadBytes) - matrices.size(), '\0');
+    table.append(reinterpret_cast<const char*>(checksums.data()), checksums.size_bytes());
+    table.append(table_bytes(checksums.size()) - checksums.size_bytes(), '\0');
+    DG_TRY(writer.write(table));
+    DG_TRY(writer.write(end_page(head_, checksums)));
+    return writer.commit();
+}
+
+std::size_t sweep_packed_dir(const std::string& dir, std::int64_t now_unix_s) {
+    std::error_code error;
+    std::vector<std::string> gone;
+    for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+        const std::string path = it->path().string();
+        const std::string name = it->path().filename().string();
+        struct stat found = {};
+        if (::lstat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) continue;
+        if (name.ends_with(kSuffix)) {
+            if (!is_current(path)) gone.push_back(path);
+        } else if (name.find(fmt::format("{}.tmp-", kSuffix)) != std::string::npos &&
+                   found.st_mtim.tv_sec < now_unix_s - kHalfWrittenAgeMin_s) {
+            gone.push_back(path);
+        }
+    }
+    return static_cast<std::size_t>(std::ranges::count_if(
+        gone, [](const std::string& path) { return ::unlink(path.c_str()) == 0; }));
+}
+
+}  // namespace engine
