@@ -8,6 +8,7 @@
 #include "engine/chat/answer_grammar.h"
 #include "engine/chat/tool_grammar.h"
 #include "engine/chat/tool_messages.h"
+#include "engine/constrain/grammar_cache.h"
 
 namespace app {
 namespace {
@@ -171,6 +172,7 @@ bool is_parsed(const engine::Engine& engine, const gate::GenerationRequest& requ
 }
 
 using AnswerKind = gate::AnswerFormat::Kind;
+using GrammarPtr = std::shared_ptr<const engine::constrain::Grammar>;
 
 chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningState reasoning) {
     chat::AnswerRule rule;
@@ -203,9 +205,9 @@ base::Error in_response_format(base::Error error) {
     return std::move(error).with_context(error.subject);
 }
 
-Result<chat::ToolGrammar> format_grammar(const engine::Engine& engine,
-                                         const gate::GenerationRequest& request,
-                                         chat::ReasoningState reasoning) {
+Result<GrammarPtr> format_grammar(const engine::Engine& engine,
+                                  const gate::GenerationRequest& request,
+                                  chat::ReasoningState reasoning) {
     const chat::AnswerRule rule = answer_rule(request.format, reasoning);
     auto grammar = engine.grammars().get(
         cache_key(rule), [&] { return answer_grammar(*engine.chat_format(), rule); });
@@ -237,10 +239,8 @@ Result<chat::ToolRule> tool_rule(const gate::GenerationRequest& request,
     return rule;
 }
 
-Result<chat::ToolGrammar> call_grammar(const engine::Engine& engine,
-                                       const gate::GenerationRequest& request,
-                                       const chat::ToolSet& tools, chat::ReasoningState reasoning) {
-    const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
+Result<GrammarPtr> call_grammar(const engine::Engine& engine, const chat::ToolSet& tools,
+                                const chat::ToolRule& rule) {
     auto grammar = engine.grammars().get(
         cache_key(tools, rule), [&] { return tool_grammar(*engine.chat_format(), tools, rule); });
     const bool of_answer =
@@ -255,15 +255,14 @@ Result<void> constrain_answer(const engine::Engine& engine, const gate::Generati
     const chat::ReasoningState reasoning =
         request.prompt.messages ? reasoning_after(engine, out.prompt) : chat::ReasoningState::done;
     const json::value tools = offered_tools(request);
-    chat::ToolGrammar grammar;
     if (request.prompt.messages && !tools.is_null()) {
         const auto set = DG_TRY(chat::ToolSet::parse(tools));
-        grammar = DG_TRY(call_grammar(engine, request, *set, reasoning));
+        const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
+        out.grammar = DG_TRY(call_grammar(engine, *set, rule));
+        out.grammar_triggers = grammar_triggers(*engine.chat_format(), rule);
     } else if (request.format.kind != AnswerKind::text) {
-        grammar = DG_TRY(format_grammar(engine, request, reasoning));
+        out.grammar = DG_TRY(format_grammar(engine, request, reasoning));
     }
-    out.grammar = std::move(grammar.grammar);
-    out.grammar_triggers = std::move(grammar.triggers);
     return {};
 }
 

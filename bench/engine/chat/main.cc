@@ -263,7 +263,7 @@ void measure(const chat::ChatFormat& format, const Task& task, Figures& figures)
     }
     const auto takes = [&](const std::vector<chat::PastCall>& calls) {
         return engine::constrain::matches(
-            grammar->grammar, chat::render_calls(format.calls, calls, task.tools.get()));
+            *grammar, chat::render_calls(format.calls, calls, task.tools.get()));
     };
     for (const chat::PastCall& call : task.gold) {
         const bool good = takes({call});

@@ -208,6 +208,13 @@ TEST_F(Adapter, HoldsTheAnswerToAFormat) {
     ASSERT_TRUE(letters) << letters.error().message;
     EXPECT_TRUE(letters->text == "aaa" || letters->text == "bb") << letters->text;
 
+    gate::AnswerFormat ebnf;
+    ebnf.kind = gate::AnswerFormat::Kind::ebnf;
+    ebnf.pattern = "root ::= (\"yes\" | \"no\") \"!\"";
+    const auto word = run(formatted(ebnf));
+    ASSERT_TRUE(word) << word.error().message;
+    EXPECT_TRUE(word->text == "yes!" || word->text == "no!") << word->text;
+
     gate::AnswerFormat object;
     object.kind = gate::AnswerFormat::Kind::json_object;
     const auto braces = run(formatted(object));
@@ -232,6 +239,14 @@ TEST_F(Adapter, RefusesWhatCannotBeHeldByItsPath) {
     SCOPED_TRACE(pattern.error().message);
     EXPECT_EQ(pattern.error().code, Code::invalid_argument);
     EXPECT_EQ(pattern.error().subject, "response_format");
+
+    gate::AnswerFormat ebnf;
+    ebnf.kind = gate::AnswerFormat::Kind::ebnf;
+    ebnf.pattern = "root ::= missing";
+    const auto text = run(formatted(ebnf));
+    ASSERT_FALSE(text);
+    EXPECT_EQ(text.error().subject, "response_format");
+    EXPECT_NE(text.error().message.find("missing"), std::string::npos) << text.error().message;
 
     gate::GenerationRequest strict = asking(Kind::automatic);
     strict.tools.at(0).at("function").as_object()["strict"] = true;
