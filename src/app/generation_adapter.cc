@@ -266,6 +266,17 @@ Result<void> constrain_answer(const engine::Engine& engine, const gate::Generati
     return {};
 }
 
+/// Calls in the messages: the index of the answer's first one.
+std::size_t past_calls(const gate::GenerationRequest& request) {
+    std::size_t count = 0;
+    for (const json::value& message : *request.prompt.messages) {
+        const json::object* object = message.if_object();
+        const json::value* calls = object ? object->if_contains("tool_calls") : nullptr;
+        if (calls != nullptr && calls->is_array()) count += calls->get_array().size();
+    }
+    return count;
+}
+
 std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
                                                  const gate::GenerationRequest& request,
                                                  std::span<const engine::TokenId> prompt) {
@@ -277,8 +288,10 @@ std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
         request.tool_choice.parallel && request.tool_choice.kind != gate::ToolChoice::Kind::named;
     options.parser.split_reasoning = request.split_reasoning;
     options.parser.reasoning_open = reasoning_after(engine, prompt) == chat::ReasoningState::open;
-    options.parser.new_id = [format = options.format] {
-        return chat::make_call_id(format->calls, [] { return base::entropy64(); });
+    options.parser.new_id = [format = options.format, past = past_calls(request)](
+                                std::string_view name, std::uint32_t index) {
+        return chat::make_call_id(format->calls, name, past + index,
+                                  [] { return base::entropy64(); });
     };
     const json::value tools = offered_tools(request);
     // Tools that cannot be read are refused by engine_request.

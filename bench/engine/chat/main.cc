@@ -229,7 +229,7 @@ std::vector<Damaged> one_field_damages(const chat::CallSyntax& syntax, const cha
 
 bool reads_back(const chat::ChatFormat& format, const Task& task, const std::string& text) {
     chat::ParserOptions options;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     chat::OutputParser parser(std::make_shared<chat::ChatFormat>(format), task.tools, options);
     std::vector<chat::Event> events;
     parser.push(text, events);

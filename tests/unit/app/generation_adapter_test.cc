@@ -333,7 +333,7 @@ ChatSinkOptions sink_options(bool parallel, std::vector<std::string> stop) {
     format->reasoning = {"<think>", "</think>"};
     options.format = format;
     options.tools = engine::chat::ToolSet::parse(*base::parse_json(kTools)).value();
-    options.parser.new_id = [] { return "call_x"; };
+    options.parser.new_id = [](auto&&...) { return "call_x"; };
     options.stop = std::move(stop);
     options.parallel = parallel;
     return options;

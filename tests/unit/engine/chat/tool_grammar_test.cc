@@ -59,7 +59,7 @@ std::vector<PastCall> good_calls() {
 
 std::vector<PastCall> parsed_calls(const ChatFormat& format, const std::string& text) {
     ParserOptions options;
-    options.new_id = [] { return "call00001"; };
+    options.new_id = [](auto&&...) { return "call00001"; };
     OutputParser parser(std::make_shared<ChatFormat>(format), tool_set(), options);
     std::vector<Event> events;
     parser.push(text, events);
