@@ -200,6 +200,8 @@ chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningSt
 /// The client's path of what is wrong: the schema's root is "$" to its compiler.
 base::Error in_response_format(base::Error error) {
     const bool in_schema = error.subject.starts_with('$');
+    const std::string own_path = error.subject + ": ";
+    if (in_schema && error.message.starts_with(own_path)) error.message.erase(0, own_path.size());
     error.subject =
         "response_format" + (in_schema ? ".json_schema.schema" + error.subject.substr(1) : "");
     return std::move(error).with_context(error.subject);

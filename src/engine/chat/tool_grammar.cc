@@ -198,16 +198,23 @@ private:
             if (rule_.kind == ToolRule::Kind::named && tool.name != rule_.name) continue;
             failed_ = i;
             auto body = arguments(tool, relax_[i]);
-            if (!body) {
-                const std::string path =
-                    "tools[" + std::to_string(i) + "].function.parameters" +
-                    (body.error().subject.starts_with('$') ? body.error().subject.substr(1) : "");
-                return fail_on(path, body.error().code, "tool '{}', {}: {}", tool.name, path,
-                               body.error().message);
-            }
+            if (!body) return in_tool(i, tool, std::move(body).error());
             forms.push_back(builder_.sequence({builder_.literal(tool.name), name_close, *body}));
         }
         return named_ = builder_.choice(std::move(forms));
+    }
+
+    /// The client's path of what is wrong: the schema's root is "$" to its compiler.
+    static std::unexpected<base::Error> in_tool(std::size_t index, const Tool& tool,
+                                                base::Error error) {
+        const bool in_schema = error.subject.starts_with('$');
+        const std::string own_path = error.subject + ": ";
+        if (in_schema && error.message.starts_with(own_path)) {
+            error.message.erase(0, own_path.size());
+        }
+        const std::string path = fmt::format("tools[{}].function.parameters{}", index,
+                                             in_schema ? error.subject.substr(1) : "");
+        return fail_on(path, error.code, "tool '{}', {}: {}", tool.name, path, error.message);
     }
 
     /// The arguments and what closes the call.

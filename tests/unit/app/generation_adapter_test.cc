@@ -250,8 +250,8 @@ TEST_F(Adapter, RefusesWhatCannotBeHeldByItsPath) {
 
     gate::GenerationRequest strict = asking(Kind::automatic);
     strict.tools.at(0).at("function").as_object()["strict"] = true;
-    strict.tools.at(0).at("function").at("parameters").as_object()["not"] =
-        json::object{{"minProperties", 9}};
+    strict.tools.at(0).at("function").at("parameters").at("properties").as_object()["x"] =
+        json::object{{"type", "number"}, {"multipleOf", 0.7}};
     const auto tools = run(std::move(strict));
     ASSERT_FALSE(tools);
     EXPECT_TRUE(tools.error().subject.starts_with("tools[0].function.parameters"))
