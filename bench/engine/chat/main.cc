@@ -305,17 +305,21 @@ json::object report(Figures figures) {
 }
 
 /// One grammar of the first distinct tools of all tasks, until there are `tools_max` of them or
-/// their text has `bytes_max` bytes.
+/// their text has `bytes_max` bytes; when the tasks have no more, again under other names.
 json::object many_tools(const std::vector<Task>& tasks, std::size_t tools_max,
                         std::size_t bytes_max) {
     std::map<std::string, json::value> by_name;
     std::size_t bytes = 0;
-    for (const Task& task : tasks) {
-        const auto listed = base::parse_json(task.tools->text());
-        for (const json::value& tool : listed->as_array()) {
-            const std::string name(tool.at("function").at("name").as_string());
-            if (by_name.size() == tools_max || bytes >= bytes_max) break;
-            if (by_name.emplace(name, tool).second) bytes += json::serialize(tool).size();
+    for (int round = 0; by_name.size() < tools_max && bytes < bytes_max; ++round) {
+        for (const Task& task : tasks) {
+            const auto listed = base::parse_json(task.tools->text());
+            for (json::value tool : listed->as_array()) {
+                json::value& own = tool.at("function").at("name");
+                const std::string name = fmt::format("{}_{}", own.as_string().c_str(), round);
+                if (by_name.size() == tools_max || bytes >= bytes_max) break;
+                own = name;
+                if (by_name.emplace(name, tool).second) bytes += json::serialize(tool).size();
+            }
         }
     }
     json::array tools;
