@@ -16,8 +16,8 @@
 #include "engine/batch/mean_pooling.h"
 #include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
-#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
+#include "engine/constrain/grammar_cache.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/block_hash.h"
@@ -105,7 +105,7 @@ struct Engine::Impl {
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
     std::shared_ptr<const chat::ChatFormat> chat_format;
-    chat::GrammarCache grammars;
+    constrain::GrammarCache grammars;
     WeightGate gate;
     Model model;
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
@@ -235,7 +235,7 @@ const Tokenizer& Engine::tokenizer() const {
 const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
     return impl_->chat_format;
 }
-chat::GrammarCache& Engine::grammars() const {
+constrain::GrammarCache& Engine::grammars() const {
     return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {

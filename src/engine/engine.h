@@ -23,11 +23,11 @@ namespace engine {
 
 namespace constrain {
 class Grammar;
-}
+class GrammarCache;
+}  // namespace constrain
 namespace chat {
 struct ChatFormat;
-class GrammarCache;
-}  // namespace chat
+}
 
 /// How much a prompt that arrives may stretch the time between others' tokens, by default.
 inline constexpr double kTokenGapRatio = 3.;
@@ -207,7 +207,7 @@ public:
     /// How this model writes tool calls and reasoning.
     const std::shared_ptr<const chat::ChatFormat>& chat_format() const;
     /// Grammars compiled for this model's requests.
-    chat::GrammarCache& grammars() const;
+    constrain::GrammarCache& grammars() const;
 
     /// Renders the model's own chat template. messages: OpenAI-shaped array; tools may be null.
     /// extra: more template variables (e.g. enable_thinking). Errors: failed_precondition (no
