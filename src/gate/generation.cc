@@ -375,11 +375,7 @@ void Generation::log_events_locked() {
         writer_->append_events(text, static_cast<std::uint32_t>(i), output);
     }
     pending_bytes_ = 0;
-    if (ended_ == choices_.size()) {
-        writer_->append_end(text, answer_end_locked());
-        written_ = true;
-        stream_ended_ = unread_since_ = gateway_.deps.clock.now();
-    }
+    if (ended_ == choices_.size()) write_end_locked(text);
     log_.add(std::move(events), text.next_id());
 }
 
@@ -392,12 +388,16 @@ void Generation::write_events_locked(std::string& out) {
         writer_->append_events(text, static_cast<std::uint32_t>(i), output);
     }
     pending_bytes_ = 0;
-    if (ended_ == choices_.size()) {
-        writer_->append_end(text, answer_end_locked());
-        written_ = true;
-        stream_ended_ = gateway_.deps.clock.now();
-    }
+    if (ended_ == choices_.size()) write_end_locked(text);
     next_event_ = text.next_id();
+}
+
+void Generation::write_end_locked(EventText& text) {
+    writer_->append_end(text, answer_end_locked());
+    written_ = true;
+    stream_ended_ = unread_since_ = gateway_.deps.clock.now();
+    // Stored before the client knows that it is complete, because it may ask at once.
+    if (responses_ != nullptr) store_response_locked();
 }
 
 AnswerEnd Generation::answer_end_locked() const {
@@ -533,7 +533,8 @@ void Generation::complete() {
         error = first_error_locked();
         if (parsed_.stream && parsed_.resumable) log_events_locked();
         const bool shown = !parsed_.stream && !cancelled && !error;
-        if (shown) body = whole_answer_locked();
+        if (shown && responses_ != nullptr) store_response_locked();
+        if (shown) body = responses_ != nullptr ? response_ : whole_answer_locked();
     }
     if (answered) return finish(error ? told(*error).status : 200);
     if (cancelled) {
@@ -583,7 +584,7 @@ void Generation::finish(int status) {
         if (std::exchange(finished_, true)) return;
         call_->record.status = status;
         fill_record_locked(call_->record);
-        if (responses_ != nullptr && (status < 400 || answered_)) store_response_locked();
+        if (answered_ && response_.empty()) store_response_locked();
         unread_since_ = gateway_.deps.clock.now();
         callbacks.swap(finished_callbacks_);
     }
