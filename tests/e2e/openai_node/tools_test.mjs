@@ -42,7 +42,7 @@ const checkArguments = (text) => {
 
 test('a required call names an offered tool and its arguments parse', async () => {
   const { choices } = await client.chat.completions.create({
-    ...ask, tools: [weather], tool_choice: 'required' });
+    ...ask, tools: [weather], tool_choice: 'required', parallel_tool_calls: false });
   const [call] = choices[0].message.tool_calls;
   assert.equal(choices[0].finish_reason, 'tool_calls');
   assert.equal(call.type, 'function');
@@ -102,7 +102,7 @@ test('runTools calls the function and goes on', async () => {
 
 test('the conversation with a tool goes on', async () => {
   const { choices } = await client.chat.completions.create({
-    ...ask, tools: [weather], tool_choice: 'required' });
+    ...ask, tools: [weather], tool_choice: 'required', parallel_tool_calls: false });
   const call = choices[0].message.tool_calls[0];
   const after = await client.chat.completions.create({
     ...ask, max_tokens: 16, tools: [weather], tool_choice: 'none',
@@ -177,7 +177,8 @@ test('a streamed response assembles to the whole one', async () => {
 
 test('a response calls a function and takes its output', async () => {
   const tools = [{ type: 'function', name: 'get_weather', parameters, strict: true }];
-  const first = await client.responses.create({ ...respond, tools, tool_choice: 'required' });
+  const first = await client.responses.create({
+    ...respond, tools, tool_choice: 'required', parallel_tool_calls: false });
   const call = first.output.find((item) => item.type === 'function_call');
   assert.equal(call.name, 'get_weather');
   checkArguments(call.arguments);
