@@ -12,13 +12,16 @@
 #include "base/exec/thread_pool.h"
 #include "base/template/template.h"
 #include "engine/batch/batcher.h"
+#include "engine/batch/mean_pooling.h"
 #include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
 #include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
+#include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -84,8 +87,9 @@ struct Engine::Impl {
     base::Result<void> load_decoder(std::uint32_t kv_pages);
     base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
-    base::Result<std::vector<float>> mean_hidden_state(std::span<const TokenId> tokens);
-    base::Result<std::vector<float>> embed_one(std::span<const TokenId> tokens);
+    base::Result<void> continue_kept(GenerateRequest& request) const;
+    base::Result<std::vector<float>> embed_one(const std::vector<TokenId>& tokens);
+    base::Result<std::vector<float>> mean_hidden_state(const std::vector<TokenId>& tokens);
 
     GgufFile file;
     const EngineOptions options;
@@ -102,6 +106,7 @@ struct Engine::Impl {
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
+    std::unique_ptr<PrefixCache> prefixes;
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -138,8 +143,13 @@ base::Result<void> Engine::Impl::load() {
     std::unique_ptr<RunningSet> running;
     if (model.decoder != nullptr) {
         DG_TRY(load_decoder(kv_pages));
-        running = std::make_unique<RunningSet>(*model.decoder, *tokenizer, pool, *kv, clock,
-                                               step_budget(options));
+        const RunningParts parts{.decoder = *model.decoder,
+                                 .tokenizer = *tokenizer,
+                                 .threads = pool,
+                                 .pages = *kv,
+                                 .cache = *prefixes,
+                                 .clock = clock};
+        running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
@@ -168,6 +178,10 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
 base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     kv = std::make_unique<KvPool>(geometry, kv_pages);
+    PrefixCacheLimits limits;
+    if (!options.prefix_cache) limits.pages_max = 0;
+    prefixes = std::make_unique<PrefixCache>(
+        *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
@@ -256,12 +270,22 @@ base::Result<std::string> Engine::render_chat(const base::json::array& messages,
 
 base::Result<GenerationId> Engine::submit(GenerateRequest request,
                                           std::shared_ptr<GenerationSink> sink) {
+    DG_TRY(impl_->continue_kept(request));
     DG_TRY(impl_->check(request));
     std::unique_ptr<constrain::Guide> guide;
     if (request.grammar != nullptr) {
         guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
     }
     return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
+}
+
+/// Puts the kept prefix that the request names before its prompt.
+base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
+    if (request.cache_id.empty() || prefixes == nullptr) return {};
+    std::vector<TokenId> tokens = DG_TRY(prefixes->find(request.tenant, request.cache_id));
+    tokens.insert(tokens.end(), request.prompt.begin(), request.prompt.end());
+    request.prompt = std::move(tokens);
+    return {};
 }
 
 base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
@@ -306,54 +330,61 @@ base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std:
         }
     }
     std::vector<std::vector<float>> vectors;
-    for (const auto& tokens : encoded) {  // one call each: decoding goes on between texts
-        base::Result<std::vector<float>> vector;
-        DG_TRY(impl_->batcher->call([&] {
-            vector = impl_->embed_one(tokens);
-            return true;
-        }));
-        vectors.push_back(DG_TRY(std::move(vector)));
-    }
+    for (const auto& tokens : encoded) vectors.push_back(DG_TRY(impl_->embed_one(tokens)));
     return vectors;
 }
 
-base::Result<std::vector<float>> Engine::Impl::embed_one(std::span<const TokenId> tokens) {
-    if (model.encoder != nullptr) {
+base::Result<std::vector<float>> Engine::Impl::embed_one(const std::vector<TokenId>& tokens) {
+    if (model.decoder != nullptr) return mean_hidden_state(tokens);
+    base::Result<std::vector<float>> vector;
+    DG_TRY(batcher->call([&](RunningSet*) {
         gate.wait_for_all();
-        return model.encoder->embed(pool, tokens);
-    }
-    return mean_hidden_state(tokens);
+        vector = model.encoder->embed(pool, tokens);
+        return Batcher::Progress::done;
+    }));
+    return vector;
 }
 
-base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(std::span<const TokenId> tokens) {
-    const auto count = static_cast<std::uint32_t>(tokens.size());
-    KvSequence sequence = kv->sequence();
-    DG_TRY(sequence.grow_to(count));
-    const std::uint32_t dim = model.decoder->config().dim;
-    std::vector<float> mean(dim);
-    std::vector<BatchRow> rows;
-    for (std::uint32_t position = 0; position < count; ++position) {
-        rows.push_back({tokens[position], &sequence, position, true});
-        if (rows.size() < options.batch_tokens_max && position + 1 < count) continue;
-        const std::span<float> hidden = model.decoder->hidden_states(pool, rows);
-        for (std::size_t i = 0; i < hidden.size(); ++i) mean[i % dim] += hidden[i];
-        rows.clear();
-    }
-    normalise_length(mean);  // the mean's own scale drops out
+base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(
+    const std::vector<TokenId>& tokens) {
+    base::Result<std::vector<float>> vector;
+    // The call owns the job, so that its pages come back on the engine's thread, also when it
+    // stops.
+    auto job = std::make_shared<MeanPooling>(*model.decoder, pool, *kv, clock, tokens);
+    DG_TRY(batcher->call([job = std::move(job), &vector](RunningSet* running) {
+        const Batcher::Progress progress = job->advance(*running);
+        if (progress == Batcher::Progress::done) vector = std::move(job->result());
+        return progress;
+    }));
+    std::vector<float> mean = DG_TRY(std::move(vector));
+    normalise_length(mean);
     return mean;
 }
 
-base::Result<KeptPrefix> Engine::keep_prefix(const std::string&, std::vector<TokenId>,
-                                             base::Duration) {
-    return base::fail(base::Code::unimplemented, "no prefixes are kept here");
+base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
+                                             base::Duration time_to_live) {
+    GenerateRequest request;
+    request.prompt = std::move(tokens);
+    request.tenant = tenant;
+    DG_TRY(impl_->check(request));
+    return impl_->batcher->keep(std::move(request), time_to_live);
 }
 
-base::Result<void> Engine::drop_prefix(const std::string&, const std::string& id) {
-    return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+base::Result<void> Engine::drop_prefix(const std::string& tenant, const std::string& id) {
+    base::Result<void> dropped;
+    if (impl_->prefixes == nullptr) {
+        return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+    }
+    DG_TRY(impl_->batcher->call([&](RunningSet*) {
+        dropped = impl_->prefixes->drop(tenant, id);
+        return Batcher::Progress::done;
+    }));
+    return dropped;
 }
 
-std::vector<KeptPrefix> Engine::kept_prefixes(const std::string&) const {
-    return {};
+std::vector<KeptPrefix> Engine::kept_prefixes(const std::string& tenant) const {
+    if (impl_->prefixes == nullptr) return {};
+    return impl_->prefixes->list(tenant);
 }
 
 EngineStats Engine::stats() const {
@@ -372,12 +403,22 @@ EngineStats Engine::stats() const {
     stats.batch_rows_last = batch.rows_last;
     stats.batch_rows_max = impl_->options.batch_tokens_max;
     stats.gaps = batch.gaps;
+    stats.cached_tokens_total = batch.totals.cached_tokens;
+    stats.preempted_total = batch.totals.preempted;
+    stats.swapped_out_bytes_total = batch.totals.swapped_out_bytes;
     stats.weights_bytes = impl_->need.weights_bytes;
     stats.load_seconds = impl_->load_seconds;
+    if (impl_->prefixes != nullptr) {
+        const PrefixCacheStats prefixes = impl_->prefixes->stats();
+        stats.prefix_hits_total = prefixes.hits;
+        stats.prefix_misses_total = prefixes.misses;
+        stats.pages_evicted_total = prefixes.pages_evicted;
+    }
     if (impl_->kv != nullptr) {
         const KvStats kv = impl_->kv->stats();
         stats.kv_pages_used = kv.pages_taken;
         stats.kv_pages_total = kv.pages_total;
+        stats.kv_pages_cached = kv.pages_cached;
         stats.kv_bytes = std::uint64_t{kv.pages_total} * impl_->kv->geometry().page_bytes();
     }
     return stats;

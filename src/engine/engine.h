@@ -43,6 +43,7 @@ struct EngineOptions {
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;  ///< waiting requests; more are refused
     std::uint32_t running_max = 16;       ///< sequences stepped together
+    bool prefix_cache = true;             ///< keeps KV of what ended for prompts that begin alike
     /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
     /// model linked into the program: packed into memory at every start.
     std::string packed_dir = {};
@@ -234,7 +235,7 @@ public:
 
     /// One L2-normalised vector per text (encoder models; decoders use mean pooling of the last
     /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),
-    /// resource_exhausted (decoders: running requests hold the KV pages it needs; retry).
+    /// resource_exhausted (decoders: kept prefixes leave too few KV pages).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
 
     EngineStats stats() const;  ///< thread-safe

@@ -7,6 +7,7 @@
 namespace engine {
 namespace {
 
+constexpr std::uint64_t kCachedPerRunning = 4;
 constexpr std::uint64_t kKvBytesWhenUnknown = 1ull << 30;
 /// A model that cannot hold so much of one conversation is refused rather than opened.
 constexpr std::uint32_t kContextTokensUseful = 512;
@@ -57,8 +58,10 @@ MemoryNeed memory_need(Model& model, const GgufFile& file, const EngineOptions& 
     need.scratch_bytes = scratch_bytes(model.decoder->config(), options);
     const KvGeometry geometry = model.decoder->kv_geometry(options.kv_type);
     const std::uint64_t page = geometry.page_bytes();
-    const std::uint64_t useful =
-        std::uint64_t{geometry.pages_for(model.context_tokens)} * options.running_max * page;
+    // All running sequences at their longest, and a few times that for what they leave behind.
+    const std::uint64_t useful = std::uint64_t{geometry.pages_for(model.context_tokens)} *
+                                 options.running_max * page *
+                                 (options.prefix_cache ? kCachedPerRunning : 1);
     const std::uint64_t share = budget.total > 0 ? budget.total / 4 : kKvBytesWhenUnknown;
     const std::uint64_t wished = budget.kv > 0 ? budget.kv : share;
     need.kv_page_bytes = page;

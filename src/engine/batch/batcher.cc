@@ -1,15 +1,27 @@
 #include "engine/batch/batcher.h"
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <utility>
 
 namespace engine {
 
 struct Batcher::Call {
-    std::function<bool()> work;
+    std::function<Progress(RunningSet*)> work;
     bool finished = false;
     bool ran = false;
+};
+
+/// Waits for the end of a request that says nothing before.
+class Batcher::End final : public GenerationSink {
+public:
+    void on_token(const TokenEvent&) override {}
+    void on_finish(const Completion& completion) override { completion_.set_value(completion); }
+    Completion wait() { return completion_.get_future().get(); }
+
+private:
+    std::promise<Completion> completion_;
 };
 
 Batcher::Batcher(std::unique_ptr<RunningSet> running, BatcherLimits limits,
@@ -27,8 +39,13 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
     const std::uint32_t room = limits_.context_tokens - prompt_tokens;
     const std::uint32_t tokens_max =
         request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
-    const base::Instant now = clock_.now();
+    auto generation =
+        std::make_unique<Generation>(std::move(request), std::move(sink), tokens_max, clock_.now());
+    generation->follow(std::move(guide));
+    return enqueue(std::move(generation));
+}
 
+base::Result<GenerationId> Batcher::enqueue(std::unique_ptr<Generation> generation) {
     const std::lock_guard lock(mutex_);
     if (stopping_) return base::fail(base::Code::cancelled, "the engine is stopping");
     if (queue_.size() >= limits_.queue_depth_max) {
@@ -36,15 +53,24 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                           "{} requests are waiting, which is the limit; retry later",
                           queue_.size());
     }
-    const GenerationId id = ++last_id_;
-    auto generation =
-        std::make_unique<Generation>(id, std::move(request), std::move(sink), tokens_max, now);
-    generation->follow(std::move(guide));
+    generation->name(++last_id_);
     put_waiting(std::move(generation));
     ++stats_.requests_total;
     stats_.queued = static_cast<std::uint32_t>(queue_.size());
     changed_.notify_all();
-    return id;
+    return last_id_;
+}
+
+base::Result<KeptPrefix> Batcher::keep(GenerateRequest request, base::Duration time_to_live) {
+    const auto order = std::make_shared<KeepOrder>();
+    order->time_to_live = time_to_live;
+    const auto end = std::make_shared<End>();
+    auto generation = std::make_unique<Generation>(std::move(request), end, 1, clock_.now());
+    generation->keep_prompt(order);
+    DG_TRY(enqueue(std::move(generation)));
+    const Completion completion = end->wait();
+    if (completion.error) return std::unexpected(*completion.error);
+    return std::move(order->kept);
 }
 
 void Batcher::cancel(GenerationId id) {
@@ -54,7 +80,7 @@ void Batcher::cancel(GenerationId id) {
     changed_.notify_all();
 }
 
-base::Result<void> Batcher::call(std::function<bool()> work) {
+base::Result<void> Batcher::call(std::function<Progress(RunningSet*)> work) {
     auto call = std::make_shared<Call>();
     call->work = std::move(work);
     std::unique_lock lock(mutex_);
@@ -90,9 +116,9 @@ BatcherStats Batcher::stats() const {
 
 void Batcher::run() {
     while (take_orders()) {
-        run_call();
-        admit();
+        if (run_call() != Progress::wants_pages) admit();
         if (running_ != nullptr && !running_->empty()) running_->step();
+        requeue_set_aside();
         publish();
     }
     if (running_ != nullptr) running_->finish_all(FinishReason::cancelled);
@@ -123,19 +149,21 @@ bool Batcher::take_orders() {
 }
 
 /// One part of the call that waits longest.
-void Batcher::run_call() {
+Batcher::Progress Batcher::run_call() {
     std::shared_ptr<Call> call;
     {
         const std::lock_guard lock(mutex_);
-        if (calls_.empty()) return;
+        if (calls_.empty()) return Progress::done;
         call = calls_.front();
     }
-    if (!call->work()) return;
+    const Progress progress = call->work(running_.get());
+    if (progress != Progress::done) return progress;
     call->work = nullptr;
     const std::lock_guard lock(mutex_);
     calls_.pop_front();
     call->finished = call->ran = true;
     changed_.notify_all();
+    return Progress::done;
 }
 
 void Batcher::end_waiting(const std::vector<GenerationId>& ids, FinishReason reason) {
@@ -145,20 +173,50 @@ void Batcher::end_waiting(const std::vector<GenerationId>& ids, FinishReason rea
     }
 }
 
-/// In the queue's order. Who waits for something that others do not need is passed; who waits for
+/// In the queue's order. Who waits for a prefix that is being computed is passed; who waits for
 /// room is not, or small requests would keep a large one out for ever.
 void Batcher::admit() {
+    if (running_ == nullptr) return;
     std::set<GenerationId> passed;
-    while (running_ != nullptr && running_->size() < limits_.running_max) {
-        Generation* next = next_waiting(passed);
-        if (next == nullptr) return;
-        if (!running_->has_room_for(*next)) return;
-        std::unique_ptr<Generation> generation = take_waiting(next->id());
-        const std::string tenant = generation->tenant();
-        const std::uint64_t tokens = running_->admit(std::move(generation));
-        const std::lock_guard lock(mutex_);
-        queue_.charge(tenant, tokens);
+    while (Generation* const next = next_waiting(passed)) {
+        if (!admit_next(*next, passed)) return;
     }
+}
+
+/// False when nobody can be admitted now.
+bool Batcher::admit_next(Generation& next, std::set<GenerationId>& passed) {
+    const bool full = running_->size() >= limits_.running_max;
+    const Verdict verdict = full ? Verdict::no_pages : running_->consider(next);
+    if (verdict == Verdict::no_pages) {
+        const bool way = running_->make_way(next.priority());
+        requeue_set_aside();
+        return way;
+    }
+    if (verdict == Verdict::prefix_is_coming) {
+        passed.insert(next.id());
+        return true;
+    }
+    std::unique_ptr<Generation> generation = take_waiting(next.id());
+    if (verdict == Verdict::too_late) {
+        generation->finish(FinishReason::deadline, clock_.now());
+        return true;
+    }
+    const std::string tenant = generation->tenant();
+    const std::optional<std::uint64_t> tokens = running_->admit(generation);
+    const std::lock_guard lock(mutex_);
+    if (tokens) {
+        queue_.charge(tenant, *tokens);
+    } else {
+        put_waiting(std::move(generation));
+    }
+    return tokens.has_value();
+}
+
+void Batcher::requeue_set_aside() {
+    if (running_ == nullptr) return;
+    std::vector<std::unique_ptr<Generation>> set_aside = running_->take_set_aside();
+    const std::lock_guard lock(mutex_);
+    for (auto& generation : set_aside) put_waiting(std::move(generation));
 }
 
 Generation* Batcher::next_waiting(const std::set<GenerationId>& passed) {

@@ -51,10 +51,19 @@ public:
                                       std::unique_ptr<constrain::Guide> guide = nullptr);
     /// Takes effect before the next step. Thread-safe.
     void cancel(GenerationId id);
-    /// Runs `work` on the engine's thread, once between two steps, until it returns true, and waits
-    /// for that. What `work` owns is destroyed on that thread. Errors: cancelled,
-    /// resource_exhausted (too many wait).
-    base::Result<void> call(std::function<bool()> work);
+    /// Computes the prompt of `request` and keeps its pages; waits for that. Errors: those of
+    /// submit and PrefixCache::keep.
+    base::Result<KeptPrefix> keep(GenerateRequest request, base::Duration time_to_live);
+
+    enum class Progress {
+        done,
+        more,        ///< call again after a step
+        wants_pages  ///< the same; until then nobody new is admitted
+    };
+    /// Runs `work` on the engine's thread, once between two steps, until it is done, and waits for
+    /// that. It gets the running set, null for encoders. What `work` owns is destroyed on that
+    /// thread. Errors: cancelled, resource_exhausted (too many wait).
+    base::Result<void> call(std::function<Progress(RunningSet*)> work);
     /// Ends all requests with `cancelled` and the thread. Thread-safe, idempotent; not from a sink,
     /// which runs on the thread this waits for.
     void stop();
@@ -63,16 +72,20 @@ public:
 
 private:
     struct Call;
+    class End;
 
     void run();
+    base::Result<GenerationId> enqueue(std::unique_ptr<Generation> generation);
     bool take_orders();
-    void run_call();
+    Progress run_call();
     void end_waiting(const std::vector<GenerationId>& ids, FinishReason reason);
     void admit();
     Generation* next_waiting(const std::set<GenerationId>& passed);
+    bool admit_next(Generation& next, std::set<GenerationId>& passed);
     std::unique_ptr<Generation> take_waiting(GenerationId id);
     void put_waiting(std::unique_ptr<Generation> generation);
     void end_queued();
+    void requeue_set_aside();
     void publish();
 
     const BatcherLimits limits_;

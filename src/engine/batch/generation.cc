@@ -23,30 +23,58 @@ TokenLogprob describe(TokenId id, float logprob, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-Generation::Generation(GenerationId id, GenerateRequest request,
-                       std::shared_ptr<GenerationSink> sink, std::uint32_t tokens_max,
-                       base::Instant submitted)
-    : id_(id),
-      request_(std::move(request)),
+Generation::Generation(GenerateRequest request, std::shared_ptr<GenerationSink> sink,
+                       std::uint32_t tokens_max, base::Instant submitted)
+    : request_(std::move(request)),
       prompt_tokens_(static_cast<std::uint32_t>(request_.prompt.size())),
       tokens_(std::exchange(request_.prompt, {})),
       sink_(std::move(sink)),
       tokens_max_(tokens_max),
       seed_(request_.sampling.seed ? *request_.sampling.seed : base::entropy64()),
       sampler_(request_.sampling, seed_, tokens_),
-      text_(request_.stop) {
+      text_(request_.stop),
+      scope_{.adapter = {}, .tenant = request_.tenant} {
     completion_.prompt_tokens = prompt_tokens_;
     completion_.seed = seed_;
     completion_.submitted = submitted;
 }
 
-std::uint32_t Generation::kv_tokens_max() const {
-    return prompt_tokens_ + tokens_max_;
+void Generation::start(KvSequence kv, PrefixCache& cache, base::Instant now) {
+    kv_ = std::move(kv);
+    cache_ = &cache;
+    computed_ = kv_.tokens();
+    if (started()) return;
+    completion_.started = now;
+    completion_.cached_tokens = computed_;
 }
 
-void Generation::start(KvSequence kv, base::Instant now) {
-    kv_ = std::move(kv);
-    completion_.started = now;
+void Generation::cache_pages() {
+    if (cache_ == nullptr || computed_ == 0) return;
+    cache_->put(scope_, tokens().first(computed_), kv_, request_.session);
+}
+
+void Generation::lose_pages() {
+    kv_ = KvSequence();
+    computed_ = 0;
+}
+
+base::Result<void> Generation::swap_out(KvSpill& spill) {
+    swapped_ = DG_TRY(kv_.swap_out(spill));
+    return {};
+}
+
+base::Result<void> Generation::swap_in(KvSpill& spill) {
+    return kv_.swap_in(spill, swapped_);
+}
+
+/// What was computed stays findable; after an error nobody should trust it.
+void Generation::give_back_pages() {
+    const bool sound = completion_.reason != FinishReason::error;
+    if (cache_ != nullptr && computed_ > 0 && sound && !kv_.swapped_out()) {
+        cache_->put(scope_, tokens().first(computed_), kv_, request_.session,
+                    PrefixCache::Tail::keep);
+    }
+    lose_pages();
 }
 
 base::Result<void> Generation::prepare(std::uint32_t rows) {
@@ -57,20 +85,25 @@ SequenceWork Generation::work() const {
     return {rows_left(), computed_, streams(), request_.priority, passed_over_};
 }
 
-bool Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
+void Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {
+    if (keep_ != nullptr) {
+        cache_pages();
+        keep_->kept = cache_->keep(scope_, tokens_, keep_->time_to_live, kv_);
+        finish(FinishReason::stop, now);
+        return;
+    }
     if (completion_.completion_tokens == 0) {  // a grammar may fix how the answer begins
         const std::size_t known = tokens_.size();
-        if (append_forced(tokenizer, now)) return true;
-        if (tokens_.size() > known) return false;
+        if (append_forced(tokenizer, now) || tokens_.size() > known) return;
     }
     base::Result<SampledToken> chosen = choose(logits);
     if (!chosen) {
         const std::string where = fmt::format("token {} of the answer, position {}",
                                               completion_.completion_tokens + 1, tokens_.size());
         fail(std::move(chosen).error().with_context(where), now);
-        return true;
+        return;
     }
-    return append(*chosen, tokenizer, now) || append_forced(tokenizer, now);
+    if (!append(*chosen, tokenizer, now)) append_forced(tokenizer, now);
 }
 
 base::Result<SampledToken> Generation::choose(std::span<float> logits) {
@@ -156,7 +189,8 @@ void Generation::finish(FinishReason reason, base::Instant now) {
     // The last bytes can complete a stop string only when they were held back as half a character.
     if (text_.matched()) completion_.stop_string = text_.matched();
     completion_.finished = now;
-    kv_ = KvSequence();  // before the sink hears of it: the next request may need the pages
+    give_back_pages();  // before the sink hears of it: the next request may need them
+    ended_ = true;
     tell(*sink_, completion_);
 }
 

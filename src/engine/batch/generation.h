@@ -13,31 +13,64 @@
 #include "engine/constrain/guide.h"
 #include "engine/engine.h"
 #include "engine/kv/kv_sequence.h"
+#include "engine/kv/kv_spill.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/sample/sampler.h"
 #include "engine/sample/text_stream.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace engine {
 
+/// A prefix to keep, and what came of it.
+struct KeepOrder {
+    base::Duration time_to_live{};
+    base::Result<KeptPrefix> kept = base::fail(base::Code::cancelled, "the engine is stopping");
+};
+
 class Generation {
 public:
     /// Pre: the request was checked against the model. tokens_max: what it may generate, at
     /// least 1.
-    Generation(GenerationId id, GenerateRequest request, std::shared_ptr<GenerationSink> sink,
+    Generation(GenerateRequest request, std::shared_ptr<GenerationSink> sink,
                std::uint32_t tokens_max, base::Instant submitted);
 
+    /// Makes this a request to keep its prompt's pages: it generates nothing, and `order` has the
+    /// result when the sink hears of the end.
+    void keep_prompt(std::shared_ptr<KeepOrder> order) { keep_ = std::move(order); }
     /// What the answer may say. Before the first step.
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 
+    /// Ids are given in order of arrival. Before anything else.
+    void name(GenerationId id) { id_ = id; }
     GenerationId id() const { return id_; }
     const std::string& tenant() const { return request_.tenant; }
     std::int32_t priority() const { return request_.priority; }
     base::Instant deadline() const { return request_.deadline; }
-    /// KV positions it may need: the prompt and all it may generate.
-    std::uint32_t kv_tokens_max() const;
+    const KvScope& scope() const { return scope_; }
+    /// Order of importance: priority, then arrival.
+    bool goes_before(const Generation& other) const {
+        return priority() != other.priority() ? priority() > other.priority() : id_ < other.id_;
+    }
+    /// What it may generate.
+    std::uint32_t tokens_max() const { return tokens_max_; }
+    bool started() const { return completion_.started != base::Instant{}; }
+    bool ended() const { return ended_; }
 
-    void start(KvSequence kv, base::Instant now);
+    /// Takes a place, the first or a new one. `kv` holds the leading tokens; `cache` gets what is
+    /// computed. Both must outlive this or its end.
+    void start(KvSequence kv, PrefixCache& cache, base::Instant now);
     const KvSequence& kv() const { return kv_; }
+    /// Makes what is computed findable by others.
+    void cache_pages();
+    /// Forgets what is computed; its tokens stay. start() gives it a new place.
+    void lose_pages();
+    /// Carries the pages out; swap_in brings them back. Errors: those of KvSequence.
+    base::Result<void> swap_out(KvSpill& spill);
+    base::Result<void> swap_in(KvSpill& spill);
+    /// While swapped out: pages it still holds, because others do too.
+    std::uint32_t pages_kept_while_swapped() const {
+        return static_cast<std::uint32_t>(kv_.pages().size()) - kv_.pages_swapped();
+    }
     /// Makes room for `rows` more positions. Errors: resource_exhausted.
     base::Result<void> prepare(std::uint32_t rows);
 
@@ -62,9 +95,9 @@ public:
         kv_.advance(rows);
     }
 
-    /// Chooses the next token from its logits and tells the sink. Returns true when the generation
-    /// ended with it (finish() has been called). Pre: every known token is computed.
-    bool accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now);
+    /// Chooses the next token from its logits and tells the sink; the generation may end with it.
+    /// Pre: every known token is computed.
+    void accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now);
     /// Tells the sink the end; call once.
     void finish(FinishReason reason, base::Instant now);
     void fail(base::Error error, base::Instant now);
@@ -80,9 +113,10 @@ private:
     bool append_forced(const Tokenizer& tokenizer, base::Instant now);
     base::Result<SampledToken> choose(std::span<float> logits);
     bool append(const SampledToken& token, const Tokenizer& tokenizer, base::Instant now);
+    void give_back_pages();
     TokenEvent make_event(const SampledToken& token, const Tokenizer& tokenizer);
 
-    GenerationId id_;
+    GenerationId id_ = 0;
     GenerateRequest request_;  ///< but for its prompt, which tokens_ begins with
     std::uint32_t prompt_tokens_;
     std::vector<TokenId> tokens_;  ///< the prompt and what was generated
@@ -92,9 +126,14 @@ private:
     Completion completion_;
     Sampler sampler_;
     std::unique_ptr<constrain::Guide> guide_;  ///< null: free
+    std::shared_ptr<KeepOrder> keep_;          ///< null: a generation
     std::uint32_t forced_tokens_ = 0;
     TextStream text_;
+    KvScope scope_;
+    PrefixCache* cache_ = nullptr;  ///< set by start
     KvSequence kv_;
+    SpillId swapped_;  ///< while kv_ is swapped out
+    bool ended_ = false;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
     std::uint64_t passed_over_ = 0;
     base::Instant last_token_;

@@ -1,6 +1,7 @@
 #include "engine/batch/running_set.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/core/check.h"
@@ -12,48 +13,75 @@ StepCounters& StepCounters::operator+=(const StepCounters& other) {
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
     forced_tokens += other.forced_tokens;
+    cached_tokens += other.cached_tokens;
+    preempted += other.preempted;
+    swapped_out_bytes += other.swapped_out_bytes;
     prefill_seconds += other.prefill_seconds;
     decode_seconds += other.decode_seconds;
     return *this;
 }
 
-RunningSet::RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool,
-                       KvPool& kv, const base::Clock& clock, const StepBudget& budget)
-    : decoder_(decoder),
-      tokenizer_(tokenizer),
-      pool_(pool),
-      kv_(kv),
-      clock_(clock),
-      budget_(budget) {
+RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
+    : parts_(parts), budget_(budget), admission_(parts.pages, parts.cache, forecast_, cost_) {
     rows_.reserve(budget.rows_max);
 }
 
-/// What the running ones may yet need leaves room for it; pages come back when one of them ends.
-bool RunningSet::has_room_for(const Generation& generation) const {
-    std::uint32_t pages = kv_.geometry().pages_for(generation.kv_tokens_max());
-    for (const auto& running : running_) {
-        pages += kv_.geometry().pages_for(running->kv_tokens_max());
-    }
-    return pages <= kv_.pages_total();
+Verdict RunningSet::consider(const Generation& generation) const {
+    return admission_.consider(generation, running_, parts_.clock.now());
 }
 
-std::uint64_t RunningSet::admit(std::unique_ptr<Generation> generation) {
-    generation->start(kv_.sequence(), clock_.now());
+std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& generation) {
+    if (generation->kv().swapped_out() && !swap_in(*generation)) {
+        if (generation->kv().swapped_out()) return std::nullopt;
+    }
+    if (generation->computed() == 0) {
+        KvSequence kv = parts_.cache.take(generation->scope(), generation->tokens());
+        // Cached pages counted as room while nobody held them; now they are held.
+        const std::uint32_t expected = admission_.pages_expected(*generation);
+        const auto held = static_cast<std::uint32_t>(kv.pages().size());
+        const std::uint32_t wanted =
+            expected - std::min(expected, held) + admission_.pages_promised(running_);
+        if (!running_.empty() && wanted > parts_.pages.pages_available()) return std::nullopt;
+        if (!generation->started()) {
+            report_.counters.cached_tokens += std::min(kv.tokens(), generation->prompt_tokens());
+        }
+        generation->start(std::move(kv), parts_.cache, parts_.clock.now());
+    }
     running_.push_back(std::move(generation));
     return running_.back()->rows_left();
+}
+
+bool RunningSet::make_way(std::int32_t priority) {
+    std::optional<std::size_t> victim;
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (running_[i]->priority() >= priority) continue;
+        if (!victim || running_[i]->priority() < running_[*victim]->priority() ||
+            (running_[i]->priority() == running_[*victim]->priority() &&
+             running_[i]->id() > running_[*victim]->id())) {
+            victim = i;
+        }
+    }
+    if (!victim) return false;
+    set_aside(*victim);
+    forget_finished();
+    return true;
+}
+
+std::vector<std::unique_ptr<Generation>> RunningSet::take_set_aside() {
+    return std::exchange(set_aside_, {});
 }
 
 void RunningSet::cancel(GenerationId id) {
     for (auto& generation : running_) {
         if (generation->id() != id) continue;
-        generation->finish(FinishReason::cancelled, clock_.now());
+        generation->finish(FinishReason::cancelled, parts_.clock.now());
         generation.reset();
     }
     forget_finished();
 }
 
 void RunningSet::finish_all(FinishReason reason) {
-    for (auto& generation : running_) generation->finish(reason, clock_.now());
+    for (auto& generation : running_) generation->finish(reason, parts_.clock.now());
     running_.clear();
 }
 
@@ -61,13 +89,138 @@ void RunningSet::step() {
     end_overdue();
     const std::vector<RowShare> shares = prepare_rows();
     if (!rows_.empty()) {
-        const base::Instant begin = clock_.now();
-        const std::span<float> logits = decoder_.logits(pool_, rows_);
-        const double seconds = base::to_seconds(clock_.now() - begin);
-        count_step(shares, seconds);
+        const base::Instant begin = parts_.clock.now();
+        const std::span<float> logits = parts_.decoder.logits(parts_.threads, rows_);
+        count_step(shares, base::to_seconds(parts_.clock.now() - begin));
         take_tokens(shares, logits);
     }
     forget_finished();
+}
+
+void RunningSet::end_overdue() {
+    const base::Instant now = parts_.clock.now();
+    for (auto& generation : running_) {
+        if (now < generation->deadline()) continue;
+        generation->finish(FinishReason::deadline, now);
+        generation.reset();
+    }
+    forget_finished();
+}
+
+std::vector<SequenceWork> RunningSet::work() const {
+    std::vector<SequenceWork> work;
+    for (const auto& generation : running_) work.push_back(generation->work());
+    return work;
+}
+
+std::vector<RowShare> RunningSet::plan() {
+    const std::vector<SequenceWork> sequences = work();
+    std::vector<RowShare> shares = plan_step(sequences, budget_, cost_);
+    std::uint32_t prompt_rows = 0;
+    std::vector<std::uint32_t> given(running_.size(), 0);
+    for (const RowShare& share : shares) {
+        given[share.sequence] = share.rows;
+        if (!sequences[share.sequence].streams) prompt_rows += share.rows;
+    }
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (!sequences[i].streams) running_[i]->pass_over(prompt_rows - given[i]);
+    }
+    return shares;
+}
+
+/// Plans the step, finds its pages and fills rows_. The most important take theirs first, so that
+/// who has to go has not been prepared yet.
+std::vector<RowShare> RunningSet::prepare_rows() {
+    std::vector<RowShare> shares = plan();
+    std::vector<RowShare> by_importance = shares;
+    std::ranges::sort(by_importance, [&](const RowShare& a, const RowShare& b) {
+        return running_[a.sequence]->goes_before(*running_[b.sequence]);
+    });
+    for (const RowShare& share : by_importance) {
+        if (running_[share.sequence] != nullptr) find_pages(share.sequence, share.rows);
+    }
+    rows_.clear();
+    std::erase_if(shares, [&](const RowShare& s) { return running_[s.sequence] == nullptr; });
+    for (const RowShare& share : shares) {
+        const Generation& generation = *running_[share.sequence];
+        for (std::uint32_t r = 0; r < share.rows; ++r) {
+            // Only the last known token predicts something new.
+            const bool wants_output = r + 1 == generation.rows_left();
+            rows_.push_back({generation.token_at(r), &generation.kv(), generation.computed() + r,
+                             wants_output});
+        }
+    }
+    return shares;
+}
+
+/// Sets others aside until the sequence has pages for its rows, or it itself.
+bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
+    Generation& generation = *running_[index];
+    while (true) {
+        base::Result<void> room = generation.prepare(rows);
+        if (room) return true;
+        if (const auto victim = least_important(index)) {
+            set_aside(*victim);
+            continue;
+        }
+        const bool alone = std::ranges::none_of(running_, [&](const auto& other) {
+            return other != nullptr && other.get() != &generation;
+        });
+        if (alone) {
+            generation.fail(std::move(room).error(), parts_.clock.now());
+            running_[index].reset();
+        } else {
+            set_aside(index);
+        }
+        return false;
+    }
+}
+
+/// Of those less important than running_[than], the one to set aside.
+std::optional<std::size_t> RunningSet::least_important(std::size_t than) const {
+    std::vector<Candidate> candidates(running_.size());
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (running_[i] == nullptr || !running_[than]->goes_before(*running_[i])) continue;
+        candidates[i] = {running_[i]->id(), running_[i]->priority(),
+                         running_[i]->kv().pages_owned_alone()};
+    }
+    return choose_victim(candidates);
+}
+
+void RunningSet::set_aside(std::size_t index) {
+    Generation& generation = *running_[index];
+    generation.cache_pages();  // until somebody needs them, they can be taken up again
+    if (!swap_out(generation)) generation.lose_pages();
+    ++report_.counters.preempted;
+    set_aside_.push_back(std::move(running_[index]));
+}
+
+bool RunningSet::swap_out(Generation& generation) {
+    if (parts_.spill == nullptr) return false;
+    const std::uint64_t bytes =
+        std::uint64_t{generation.kv().pages_owned_alone()} * parts_.pages.geometry().page_bytes();
+    const double recompute = cost_.prefill_seconds(generation.computed(), 0, budget_.rows_max);
+    if (!swap_is_cheaper({bytes, swap_rate_.bytes_per_second(), recompute})) return false;
+    const base::Instant begin = parts_.clock.now();
+    if (!generation.swap_out(*parts_.spill)) return false;  // no room there: compute again
+    swap_rate_.observe(bytes, base::to_seconds(parts_.clock.now() - begin));
+    report_.counters.swapped_out_bytes += bytes;
+    return true;
+}
+
+/// False when the pages did not come back: they are lost, or there is no room for them yet.
+bool RunningSet::swap_in(Generation& generation) {
+    const std::uint64_t bytes =
+        std::uint64_t{generation.kv().pages_swapped()} * parts_.pages.geometry().page_bytes();
+    const base::Instant begin = parts_.clock.now();
+    if (const base::Result<void> done = generation.swap_in(*parts_.spill); !done) {
+        if (done.error().code != base::Code::resource_exhausted || running_.empty()) {
+            generation.lose_pages();
+        }
+        return false;
+    }
+    swap_rate_.observe(bytes, base::to_seconds(parts_.clock.now() - begin));
+    return true;
 }
 
 /// Learns from the step and divides its time between reading and decoding by their rows.
@@ -89,75 +242,35 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
     ++counters.steps;
 }
 
-void RunningSet::end_overdue() {
-    const base::Instant now = clock_.now();
-    for (auto& generation : running_) {
-        if (now < generation->deadline()) continue;
-        generation->finish(FinishReason::deadline, now);
-        generation.reset();
-    }
-    forget_finished();
-}
-
-std::vector<RowShare> RunningSet::plan() {
-    std::vector<SequenceWork> work;
-    for (const auto& generation : running_) work.push_back(generation->work());
-    std::vector<RowShare> shares = plan_step(work, budget_, cost_);
-    std::uint32_t prompt_rows = 0;
-    std::vector<std::uint32_t> given(running_.size(), 0);
-    for (const RowShare& share : shares) {
-        given[share.sequence] = share.rows;
-        if (!work[share.sequence].streams) prompt_rows += share.rows;
-    }
-    for (std::size_t i = 0; i < running_.size(); ++i) {
-        if (!work[i].streams) running_[i]->pass_over(prompt_rows - given[i]);
-    }
-    return shares;
-}
-
-/// Plans the step and fills rows_; sequences that cannot get memory end here.
-std::vector<RowShare> RunningSet::prepare_rows() {
-    std::vector<RowShare> shares = plan();
-    rows_.clear();
-    std::erase_if(shares, [&](const RowShare& share) {
-        auto& generation = running_[share.sequence];
-        if (base::Result<void> room = generation->prepare(share.rows); !room) {
-            generation->fail(std::move(room).error(), clock_.now());
-            generation.reset();
-            return true;
-        }
-        for (std::uint32_t r = 0; r < share.rows; ++r) {
-            // Only the last known token predicts something new.
-            const bool wants_output = r + 1 == generation->rows_left();
-            rows_.push_back({generation->token_at(r), &generation->kv(), generation->computed() + r,
-                             wants_output});
-        }
-        return false;
-    });
-    return shares;
-}
-
 void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> logits) {
-    const std::size_t vocab = decoder_.config().vocab_size;
+    const std::size_t vocab = parts_.decoder.config().vocab_size;
+    const std::uint32_t page_tokens = parts_.pages.geometry().page_tokens;
     std::size_t row = 0;
     for (const RowShare& share : shares) {
         auto& generation = running_[share.sequence];
+        const std::uint32_t pages_before = generation->computed() / page_tokens;
         generation->advance(share.rows);
+        // A prompt's pages are of use to others as soon as they are written.
+        const bool filled = generation->computed() / page_tokens > pages_before;
+        if (filled && share.rows > 1) generation->cache_pages();
         if (generation->rows_left() > 0) continue;
-        const base::Instant now = clock_.now();
-        const std::uint32_t before = generation->completion_tokens();
-        const std::uint32_t forced = generation->forced_tokens();
-        const base::Instant told = generation->last_token();
-        const bool ended =
-            generation->accept(logits.subspan(row++ * vocab, vocab), tokenizer_, now);
-        if (const std::uint32_t made = generation->completion_tokens() - before; made > 0) {
-            report_.counters.completion_tokens += made;
-            report_.counters.forced_tokens += generation->forced_tokens() - forced;
-            report_.generated[generation->tenant()] += made;
-            if (before > 0) report_.gaps.push_back(now - told);
-        }
-        if (ended) generation.reset();
+        tell(*generation, logits.subspan(row++ * vocab, vocab));
+        if (generation->ended()) generation.reset();
     }
+}
+
+void RunningSet::tell(Generation& generation, std::span<float> logits) {
+    const base::Instant now = parts_.clock.now(), told = generation.last_token();
+    const std::uint32_t before = generation.completion_tokens();
+    const std::uint32_t forced = generation.forced_tokens();
+    generation.accept(logits, parts_.tokenizer, now);
+    if (const std::uint32_t made = generation.completion_tokens() - before; made > 0) {
+        report_.counters.completion_tokens += made;
+        report_.counters.forced_tokens += generation.forced_tokens() - forced;
+        report_.generated[generation.tenant()] += made;
+        if (before > 0) report_.gaps.push_back(now - told);
+    }
+    if (generation.ended()) forecast_.observe(generation.completion_tokens());
 }
 
 void RunningSet::forget_finished() {
@@ -168,6 +281,18 @@ StepReport RunningSet::take_report() {
     StepReport next;
     next.rows = report_.rows;
     return std::exchange(report_, std::move(next));
+}
+
+std::uint32_t RunningSet::rows_between_steps(std::uint32_t depth) const {
+    StepShape streams;
+    for (const auto& generation : running_) {
+        if (generation->streams()) streams += chunk_shape(1, generation->computed());
+    }
+    if (streams.rows == 0) return budget_.rows_max;
+    const double alone = cost_.predict(streams);
+    const double most =
+        budget_.seconds_max > 0. ? budget_.seconds_max : budget_.gap_ratio_max * alone;
+    return std::max(1u, cost_.rows_within(most - alone, {}, depth, budget_.rows_max));
 }
 
 }  // namespace engine

@@ -1,18 +1,28 @@
 #pragma once
-// The sequences that are computed together. One step: a decode row of each, and chunks of the
+// The sequences that are computed together. One step: a row of each stream, and chunks of the
 // prompts that are not in the cache yet. Single-threaded; batcher.h puts it on a thread.
+//
+// Pages are promised by forecast, not reserved. When they run out after all, the least important
+// sequence is set aside before the step: its KV goes to disk or is dropped, whichever costs less,
+// and it waits again. Its tokens are known, so computing them again gives the same KV and the same
+// answer.
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/core/clock.h"
+#include "engine/batch/admission.h"
 #include "engine/batch/generation.h"
+#include "engine/batch/output_forecast.h"
+#include "engine/batch/set_aside.h"
 #include "engine/batch/step_plan.h"
 #include "engine/graph/decoder.h"
-#include "engine/kv/kv_sequence.h"
+#include "engine/kv/kv_spill.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace base {
@@ -24,6 +34,8 @@ namespace engine {
 /// Work done, as totals.
 struct StepCounters {
     std::uint64_t steps = 0, prompt_tokens = 0, completion_tokens = 0, forced_tokens = 0;
+    std::uint64_t cached_tokens = 0;  ///< of prompts: found in the prefix cache
+    std::uint64_t preempted = 0, swapped_out_bytes = 0;
     double prefill_seconds = 0, decode_seconds = 0;
 
     StepCounters& operator+=(const StepCounters& other);
@@ -37,42 +49,68 @@ struct StepReport {
     std::vector<base::Duration> gaps;                ///< between tokens of one stream
 };
 
+/// What a running set works with. All must outlive it.
+struct RunningParts {
+    Decoder& decoder;
+    const Tokenizer& tokenizer;
+    base::ThreadPool& threads;
+    KvPool& pages;
+    PrefixCache& cache;
+    KvSpill* spill = nullptr;  ///< null: what loses its place is computed again
+    const base::Clock& clock;
+};
+
 class RunningSet {
 public:
-    /// All references must outlive this.
-    RunningSet(Decoder& decoder, const Tokenizer& tokenizer, base::ThreadPool& pool, KvPool& kv,
-               const base::Clock& clock, const StepBudget& budget);
+    RunningSet(const RunningParts& parts, const StepBudget& budget);
 
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
 
-    /// Whether the KV pages it may need are there.
-    bool has_room_for(const Generation& generation) const;
-    /// Returns the tokens that have to be computed before it streams. Pre: has_room_for().
-    std::uint64_t admit(std::unique_ptr<Generation> generation);
+    Verdict consider(const Generation& generation) const;
+    /// Returns the tokens that have to be computed before it streams; none, with `generation` left
+    /// as it was, when its pages turn out not to be there. Pre: consider() said ready.
+    std::optional<std::uint64_t> admit(std::unique_ptr<Generation>& generation);
+    /// Sets the least important one of a priority below `priority` aside; false: there is none.
+    bool make_way(std::int32_t priority);
+    /// Those that lost their place since the last call.
+    std::vector<std::unique_ptr<Generation>> take_set_aside();
+
     void cancel(GenerationId id);
     void finish_all(FinishReason reason);
     /// Ends what is past its deadline, computes one batch, and tells the sinks. Pre: !empty().
     void step();
 
     StepReport take_report();
+    /// Rows at `depth` that other work may compute between two steps without making streams wait
+    /// longer than they may.
+    std::uint32_t rows_between_steps(std::uint32_t depth) const;
+    /// Other work computed such rows.
+    void observe(const StepShape& shape, double seconds) { cost_.observe(shape, seconds); }
 
 private:
     void end_overdue();
+    std::vector<SequenceWork> work() const;
     std::vector<RowShare> plan();
     std::vector<RowShare> prepare_rows();
+    bool find_pages(std::size_t index, std::uint32_t rows);
+    std::optional<std::size_t> least_important(std::size_t than) const;
+    void set_aside(std::size_t index);
+    bool swap_out(Generation& generation);
+    bool swap_in(Generation& generation);
     void count_step(std::span<const RowShare> shares, double seconds);
     void take_tokens(std::span<const RowShare> shares, std::span<float> logits);
+    void tell(Generation& generation, std::span<float> logits);
     void forget_finished();
 
-    Decoder& decoder_;
-    const Tokenizer& tokenizer_;
-    base::ThreadPool& pool_;
-    KvPool& kv_;
-    const base::Clock& clock_;
+    RunningParts parts_;
     const StepBudget budget_;
     StepCost cost_;
-    std::vector<std::unique_ptr<Generation>> running_;  ///< null: finished in this step
+    OutputForecast forecast_;
+    SwapRate swap_rate_;
+    Admission admission_;
+    std::vector<std::unique_ptr<Generation>> running_;  ///< null: gone in this step
+    std::vector<std::unique_ptr<Generation>> set_aside_;
     std::vector<BatchRow> rows_;
     StepReport report_;
 };

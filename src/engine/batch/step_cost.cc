@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace engine {
@@ -35,6 +36,7 @@ std::size_t StepCost::group_of(std::uint32_t rows) {
 
 void StepCost::observe(const StepShape& shape, double seconds) {
     if (shape.rows == 0 || seconds <= 0.) return;
+    if (!std::exchange(warm_, true)) return;
     const double expected = predict(shape);
     const double best = seconds / shape.rows;
     if (best_seconds_per_row_ == 0. || best < best_seconds_per_row_) best_seconds_per_row_ = best;

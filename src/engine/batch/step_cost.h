@@ -28,6 +28,7 @@ StepShape chunk_shape(std::uint32_t rows, std::uint32_t depth);
 
 class StepCost {
 public:
+    /// The very first step is not counted: it waits for weights and fresh memory.
     void observe(const StepShape& shape, double seconds);
     /// Seconds `shape` will take; 0 when nothing was observed. Grows with rows and attended.
     double predict(const StepShape& shape) const;
@@ -64,6 +65,7 @@ private:
     double recent_ratio_ = 1;  ///< observed over predicted, of the last few steps
     double best_seconds_per_row_ = 0;
     std::uint64_t observed_ = 0;
+    bool warm_ = false;
 };
 
 }  // namespace engine

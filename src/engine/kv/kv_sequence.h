@@ -7,12 +7,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/core/result.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kv/kv_pool.h"
+#include "engine/kv/kv_spill.h"
 
 namespace engine {
 
@@ -43,12 +45,35 @@ public:
     /// Forgets positions from `tokens` on and gives back the pages that held only those.
     void truncate(std::uint32_t tokens);
 
-    /// What destroying this would make available: pages it holds alone or with the cache only.
-    std::uint32_t pages_owned_alone() const;
+    /// Context shift: forgets `drop_tokens` positions after the first `keep_tokens`; later ones
+    /// move down in the table. Their keys stay rotated for the positions they had, so rows written
+    /// from now on are rotated for theirs plus position_offset(), which keeps every distance behind
+    /// the gap right. Such KV is not what computing the shorter text would give: see
+    /// exact_tokens(). Errors: invalid_argument (not in whole pages, more than there is; says the
+    /// numbers).
+    base::Result<void> drop_middle(std::uint32_t keep_tokens, std::uint32_t drop_tokens);
+    std::uint32_t position_offset() const { return position_offset_; }
+    /// Leading positions whose KV is what computing the same tokens afresh would give: all of them,
+    /// or those before the first gap. Only these may be cached under their tokens.
+    std::uint32_t exact_tokens() const;
 
+    /// What destroying this, or swapping it out, would make available: pages it holds alone or with
+    /// the cache only.
+    std::uint32_t pages_owned_alone() const;
+    /// Moves pages_owned_alone() pages into `spill`, which must outlive this; pages shared with
+    /// other sequences stay held. Until swap_in the sequence can only be asked for tokens(),
+    /// swapped back in, or destroyed, which drops what was spilled. Errors: those of save; nothing
+    /// changed then.
+    base::Result<SpillId> swap_out(KvSpill& spill);
+    /// Brings them back into new pages and drops them from `spill`. Errors: resource_exhausted (as
+    /// grow_to), those of load: the sequence stays swapped out.
+    base::Result<void> swap_in(KvSpill& spill, SpillId id);
+    bool swapped_out() const { return swapped_.has_value(); }
+    /// Pages that swap_in needs.
+    std::uint32_t pages_swapped() const { return swapped_ ? swapped_->pages : 0; }
+
+    /// Those swapped out are empty.
     std::span<const KvPage> pages() const { return pages_; }
-    /// Leading positions whose KV is what computing the same tokens afresh would give.
-    std::uint32_t exact_tokens() const { return tokens_; }
 
     /// Appends whole pages written by others. Pre: tokens() fills its pages.
     void append_shared(std::vector<KvPage> pages);
@@ -62,9 +87,20 @@ private:
     base::Result<void> make_private(std::size_t index);
     void link_pages(std::size_t first);
     void refresh_views();
+    void drop_swapped();
+    void forget_gap_at_end();
+    std::vector<std::size_t> pages_to_swap() const;
 
     KvPool* pool_ = nullptr;
     std::uint32_t tokens_ = 0;
+    /// Positions dropped in all, and how many stand before the first gap.
+    std::uint32_t position_offset_ = 0, before_gap_ = UINT32_MAX;
+    struct Swapped {
+        KvSpill* spill;
+        SpillId id;
+        std::uint32_t pages;
+    };
+    std::optional<Swapped> swapped_;
     std::vector<KvPage> pages_;
     /// Page starts [layers][K, V][table_pages_], of which the first pages_.size() are set.
     std::vector<std::byte*> table_;

@@ -1,0 +1,75 @@
+#include "engine/batch/admission.h"
+
+#include <algorithm>
+
+namespace engine {
+namespace {
+
+/// Tokens in whole pages with which both begin.
+std::uint32_t common_tokens(const Generation& a, const Generation& b, std::uint32_t page_tokens) {
+    if (a.scope() != b.scope()) return 0;
+    const auto [at, other] = std::ranges::mismatch(a.tokens(), b.tokens());
+    const auto tokens = static_cast<std::uint32_t>(at - a.tokens().begin());
+    return tokens - tokens % page_tokens;
+}
+
+/// Somebody of at least the same priority is about to compute pages that `generation` begins with.
+bool prefix_is_coming(const Generation& generation, std::uint32_t matched, Generations running,
+                      std::uint32_t page_tokens) {
+    return std::ranges::any_of(running, [&](const std::unique_ptr<Generation>& other) {
+        if (other == nullptr || other->priority() < generation.priority()) return false;
+        if (other->rows_left() <= 1) return false;
+        const std::uint32_t common = common_tokens(generation, *other, page_tokens);
+        return common > other->computed() && common > matched;
+    });
+}
+
+}  // namespace
+
+std::uint32_t Admission::pages_expected(const Generation& generation) const {
+    const std::uint32_t known = static_cast<std::uint32_t>(generation.tokens().size());
+    const std::uint32_t more =
+        forecast_.left(generation.completion_tokens(), generation.tokens_max());
+    return pool_.geometry().pages_for(known + more);
+}
+
+std::uint32_t Admission::pages_promised(Generations running) const {
+    std::uint32_t promised = 0;
+    for (const auto& generation : running) {
+        if (generation == nullptr) continue;
+        const auto held = static_cast<std::uint32_t>(generation->kv().pages().size());
+        const std::uint32_t expected = pages_expected(*generation);
+        promised += expected - std::min(expected, held);
+    }
+    return promised;
+}
+
+bool Admission::too_late(const Generation& generation, std::uint32_t rows,
+                         base::Instant now) const {
+    if (generation.deadline() == base::Instant::never() || generation.streams()) return false;
+    // Half of the best ever seen: only what is certain is turned away.
+    const double least_seconds = 0.5 * rows * cost_.best_seconds_per_row();
+    return base::to_seconds(generation.deadline() - now) < least_seconds;
+}
+
+Verdict Admission::consider(const Generation& generation, Generations running,
+                            base::Instant now) const {
+    const std::uint32_t page_tokens = pool_.geometry().page_tokens;
+    const bool swapped = generation.kv().swapped_out();
+    const std::uint32_t matched =
+        swapped ? generation.computed()
+                : cache_.matched_tokens(generation.scope(), generation.tokens());
+    const auto rows = static_cast<std::uint32_t>(generation.tokens().size()) - matched;
+    if (too_late(generation, rows, now)) return Verdict::too_late;
+    if (!swapped && prefix_is_coming(generation, matched, running, page_tokens)) {
+        return Verdict::prefix_is_coming;
+    }
+    if (running.empty()) return Verdict::ready;  // nobody else will ever give pages back
+    const std::uint32_t held =
+        swapped ? generation.pages_kept_while_swapped() : matched / page_tokens;
+    const std::uint32_t expected = pages_expected(generation);
+    const std::uint32_t wanted = expected - std::min(expected, held) + pages_promised(running);
+    return wanted <= pool_.pages_available() ? Verdict::ready : Verdict::no_pages;
+}
+
+}  // namespace engine
