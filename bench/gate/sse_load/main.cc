@@ -31,8 +31,8 @@ struct Plan {
 };
 
 std::string request_text(const Plan& plan) {
-    const std::string prompt = plan.chat ? R"("messages":[{"role":"user","content":"forever"}])"
-                                         : R"("prompt":"forever")";
+    const std::string prompt =
+        plan.chat ? R"("messages":[{"role":"user","content":"forever"}])" : R"("prompt":"forever")";
     const std::string body = R"({"model":")" + plan.model + "\"," + prompt +
                              R"(,"stream":true,"ignore_eos":true,"temperature":0,"max_tokens":)" +
                              std::to_string(plan.tokens) + "}";
