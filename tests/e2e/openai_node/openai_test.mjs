@@ -176,3 +176,5 @@ test('leaving a stream cancels the generation', async () => {
   assert.equal(record.finish, 'cancelled');
   assert.ok(record.completion_tokens < 1500, `${record.completion_tokens} tokens`);
 });
+
+await import('./tools.mjs');

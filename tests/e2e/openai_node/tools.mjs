@@ -1,6 +1,6 @@
 // Tools, structured output, responses and resumable streams with the official Node client. Works
 // with any model: calls and formats are enforced, and nothing depends on the words.
-// Usage: node tools_test.mjs http://127.0.0.1:8080
+// Imported by openai_test.mjs; alone: node tools.mjs http://127.0.0.1:8080
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
@@ -9,7 +9,7 @@ import { z } from 'zod';
 
 const root = process.argv[2];
 if (!root) {
-  console.error('usage: node tools_test.mjs BASE_URL');
+  console.error('usage: node tools.mjs BASE_URL');
   process.exit(64);
 }
 const client = new OpenAI({ baseURL: `${root}/v1`, apiKey: 'none', maxRetries: 0 });
