@@ -19,6 +19,11 @@ endif()
 add_library(dg_compile_flags INTERFACE)
 target_compile_options(dg_compile_flags INTERFACE
     "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-Wcast-align;-Woverloaded-virtual;-Wimplicit-fallthrough;-Werror;-fno-omit-frame-pointer;-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=>")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    # Highway's NEON target includes the AES instructions and names them to the compiler by pragma;
+    # constructors that GCC adds by itself escape the pragma and then cannot be inlined.
+    target_compile_options(dg_compile_flags INTERFACE -march=armv8-a+crypto)
+endif()
 if(DG_SANITIZE)
     # Instrumented code confuses GCC 12's flow analysis, and Asio's fences are unknown to tsan; the
     # uninstrumented build keeps the warnings.

@@ -122,12 +122,11 @@ void timed(benchmark::internal::Benchmark* bench, std::size_t threads) {
 }
 
 void register_shape(TensorType type, Shape shape, std::size_t threads) {
-    for (const std::size_t rows : {1u, 4u, 64u, 256u}) {
+    for (const std::size_t rows : {1u, 2u, 4u, 8u, 16u, 64u, 256u}) {
         if (shape.out > 40000 && rows > 4) continue;
         for (const Weights weights : {Weights{false, false}, Weights{false, true},
                                       Weights{true, false}, Weights{true, true}}) {
             if (weights.cold && rows > 1) continue;
-            if (weights.packed && engine::packed_shape(type).low == 0) continue;
             const std::string name = std::string(engine::tensor_type_name(type)) + "/" +
                                      std::to_string(shape.in) + "x" + std::to_string(shape.out) +
                                      "/rows:" + std::to_string(rows) + weights.suffix() +

@@ -64,6 +64,19 @@ def build_peer(libraries, includes):
     return program
 
 
+def only_avx2(libraries):
+    """A folder of links to the peer's libraries without the builds for newer instruction sets."""
+    folder = side_by_side.PEERS / "avx2"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in libraries.glob("lib*.so*"):
+        link = folder / path.name
+        if path.name.startswith("libggml-cpu-") and "haswell" not in path.name:
+            continue
+        if not link.exists():
+            link.symlink_to(path)
+    return folder
+
+
 def points(args):
     """(column, command, tokens) of everything measured."""
     yield f"prefill {args.prompt}", f"prefill {args.prompt}", args.prompt
@@ -74,7 +87,7 @@ def points(args):
 
 
 def measure(model, threads, args, libraries, peer):
-    ours = Program([args.steps, model, str(threads)])
+    ours = Program([args.steps, model, str(threads), *([args.isa] if args.isa else [])])
     theirs = Program([str(peer), str(libraries), model, str(threads)])
     both = {"dougong": ours, "llama.cpp": theirs}
     limit = ours.ask("limits")["read_bytes_per_s"]
@@ -117,6 +130,7 @@ def main():
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64, help="steps at batch 1")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--isa", choices=["avx2"], help="both without anything newer")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-lib", type=pathlib.Path)
     parser.add_argument("--peer-include", type=pathlib.Path, action="append")
@@ -126,6 +140,9 @@ def main():
     libraries, includes = ((args.peer_lib, args.peer_include) if args.peer_lib
                            else side_by_side.obtain_peer())
     peer = build_peer(libraries, includes)
+    if args.isa:
+        libraries = only_avx2(libraries)
+    suffix = f"-{args.isa}" if args.isa else ""
     commit = side_by_side.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
                               capture_output=True).stdout.strip()
     for model in args.models:
@@ -134,12 +151,13 @@ def main():
         results = [measure(model, threads, args, libraries, peer) for threads in args.threads]
         if not args.save:
             continue
-        out = ROOT / "bench/results" / f"steps-{name}.json"
+        out = ROOT / "bench/results" / f"steps-{name}{suffix}.json"
         out.write_text(json.dumps({
             "date": datetime.date.today().isoformat(), "commit": commit,
             "machine": side_by_side.machine(), "model": name,
             "command": f"bench/engine/steps.py --threads {' '.join(map(str, args.threads))} "
-                       f"--rounds {args.rounds} --decode {args.decode} {pathlib.Path(model).name}",
+                       f"--rounds {args.rounds} --decode {args.decode} "
+                       f"{'--isa ' + args.isa + ' ' if args.isa else ''}{pathlib.Path(model).name}",
             "load_average": os.getloadavg()[0], "results": results}, indent=1) + "\n")
         print(f"saved {out.relative_to(ROOT)}")
 

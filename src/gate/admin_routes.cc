@@ -137,6 +137,7 @@ void Gateway::Impl::sample_every_second() {
             std::erase_if(stats_listeners, [](const ResponderPtr& to) { return to->closed(); });
             listeners = stats_listeners;
         }
+        sweep_streams();
         live_stats.tick(stats_inputs());
         const std::string event = fmt::format("data: {}\n\n", live_stats.latest());
         for (const ResponderPtr& listener : listeners) listener->write(event);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <utility>
 
 #include "gate/json_text.h"
 
@@ -25,33 +26,6 @@ void append_token_fields(std::string& out, const TokenText& token) {
                static_cast<unsigned>(static_cast<unsigned char>(token.bytes[i])));
     }
     out += ']';
-}
-
-void append_usage(std::string& out, const UsageTotals& usage) {
-    append(out,
-           R"("usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
-           R"("prompt_tokens_details":{{"cached_tokens":{}}}}})",
-           usage.prompt_tokens, usage.completion_tokens,
-           usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
-}
-
-void append_timings(std::string& out, const Timings& timings) {
-    out += R"("timings":{)";
-    bool first = true;
-    const auto field = [&](std::string_view name, std::optional<double> value) {
-        append(out, "{}\"{}\":", first ? "" : ",", name);
-        first = false;
-        append_json_millis(out, value);
-    };
-    field("ttft_ms", timings.ttft_ms);
-    field("queue_ms", timings.queue_ms);
-    field("template_ms", timings.template_ms);
-    field("prefill_ms", timings.prefill_ms);
-    field("decode_ms", timings.decode_ms);
-    field("total_ms", timings.total_ms);
-    field("prefill_tokens_per_s", timings.prefill_tokens_per_s);
-    field("decode_tokens_per_s", timings.decode_tokens_per_s);
-    out += '}';
 }
 
 std::optional<double> between(base::Instant from, base::Instant to) {
@@ -94,6 +68,29 @@ Timings timings_of(const GenerationEnd& end) {
         out.decode_tokens_per_s = 1000.0 * (end.completion_tokens - 1) / *out.decode_ms;
     }
     return out;
+}
+
+void append_timings(std::string& out, const Timings& timings) {
+    out += R"("timings":{)";
+    bool first = true;
+    const auto field = [&](std::string_view name, std::optional<double> value) {
+        append(out, "{}\"{}\":", first ? "" : ",", name);
+        first = false;
+        append_json_millis(out, value);
+    };
+    field("ttft_ms", timings.ttft_ms);
+    field("queue_ms", timings.queue_ms);
+    field("template_ms", timings.template_ms);
+    field("prefill_ms", timings.prefill_ms);
+    field("decode_ms", timings.decode_ms);
+    field("total_ms", timings.total_ms);
+    field("prefill_tokens_per_s", timings.prefill_tokens_per_s);
+    field("decode_tokens_per_s", timings.decode_tokens_per_s);
+    out += '}';
+}
+
+std::string LogprobText::take_entries() {
+    return std::exchange(tokens_, {});
 }
 
 void LogprobText::add(bool chat, const TokenDelta& delta) {
@@ -139,88 +136,6 @@ void LogprobText::append_to(std::string& out, bool chat) {
     values_.clear();
     alternatives_.clear();
     offsets_.clear();
-}
-
-AnswerWriter::AnswerWriter(Facts facts) : facts_(std::move(facts)) {
-    event_head_ = "data: {\"id\":";
-    append_json_string(event_head_, facts_.id);
-    append(event_head_, ",\"object\":\"{}\",\"created\":{},\"model\":",
-           facts_.chat ? "chat.completion.chunk" : "text_completion", facts_.created_unix_s);
-    append_json_string(event_head_, facts_.model);
-    event_head_ += ",\"system_fingerprint\":";
-    append_json_string(event_head_, facts_.system_fingerprint);
-    event_head_ += ",\"choices\":[";
-    event_tail_ = facts_.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
-}
-
-void AnswerWriter::append_role_event(std::string& out, std::uint32_t index) const {
-    append(out,
-           R"({}{{"index":{},"delta":{{"role":"assistant","content":""}},"logprobs":null,)"
-           R"("finish_reason":null}}{})",
-           event_head_, index, event_tail_);
-}
-
-void AnswerWriter::append_delta_event(std::string& out, std::uint32_t index, std::string_view text,
-                                      LogprobText* logprobs) const {
-    append(out, "{}{{\"index\":{},{}", event_head_, index,
-           facts_.chat ? "\"delta\":{\"content\":\"" : "\"text\":\"");
-    append_json_escaped(out, text);
-    out += facts_.chat ? "\"},\"logprobs\":" : "\",\"logprobs\":";
-    if (logprobs != nullptr && !logprobs->empty()) {
-        logprobs->append_to(out, facts_.chat);
-    } else {
-        out += "null";
-    }
-    out.append(",\"finish_reason\":null}").append(event_tail_);
-}
-
-void AnswerWriter::append_finish_event(std::string& out, std::uint32_t index,
-                                       const GenerationEnd& end) const {
-    append(out, "{}{{\"index\":{},{},\"logprobs\":null,\"finish_reason\":\"{}\"}}],", event_head_,
-           index, facts_.chat ? "\"delta\":{}" : "\"text\":\"\"", finish_reason(end.finish));
-    if (facts_.include_usage) out += "\"usage\":null,";
-    append_timings(out, timings_of(end));
-    out += "}\n\n";
-}
-
-void AnswerWriter::append_usage_event(std::string& out, const UsageTotals& usage,
-                                      const Timings& timings) const {
-    out.append(event_head_).append("],");
-    append_usage(out, usage);
-    out += ',';
-    append_timings(out, timings);
-    out += "}\n\n";
-}
-
-std::string AnswerWriter::whole_answer(std::span<ChoiceText* const> choices,
-                                       const UsageTotals& usage) const {
-    std::string out = "{\"id\":";
-    append_json_string(out, facts_.id);
-    append(out, ",\"object\":\"{}\",\"created\":{},\"model\":",
-           facts_.chat ? "chat.completion" : "text_completion", facts_.created_unix_s);
-    append_json_string(out, facts_.model);
-    out += ",\"system_fingerprint\":";
-    append_json_string(out, facts_.system_fingerprint);
-    out += ",\"choices\":[";
-    for (std::size_t i = 0; i < choices.size(); ++i) {
-        ChoiceText& choice = *choices[i];
-        append(out, "{}{{\"index\":{},{}", i > 0 ? "," : "", i,
-               facts_.chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
-        append_json_string(out, choice.text);
-        out += facts_.chat ? ",\"refusal\":null},\"logprobs\":" : ",\"logprobs\":";
-        if (facts_.logprobs) {
-            choice.logprobs.append_to(out, facts_.chat);
-        } else {
-            out += "null";
-        }
-        append(out, ",\"finish_reason\":\"{}\"}}", finish_reason(choice.end.finish));
-    }
-    out += "],";
-    append_usage(out, usage);
-    out += ',';
-    append_timings(out, timings_of(choices.front()->end));
-    out += '}';
-    return out;
 }
 
 }  // namespace gate

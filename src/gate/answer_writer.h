@@ -1,14 +1,16 @@
 #pragma once
-// The text of chat and completion answers, whole or as SSE events, in OpenAI's shapes. Pure string
-// formatting: this runs for every token.
+// The text of answers, whole or as events of a stream. One writer per API: chat_writer.h,
+// responses_writer.h. Pure string formatting: this runs for every token.
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "gate/answer_parts.h"
+#include "gate/api_error.h"
+#include "gate/event_text.h"
 #include "gate/model_backend.h"
 
 namespace gate {
@@ -17,13 +19,15 @@ namespace gate {
 /// to them, because the answer is incomplete; error has no reason.
 std::string_view finish_reason(Finish finish);
 
-/// Log probabilities of some tokens, already as JSON, in the shape of one of the two APIs.
+/// Log probabilities of some tokens, already as JSON, in the shape of one of the APIs.
 class LogprobText {
 public:
     void add(bool chat, const TokenDelta& delta);
     bool empty() const { return tokens_.empty(); }
     /// The value of "logprobs" and forget what was added; text offsets go on counting.
     void append_to(std::string& out, bool chat);
+    /// Chat's entries alone, with commas between, and forget them.
+    std::string take_entries();
 
 private:
     std::string tokens_;                           // chat: finished entries; else token strings
@@ -37,45 +41,41 @@ struct Timings {
     std::optional<double> prefill_tokens_per_s, decode_tokens_per_s;
 };
 Timings timings_of(const GenerationEnd& end);
+/// "timings":{...}
+void append_timings(std::string& out, const Timings& timings);
 
 struct UsageTotals {
-    std::uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+    std::uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, reasoning_tokens = 0;
 };
 
-/// One finished choice of an answer that is not streamed.
-struct ChoiceText {
-    std::string text;
+/// One choice of an answer: what has not been written yet, and how it ended.
+struct ChoiceOutput {
+    PieceList pieces;
     LogprobText logprobs;
+    std::uint64_t reasoning_tokens = 0;  ///< tokens whose text went to the reasoning
+    bool ended = false;
     GenerationEnd end;
+    bool role_sent = false, finish_sent = false;  ///< for the writer's use
+};
+
+/// How a request ended as a whole.
+struct AnswerEnd {
+    UsageTotals usage;
+    Timings timings;  ///< of the first choice
+    std::optional<ApiError> error;
 };
 
 class AnswerWriter {
 public:
-    struct Facts {
-        bool chat = true;
-        bool include_usage = false;  ///< streams: every event has "usage"
-        bool logprobs = false;
-        std::string id, model, system_fingerprint;
-        std::int64_t created_unix_s = 0;
-    };
-    explicit AnswerWriter(Facts facts);
-
-    // Events of a stream, each ready for the wire.
-    void append_role_event(std::string& out, std::uint32_t index) const;  ///< chat only
-    void append_delta_event(std::string& out, std::uint32_t index, std::string_view text,
-                            LogprobText* logprobs) const;
-    void append_finish_event(std::string& out, std::uint32_t index, const GenerationEnd& end) const;
-    void append_usage_event(std::string& out, const UsageTotals& usage,
-                            const Timings& timings) const;
-    static void append_done(std::string& out) { out += "data: [DONE]\n\n"; }
-
-    /// Takes the log probabilities out of `choices`. Pre: not empty.
-    std::string whole_answer(std::span<ChoiceText* const> choices, const UsageTotals& usage) const;
-
-private:
-    Facts facts_;
-    std::string event_head_;  // up to and including "choices":[{"index":
-    std::string event_tail_;  // after the choice
+    virtual ~AnswerWriter() = default;
+    /// Takes what `choice` has and writes its events, the last one when it has ended; not that of a
+    /// choice that failed, whose error comes with the stream's end.
+    virtual void append_events(EventText& out, std::uint32_t index, ChoiceOutput& choice) = 0;
+    /// The end of the stream, after all choices'.
+    virtual void append_end(EventText& out, const AnswerEnd& end) = 0;
+    /// The answer in one piece; takes what `choices` have. Pre: all have ended, not empty.
+    virtual std::string whole_answer(std::span<ChoiceOutput* const> choices,
+                                     const AnswerEnd& end) = 0;
 };
 
 }  // namespace gate

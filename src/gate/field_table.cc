@@ -22,11 +22,18 @@ constexpr FieldSpec kModel{
 constexpr FieldSpec kModelOrFirst{
     "model", kString, Use::optional, 0, 0, "Model id; default: the first of GET /v1/models."};
 
-constexpr std::array kShared = {
+constexpr std::array kStreaming = {
     FieldSpec{"stream", kBoolean, Use::optional, 0, 0, "Answer as server-sent events."},
     FieldSpec{"stream_options", kObject, Use::optional, 0, 0,
-              "{\"include_usage\": true} adds a last event with token counts."},
+              "{\"include_usage\": true} adds a last event with token counts. Extension: "
+              "{\"resumable\": true} numbers the events and keeps the stream when the client is "
+              "gone; GET /v1/streams/{id} goes on after Last-Event-ID."},
+    FieldSpec{"metadata", 0, Use::ignored, 0, 0, "Accepted, no effect."},
+    FieldSpec{"store", 0, Use::ignored, 0, 0, "Accepted, no effect: only /v1/responses stores."},
     FieldSpec{"n", kInteger, Use::optional, 1, 128, "Choices per prompt; default 1."},
+};
+
+constexpr std::array kSampling = {
     FieldSpec{"stop", kString | kArray, Use::optional, 0, 0,
               "Up to 16 strings that end the answer; they are not part of it."},
     FieldSpec{"seed", kInteger, Use::optional, kUnbounded, kUnbounded,
@@ -43,9 +50,23 @@ constexpr std::array kShared = {
               "Token id (as a string) to a bias from -100 to 100."},
     FieldSpec{"ignore_eos", kBoolean, Use::optional, 0, 0,
               "Extension for benchmarks: go on after the end token."},
+    FieldSpec{"session_id", kString, Use::optional, 0, 0,
+              "Extension: requests of one conversation, whose cached prefix is kept for the next "
+              "turn; also the header X-Session-Id."},
+    FieldSpec{"cache_id", kString, Use::optional, 0, 0,
+              "Extension: a prefix kept by POST /v1/caches that the prompt continues."},
+    FieldSpec{"priority", kInteger, Use::optional, -100, 100,
+              "Extension: higher goes first; default 0."},
+    FieldSpec{"guided_json", kObject | kString, Use::optional, 0, 0,
+              "Extension: the answer is JSON of this schema."},
+    FieldSpec{"guided_regex", kString, Use::optional, 0, 0,
+              "Extension: the answer matches this regular expression."},
+    FieldSpec{"guided_choice", kArray, Use::optional, 0, 0,
+              "Extension: the answer is one of these strings."},
+    FieldSpec{"guided_grammar", kString, Use::optional, 0, 0,
+              "Extension: the answer is a text of this EBNF grammar."},
+    FieldSpec{"grammar", kString, Use::optional, 0, 0, "The same as guided_grammar."},
     FieldSpec{"user", 0, Use::ignored, 0, 0, "Accepted, no effect."},
-    FieldSpec{"metadata", 0, Use::ignored, 0, 0, "Accepted, no effect."},
-    FieldSpec{"store", 0, Use::ignored, 0, 0, "Accepted, no effect: nothing is stored."},
     FieldSpec{"service_tier", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"safety_identifier", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"prompt_cache_key", 0, Use::ignored, 0, 0, "Accepted, no effect."},
@@ -63,15 +84,27 @@ constexpr std::array kChat = {
     FieldSpec{"logprobs", kBoolean, Use::optional, 0, 0, "Return log probabilities."},
     FieldSpec{"top_logprobs", kInteger, Use::optional, 0, 20,
               "Alternatives per token; needs logprobs: true."},
-    FieldSpec{"tools", kArray, Use::optional, 0, 0, "Given to the model's chat template."},
+    FieldSpec{"tools", kArray, Use::optional, 0, 0,
+              "Functions the model may call: {\"type\": \"function\", \"function\": {\"name\", "
+              "\"description\", \"parameters\", \"strict\"}}."},
     FieldSpec{"tool_choice", kString | kObject, Use::optional, 0, 0,
-              "\"auto\" or \"none\" (tools are then not shown to the model)."},
-    FieldSpec{"response_format", kObject, Use::optional, 0, 0, "Only {\"type\": \"text\"}."},
+              "\"auto\" (default), \"none\" (tools are then not shown to the model), \"required\", "
+              "or {\"type\": \"function\", \"function\": {\"name\"}}."},
+    FieldSpec{"parallel_tool_calls", kBoolean, Use::optional, 0, 0,
+              "May an answer hold several calls? Default true."},
+    FieldSpec{
+        "response_format", kObject, Use::optional, 0, 0,
+        "{\"type\": \"text\"}, {\"type\": \"json_object\"} or {\"type\": \"json_schema\", "
+        "\"json_schema\": {\"name\", \"schema\"}}; a schema is enforced whether strict or not."},
+    FieldSpec{"reasoning_effort", kString, Use::optional, 0, 0,
+              "none, minimal, low, medium, high or xhigh, for templates that know reasoning_effort "
+              "or enable_thinking."},
+    FieldSpec{"reasoning_format", kString, Use::optional, 0, 0,
+              "Extension: auto (default) gives what the model thinks apart, as reasoning_content; "
+              "none leaves it in the text."},
     FieldSpec{"chat_template_kwargs", kObject, Use::optional, 0, 0,
               "Extension: more variables for the chat template."},
     FieldSpec{"modalities", kArray, Use::optional, 0, 0, "Only [\"text\"]."},
-    FieldSpec{"parallel_tool_calls", 0, Use::ignored, 0, 0, "Accepted, no effect."},
-    FieldSpec{"reasoning_effort", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"verbosity", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"prediction", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"audio", 0, Use::refused, 0, 0, "Audio output is not supported; leave it out."},
@@ -119,11 +152,85 @@ constexpr std::array kDetokenize = {
     FieldSpec{"tokens", kArray, Use::required, 0, 0, "Token ids."},
 };
 
+constexpr std::array kResponses = {
+    FieldSpec{"input", kString | kArray, Use::required, 0, 0,
+              "A text, or items: messages, function_call, function_call_output, reasoning."},
+    FieldSpec{"instructions", kString, Use::optional, 0, 0,
+              "A system message in front; not carried over to later responses."},
+    FieldSpec{"previous_response_id", kString, Use::optional, 0, 0,
+              "A stored response that this one continues."},
+    FieldSpec{"max_output_tokens", kInteger, Use::optional, 1, 16'777'216,
+              "Longest answer in tokens, reasoning included; default: until the context is full."},
+    FieldSpec{"tools", kArray, Use::optional, 0, 0,
+              "Functions: {\"type\": \"function\", \"name\", \"description\", \"parameters\", "
+              "\"strict\"}."},
+    FieldSpec{"tool_choice", kString | kObject, Use::optional, 0, 0,
+              "\"auto\" (default), \"none\", \"required\" or {\"type\": \"function\", \"name\"}."},
+    FieldSpec{"parallel_tool_calls", kBoolean, Use::optional, 0, 0,
+              "May an answer hold several calls? Default true."},
+    FieldSpec{"text", kObject, Use::optional, 0, 0,
+              "{\"format\": {\"type\": \"text\" | \"json_object\" | \"json_schema\"...}}."},
+    FieldSpec{"reasoning", kObject, Use::optional, 0, 0, "{\"effort\": none to xhigh}."},
+    FieldSpec{"top_logprobs", kInteger, Use::optional, 0, 20,
+              "Alternatives per token; log probabilities come with it."},
+    FieldSpec{"include", kArray, Use::optional, 0, 0,
+              "\"message.output_text.logprobs\" asks for log probabilities; "
+              "\"reasoning.encrypted_content\" has no effect."},
+    FieldSpec{"stream", kBoolean, Use::optional, 0, 0, "Answer as typed server-sent events."},
+    FieldSpec{"stream_options", kObject, Use::optional, 0, 0,
+              "Extension: {\"resumable\": true} keeps the stream when the client is gone, as "
+              "background does; GET /v1/responses/{id}?stream=true&starting_after=N goes on."},
+    FieldSpec{"background", kBoolean, Use::optional, 0, 0,
+              "Answer at once and go on without the client; needs store."},
+    FieldSpec{"store", kBoolean, Use::optional, 0, 0,
+              "Keep the response in memory, among the newest, for GET and previous_response_id; "
+              "default true."},
+    FieldSpec{"metadata", kObject, Use::optional, 0, 0, "Repeated in the response."},
+    FieldSpec{"truncation", kString, Use::optional, 0, 0,
+              "Only \"disabled\": an input over the context is an error."},
+    FieldSpec{"chat_template_kwargs", kObject, Use::optional, 0, 0,
+              "Extension: more variables for the chat template."},
+    FieldSpec{"max_tool_calls", 0, Use::ignored, 0, 0, "Accepted, no effect: no built-in tools."},
+    FieldSpec{"prompt_cache_options", 0, Use::ignored, 0, 0, "Accepted, no effect."},
+    FieldSpec{"conversation", 0, Use::refused, 0, 0, "Use previous_response_id instead."},
+    FieldSpec{"prompt", 0, Use::refused, 0, 0, "Prompt templates are not stored here."},
+};
+
+constexpr std::array kRerank = {
+    kModel,
+    FieldSpec{"query", kString, Use::required, 0, 0, "What the documents should answer."},
+    FieldSpec{"documents", kArray, Use::required, 0, 0, "Texts, or objects with text."},
+    FieldSpec{"top_n", kInteger, Use::optional, 1, 1'000'000,
+              "Only that many results; default: all."},
+    FieldSpec{"return_documents", kBoolean, Use::optional, 0, 0,
+              "Repeat each document in its result; default false."},
+    FieldSpec{"max_tokens_per_doc", 0, Use::ignored, 0, 0, "Accepted, no effect."},
+    FieldSpec{"user", 0, Use::ignored, 0, 0, "Accepted, no effect."},
+};
+
+constexpr std::array kScore = {
+    kModel,
+    FieldSpec{"text_1", kString, Use::required, 0, 0, "The query."},
+    FieldSpec{"text_2", kString | kArray, Use::required, 0, 0, "One text or several."},
+    FieldSpec{"user", 0, Use::ignored, 0, 0, "Accepted, no effect."},
+};
+
+constexpr std::array kCache = {
+    kModel,
+    FieldSpec{"messages", kArray, Use::optional, 0, 0,
+              "The beginning of conversations, as in chat. One of messages, prompt, tokens."},
+    FieldSpec{"prompt", kString, Use::optional, 0, 0, "The beginning of texts."},
+    FieldSpec{"tokens", kArray, Use::optional, 0, 0, "The beginning as token ids."},
+    FieldSpec{"ttl_seconds", kNumber, Use::optional, 1, 604'800,
+              "How long it is kept; default 3600."},
+};
+
 template <std::size_t N>
-std::vector<FieldSpec> with_shared(const std::array<FieldSpec, N>& own) {
+std::vector<FieldSpec> with_sampling(const std::array<FieldSpec, N>& own, bool streaming) {
     std::vector<FieldSpec> all{kModel};
     all.insert(all.end(), own.begin(), own.end());
-    all.insert(all.end(), kShared.begin(), kShared.end());
+    if (streaming) all.insert(all.end(), kStreaming.begin(), kStreaming.end());
+    all.insert(all.end(), kSampling.begin(), kSampling.end());
     return all;
 }
 
@@ -150,12 +257,25 @@ base::Result<void> check_value(const FieldSpec& field, const json::value& value)
 }  // namespace
 
 std::span<const FieldSpec> chat_fields() {
-    static const std::vector<FieldSpec> fields = with_shared(kChat);
+    static const std::vector<FieldSpec> fields = with_sampling(kChat, true);
     return fields;
 }
 std::span<const FieldSpec> completion_fields() {
-    static const std::vector<FieldSpec> fields = with_shared(kCompletion);
+    static const std::vector<FieldSpec> fields = with_sampling(kCompletion, true);
     return fields;
+}
+std::span<const FieldSpec> responses_fields() {
+    static const std::vector<FieldSpec> fields = with_sampling(kResponses, false);
+    return fields;
+}
+std::span<const FieldSpec> rerank_fields() {
+    return kRerank;
+}
+std::span<const FieldSpec> score_fields() {
+    return kScore;
+}
+std::span<const FieldSpec> cache_fields() {
+    return kCache;
 }
 std::span<const FieldSpec> embedding_fields() {
     return kEmbedding;

@@ -37,7 +37,11 @@ struct FieldSpec {
 
 std::span<const FieldSpec> chat_fields();
 std::span<const FieldSpec> completion_fields();
+std::span<const FieldSpec> responses_fields();
 std::span<const FieldSpec> embedding_fields();
+std::span<const FieldSpec> rerank_fields();
+std::span<const FieldSpec> score_fields();
+std::span<const FieldSpec> cache_fields();
 std::span<const FieldSpec> tokenize_fields();
 std::span<const FieldSpec> detokenize_fields();
 

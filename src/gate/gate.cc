@@ -10,6 +10,7 @@
 namespace gate {
 namespace {
 
+constexpr std::size_t kCallerBytesMax = 128;
 constexpr std::size_t kSlowThreads = 2, kSlowQueueMax = 32;
 
 /// Ids come back in headers and logs, so only short, plain ones are taken from clients.
@@ -55,11 +56,15 @@ std::vector<double> latency_bounds() {
 Gateway::Impl::Impl(GatewayDeps d, GatewayOptions o)
     : deps(d),
       options(std::move(o)),
-      parse_limits{options.n_max, options.prompts_max, options.embed_inputs_max, 16},
+      parse_limits{.n_max = options.n_max,
+                   .prompts_max = options.prompts_max,
+                   .embed_inputs_max = options.embed_inputs_max,
+                   .documents_max = options.embed_inputs_max},
       system_fingerprint(fingerprint_of(options)),
       started_unix_ms(deps.clock.unix_ns() / 1'000'000),
       request_log(options.request_log_rows),
       live_stats(deps.clock.now()),
+      responses(options.responses_max, options.responses_bytes_max),
       metrics{deps.metrics.counter("dougong_gate_prompt_tokens_total", "Prompt tokens received."),
               deps.metrics.counter("dougong_gate_completion_tokens_total", "Tokens generated."),
               deps.metrics.counter("dougong_gate_cached_tokens_total",
@@ -70,7 +75,7 @@ Gateway::Impl::Impl(GatewayDeps d, GatewayOptions o)
               deps.metrics.histogram("dougong_gate_ttft_seconds", "Time to first token.",
                                      latency_bounds()),
               deps.metrics.histogram("dougong_gate_itl_seconds",
-                                     "Mean time between tokens of one request.",
+                                     "Time between two tokens of one request.",
                                      base::metrics::exponential_bounds(0.0005, 2, 14))},
       rng(base::entropy64()),
       prompt_worker(options.prompt_threads, options.prompt_queue_max),
@@ -90,10 +95,19 @@ void Gateway::Impl::register_routes(base::http::Server& target) {
         });
     };
     post("/v1/chat/completions", [](Impl& self, const Request& request, const ResponderPtr& to) {
-        self.handle_generation(request, to, true);
+        self.handle_generation(request, to, Api::chat);
     });
     post("/v1/completions", [](Impl& self, const Request& request, const ResponderPtr& to) {
-        self.handle_generation(request, to, false);
+        self.handle_generation(request, to, Api::completions);
+    });
+    post("/v1/responses", [](Impl& self, const Request& request, const ResponderPtr& to) {
+        self.handle_generation(request, to, Api::responses);
+    });
+    post("/v1/rerank", [](Impl& self, const Request& request, const ResponderPtr& to) {
+        self.handle_rank(request, to, true);
+    });
+    post("/v1/score", [](Impl& self, const Request& request, const ResponderPtr& to) {
+        self.handle_rank(request, to, false);
     });
     post("/v1/embeddings", [](Impl& self, const Request& request, const ResponderPtr& to) {
         self.handle_embeddings(request, to);
@@ -104,6 +118,9 @@ void Gateway::Impl::register_routes(base::http::Server& target) {
     post("/detokenize", [](Impl& self, const Request& request, const ResponderPtr& to) {
         self.handle_detokenize(request, to);
     });
+    register_responses_routes(router);
+    register_stream_routes(router);
+    register_cache_routes(router);
     register_info_routes(router);
     register_admin_routes(router);
 }
@@ -182,6 +199,24 @@ CallPtr Gateway::Impl::begin_call(const base::http::Request& request,
     return call;
 }
 
+std::optional<ApiError> Gateway::Impl::read_caller(const base::http::Request& request, Call& call) {
+    const auto read = [&](std::string_view header, std::string& to) -> std::optional<ApiError> {
+        const std::string_view value = request.headers.get(header);
+        const bool plain = std::ranges::all_of(value, [](char c) { return c > 0x20 && c < 0x7f; });
+        if (plain && value.size() <= kCallerBytesMax) {
+            to = value;
+            return std::nullopt;
+        }
+        return request_error({base::Code::invalid_argument,
+                              fmt::format("the header {} must be up to {} printable ASCII "
+                                          "characters without spaces",
+                                          header, kCallerBytesMax),
+                              std::string(header)});
+    };
+    if (auto fault = read("X-Dougong-Tenant", call.tenant)) return fault;
+    return read("X-Session-Id", call.session);
+}
+
 void Gateway::Impl::answer(const CallPtr& call, base::http::Response response) {
     call->record.status = response.status;
     call->responder->send(std::move(response));
@@ -224,7 +259,6 @@ void Gateway::Impl::finish_call(Call& call) {
     metrics.completion_tokens.add(static_cast<double>(record.completion_tokens));
     metrics.cached_tokens.add(static_cast<double>(record.cached_tokens));
     if (record.ttft_ms) metrics.ttft_seconds.observe(*record.ttft_ms / 1000);
-    if (record.itl_ms) metrics.itl_seconds.observe(*record.itl_ms / 1000);
     live_stats.record(now, {record.ttft_ms, record.itl_ms, record.total_ms, failed});
     deps.logger.info("request",
                      {{"id", record.id},

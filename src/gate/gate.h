@@ -40,6 +40,13 @@ struct GatewayOptions {
     std::uint32_t prompt_queue_max = 256;   ///< prompts waiting for them; then 429
     std::uint32_t request_log_rows = 1000;
     std::chrono::milliseconds request_deadline{600'000};  ///< per generation; 0 = none
+
+    std::uint32_t streams_max = 256;  ///< resumable streams and background responses; then 429
+    std::size_t stream_log_bytes_max = 4 * 1024 * 1024;  ///< of one resumable stream's events
+    /// A resumable stream without a reader goes on for so long, and is kept so long after its end.
+    std::chrono::milliseconds stream_keep{60'000};
+    std::size_t responses_max = 4096;  ///< stored responses; older ones are dropped
+    std::size_t responses_bytes_max = 64 * 1024 * 1024;
 };
 
 /// What the gateway is given; all outlive it. `spans` may be null.

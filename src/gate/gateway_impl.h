@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "gate/model_choice.h"
 #include "gate/request_log.h"
 #include "gate/request_parser.h"
+#include "gate/response_store.h"
 #include "gate/worker.h"
 
 namespace gate {
@@ -36,6 +38,7 @@ struct Call {
     base::trace::Context trace;         ///< ours; sent back
     base::trace::SpanId parent_span{};  ///< the caller's; zero when none
     std::string route;
+    std::string tenant, session;  ///< from headers
     base::http::ResponderPtr responder;
 };
 using CallPtr = std::shared_ptr<Call>;
@@ -57,13 +60,41 @@ struct Gateway::Impl {
     /// An error when no work is taken now.
     std::optional<ApiError> refusal() const;
 
-    // generation.cc
+    /// Tenant and session, from X-Dougong-Tenant and X-Session-Id.
+    static std::optional<ApiError> read_caller(const base::http::Request& request, Call& call);
+
+    // generation_routes.cc
     void handle_generation(const base::http::Request& request,
-                           const base::http::ResponderPtr& responder, bool chat);
-    void accept_generation(const CallPtr& call, std::string_view body, bool chat);
+                           const base::http::ResponderPtr& responder, Api api);
+    void accept_generation(const CallPtr& call, std::string_view body, Api api);
+    std::optional<ApiError> prepare_response(const Call& call, GenerationCall& parsed);
     ApiError prompts_full() const;
     void track(const std::shared_ptr<Generation>& generation);
     void untrack(const std::shared_ptr<Generation>& generation);
+    // stream_routes.cc
+    bool keep_stream(const std::shared_ptr<Generation>& generation);
+    std::shared_ptr<Generation> find_stream(std::string_view tenant, std::string_view id) const;
+    void forget_stream(const std::string& id);
+    void sweep_streams();
+    static void attach_stream(const std::shared_ptr<Generation>& generation,
+                              const base::http::ResponderPtr& responder, std::string_view after,
+                              std::string_view name);
+    void register_stream_routes(base::http::Router& router);
+    // responses_routes.cc
+    void register_responses_routes(base::http::Router& router);
+    void get_response(const base::http::Request&, const base::http::ResponderPtr&,
+                      const std::string& tenant);
+    void delete_response(const base::http::Request&, const base::http::ResponderPtr&,
+                         const std::string& tenant);
+    void cancel_response(const base::http::Request&, const base::http::ResponderPtr&,
+                         const std::string& tenant);
+    void list_input_items(const base::http::Request&, const base::http::ResponderPtr&,
+                          const std::string& tenant);
+    // rank_routes.cc
+    void handle_rank(const base::http::Request&, const base::http::ResponderPtr&, bool rerank);
+    // cache_routes.cc
+    void create_cache(const base::http::Request&, const base::http::ResponderPtr&);
+    void register_cache_routes(base::http::Router& router);
     // embedding_routes.cc
     void handle_embeddings(const base::http::Request&, const base::http::ResponderPtr&);
     void handle_tokenize(const base::http::Request&, const base::http::ResponderPtr&);
@@ -88,6 +119,7 @@ struct Gateway::Impl {
 
     RequestLog request_log;
     LiveStats live_stats;
+    ResponseStore responses;
 
     struct Metrics {
         base::metrics::Counter &prompt_tokens, &completion_tokens, &cached_tokens, &disconnects;
@@ -95,10 +127,11 @@ struct Gateway::Impl {
         base::metrics::Histogram &ttft_seconds, &itl_seconds;
     } metrics;
 
-    mutable std::mutex mutex;  // guards the four below; no calls out under it
+    mutable std::mutex mutex;  // guards the five below; no calls out under it
     base::Rng rng;
     std::unordered_set<std::shared_ptr<Generation>> generations;
-    std::condition_variable idle;  // no generations left
+    std::unordered_map<std::string, std::shared_ptr<Generation>> streams;  // outlive connections
+    std::condition_variable idle;                                          // no generations left
     std::vector<base::http::ResponderPtr> stats_listeners;
     bool stopping = false;
 

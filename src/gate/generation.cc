@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include "gate/chat_writer.h"
+#include "gate/responses_writer.h"
+
 namespace gate {
 namespace {
 
 constexpr std::size_t kPendingBytesMax = 4 * 1024 * 1024;
-constexpr std::size_t kInlineBodyBytes = 64 * 1024;  // about 0.1 ms of parsing
 
 class ChoiceListener final : public GenerationListener {
 public:
@@ -22,18 +24,39 @@ private:
     const std::size_t index_;
 };
 
-AnswerWriter::Facts facts_of(const Gateway::Impl& gateway, const Call& call,
-                             const GenerationCall& parsed) {
-    AnswerWriter::Facts facts;
-    facts.chat = parsed.chat;
+std::string_view id_prefix(Api api) {
+    switch (api) {
+        case Api::chat:
+            return "chatcmpl-";
+        case Api::completions:
+            return "cmpl-";
+        case Api::responses:
+            return "resp_";
+    }
+    return "";
+}
+
+ChatWriter::Facts chat_facts(const Gateway::Impl& gateway, const Call& call,
+                             const GenerationCall& parsed, const std::string& id) {
+    ChatWriter::Facts facts;
+    facts.chat = parsed.api == Api::chat;
     facts.include_usage = parsed.include_usage;
     facts.logprobs = parsed.request.top_logprobs.has_value();
-    const std::string_view id = call.record.id;
-    facts.id = (parsed.chat ? "chatcmpl-" : "cmpl-") +
-               std::string(id.starts_with("req_") ? id.substr(4) : id);
+    facts.id = id;
     facts.model = parsed.request.model;
     facts.system_fingerprint = gateway.system_fingerprint;
     facts.created_unix_s = call.arrived_unix_ns / 1'000'000'000;
+    return facts;
+}
+
+ResponsesWriter::Facts response_facts(const Call& call, const GenerationCall& parsed,
+                                      const std::string& id) {
+    ResponsesWriter::Facts facts;
+    facts.id = id;
+    facts.created_unix_s = call.arrived_unix_ns / 1'000'000'000;
+    facts.logprobs = parsed.request.top_logprobs.has_value();
+    facts.echo = parsed.response->echo;
+    facts.echo["model"] = parsed.request.model;
     return facts;
 }
 
@@ -61,10 +84,28 @@ Generation::Generation(Gateway::Impl& gateway, CallPtr call, GenerationCall pars
     : gateway_(gateway),
       call_(std::move(call)),
       parsed_(std::move(parsed)),
-      writer_(facts_of(gateway, *call_, parsed_)),
-      choices_(parsed_.prompts.size() * parsed_.n) {
+      id_(answer_id(*call_, parsed_.api)),
+      choices_(parsed_.prompts.size() * parsed_.n),
+      log_(gateway.options.stream_log_bytes_max) {
     call_->record.model = std::move(model.id);
     call_->record.stream = parsed_.stream;
+    if (parsed_.api == Api::responses) {
+        auto writer = std::make_unique<ResponsesWriter>(response_facts(*call_, parsed_, id_));
+        responses_ = writer.get();
+        writer_ = std::move(writer);
+    } else {
+        writer_ = std::make_unique<ChatWriter>(chat_facts(gateway, *call_, parsed_, id_));
+    }
+    if (parsed_.stream) {
+        reader_ = std::make_shared<Reader>(Reader{call_->responder, 0, false});
+    }
+}
+
+Generation::~Generation() = default;
+
+std::string Generation::answer_id(const Call& call, Api api) {
+    const std::string_view id = call.record.id;
+    return fmt::format("{}{}", id_prefix(api), id.starts_with("req_") ? id.substr(4) : id);
 }
 
 GenerationRequest Generation::request_for(std::size_t index) const {
@@ -81,10 +122,10 @@ base::Result<void> Generation::echo_prompts() {
     if (!parsed_.echo) return {};
     for (std::size_t i = 0; i < choices_.size(); ++i) {
         const Prompt& prompt = parsed_.prompts[i / parsed_.n];
-        choices_[i].answer.text =
-            prompt.text
-                ? *prompt.text
-                : DG_TRY(gateway_.deps.backend.detokenize(parsed_.request.model, *prompt.tokens));
+        choices_[i].output.pieces.add(prompt.text ? *prompt.text
+                                                  : DG_TRY(gateway_.deps.backend.detokenize(
+                                                        parsed_.request.model, *prompt.tokens)),
+                                      {}, {});
     }
     return {};
 }
@@ -105,8 +146,8 @@ bool Generation::start_choice(std::size_t index) {
         if (cancelled) {
             // Nobody will end the choices that never start.
             for (std::size_t i = index; i < choices_.size(); ++i) {
-                choices_[i].ended = true;
-                choices_[i].answer.end.finish = Finish::cancelled;
+                choices_[i].output.ended = true;
+                choices_[i].output.end.finish = Finish::cancelled;
                 ++ended_;
             }
             if (ended_ < choices_.size()) return false;
@@ -135,41 +176,55 @@ bool Generation::start_choice(std::size_t index) {
 /// A choice was refused: the request fails as a whole and the choices already running end.
 void Generation::abandon_start(const base::Error& error) {
     std::vector<GenerationHandle> handles;
-    bool begun = false;
+    const ApiError api_error = told(error);
+    ReaderPtr reader;
+    std::string events;
     {
         const std::lock_guard lock(mutex_);
         refused_ = true;
-        begun = begun_;
         handles = handles_locked();
+        if (begun_) {
+            reader = reader_;
+            EventText text(events, parsed_.resumable ? log_.next_id() : next_event_,
+                           parsed_.resumable);
+            writer_->append_end(text, {usage_locked(), {}, api_error});
+        }
     }
     cancel_handles(handles);
-    const ApiError api_error = told(error);
-    if (begun) {
-        call_->responder->write(fmt::format("data: {}\n\n", error_json(api_error)));
-        call_->responder->end();
+    if (reader) {
+        reader->responder->write(events);
+        reader->responder->end();
     }
     fail(api_error);
 }
 
-/// A prompt that is too long is in `messages` or in `prompt`.
+/// A prompt that is too long is in `messages`, in `prompt` or in `input`.
 ApiError Generation::told(const base::Error& error) const {
-    return backend_error(error, parsed_.chat ? "messages" : "prompt");
+    return backend_error(error, parsed_.api == Api::chat          ? "messages"
+                                : parsed_.api == Api::completions ? "prompt"
+                                                                  : "input");
 }
 
 void Generation::fail(const ApiError& error) {
+    std::vector<std::function<void()>> callbacks;
     {
         const std::lock_guard lock(mutex_);
         if (std::exchange(finished_, true)) return;
         refused_ = true;
+        reader_ = nullptr;
+        unread_since_ = gateway_.deps.clock.now();
+        callbacks.swap(finished_callbacks_);
     }
     gateway_.fail(call_, error);
+    if (kept()) gateway_.forget_stream(id_);
+    for (const auto& callback : callbacks) callback();
     gateway_.untrack(shared_from_this());
 }
 
 std::vector<GenerationHandle> Generation::handles_locked() const {
     std::vector<GenerationHandle> handles;
     for (const Choice& choice : choices_) {
-        if (choice.handle && !choice.ended) handles.push_back(*choice.handle);
+        if (choice.handle && !choice.output.ended) handles.push_back(*choice.handle);
     }
     return handles;
 }
@@ -191,114 +246,220 @@ void Generation::cancel() {
     if (all_ended) complete();
 }
 
+void Generation::client_left() {
+    if (!kept()) return cancel();
+    const std::lock_guard lock(mutex_);
+    if (reader_ && reader_->responder == call_->responder) reader_ = nullptr;
+    unread_since_ = gateway_.deps.clock.now();
+}
+
 void Generation::on_delta(std::size_t index, const TokenDelta& delta) {
+    Choice& choice = choices_[index];
+    const base::Instant now = gateway_.deps.clock.now();
+    const base::Instant before = std::exchange(choice.last_token, now);
+    if (before.ns != 0) gateway_.metrics.itl_seconds.observe(base::to_seconds(now - before));
     std::vector<GenerationHandle> too_slow;
     {
         const std::lock_guard lock(mutex_);
         if (cancelled_ || refused_) return;
-        ChoiceText& answer = choices_[index].answer;
-        answer.text += delta.text;
-        if (parsed_.request.top_logprobs) answer.logprobs.add(parsed_.chat, delta);
+        choice.output.pieces.add(delta.text, delta.reasoning, delta.tool_calls);
+        if (!delta.reasoning.empty()) ++choice.output.reasoning_tokens;
+        if (parsed_.request.top_logprobs) {
+            choice.output.logprobs.add(parsed_.api != Api::completions, delta);
+        }
         if (!parsed_.stream) return;
-        pending_bytes_ += delta.text.size() + (delta.chosen ? 100 * (1 + delta.top.size()) : 0);
+        pending_bytes_ += delta.text.size() + delta.reasoning.size() +
+                          (delta.chosen ? 100 * (1 + delta.top.size()) : 0);
+        for (const ToolCallDelta& call : delta.tool_calls) pending_bytes_ += call.arguments.size();
         if (pending_bytes_ > kPendingBytesMax && !std::exchange(too_slow_, true)) {
             too_slow = handles_locked();
         }
-        if (delta.text.empty() && !delta.chosen) return;
+        // The network thread has not come for what was told before: it will find this too.
+        if (asked_ && too_slow.empty()) return;
+        if (delta.text.empty() && delta.reasoning.empty() && delta.tool_calls.empty() &&
+            !delta.chosen) {
+            return;
+        }
     }
     cancel_handles(too_slow);
     pump_stream();
 }
 
 void Generation::on_end(std::size_t index, const GenerationEnd& end) {
-    bool last = false;
+    bool last = false, log_only = false;
     {
         const std::lock_guard lock(mutex_);
         Choice& choice = choices_[index];
-        if (std::exchange(choice.ended, true)) return;
-        choice.answer.text += end.text;
-        choice.answer.end = end;
+        if (std::exchange(choice.output.ended, true)) return;
+        choice.output.pieces.add(end.text, end.reasoning, end.tool_calls);
+        choice.output.end = end;
         last = ++ended_ == choices_.size();
         if (refused_) return;
         // An error before the first event can still be told with a status.
-        const bool told_by_status = !begun_ && first_error_locked().has_value();
-        if (parsed_.stream && !cancelled_ && !told_by_status) last = false;
+        const bool told_by_status =
+            !begun_ && reader_ != nullptr && first_error_locked().has_value();
+        if (parsed_.stream && !cancelled_ && !told_by_status) {
+            log_only = last && parsed_.resumable;
+            last = false;
+        }
+        if (log_only) log_events_locked();
     }
     if (last) return complete();
     if (parsed_.stream) pump_stream();
+    if (log_only) finish(200);
 }
 
 /// Sends the head before the first event, so that errors until then have their own status.
 void Generation::pump_stream() {
+    ReaderPtr reader;
     bool begin = false;
     {
         const std::lock_guard lock(mutex_);
         if (cancelled_ || refused_) return;
-        if (!begun_ && first_error_locked()) return;  // complete() answers once all have ended
+        if (!begun_ && reader_ && first_error_locked()) return;  // complete() answers once all end
+        reader = reader_;
         begin = !std::exchange(begun_, true);
         if (begin) stream_started_ = gateway_.deps.clock.now();
+        asked_ = reader != nullptr;
     }
-    base::http::Responder& responder = *call_->responder;
-    if (begin) {
-        responder.begin_stream(200, {{"Content-Type", "text/event-stream; charset=utf-8"},
-                                     {"Cache-Control", "no-cache"},
-                                     {"X-Accel-Buffering", "no"}});
-        responder.set_source([self = shared_from_this()](std::string& out) { self->fill(out); });
-    }
-    responder.notify();
+    if (!reader) return;
+    if (begin) open_stream(reader);
+    reader->responder->notify();
 }
 
-/// Network thread: everything that came since the last time, merged into one event per choice.
-void Generation::fill(std::string& out) {
-    bool done = false;
+void Generation::open_stream(const ReaderPtr& reader) {
+    base::http::Responder& responder = *reader->responder;
+    responder.begin_stream(200, {{"Content-Type", "text/event-stream; charset=utf-8"},
+                                 {"Cache-Control", "no-cache"},
+                                 {"X-Accel-Buffering", "no"}});
+    responder.set_source(
+        [self = shared_from_this(), reader](std::string& out) { self->fill(reader, out); });
+}
+
+/// Network thread: everything that came since the last time, merged into as few events as it takes.
+void Generation::fill(const ReaderPtr& reader, std::string& out) {
+    bool done = false, finish_now = false;
     {
         const std::lock_guard lock(mutex_);
-        if (finished_ || refused_ || cancelled_) return;
-        for (std::size_t i = 0; i < choices_.size(); ++i) append_events_locked(out, i);
-        pending_bytes_ = 0;
-        done = ended_ == choices_.size();
-        if (done) {
-            append_stream_end_locked(out);
-            stream_ended_ = gateway_.deps.clock.now();
+        if (!parsed_.resumable && (finished_ || refused_ || cancelled_)) return;
+        if (reader->ended) {  // another took its place
+            done = true;
+        } else if (parsed_.resumable) {
+            log_events_locked();
+            log_.read(reader->next, out);
+            reader->next = log_.next_id();
+        } else {
+            write_events_locked(out);
+            finish_now = written_;
         }
+        if (reader == reader_) asked_ = false;
+        done = done || written_;
+        if (done && reader == reader_) {
+            reader_ = nullptr;
+            unread_since_ = gateway_.deps.clock.now();
+        }
+        reader->ended = done;
     }
     if (!done) return;
-    call_->responder->end();
-    finish(200);
+    reader->responder->end();
+    if (finish_now) finish(200);
 }
 
-void Generation::append_events_locked(std::string& out, std::size_t index) {
-    Choice& choice = choices_[index];
-    const auto number = static_cast<std::uint32_t>(index);
-    const bool has_text = !choice.answer.text.empty() || !choice.answer.logprobs.empty();
-    if (parsed_.chat && !choice.role_sent && (has_text || choice.ended)) {
-        choice.role_sent = true;
-        writer_.append_role_event(out, number);
+void Generation::log_events_locked() {
+    std::string events;
+    if (written_) return;
+    EventText text(events, log_.next_id(), true);
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+        ChoiceOutput& output = choices_[i].output;
+        if (output.pieces.empty() && output.logprobs.empty() && !output.ended) continue;
+        writer_->append_events(text, static_cast<std::uint32_t>(i), output);
     }
-    if (has_text) {
-        writer_.append_delta_event(out, number, choice.answer.text, &choice.answer.logprobs);
-        choice.answer.text.clear();
+    pending_bytes_ = 0;
+    if (ended_ == choices_.size()) {
+        writer_->append_end(text, answer_end_locked());
+        written_ = true;
+        stream_ended_ = unread_since_ = gateway_.deps.clock.now();
     }
-    if (choice.ended && !std::exchange(choice.finish_sent, true)) {
-        const bool failed = choice.answer.end.finish == Finish::error || too_slow_;
-        if (!failed) writer_.append_finish_event(out, number, choice.answer.end);
-    }
+    log_.add(std::move(events), text.next_id());
 }
 
-void Generation::append_stream_end_locked(std::string& out) {
-    if (const auto error = first_error_locked()) {
-        out += "data: " + error_json(told(*error)) + "\n\n";
-    } else if (parsed_.include_usage) {
-        writer_.append_usage_event(out, usage_locked(), timings_of(choices_.front().answer.end));
+void Generation::write_events_locked(std::string& out) {
+    if (written_) return;
+    EventText text(out, next_event_, false);
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+        ChoiceOutput& output = choices_[i].output;
+        if (output.pieces.empty() && output.logprobs.empty() && !output.ended) continue;
+        writer_->append_events(text, static_cast<std::uint32_t>(i), output);
     }
-    AnswerWriter::append_done(out);
+    pending_bytes_ = 0;
+    if (ended_ == choices_.size()) {
+        writer_->append_end(text, answer_end_locked());
+        written_ = true;
+        stream_ended_ = gateway_.deps.clock.now();
+    }
+    next_event_ = text.next_id();
+}
+
+AnswerEnd Generation::answer_end_locked() const {
+    AnswerEnd end;
+    end.usage = usage_locked();
+    end.timings = timings_of(choices_.front().output.end);
+    if (const auto error = first_error_locked()) end.error = told(*error);
+    return end;
+}
+
+base::Result<void> Generation::attach(const base::http::ResponderPtr& responder,
+                                      std::uint64_t from) {
+    auto reader = std::make_shared<Reader>(Reader{responder, from, false});
+    ReaderPtr before;
+    {
+        const std::lock_guard lock(mutex_);
+        if (from < log_.first_id()) {
+            return base::fail_on("after", base::Code::not_found,
+                                 "events before {} are dropped: the stream is over {} bytes long",
+                                 log_.first_id(), gateway_.options.stream_log_bytes_max);
+        }
+        if (from > log_.next_id()) {
+            return base::fail_on("after", base::Code::invalid_argument,
+                                 "event {} has not been sent yet; the next one is {}", from,
+                                 log_.next_id());
+        }
+        before = std::exchange(reader_, reader);
+        if (before) before->ended = true;
+        begun_ = true;
+        asked_ = true;
+    }
+    if (before) before->responder->end();
+    responder->on_closed([weak = weak_from_this(), reader] {
+        const auto self = weak.lock();
+        if (!self) return;
+        const std::lock_guard lock(self->mutex_);
+        if (self->reader_ != reader) return;
+        self->reader_ = nullptr;
+        self->unread_since_ = self->gateway_.deps.clock.now();
+    });
+    open_stream(reader);
+    responder->notify();
+    return {};
+}
+
+bool Generation::idle_since(base::Instant then) const {
+    const std::lock_guard lock(mutex_);
+    const bool unread = finished_ || reader_ == nullptr;
+    return unread && unread_since_.ns != 0 && unread_since_ < then;
+}
+
+bool Generation::finished() const {
+    const std::lock_guard lock(mutex_);
+    return finished_;
 }
 
 UsageTotals Generation::usage_locked() const {
     UsageTotals usage;
     for (std::size_t i = 0; i < choices_.size(); ++i) {
-        const GenerationEnd& end = choices_[i].answer.end;
+        const GenerationEnd& end = choices_[i].output.end;
         usage.completion_tokens += end.completion_tokens;
+        usage.reasoning_tokens += choices_[i].output.reasoning_tokens;
         if (i % parsed_.n != 0) continue;  // the choices of one prompt share it
         usage.prompt_tokens += end.prompt_tokens;
         usage.cached_tokens += end.cached_tokens;
@@ -312,32 +473,74 @@ std::optional<base::Error> Generation::first_error_locked() const {
             base::Code::cancelled, "the client reads too slowly; generation stopped", {}};
     }
     for (const Choice& choice : choices_) {
-        if (!choice.ended || choice.answer.end.finish != Finish::error) continue;
-        return choice.answer.end.error.value_or(
+        if (!choice.output.ended || choice.output.end.finish != Finish::error) continue;
+        return choice.output.end.error.value_or(
             base::Error{base::Code::internal, "generation failed", {}});
     }
     return std::nullopt;
 }
 
+void Generation::answer_in_background() {
+    std::string body;
+    {
+        const std::lock_guard lock(mutex_);
+        answered_ = true;
+        body = responses_->unfinished("queued");
+    }
+    call_->responder->send(base::http::text_response(200, "application/json", std::move(body)));
+}
+
+std::string Generation::response_object() const {
+    const std::lock_guard lock(mutex_);
+    return response_.empty() ? responses_->unfinished("in_progress") : response_;
+}
+
+std::string Generation::whole_answer_locked() {
+    const AnswerEnd end = answer_end_locked();
+    std::vector<ChoiceOutput*> outputs;
+    for (Choice& choice : choices_) outputs.push_back(&choice.output);
+    return writer_->whole_answer(outputs, end);
+}
+
+void Generation::store_response_locked() {
+    response_ = whole_answer_locked();
+    if (!parsed_.response->store || forgotten_) return;
+    StoredResponse stored;
+    stored.id = id_;
+    stored.tenant = parsed_.request.tenant;
+    stored.object = response_;
+    stored.session = parsed_.request.session;
+    stored.input_items = base::to_text(parsed_.response->input_items);
+    base::json::array messages = *parsed_.prompts.front().messages;
+    if (!parsed_.response->instructions.empty()) messages.erase(messages.begin());
+    messages.push_back(responses_->message());
+    stored.messages = base::to_text(messages);
+    gateway_.responses.add(std::move(stored));
+}
+
 void Generation::complete() {
     std::string body;
     std::optional<base::Error> error;
-    bool cancelled = false, begun = false;
+    bool cancelled = false, begun = false, answered = false;
+    ReaderPtr reader;
     {
         const std::lock_guard lock(mutex_);
         if (finished_) return;
         cancelled = cancelled_;
         begun = begun_;
+        answered = answered_;
+        reader = reader_;
         error = first_error_locked();
-        if (!cancelled && !error) {
-            std::vector<ChoiceText*> answers;
-            for (Choice& choice : choices_) answers.push_back(&choice.answer);
-            body = writer_.whole_answer(answers, usage_locked());
-        }
+        if (parsed_.stream && parsed_.resumable) log_events_locked();
+        const bool shown = !parsed_.stream && !cancelled && !error;
+        if (shown) body = whole_answer_locked();
     }
+    if (answered) return finish(error ? told(*error).status : 200);
     if (cancelled) {
         gateway_.metrics.disconnects.add();
-        if (begun) {
+        if (begun && parsed_.resumable) {
+            if (reader) reader->responder->notify();  // for the log's last events
+        } else if (begun) {
             call_->responder->end();
         } else {  // heard only when the gateway stops and the client is still there
             call_->responder->send(render(backend_error(
@@ -354,21 +557,45 @@ void Generation::complete() {
     finish(200);
 }
 
+void Generation::on_finished(std::function<void()> callback) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!finished_) {
+            finished_callbacks_.push_back(std::move(callback));
+            return;
+        }
+    }
+    callback();
+}
+
+void Generation::forget() {
+    {
+        const std::lock_guard lock(mutex_);
+        forgotten_ = true;
+    }
+    cancel();
+}
+
 void Generation::finish(int status) {
+    std::vector<std::function<void()>> callbacks;
     {
         const std::lock_guard lock(mutex_);
         if (std::exchange(finished_, true)) return;
         call_->record.status = status;
         fill_record_locked(call_->record);
+        if (responses_ != nullptr && (status < 400 || answered_)) store_response_locked();
+        unread_since_ = gateway_.deps.clock.now();
+        callbacks.swap(finished_callbacks_);
     }
     gateway_.finish_call(*call_);
+    for (const auto& callback : callbacks) callback();
     gateway_.untrack(shared_from_this());
 }
 
 void Generation::fill_record_locked(RequestRecord& record) const {
-    const GenerationEnd& first = choices_.front().answer.end;
+    const GenerationEnd& first = choices_.front().output.end;
     base::Instant finished = first.finished;
-    for (const Choice& choice : choices_) finished = std::max(finished, choice.answer.end.finished);
+    for (const Choice& choice : choices_) finished = std::max(finished, choice.output.end.finished);
     const UsageTotals usage = usage_locked();
     record.prompt_tokens = usage.prompt_tokens;
     record.cached_tokens = usage.cached_tokens;
@@ -393,64 +620,6 @@ void Generation::fill_record_locked(RequestRecord& record) const {
     if (record.decode_ms && first.completion_tokens > 1) {
         record.itl_ms =
             base::to_millis(first.finished - first.first_token) / (first.completion_tokens - 1);
-    }
-}
-
-void Gateway::Impl::track(const std::shared_ptr<Generation>& generation) {
-    const std::lock_guard lock(mutex);
-    generations.insert(generation);
-}
-
-void Gateway::Impl::untrack(const std::shared_ptr<Generation>& generation) {
-    const std::lock_guard lock(mutex);
-    generations.erase(generation);
-    if (generations.empty()) idle.notify_all();
-}
-
-void Gateway::Impl::handle_generation(const base::http::Request& request,
-                                      const base::http::ResponderPtr& responder, bool chat) {
-    const CallPtr call = begin_call(request, responder);
-    if (request.body.size() <= kInlineBodyBytes) return accept_generation(call, request.body, chat);
-    // Parsing megabytes would hold up every stream on this network thread.
-    if (!prompt_worker.post(
-            [this, call, body = request.body, chat] { accept_generation(call, body, chat); })) {
-        fail(call, prompts_full());
-    }
-}
-
-ApiError Gateway::Impl::prompts_full() const {
-    return backend_error(
-        {base::Code::resource_exhausted,
-         fmt::format("{} requests are waiting, which is the limit; try again later",
-                     options.prompt_queue_max),
-         {}});
-}
-
-void Gateway::Impl::accept_generation(const CallPtr& call, std::string_view body, bool chat) {
-    auto parsed = chat ? parse_chat_request(body, parse_limits)
-                       : parse_completion_request(body, parse_limits);
-    if (!parsed) return fail(call, request_error(parsed.error()));
-    call->record.stream = parsed->stream;
-    call->record.model = parsed->request.model.substr(0, 200);
-    if (const auto refused = refusal()) return fail(call, *refused);
-    auto model = choose_model(deps.backend.models(), parsed->request.model, Task::generate);
-    if (!model) return fail(call, model_error(model.error()));
-    parsed->request.model = model->id;
-    if (!model->generates) {
-        return fail(call, request_error({base::Code::invalid_argument,
-                                         fmt::format("model '{}' makes embeddings only; choose a "
-                                                     "generating one from /v1/models",
-                                                     model->id),
-                                         "model"}));
-    }
-    auto generation =
-        std::make_shared<Generation>(*this, call, std::move(*parsed), std::move(*model));
-    track(generation);
-    call->responder->on_closed([weak = std::weak_ptr(generation)] {
-        if (const auto alive = weak.lock()) alive->cancel();
-    });
-    if (!prompt_worker.post([generation] { generation->start(); })) {
-        generation->fail(prompts_full());
     }
 }
 

@@ -20,6 +20,9 @@ struct Operation {
 };
 
 constexpr std::array<std::string_view, 2> kPaging = {"limit", "before"};
+constexpr std::array<std::string_view, 2> kResponseQuery = {"stream", "starting_after"};
+constexpr std::array<std::string_view, 3> kItemsQuery = {"limit", "order", "after"};
+constexpr std::array<std::string_view, 1> kStreamQuery = {"after"};
 
 // One line per route of the gateway; a test compares it with the router.
 constexpr std::array kOperations = {
@@ -31,6 +34,29 @@ constexpr std::array kOperations = {
               "application/json", true},
     Operation{"post", "/v1/embeddings", "Turn texts into vectors.", "One vector per input.",
               embedding_fields},
+    Operation{"post", "/v1/responses", "Make a response.",
+              "The response, or typed server-sent events with \"stream\": true.", responses_fields,
+              "application/json", true},
+    Operation{"get", "/v1/responses/{id}", "A stored or running response.",
+              "The response, or its events from one on with stream=true.", nullptr,
+              "application/json", true, kResponseQuery},
+    Operation{"delete", "/v1/responses/{id}", "Forget a response.", "What was deleted."},
+    Operation{"post", "/v1/responses/{id}/cancel", "Stop a background response.", "The response."},
+    Operation{"get", "/v1/responses/{id}/input_items", "What a response was made from.",
+              "A list of items.", nullptr, "application/json", false, kItemsQuery},
+    Operation{"get", "/v1/streams/{id}", "Go on reading a resumable stream.",
+              "The events after Last-Event-ID, or after the query parameter.", nullptr,
+              "text/event-stream", false, kStreamQuery},
+    Operation{"delete", "/v1/streams/{id}", "Stop and forget a resumable stream.",
+              "What was deleted."},
+    Operation{"post", "/v1/rerank", "Order documents by how well they answer a query.",
+              "Results, best first.", rerank_fields},
+    Operation{"post", "/v1/score", "How well texts answer a query.", "One score per text.",
+              score_fields},
+    Operation{"post", "/v1/caches", "Compute a prefix once and keep it.", "The kept prefix.",
+              cache_fields},
+    Operation{"get", "/v1/caches", "List the kept prefixes.", "The kept prefixes."},
+    Operation{"delete", "/v1/caches/{id}", "Drop a kept prefix.", "What was deleted."},
     Operation{"post", "/tokenize", "Split a text into token ids.", "Token ids.", tokenize_fields},
     Operation{"post", "/detokenize", "Join token ids to a text.", "The text.", detokenize_fields},
     Operation{"get", "/v1/models", "List the models.", "The models."},

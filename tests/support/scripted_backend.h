@@ -5,6 +5,10 @@
 //   "fail"  ends with an error     "full"  start() is refused: queue full
 //   "hold"  says nothing until cancelled    "toolong"  start() is refused: over the context
 //   "late"  one token, then fails  "forever"  tokens until cancelled or max_tokens
+//   "call NAME ARGUMENTS"  calls that tool; "calls ..." twice; "think TEXT"  reasons, then says
+//   TEXT
+//
+// With a format other than text the answer is the prompt alone.
 
 #include <algorithm>
 #include <array>
@@ -56,9 +60,22 @@ public:
         return {chat, embed};
     }
 
-    base::Result<Ranking> rank(std::string_view, std::string_view,
-                               std::span<const std::string>) override {
-        return base::fail(base::Code::unimplemented, "not scripted");
+    /// The share of the query's characters that a document has.
+    base::Result<Ranking> rank(std::string_view, std::string_view query,
+                               std::span<const std::string> documents) override {
+        Ranking ranking;
+        for (const std::string& document : documents) {
+            if (document == "toolong") {
+                return base::fail_on("context_tokens", base::Code::invalid_argument,
+                                     "document 1 has 5000 tokens, the context holds 2048");
+            }
+            const auto found = std::ranges::count_if(
+                query, [&](char c) { return document.find(c) != std::string::npos; });
+            ranking.scores.push_back(static_cast<float>(found) /
+                                     static_cast<float>(std::max<std::size_t>(1, query.size())));
+            ranking.prompt_tokens += token_count(query) + token_count(document);
+        }
+        return ranking;
     }
     base::Result<void> load(std::string_view model) override {
         if (memory_full_) {
@@ -70,12 +87,32 @@ public:
         return set_state(model, gate::ModelState::unloaded);
     }
     void set_memory_full(bool full) { memory_full_ = full; }
-    base::Result<KeptPrefix> keep_prefix(std::string_view, std::string_view, gate::Prompt,
-                                         base::Duration) override {
-        return base::fail(base::Code::unimplemented, "not scripted");
+    base::Result<KeptPrefix> keep_prefix(std::string_view model, std::string_view tenant,
+                                         gate::Prompt prompt, base::Duration ttl) override {
+        const std::lock_guard lock(mutex_);
+        KeptPrefix kept{"cache-" + std::to_string(kept_.size()), std::string(model),
+                        token_count(prompt_text(prompt)),
+                        clock_.unix_ns() / 1'000'000'000 + ttl / std::chrono::seconds(1)};
+        kept_.emplace_back(tenant, kept);
+        return kept;
     }
-    base::Result<void> drop_prefix(std::string_view, std::string_view) override { return {}; }
-    std::vector<KeptPrefix> kept_prefixes(std::string_view) const override { return {}; }
+    base::Result<void> drop_prefix(std::string_view tenant, std::string_view id) override {
+        const std::lock_guard lock(mutex_);
+        if (std::erase_if(kept_, [&](const auto& entry) {
+                return entry.first == tenant && entry.second.id == id;
+            }) > 0) {
+            return {};
+        }
+        return base::fail_on("id", base::Code::not_found, "no prefix is kept as '{}'", id);
+    }
+    std::vector<KeptPrefix> kept_prefixes(std::string_view tenant) const override {
+        const std::lock_guard lock(mutex_);
+        std::vector<KeptPrefix> list;
+        for (const auto& [owner, kept] : kept_) {
+            if (owner == tenant) list.push_back(kept);
+        }
+        return list;
+    }
 
     bool ready() const override { return ready_; }
     void set_ready(bool ready) { ready_ = ready; }
@@ -94,7 +131,9 @@ public:
             return base::fail_on("context_tokens", base::Code::invalid_argument,
                                  "the prompt has 5000 tokens, the context holds 2048");
         }
-        job.text = request.prompt.messages ? "You said: " + asked : asked;
+        const bool plain = request.format.kind == gate::AnswerFormat::Kind::text;
+        job.text = request.prompt.messages && plain ? "You said: " + asked : asked;
+        write_script(asked, request, job);
         job.forever = request.ignore_eos || asked == "forever";
         job.hold = asked == "hold";
         job.fail_after = asked == "fail" ? 0 : asked == "late" ? 1 : UINT32_MAX;
@@ -182,7 +221,9 @@ private:
         gate::GenerationRequest request;
         std::shared_ptr<gate::GenerationListener> listener;
         std::string text;
-        std::size_t at = 0;
+        std::vector<gate::TokenDelta> script;  ///< said before `text`
+        gate::Finish finish = gate::Finish::stop;
+        std::size_t at = 0, script_at = 0;
         std::uint32_t generated = 0, prompt_tokens = 0, fail_after = UINT32_MAX;
         bool forever = false, hold = false, cancelled = false;
         base::Instant received, templated, started, first_token;
@@ -206,6 +247,49 @@ private:
         if (prompt.tokens) return std::string(prompt.tokens->size(), 'x');
         const auto& last = prompt.messages->back().as_object().at("content");
         return std::string(last.as_string());
+    }
+
+    static void script_call(Job& job, std::uint32_t index, const std::string& name,
+                            std::string_view arguments) {
+        gate::TokenDelta begin;
+        begin.tool_calls.push_back({index, "call_" + std::to_string(index), name, {}});
+        job.script.push_back(begin);
+        for (; !arguments.empty();
+             arguments.remove_prefix(std::min<std::size_t>(4, arguments.size()))) {
+            gate::TokenDelta piece;
+            piece.tool_calls.push_back({index, {}, {}, std::string(arguments.substr(0, 4))});
+            job.script.push_back(piece);
+        }
+        job.finish = gate::Finish::tool_calls;
+    }
+
+    static void write_script(std::string_view asked, const gate::GenerationRequest& request,
+                             Job& job) {
+        const bool forced = request.tool_choice.kind == gate::ToolChoice::Kind::required ||
+                            request.tool_choice.kind == gate::ToolChoice::Kind::named;
+        const auto word = asked.substr(0, asked.find(' '));
+        if (word == "think") {
+            job.text = asked.substr(std::min<std::size_t>(6, asked.size()));
+            for (const char* const piece : {"Let ", "me ", "think."}) {
+                gate::TokenDelta delta;
+                (request.split_reasoning ? delta.reasoning : delta.text) = piece;
+                job.script.push_back(delta);
+            }
+        } else if (request.tools.is_array() && (word == "call" || word == "calls")) {
+            const std::string_view rest = asked.substr(word.size() + 1);
+            const std::string name(rest.substr(0, rest.find(' ')));
+            const std::string_view arguments = rest.substr(std::min(rest.size(), name.size() + 1));
+            job.text.clear();
+            script_call(job, 0, name, arguments);
+            if (word == "calls" && request.tool_choice.parallel) {
+                script_call(job, 1, name, arguments);
+            }
+        } else if (forced) {
+            const auto& first = request.tools.at(0).at("function").at("name").as_string();
+            const std::string& named = request.tool_choice.name;
+            job.text.clear();
+            script_call(job, 0, named.empty() ? std::string(first) : named, "{}");
+        }
     }
 
     void run() {
@@ -241,8 +325,8 @@ private:
         if (job->started.ns == 0) job->started = clock_.now();
         if (cancelled) return finish(handle, *job, gate::Finish::cancelled);
         if (job->generated >= job->fail_after) return finish(handle, *job, gate::Finish::error);
-        if (job->at >= job->text.size() && !job->forever) {
-            return finish(handle, *job, gate::Finish::stop);
+        if (job->script_at == job->script.size() && job->at >= job->text.size() && !job->forever) {
+            return finish(handle, *job, job->finish);
         }
         emit(*job);
         if (stop_hit_) return finish(handle, *job, gate::Finish::stop);
@@ -251,6 +335,8 @@ private:
     }
 
     void emit(Job& job) {
+        stop_hit_ = false;
+        if (job.script_at < job.script.size()) return tell(job, job.script[job.script_at++]);
         if (job.at >= job.text.size()) job.at = 0;
         std::size_t length = std::min<std::size_t>(4, job.text.size() - job.at);
         const auto inside = [&](std::size_t i) {
@@ -260,7 +346,6 @@ private:
         gate::TokenDelta delta;
         delta.text = job.text.substr(job.at, length);
         job.at += length;
-        stop_hit_ = false;
         for (const std::string& stop : job.request.stop) {
             const std::size_t found = delta.text.find(stop);
             if (found == std::string::npos) continue;
@@ -274,6 +359,10 @@ private:
                                      -0.5f - static_cast<float>(k)});
             }
         }
+        tell(job, delta);
+    }
+
+    void tell(Job& job, const gate::TokenDelta& delta) {
         ++job.generated;
         if (job.first_token.ns == 0) job.first_token = clock_.now();
         {
@@ -318,6 +407,7 @@ private:
     std::uint32_t cancels_ = 0;
     std::array<gate::ModelState, 2> states_{gate::ModelState::ready, gate::ModelState::ready};
     gate::GenerationRequest last_request_;
+    std::vector<std::pair<std::string, KeptPrefix>> kept_;
     bool stopping_ = false;
     bool stop_hit_ = false;  // worker thread only
     std::thread thread_;

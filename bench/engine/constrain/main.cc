@@ -2,6 +2,7 @@
 //
 //   bench_constrain MODEL.gguf CASES.jsonl[.gz]        MaskBench lines: {"id","schema","tests"}
 //   bench_constrain MODEL.gguf SUITE.json[.gz] suite   JSON Schema Test Suite, as {file: [groups]}
+//   bench_constrain MODEL.gguf - tools                 one grammar of 500 tools, 1 MB of schemas
 #include <zlib.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -136,6 +138,75 @@ double percentile(std::vector<double> values, double share) {
     return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
 }
 
+json::value tool_schema(int tool) {
+    json::object properties;
+    json::array required;
+    for (int p = 0; p < 12; ++p) {
+        const std::string name = fmt::format("field_{}_{}", tool, p);
+        json::object schema{{"description", std::string(120, 'd')}};
+        schema["type"] = p % 3 == 0 ? "string" : p % 3 == 1 ? "integer" : "array";
+        if (p % 3 == 0) schema["maxLength"] = 2'000 + p;
+        if (p % 3 == 1) schema["maximum"] = 100 * tool + p;
+        if (p % 3 == 2) schema["items"] = json::object{{"enum", json::array{"x", "y", p}}};
+        if (p < 4) required.emplace_back(name);
+        properties[name] = std::move(schema);
+    }
+    return json::object{{"type", "object"},
+                        {"properties", std::move(properties)},
+                        {"required", std::move(required)}};
+}
+
+/// Compiles all tools into one grammar and walks calls of some of them.
+int measure_tools(const engine::Tokenizer& tokenizer,
+                  const std::shared_ptr<const engine::constrain::TokenTrie>& trie) {
+    constexpr int kTools = 500;
+    std::vector<json::value> schemas;
+    std::size_t bytes = 0;
+    for (int tool = 0; tool < kTools; ++tool) {
+        schemas.push_back(tool_schema(tool));
+        bytes += json::serialize(schemas.back()).size();
+    }
+    const double start = now_us();
+    engine::constrain::GrammarBuilder builder;
+    std::vector<engine::constrain::NodeId> calls;
+    for (int tool = 0; tool < kTools; ++tool) {
+        const auto arguments =
+            engine::constrain::add_schema(builder, schemas[static_cast<std::size_t>(tool)]);
+        calls.push_back(builder.sequence(
+            {builder.literal(fmt::format(R"({{"name": "tool_{}", "arguments": )", tool)),
+             arguments.value(), builder.literal("}")}));
+    }
+    const auto grammar = builder.build(builder.choice(std::move(calls)));
+    const double compiled = now_us();
+    if (!grammar) return 1;
+    const auto masks = std::make_shared<engine::constrain::Masks>(*grammar, trie);
+    const double tabled = now_us();
+    Totals totals;
+    int accepted = 0;
+    for (int tool = 0; tool < kTools; tool += 10) {
+        Constraint constraint(masks);
+        accepted += accepts(
+            constraint, tokenizer,
+            fmt::format(R"({{"name": "tool_{}", "arguments": {{"field_{}_0": "some text", )"
+                        R"("field_{}_1": {}, "field_{}_2": ["x", "y"], "field_{}_3": "more"}}}})",
+                        tool, tool, tool, tool, tool, tool),
+            totals);
+    }
+    std::printf(
+        "%d tools, %zu bytes of schemas: compile %.1f ms (%.2f ms per 100 KB), first state "
+        "%.1f ms, grammar %zu KiB, states after %d calls %zu KiB\n",
+        kTools, bytes, (compiled - start) / 1e3,
+        (compiled - start) / 1e3 * 1e5 / static_cast<double>(bytes), (tabled - compiled) / 1e3,
+        (*grammar)->memory_bytes() >> 10, accepted, masks->memory_bytes() >> 10);
+    std::printf("mask us over %zu tokens: average %.1f, p50 %.1f, p99 %.0f, max %.0f\n",
+                totals.mask_us.size(),
+                std::accumulate(totals.mask_us.begin(), totals.mask_us.end(), 0.) /
+                    static_cast<double>(totals.mask_us.size()),
+                percentile(totals.mask_us, .5), percentile(totals.mask_us, .99),
+                percentile(totals.mask_us, 1));
+    return 0;
+}
+
 void print(const Totals& t) {
     std::printf("schemas %d, compiled %d, all instances right %d\n", t.schemas, t.compiled,
                 t.passed);
@@ -174,6 +245,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     const auto trie = std::make_shared<const engine::constrain::TokenTrie>(**tokenizer);
+    if (has("tools")) return measure_tools(**tokenizer, trie);
     const std::string text = read_all(argv[2]);
     Totals totals;
     if (has("suite")) {

@@ -2,11 +2,13 @@
 // sequences at once, in wall and CPU time. The graph and its weights as the engine uses them,
 // without requests, sampling and text, as llama.cpp's own bench tools measure.
 //
-// Usage: bench_engine_steps MODEL THREADS. Commands on standard input, each answered by one line of
-// JSON: "prefill TOKENS" (from an empty cache), "decode BATCH STEPS" (BATCH sequences, each from an
-// empty cache), "limits" (what the machine can read).
+// Usage: bench_engine_steps MODEL THREADS [avx2]; the last word leaves out anything newer. Commands
+// on standard input, each answered by one line of JSON: "prefill TOKENS" (from an empty cache),
+// "decode BATCH STEPS" (BATCH sequences, each from an empty cache), "limits" (what the machine can
+// read).
 
 #include <fmt/format.h>
+#include <hwy/highway.h>
 
 #include <cstdio>
 #include <ctime>
@@ -145,11 +147,13 @@ base::Result<std::string> answer(Steps& steps, const std::string& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const std::size_t threads = argc == 3 ? std::strtoul(argv[2], nullptr, 10) : 0;
-    if (threads == 0) {
-        fmt::print(stderr, "usage: bench_engine_steps MODEL THREADS\n");
+    const std::size_t threads = argc >= 3 ? std::strtoul(argv[2], nullptr, 10) : 0;
+    const std::string isa = argc == 4 ? argv[3] : "";
+    if (threads == 0 || argc > 4 || (!isa.empty() && isa != "avx2")) {
+        fmt::print(stderr, "usage: bench_engine_steps MODEL THREADS [avx2]\n");
         return 64;
     }
+    if (!isa.empty()) hwy::SetSupportedTargetsForTest(HWY_AVX2);
     const auto steps = Steps::open(argv[1], threads);
     if (!steps) {
         fmt::print(stderr, "{}\n", steps.error().message);

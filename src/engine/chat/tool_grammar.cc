@@ -347,7 +347,7 @@ Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
         Builder builder(format, tools, rule, relax);
         auto built = builder.build();
         const std::size_t failed = builder.failed();
-        const bool tool_failed = !built && built.error().code == Code::unimplemented &&
+        const bool tool_failed = !built && built.error().code != Code::payload_too_large &&
                                  built.error().subject.starts_with("tools[");
         if (!tool_failed || tools.tools()[failed].strict || relax[failed]) return built;
         relax[failed] = true;

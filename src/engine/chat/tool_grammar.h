@@ -43,8 +43,8 @@ struct ToolGrammar {
 /// those that `properties` lists, unless the schema says additionalProperties itself. In formats
 /// that write arguments without quotes, texts cannot contain the marker that ends them.
 ///
-/// A schema with a keyword that cannot be enforced: with the tool's `strict` an error that names
-/// tool and path; else each property that can be enforced is, and the others are any JSON.
+/// A schema that cannot be enforced, or is none: with the tool's `strict` an error that names tool
+/// and path; else each property that can be enforced is, and the others are any JSON.
 /// Errors: invalid_argument (a named tool that is not offered), unimplemented, payload_too_large.
 base::Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
                                        const ToolRule& rule);

@@ -22,6 +22,17 @@ bool Grammar::takes_text(NodeId id, int depth) const {
                        [&](NodeId child) { return takes_text(child, depth + 1); });
 }
 
+std::size_t Grammar::memory_bytes() const {
+    std::size_t bytes = nodes_.size() * sizeof(Node) + sets_.size() * sizeof(ByteSet) +
+                        takes_text_.size() * 4 * sizeof(NodeId);
+    for (const Node& at : nodes_) bytes += at.children.size() * sizeof(NodeId);
+    for (const std::string& text : literals_) bytes += sizeof(text) + text.capacity();
+    for (const MemberList& list : members_) {
+        bytes += sizeof(list) + list.known.size() * sizeof(MemberList::Member);
+    }
+    return bytes;
+}
+
 std::size_t GrammarBuilder::NodeHash::operator()(const Node& node) const {
     std::size_t hash = static_cast<std::size_t>(node.kind);
     const auto mix = [&](std::uint64_t value) {
@@ -213,7 +224,7 @@ void GrammarBuilder::prune(const std::vector<bool>& finite) {
     }
 }
 
-base::Result<void> GrammarBuilder::refuse_left_recursion() const {
+std::optional<NodeId> GrammarBuilder::left_recursion() const {
     // Depth first along "may be entered before a byte is read"; grey nodes are on the path.
     const std::vector<bool> nullable = nullable_nodes();
     enum : std::uint8_t { white, grey, black };
@@ -257,17 +268,20 @@ base::Result<void> GrammarBuilder::refuse_left_recursion() const {
                 continue;
             }
             const NodeId next = step.first[step.next++];
-            if (next < 0) return fail(Code::invalid_argument, "grammar: a rule was never defined");
+            if (next < 0) continue;  // a rule that was never defined
             const auto seen = colour[static_cast<std::size_t>(next)];
             if (seen == grey) {
-                return fail(Code::invalid_argument,
-                            "grammar: a rule starts with itself before any character is read; "
-                            "write the recursion to the right");
+                // Every cycle goes through a rule: nodes are built bottom-up.
+                NodeId at = next;
+                for (auto it = path.rbegin(); grammar_.node(at).kind != NodeKind::rule; ++it) {
+                    at = it->node;
+                }
+                return at;
             }
             if (seen == white) push(next);
         }
     }
-    return {};
+    return std::nullopt;
 }
 
 base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) {
@@ -275,7 +289,15 @@ base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) 
         return fail(Code::payload_too_large, "grammar: {} nodes, the limit is {}",
                     grammar_.nodes_.size(), limits_.nodes_max);
     }
-    DG_TRY(refuse_left_recursion());
+    for (const Node& node : grammar_.nodes_) {
+        if (node.kind != NodeKind::rule || node.data >= 0) continue;
+        return fail(Code::invalid_argument, "grammar: a rule was never defined");
+    }
+    if (left_recursion()) {
+        return fail(Code::invalid_argument,
+                    "grammar: a rule starts with itself before any character is read; write the "
+                    "recursion to the right");
+    }
     const std::vector<bool> finite = finite_nodes();
     if (!finite[static_cast<std::size_t>(root)]) {
         return fail(Code::invalid_argument, "grammar: no finite text matches it");

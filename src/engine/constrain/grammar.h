@@ -65,6 +65,7 @@ public:
     bool takes_text(NodeId id, int depth = 0) const;
     NodeId root() const { return root_; }
     std::size_t size() const { return nodes_.size(); }
+    std::size_t memory_bytes() const;
 
 private:
     friend class GrammarBuilder;
@@ -112,6 +113,9 @@ public:
     bool impossible(NodeId node) const;
     std::size_t size() const { return grammar_.nodes_.size(); }
 
+    /// A rule that comes back to itself before a byte is read.
+    std::optional<NodeId> left_recursion() const;
+
     /// Branches that no finite text can complete are cut, so that a matcher never runs into a dead
     /// end. Errors: invalid_argument (a rule starts with itself or was never defined; no text
     /// matches),
@@ -121,7 +125,6 @@ public:
 private:
     NodeId add(Node node);
     NodeId add_once(Node node);
-    base::Result<void> refuse_left_recursion() const;
     std::vector<bool> nullable_nodes() const;
     std::vector<bool> finite_nodes() const;
     void prune(const std::vector<bool>& finite);

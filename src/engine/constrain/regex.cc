@@ -56,7 +56,8 @@ CharClass dot() {
 
 class Parser {
 public:
-    explicit Parser(std::string_view pattern) : text_(pattern) {}
+    Parser(std::string_view pattern, Anchors anchors)
+        : text_(pattern), open_ends_(anchors == Anchors::as_written) {}
 
     Result<Regex> parse() {
         Regex whole{RegexKind::choice, {}, {}, 0, 0};
@@ -84,9 +85,11 @@ private:
     Result<Regex> anchored_branch() {
         const bool from_start = take('^');
         Regex branch{RegexKind::sequence, {}, {}, 0, 0};
-        if (!from_start) branch.children.push_back(repeat_of(one(CharClass::all()), 0, kUnbounded));
+        if (!from_start && open_ends_)
+            branch.children.push_back(repeat_of(one(CharClass::all()), 0, kUnbounded));
         branch.children.push_back(DG_TRY(sequence()));
-        if (!take('$')) branch.children.push_back(repeat_of(one(CharClass::all()), 0, kUnbounded));
+        if (!take('$') && open_ends_)
+            branch.children.push_back(repeat_of(one(CharClass::all()), 0, kUnbounded));
         if (!done() && !peek('|'))
             return peek(')') ? error("')' without '('") : unsupported("'$' inside");
         return branch;
@@ -311,6 +314,7 @@ private:
     }
 
     std::string_view text_;
+    bool open_ends_;
     std::size_t at_ = 0;
     int depth_ = 0;
 };
@@ -327,8 +331,8 @@ std::uint64_t plus(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
-Result<Regex> parse_regex(std::string_view pattern) {
-    return Parser(pattern).parse();
+Result<Regex> parse_regex(std::string_view pattern, Anchors anchors) {
+    return Parser(pattern, anchors).parse();
 }
 
 LengthRange regex_length(const Regex& regex) {

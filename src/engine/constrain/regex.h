@@ -21,8 +21,12 @@ struct Regex {
     std::uint32_t min = 0, max = 0;  ///< repeat
 };
 
+/// Whether a pattern without ^ and $ may match in the midst of a text (JSON Schema), or is about
+/// the whole text in any case.
+enum class Anchors : std::uint8_t { as_written, implied };
+
 /// Errors: invalid_argument (syntax), unimplemented (names the construct).
-base::Result<Regex> parse_regex(std::string_view pattern);
+base::Result<Regex> parse_regex(std::string_view pattern, Anchors anchors = Anchors::as_written);
 
 struct LengthRange {
     std::uint64_t min = 0, max = 0;  ///< characters; max = kUnbounded: no upper bound

@@ -67,23 +67,11 @@ NodeId SchemaCompiler::constant(const json::value& value) {
 }
 
 Result<void> SchemaCompiler::refuse_unenforced(const Conjunction& all) const {
-    constexpr std::array kRefused = {"not",
-                                     "if",
-                                     "then",
-                                     "else",
-                                     "$dynamicRef",
-                                     "$recursiveRef",
-                                     "unevaluatedProperties",
+    constexpr std::array kRefused = {"$dynamicRef", "$recursiveRef", "unevaluatedProperties",
                                      "unevaluatedItems"};
     for (const Part& part : all.parts) {
-        const bool idle_if = part.find("if") == nullptr ||
-                             (part.find("then") == nullptr && part.find("else") == nullptr);
         for (const std::string_view keyword : kRefused) {
-            const json::value* found = part.find(keyword);
-            if (found == nullptr) continue;
-            if (keyword == "not" && found->is_bool() && !found->get_bool()) continue;
-            const bool conditional = keyword == "if" || keyword == "then" || keyword == "else";
-            if (conditional && idle_if) continue;
+            if (part.find(keyword) == nullptr) continue;
             return fail_on(part.at(keyword), Code::unimplemented,
                            "{}: this keyword cannot be enforced; rewrite the schema without it",
                            part.at(keyword));
@@ -115,6 +103,13 @@ Result<NodeId> SchemaCompiler::value(const Conjunction& all) {
         return fail(Code::payload_too_large, "schema: over {} distinct subschemas",
                     options_.rules_max);
     }
+    work_ += 1 + all.parts.size();
+    if (work_ > options_.work_max) {
+        return fail(Code::payload_too_large,
+                    "schema: its alternatives multiply to more than can be compiled ({} steps); "
+                    "use fewer or simpler oneOf, not and dependencies",
+                    options_.work_max);
+    }
     if (++nesting_ > options_.nesting_max) {
         return fail(Code::payload_too_large, "schema: nested deeper than {}", options_.nesting_max);
     }
@@ -140,51 +135,18 @@ Result<NodeId> SchemaCompiler::value_body(const Conjunction& all) {
     DG_TRY(refuse_unenforced(all));
     for (std::size_t i = 0; i < all.parts.size(); ++i) {
         const Part& part = all.parts[i];
-        if (part.choices_taken) continue;
-        if (part.find("anyOf") != nullptr || part.find("oneOf") != nullptr) return choices(all, i);
+        const auto open = [&](TakenBits what, std::initializer_list<std::string_view> keywords) {
+            return (part.taken & what) == 0 &&
+                   std::ranges::any_of(keywords, [&](auto word) { return part.find(word); });
+        };
+        if (open(kChoices, {"anyOf", "oneOf"})) return choices(all, i);
+        if (open(kNot, {"not"})) return rewrite(all, i, kNot);
+        if (open(kCondition, {"if"})) return rewrite(all, i, kCondition);
+        if (open(kDependencies, {"dependencies", "dependentRequired", "dependentSchemas"})) {
+            return rewrite(all, i, kDependencies);
+        }
     }
     return plain_value(all);
-}
-
-Result<NodeId> SchemaCompiler::choices(const Conjunction& all, std::size_t index) {
-    const Part& part = all.parts[index];
-    std::vector<Conjunction> open{all};
-    open.front().parts[index].choices_taken = true;
-    for (const std::string_view keyword : {"anyOf", "oneOf"}) {
-        const json::value* list = part.find(keyword);
-        if (list == nullptr) continue;
-        if (!list->is_array() || list->get_array().empty()) {
-            return fail_on(part.at(keyword), Code::invalid_argument, "{} is not a list of schemas",
-                           part.at(keyword));
-        }
-        std::vector<Conjunction> next;
-        for (const Conjunction& base : open) {
-            const std::size_t first = next.size();
-            std::size_t branch = 0;
-            for (const json::value& schema : list->get_array()) {
-                Conjunction with = base;
-                DG_TRY(
-                    document_.add(with, schema, fmt::format("{}[{}]", part.at(keyword), branch++)));
-                if (!with.impossible) next.push_back(std::move(with));
-            }
-            for (std::size_t a = first; keyword == "oneOf" && a < next.size(); ++a) {
-                for (std::size_t b = a + 1; b < next.size(); ++b) {
-                    if (document_.disjoint(next[a], next[b])) continue;
-                    return fail_on(part.at(keyword), Code::unimplemented,
-                                   "{}: branches may overlap, so 'exactly one' cannot be enforced; "
-                                   "use anyOf, or give each branch a constant that differs",
-                                   part.at(keyword));
-                }
-            }
-        }
-        open = std::move(next);
-    }
-    std::vector<NodeId> nodes;
-    for (const Conjunction& branch : open) {
-        const NodeId node = DG_TRY(value(branch));
-        if (node >= 0) nodes.push_back(node);
-    }
-    return builder_.choice(std::move(nodes));
 }
 
 Result<NodeId> SchemaCompiler::plain_value(const Conjunction& all) {
@@ -226,6 +188,7 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
                      static_cast<std::uint32_t>(rule.max)};
         if (rule.min > rule.max) return false;
         const std::string_view text = value.get_string();
+        if (std::ranges::find(rule.others, text) != rule.others.end()) return false;
         return regex_matches(length, text) && (!rule.regex || regex_matches(*rule.regex, text));
     }
     if (type & kNumber) {
@@ -239,10 +202,32 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
     }
     if (type != kObject && type != kArray) return true;
     // Constants of these types beside keywords about their inside would need a full validator.
-    constexpr std::array kAnnotations = {
-        "type",  "enum",    "const",    "title",       "description", "default", "examples",
-        "$defs", "$schema", "$comment", "definitions", "$id",         "id",      "deprecated",
-        "$ref",  "allOf",   "anyOf",    "oneOf",       "nullable"};
+    constexpr std::array kAnnotations = {"type",
+                                         "enum",
+                                         "const",
+                                         "title",
+                                         "description",
+                                         "default",
+                                         "examples",
+                                         "$defs",
+                                         "$schema",
+                                         "$comment",
+                                         "definitions",
+                                         "$id",
+                                         "id",
+                                         "deprecated",
+                                         "$ref",
+                                         "allOf",
+                                         "anyOf",
+                                         "oneOf",
+                                         "nullable",
+                                         "not",
+                                         "if",
+                                         "then",
+                                         "else",
+                                         "dependencies",
+                                         "dependentRequired",
+                                         "dependentSchemas"};
     for (const Part& part : all.parts) {
         for (const auto& [key, unused] : *part.schema) {
             const bool harmless =
@@ -260,6 +245,12 @@ Result<NodeId> SchemaCompiler::compile(const json::value& root) {
     Conjunction all;
     DG_TRY(document_.add(all, root, "$"));
     const NodeId node = DG_TRY(value(all));
+    if (node < 0 && !narrowed_at_.empty()) {
+        return fail_on(narrowed_at_, Code::unimplemented,
+                       "{}: cannot be enforced beside the other keywords; rewrite the schema "
+                       "without it",
+                       narrowed_at_);
+    }
     if (node < 0) {
         return fail_on("$", Code::invalid_argument, "schema: no value satisfies it");
     }

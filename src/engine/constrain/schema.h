@@ -20,6 +20,7 @@ struct SchemaOptions {
     bool compact = true;
     std::uint32_t rules_max = 50'000;
     std::uint32_t nesting_max = 200;
+    std::uint64_t work_max = 500'000;  ///< schema objects looked at, over all alternatives
 };
 
 /// Errors: unimplemented (a keyword that cannot be enforced; subject is its JSON path),

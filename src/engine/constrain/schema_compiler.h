@@ -1,6 +1,7 @@
 #pragma once
 // The working parts of compile_schema: one class, whose methods stand in one file per JSON type.
 
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -28,6 +29,19 @@ private:
     GrammarBuilder::NamedRule declare(const Conjunction& all);
     base::Result<NodeId> value_body(const Conjunction& all);
     base::Result<NodeId> choices(const Conjunction& all, std::size_t part);
+    base::Result<std::vector<Conjunction>> branches_of(const Conjunction& all, const Part& part,
+                                                       std::string_view keyword);
+    base::Result<void> exclude_each_other(std::vector<Conjunction>& branches, const Part& part);
+    /// A schema that says otherwise what `not`, `if` or the dependencies of a part say.
+    struct Rewritten {
+        const base::json::value* schema = nullptr;
+        bool exact = true;
+    };
+    base::Result<Rewritten> opposite(const base::json::value& schema, const std::string& path);
+    base::Result<Rewritten> rewritten(const Part& part, TakenBits what);
+    base::Result<NodeId> rewrite(const Conjunction& all, std::size_t part, TakenBits what);
+    base::Result<NodeId> unique_items(const Conjunction& all, const Part& unique, std::uint64_t min,
+                                      std::uint64_t max);
     base::Result<NodeId> plain_value(const Conjunction& all);
     base::Result<NodeId> constants(const Conjunction& all, const Values& values);
     base::Result<bool> satisfies(const base::json::value& value, const Conjunction& all);
@@ -48,6 +62,8 @@ private:
     struct StringRule {
         std::uint64_t min = 0, max = kUnbounded;
         std::optional<Regex> regex;
+        std::vector<std::string> others;  ///< the string is none of these
+        std::string others_path;
     };
     base::Result<StringRule> string_rule(const Conjunction& all);
     base::Result<NumberRange> number_range(const Conjunction& all, bool integer);
@@ -62,7 +78,13 @@ private:
     SchemaOptions options_;
     GrammarBuilder& builder_;
     std::map<std::string, NodeId> rules_;
+    /// Schemas that stand in for others. Made once for each, so that rules find each other again.
+    std::deque<base::json::value> made_;
+    std::map<const base::json::value*, Rewritten> opposites_;
+    std::map<std::pair<const base::json::object*, TakenBits>, Rewritten> rewritten_;
     std::uint32_t nesting_ = 0;
+    std::uint64_t work_ = 0;
+    std::string narrowed_at_;  ///< where values were left out that the schema allows
     NodeId space_ = -1, any_char_ = -1, plain_string_ = -1;
 };
 

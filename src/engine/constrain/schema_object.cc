@@ -206,8 +206,7 @@ Result<void> SchemaCompiler::further_members(const Conjunction& all, const Objec
 }
 
 Result<NodeId> SchemaCompiler::object(const Conjunction& all) {
-    DG_TRY(refuse_if_present(
-        all, {"dependencies", "dependentRequired", "dependentSchemas", "propertyNames"}));
+    DG_TRY(refuse_if_present(all, {"propertyNames"}));
     const ObjectShape shape = DG_TRY(object_shape(all));
     MemberList list;
     std::uint64_t required_count = 0;
@@ -265,6 +264,37 @@ Result<Conjunction> SchemaCompiler::item(const Conjunction& all, std::size_t ind
     return schema;
 }
 
+/// Different values out of a list: like the members of an object, in any order, each once.
+Result<NodeId> SchemaCompiler::unique_items(const Conjunction& all, const Part& unique,
+                                            std::uint64_t min, std::uint64_t max) {
+    const Conjunction each = DG_TRY(item(all, 0));
+    const Conjunction later = DG_TRY(item(all, 1));
+    auto listed = DG_TRY(listed_values(each));
+    if (!listed && DG_TRY(allowed_types(each)) == kBoolean) listed = {json::value(true), false};
+    if (!listed || each.key() != later.key()) {
+        return fail_on(unique.at("uniqueItems"), Code::unimplemented,
+                       "{}: a grammar cannot compare items unless they come from an enum; set it "
+                       "to false",
+                       unique.at("uniqueItems"));
+    }
+    MemberList list;
+    for (std::size_t i = 0; i < listed->size(); ++i) {
+        const json::value& one = (*listed)[i];
+        const auto same = [&](const json::value& other) { return same_value(one, other); };
+        const auto here = listed->begin() + static_cast<std::ptrdiff_t>(i);
+        if (std::any_of(listed->begin(), here, same)) continue;
+        if (!DG_TRY(satisfies(one, each))) continue;
+        list.known.push_back({constant(one), false});
+    }
+    if (min > list.known.size()) return builder_.choice({});
+    list.separator = between(",");
+    list.close = builder_.sequence({space(), builder_.literal("]")});
+    list.count_min = static_cast<std::uint32_t>(min);
+    list.count_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(max, kUnbounded));
+    list.any_order = true;
+    return builder_.sequence({builder_.literal("["), space(), builder_.members(std::move(list))});
+}
+
 Result<NodeId> SchemaCompiler::array(const Conjunction& all) {
     for (const Part& part : all.parts) {
         if (part.find("contains") == nullptr) continue;  // even {} asks for an item
@@ -286,14 +316,10 @@ Result<NodeId> SchemaCompiler::array(const Conjunction& all) {
         const json::value* flag = part.find("uniqueItems");
         if (flag != nullptr && flag->is_bool() && flag->get_bool()) unique = &part;
     }
-    if (unique != nullptr && max > 1) {
-        return fail_on(unique->at("uniqueItems"), Code::unimplemented,
-                       "{}: a grammar cannot compare items; set it to false",
-                       unique->at("uniqueItems"));
-    }
+    if (min > max) return builder_.choice({});
+    if (unique != nullptr && max > 1) return unique_items(all, *unique, min, max);
     const NodeId open = builder_.sequence({builder_.literal("["), space()});
     const NodeId close = builder_.sequence({space(), builder_.literal("]")});
-    if (min > max) return builder_.choice({});
     // Items beyond the prefix are one repetition; the prefix is nested from its end outward.
     const NodeId rest = DG_TRY(value(DG_TRY(item(all, prefix))));
     const auto from_prefix = [&](std::uint64_t n) {

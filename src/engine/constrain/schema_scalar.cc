@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/constrain/formats.h"
+#include "engine/constrain/negation.h"
 #include "engine/constrain/schema_compiler.h"
 
 namespace engine::constrain {
@@ -20,6 +21,12 @@ Result<SchemaCompiler::StringRule> SchemaCompiler::string_rule(const Conjunction
             rule.min = std::max(rule.min, *min);
         if (const auto max = DG_TRY(count_of(part, "maxLength")))
             rule.max = std::min(rule.max, *max);
+        if (const json::value* others = part.find(kOtherStrings); others && others->is_array()) {
+            rule.others_path = part.path;
+            for (const json::value& text : others->get_array()) {
+                if (text.is_string()) rule.others.emplace_back(text.get_string());
+            }
+        }
         for (const std::string_view keyword : {"pattern", "format"}) {
             const json::value* found = part.find(keyword);
             if (found == nullptr) continue;
@@ -58,6 +65,14 @@ Result<SchemaCompiler::StringRule> SchemaCompiler::string_rule(const Conjunction
 Result<NodeId> SchemaCompiler::string(const Conjunction& all) {
     StringRule rule = DG_TRY(string_rule(all));
     if (rule.min > rule.max) return builder_.choice({});
+    if (!rule.others.empty()) {
+        if (!rule.regex && rule.min == 0 && rule.max >= kUnbounded) {
+            return key_other_than(rule.others);
+        }
+        return fail_on(rule.others_path, Code::unimplemented,
+                       "{}: strings to leave out beside a pattern or length cannot be enforced",
+                       rule.others_path);
+    }
     if (rule.regex) {
         auto bounded = bound_length(std::move(*rule.regex), rule.min, rule.max);
         if (!bounded) {

@@ -15,8 +15,7 @@ std::string Conjunction::key() const {
     std::string text = impossible ? "!" : "";
     std::vector<std::string> names;
     for (const Part& part : parts) {
-        names.push_back(fmt::format("{}{}", static_cast<const void*>(part.schema),
-                                    part.choices_taken ? "-" : ""));
+        names.push_back(fmt::format("{}/{}", static_cast<const void*>(part.schema), part.taken));
     }
     std::sort(names.begin(), names.end());
     for (const auto& name : names) text += name + ";";
@@ -44,10 +43,10 @@ Result<void> SchemaDocument::add(Conjunction& all, const json::value& schema,
         const json::value* target = DG_TRY(resolve(reference->get_string(), path));
         // Keywords beside $ref count, as draft 2020-12 says. In draft 7 they are to be ignored;
         // enforcing them as well can only allow less.
-        all.parts.push_back({object, path, false});
+        all.parts.push_back({object, path, 0});
         DG_TRY(add(all, *target, path + ".$ref"));
     } else {
-        all.parts.push_back({object, path, false});
+        all.parts.push_back({object, path, 0});
     }
     if (const json::value* every = object->if_contains("allOf")) {
         if (!every->is_array()) {

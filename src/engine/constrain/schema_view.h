@@ -26,11 +26,14 @@ enum TypeBits : std::uint8_t {
     kAllTypes = 127,
 };
 
+/// Keywords of a part that other parts of the conjunction now stand for.
+enum TakenBits : std::uint8_t { kChoices = 1, kNot = 2, kCondition = 4, kDependencies = 8 };
+
 /// One schema object that must hold.
 struct Part {
     const base::json::object* schema = nullptr;
-    std::string path;            ///< where it stands, as $.properties.name
-    bool choices_taken = false;  ///< its anyOf and oneOf are dealt with by another part
+    std::string path;        ///< where it stands, as $.properties.name
+    std::uint8_t taken = 0;  ///< TakenBits
 
     const base::json::value* find(std::string_view keyword) const {
         return schema->if_contains(keyword);

@@ -37,7 +37,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// Copies the tile's queries, scaled, zeros behind a head's dims.
 void LoadQueries(const AttentionTile& tile, const TileScratch& s) {
-    const std::size_t width = tile.width(), dim = tile.kv.layout.dim;
+    const std::size_t width = tile.width, dim = tile.kv.layout.dim;
     for (std::size_t row = 0; row < tile.rows; ++row) {
         for (std::size_t g = 0; g < tile.group; ++g) {
             const float* from = tile.q + row * tile.q_stride + (tile.first_head + g) * dim;
@@ -46,7 +46,7 @@ void LoadQueries(const AttentionTile& tile, const TileScratch& s) {
             std::fill_n(s.queries + at + dim, width - dim, 0.f);
         }
     }
-    if (s.turned != s.queries) std::copy_n(s.queries, tile.queries() * width, s.turned);
+    if (s.turned != s.queries) std::copy_n(s.queries, tile.queries * width, s.turned);
 }
 
 /// sums = the tile over run `run` of its tokens. `load` copies the queries first: once per tile and
@@ -56,20 +56,22 @@ void AttendRun(const AttentionTile& tile, std::size_t run, bool load, float* scr
     TileScratch s{};
     cut_scratch(tile, scratch, &s);
     if (load) LoadQueries(tile, s);
-    std::fill_n(sums.highest, tile.queries(), -std::numeric_limits<float>::infinity());
-    std::fill_n(sums.total, tile.queries(), 0.f);
-    std::fill_n(sums.out, tile.queries() * tile.width(), 0.f);
-    const std::size_t blocks = tile.run_pages() / tile.block_pages();
-    for (std::size_t block = run * blocks; block < (run + 1) * blocks; ++block) {
+    std::fill_n(sums.highest, tile.queries, -std::numeric_limits<float>::infinity());
+    std::fill_n(sums.out, tile.queries * tile.width, 0.f);
+    std::fill_n(s.totals, tile.queries * 16, 0.f);
+    for (std::size_t block = run * tile.run_blocks; block < (run + 1) * tile.run_blocks; ++block) {
         AttendBlock(tile, block, s, sums);
+    }
+    for (std::size_t i = 0; i < tile.queries; ++i) {
+        sums.total[i] = hn::GetLane(hn::SumOfLanes(DA(), hn::LoadU(DA(), s.totals + i * 16)));
     }
 }
 
 /// into += from, as if both had been summed together.
 void MergePartials(const AttentionTile& tile, const Partial& into, const Partial& from) {
     const DA d;
-    const std::size_t width = tile.width();
-    for (std::size_t i = 0; i < tile.queries(); ++i) {
+    const std::size_t width = tile.width;
+    for (std::size_t i = 0; i < tile.queries; ++i) {
         if (from.total[i] == 0.f) continue;  // saw no token; NaN is not equal to 0
         const float highest = std::max(into.highest[i], from.highest[i]);
         const float a = into.total[i] == 0.f ? 0.f : ScalarExp2(into.highest[i] - highest);
@@ -93,7 +95,7 @@ void FinishTile(const AttentionTile& tile, const Partial& sums, float* out,
             const std::size_t i = row * tile.group + g;
             float* to = out + row * out_stride + (tile.first_head + g) * dim;
             const float inverse = 1.f / sums.total[i];
-            for (std::size_t k = 0; k < dim; ++k) to[k] = sums.out[i * tile.width() + k] * inverse;
+            for (std::size_t k = 0; k < dim; ++k) to[k] = sums.out[i * tile.width + k] * inverse;
         }
     }
 }
@@ -130,7 +132,7 @@ std::size_t tile_end(const AttentionTile& tile) {
     return *std::max_element(tile.end, tile.end + tile.rows);
 }
 std::size_t run_tokens(const AttentionTile& tile) {
-    return tile.run_pages() * tile.kv.layout.tokens;
+    return tile.run_blocks * tile.block_pages * tile.kv.layout.tokens;
 }
 std::size_t first_run(const AttentionTile& tile) {
     return *std::min_element(tile.begin, tile.begin + tile.rows) / run_tokens(tile);
@@ -263,6 +265,7 @@ void attention(base::ThreadPool& pool, float* out, std::size_t out_stride, const
                          tile.rotations->pages() >= tile.kv.pages,
                      "page rotations must cover the cache's pages");
         }
+        tile.prepare();
         for (std::size_t h = 0; h < shape.kv_heads; ++h) {
             tile.first_head = h * tile.group;
             tile.kv.offset = h * tile.kv.layout.head_bytes();
@@ -284,7 +287,7 @@ void attention_full(base::ThreadPool& pool, float* out, const float* q, const fl
     tile.kv.layout = {KvType::f16, kBlockTokens, head_dim};
     tile.kv.pages = (tokens + kBlockTokens - 1) / kBlockTokens;
     // Keys and values of each page and head, as a cache of floats would hold them.
-    const std::size_t head_floats = kBlockTokens * tile.width();
+    const std::size_t head_floats = kBlockTokens * tile.kv.layout.padded_dim();
     const std::size_t plane = head_floats * heads;
     auto* dense =
         reinterpret_cast<float*>(work.dense.reserve(2 * plane * tile.kv.pages * sizeof(float)));
@@ -312,6 +315,7 @@ void attention_full(base::ThreadPool& pool, float* out, const float* q, const fl
         tile.rows = std::min(rows_per_tile(1), tokens - r);
         std::fill_n(tile.end, tile.rows, tokens);
         tile.q = q + r * tile.q_stride;
+        tile.prepare();
         for (std::size_t h = 0; h < heads; ++h) {
             tile.first_head = h;
             tile.kv.offset = h * head_floats * sizeof(float);

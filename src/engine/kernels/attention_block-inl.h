@@ -109,59 +109,78 @@ HWY_INLINE InPage RowInPage(const AttentionTile& tile, std::size_t row, std::siz
     return {from - start, to - start};
 }
 
-/// Scores of the vector at `t`, capped, with minus infinity outside of `tokens`.
-HWY_INLINE VA MaskedScores(const float* scores, std::size_t t, InPage tokens, float soft_cap) {
-    const DA d;
-    VA s = hn::LoadU(d, scores + t);
-    if (soft_cap != 0.f) {
-        // The cap is in powers of two as the scores are, and its tanh wants their ratio only.
-        s = hn::Mul(hn::Set(d, soft_cap), FastTanh(d, hn::Div(s, hn::Set(d, soft_cap))));
+/// f(scores, index of the first lane, tokens seen) for every vector of a block that holds a token.
+template <class F>
+HWY_INLINE void EachVector(const AttentionTile& tile, std::size_t row, std::size_t first_page,
+                           float* scores, F f) {
+    for (std::size_t p = 0; p < tile.block_pages; ++p) {
+        const InPage tokens = RowInPage(tile, row, first_page + p);
+        for (std::size_t t = tokens.from / kAttnLanes * kAttnLanes; t < tokens.to;
+             t += kAttnLanes) {
+            f(scores + p * tile.page_width + t, t, tokens);
+        }
     }
-    if (tokens.from <= t && t + kAttnLanes <= tokens.to) return s;
-    const VA index = hn::Iota(d, static_cast<float>(t));
-    const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(tokens.from))),
-                                hn::Lt(index, hn::Set(d, static_cast<float>(tokens.to))));
-    return hn::IfThenElse(inside, s, hn::Set(d, -std::numeric_limits<float>::infinity()));
+}
+
+/// Makes the block's scores a row does not see minus infinity.
+HWY_INLINE void HideTokens(const AttentionTile& tile, std::size_t row, std::size_t first_page,
+                           float* scores) {
+    const DA d;
+    EachVector(
+        tile, row, first_page, scores, [&](float* at, std::size_t t, InPage tokens) HWY_ATTR {
+            if (tokens.from <= t && t + kAttnLanes <= tokens.to) return;
+            const VA index = hn::Iota(d, static_cast<float>(t));
+            const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(tokens.from))),
+                                        hn::Lt(index, hn::Set(d, static_cast<float>(tokens.to))));
+            const VA none = hn::Set(d, -std::numeric_limits<float>::infinity());
+            hn::StoreU(hn::IfThenElse(inside, hn::LoadU(d, at), none), d, at);
+        });
+}
+
+HWY_INLINE void CapScores(float* scores, std::size_t count, float cap) {
+    const DA d;
+    // The cap is in powers of two as the scores are, and its tanh wants their ratio only.
+    for (std::size_t t = 0; t < count; t += kAttnLanes) {
+        const VA ratio = hn::Div(hn::LoadU(d, scores + t), hn::Set(d, cap));
+        hn::StoreU(hn::Mul(hn::Set(d, cap), FastTanh(d, ratio)), d, scores + t);
+    }
 }
 
 /// Turns one query's scores for a block's pages into weights relative to the highest score so far,
-/// rescaling what was summed before when that rises.
+/// rescaling what was summed before when that rises. kWhole: the row sees every token of the block.
+template <bool kWhole>
 HWY_INLINE void SoftmaxStep(const AttentionTile& tile, std::size_t row, std::size_t first_page,
-                            float* scores, float& highest, float& total, float* out) {
+                            float* scores, float& highest, float* totals, float* out) {
     const DA d;
-    const std::size_t room = tile.kv.layout.padded_tokens();
-    const auto each_vector = [&](auto f) HWY_ATTR {
-        for (std::size_t p = 0; p < tile.block_pages(); ++p) {
-            const InPage tokens = RowInPage(tile, row, first_page + p);
-            for (std::size_t t = tokens.from / kAttnLanes * kAttnLanes; t < tokens.to;
-                 t += kAttnLanes) {
-                f(scores + p * room, t, tokens);
-            }
+    const auto each = [&](auto f) HWY_ATTR {
+        if constexpr (kWhole) {
+            for (std::size_t t = 0; t < tile.block_width; t += kAttnLanes) f(scores + t);
+        } else {
+            EachVector(tile, row, first_page, scores,
+                       [&](float* at, std::size_t, InPage) HWY_ATTR { f(at); });
         }
     };
+    if (tile.soft_cap != 0.f) CapScores(scores, tile.block_width, tile.soft_cap);
+    if constexpr (!kWhole) HideTokens(tile, row, first_page, scores);
     VA high = hn::Set(d, -std::numeric_limits<float>::infinity());
-    each_vector([&](float* page, std::size_t t, InPage tokens) HWY_ATTR {
-        const VA s = MaskedScores(page, t, tokens, tile.soft_cap);
-        hn::StoreU(s, d, page + t);
-        high = hn::Max(high, s);
-    });
-    const float block_high = hn::GetLane(hn::MaxOfLanes(d, high));
-    if (block_high > highest) {
-        if (total != 0.f) {
-            const float factor = ScalarExp2(highest - block_high);
-            total *= factor;
-            ScaleRow(out, tile.width(), factor);
+    each([&](float* at) HWY_ATTR { high = hn::Max(high, hn::LoadU(d, at)); });
+    if (!hn::AllFalse(d, hn::Gt(high, hn::Set(d, highest)))) {
+        const float before = highest;
+        highest = hn::GetLane(hn::MaxOfLanes(d, high));
+        if (before != -std::numeric_limits<float>::infinity()) {
+            const float factor = ScalarExp2(before - highest);
+            ScaleRow(totals, kAttnLanes, factor);
+            ScaleRow(out, tile.width, factor);
         }
-        highest = block_high;
     }
-    VA sum = hn::Zero(d);
+    VA sum = hn::LoadU(d, totals);
     const VA base = hn::Set(d, highest);
-    each_vector([&](float* page, std::size_t t, InPage) HWY_ATTR {
-        const VA w = FastExp2(d, hn::Sub(hn::LoadU(d, page + t), base));
-        hn::StoreU(w, d, page + t);
+    each([&](float* at) HWY_ATTR {
+        const VA w = FastExp2(d, hn::Sub(hn::LoadU(d, at), base));
+        hn::StoreU(w, d, at);
         sum = hn::Add(sum, w);
     });
-    total += hn::GetLane(hn::SumOfLanes(d, sum));
+    hn::StoreU(sum, d, totals);
 }
 
 /// Consecutive rows of a tile that see a block.
@@ -172,9 +191,9 @@ struct Rows {
 void ScorePage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t in_block,
                const TileScratch& s) {
     const std::size_t first = rows.first * tile.group, count = (rows.end - rows.first) * tile.group;
-    const std::size_t stride = tile.block_width(), width = tile.width();
+    const std::size_t stride = tile.block_width, width = tile.width;
     TurnQueries(tile, page, rows.first, rows.end, s);
-    float* scores = s.scores + first * stride + in_block * tile.kv.layout.padded_tokens();
+    float* scores = s.scores + first * stride + in_block * tile.page_width;
     const float* queries = s.turned + first * width;
     KvPlane keys = PlaneOf(tile.kv, true, page);
     const auto score = [&](auto form) HWY_ATTR {
@@ -200,8 +219,8 @@ void ScorePage(const AttentionTile& tile, std::size_t page, Rows rows, std::size
 
 void AddPage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t in_block,
              const TileScratch& s, float* out) {
-    const std::size_t stride = tile.block_width();
-    const float* weights = s.scores + in_block * tile.kv.layout.padded_tokens();
+    const std::size_t stride = tile.block_width;
+    const float* weights = s.scores + in_block * tile.page_width;
     KvPlane values = PlaneOf(tile.kv, false, page);
     KvForm form = FormOf(tile.kv);
     if (form != KvForm::wide && (rows.end - rows.first) * tile.group > kWidenFrom) {
@@ -225,7 +244,7 @@ void AddPage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t
 /// Adds the tokens of block `block` (counted in pages / block_pages()) that the tile attends to.
 void AttendBlock(const AttentionTile& tile, std::size_t block, const TileScratch& s,
                  const Partial& sums) {
-    const std::size_t tokens = tile.kv.layout.tokens, pages = tile.block_pages();
+    const std::size_t tokens = tile.kv.layout.tokens, pages = tile.block_pages;
     const std::size_t first_page = block * pages;
     const auto sees = [&](std::size_t row, std::size_t from_page, std::size_t count) {
         return tile.begin[row] < (from_page + count) * tokens && tile.end[row] > from_page * tokens;
@@ -252,9 +271,17 @@ void AttendBlock(const AttentionTile& tile, std::size_t block, const TileScratch
                   HWY_ATTR { ScorePage(tile, page, seeing, p, s); });
     for (std::size_t row = rows.first; row < rows.end; ++row) {
         if (!sees(row, first_page, pages)) continue;
+        const bool whole = tile.page_width == tokens && tile.begin[row] <= first_page * tokens &&
+                           tile.end[row] >= (first_page + pages) * tokens;
         for (std::size_t i = row * tile.group; i < (row + 1) * tile.group; ++i) {
-            SoftmaxStep(tile, row, first_page, s.scores + i * tile.block_width(), sums.highest[i],
-                        sums.total[i], sums.out + i * tile.width());
+            float* scores = s.scores + i * tile.block_width;
+            float* out = sums.out + i * tile.width;
+            float* totals = s.totals + i * 16;
+            if (whole) {
+                SoftmaxStep<true>(tile, row, first_page, scores, sums.highest[i], totals, out);
+            } else {
+                SoftmaxStep<false>(tile, row, first_page, scores, sums.highest[i], totals, out);
+            }
         }
     }
     each_page([&](std::size_t page, Rows seeing, std::size_t p)

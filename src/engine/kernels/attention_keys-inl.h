@@ -194,9 +194,10 @@ KvPlane WidenPlane(const PagedHead& kv, const KvPlane& plane, std::size_t count,
     return wide;
 }
 
-/// to = from turned by `pages` pages; values behind the rotated ones are left alone.
-HWY_INLINE void TurnQuery(const PageRotations& rotations, std::size_t pages, const float* from,
-                          float* to) {
+/// to = from turned by `pages` pages, for `count` queries; values behind the rotated ones are left
+/// alone.
+HWY_INLINE void TurnRow(const PageRotations& rotations, std::size_t pages, std::size_t count,
+                        std::size_t width, const float* from, float* to) {
     const DA d;
     const std::size_t rot_dim = rotations.rot_dim(), half = rot_dim / 2;
     const float* a = rotations.at(pages);
@@ -204,32 +205,37 @@ HWY_INLINE void TurnQuery(const PageRotations& rotations, std::size_t pages, con
     std::size_t i = 0;
     if (rotations.pairing() == RopePairing::halves) {
         for (; i + kAttnLanes <= half; i += kAttnLanes) {
-            const VA x = hn::LoadU(d, from + i), y = hn::LoadU(d, from + half + i);
-            hn::StoreU(hn::MulAdd(y, hn::LoadU(d, b + i), hn::Mul(x, hn::LoadU(d, a + i))), d,
-                       to + i);
-            hn::StoreU(
-                hn::MulAdd(x, hn::LoadU(d, b + half + i), hn::Mul(y, hn::LoadU(d, a + half + i))),
-                d, to + half + i);
+            const VA c = hn::LoadU(d, a + i), s = hn::LoadU(d, b + half + i);
+            for (std::size_t q = 0; q < count * width; q += width) {
+                const VA x = hn::LoadU(d, from + q + i), y = hn::LoadU(d, from + q + half + i);
+                hn::StoreU(hn::NegMulAdd(y, s, hn::Mul(x, c)), d, to + q + i);
+                hn::StoreU(hn::MulAdd(x, s, hn::Mul(y, c)), d, to + q + half + i);
+            }
         }
         for (; i < half; ++i) {
-            const float x = from[i], y = from[half + i];
-            to[i] = x * a[i] + y * b[i];
-            to[half + i] = y * a[half + i] + x * b[half + i];
+            for (std::size_t q = 0; q < count * width; q += width) {
+                const float x = from[q + i], y = from[q + half + i];
+                to[q + i] = x * a[i] + y * b[i];
+                to[q + half + i] = y * a[half + i] + x * b[half + i];
+            }
         }
         return;
     }
 #if HWY_TARGET != HWY_SCALAR
     for (; i + kAttnLanes <= rot_dim; i += kAttnLanes) {
-        const VA x = hn::LoadU(d, from + i);
-        const VA turned =
-            hn::MulAdd(hn::Reverse2(d, x), hn::LoadU(d, b + i), hn::Mul(x, hn::LoadU(d, a + i)));
-        hn::StoreU(turned, d, to + i);
+        const VA c = hn::LoadU(d, a + i), s = hn::LoadU(d, b + i);
+        for (std::size_t q = 0; q < count * width; q += width) {
+            const VA x = hn::LoadU(d, from + q + i);
+            hn::StoreU(hn::MulAdd(hn::Reverse2(d, x), s, hn::Mul(x, c)), d, to + q + i);
+        }
     }
 #endif
     for (; i < rot_dim; i += 2) {
-        const float x = from[i], y = from[i + 1];
-        to[i] = x * a[i] + y * b[i];
-        to[i + 1] = y * a[i + 1] + x * b[i + 1];
+        for (std::size_t q = 0; q < count * width; q += width) {
+            const float x = from[q + i], y = from[q + i + 1];
+            to[q + i] = x * a[i] + y * b[i];
+            to[q + i + 1] = y * a[i + 1] + x * b[i + 1];
+        }
     }
 }
 
@@ -237,13 +243,16 @@ HWY_INLINE void TurnQuery(const PageRotations& rotations, std::size_t pages, con
 void TurnQueries(const AttentionTile& tile, std::size_t page, std::size_t first, std::size_t end,
                  const TileScratch& s) {
     if (tile.rotations == nullptr) return;
-    for (std::size_t row = first; row < end; ++row) {
-        const std::size_t own = (tile.end[row] - 1) / tile.kv.layout.tokens;
-        const std::size_t pages = own > page ? own - page : 0;  // 0 too where the row sees nothing
-        for (std::size_t i = row * tile.group; i < (row + 1) * tile.group; ++i) {
-            TurnQuery(*tile.rotations, pages, s.queries + i * tile.width(),
-                      s.turned + i * tile.width());
-        }
+    const auto pages_to = [&](std::size_t row) {
+        return tile.own_page[row] > page ? tile.own_page[row] - page : 0;  // 0: sees nothing of it
+    };
+    for (std::size_t row = first; row < end;) {
+        std::size_t next = row + 1;
+        while (next < end && pages_to(next) == pages_to(row)) ++next;
+        const std::size_t at = row * tile.group * tile.width;
+        TurnRow(*tile.rotations, pages_to(row), (next - row) * tile.group, tile.width,
+                s.queries + at, s.turned + at);
+        row = next;
     }
 }
 
@@ -316,7 +325,7 @@ struct ByteQueries {
 void QuantizeQueries(const AttentionTile& tile, std::size_t first, std::size_t count,
                      const TileScratch& s) {
     const DA d;
-    const std::size_t width = tile.width(), blocks = tile.kv.layout.scale_blocks();
+    const std::size_t width = tile.width, blocks = tile.kv.layout.scale_blocks();
     constexpr std::size_t kBlock = KvLayout::kScaleBlock;
     for (std::size_t b = first * blocks; b < (first + count) * blocks; ++b) {
         // Blocks of all queries lie one after another, as width is a multiple of a block.

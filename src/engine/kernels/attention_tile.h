@@ -40,17 +40,26 @@ struct AttentionTile {
     float scale = 0;     ///< of scores, in powers of two: log2(e) folded in
     float soft_cap = 0;  ///< likewise
 
-    std::size_t queries() const { return rows * group; }
-    std::size_t width() const { return kv.layout.padded_dim(); }
-    std::size_t block_pages() const {
-        return std::max<std::size_t>(1, kBlockTokens / kv.layout.tokens);
+    // Worked out by prepare() from the above: divisions have no place between pages.
+    std::size_t queries = 0;
+    std::size_t width = 0;                    ///< padded dims of a head
+    std::size_t page_width = 0;               ///< scores of a page for one query, on whole vectors
+    std::size_t block_pages = 0;              ///< pages softmaxed together
+    std::size_t block_width = 0;              ///< scores of a block for one query
+    std::size_t run_blocks = 0;               ///< blocks summed on their own
+    std::size_t own_page[kTileRowsMax] = {};  ///< that each row's last token is in
+
+    void prepare() {
+        queries = rows * group;
+        width = kv.layout.padded_dim();
+        page_width = kv.layout.padded_tokens();
+        block_pages = std::max<std::size_t>(1, kBlockTokens / kv.layout.tokens);
+        block_width = block_pages * page_width;
+        run_blocks = std::max<std::size_t>(1, kRunTokens / (block_pages * kv.layout.tokens));
+        for (std::size_t row = 0; row < rows; ++row) {
+            own_page[row] = (end[row] - 1) / kv.layout.tokens;
+        }
     }
-    std::size_t run_pages() const {
-        const std::size_t block = block_pages() * kv.layout.tokens;
-        return std::max<std::size_t>(1, kRunTokens / block) * block_pages();
-    }
-    /// Scores of a block for one query: each page's on whole vectors.
-    std::size_t block_width() const { return block_pages() * kv.layout.padded_tokens(); }
 };
 
 /// Sums of one tile over some tokens, relative to each query's highest score.
@@ -64,10 +73,10 @@ inline std::size_t on_lines(std::size_t floats) {
     return KvLayout::round_up(floats, 16);
 }
 inline std::size_t partial_floats(const AttentionTile& tile) {
-    return on_lines(tile.queries()) * 2 + tile.queries() * tile.width();
+    return on_lines(tile.queries) * 2 + tile.queries * tile.width;
 }
 inline Partial partial_at(float* memory, const AttentionTile& tile) {
-    const std::size_t room = on_lines(tile.queries());
+    const std::size_t room = on_lines(tile.queries);
     return {memory, memory + room, memory + 2 * room};
 }
 
@@ -76,6 +85,7 @@ struct TileScratch {
     float* queries;   ///< [queries][width], times scale
     float* turned;    ///< likewise, rotated for the page at hand; `queries` where nothing rotates
     float* scores;    ///< [queries][block_width]
+    float* totals;    ///< [queries][16]: sums of weights in this run, lane by lane
     float* keys;      ///< one page's, widened: [dim][padded_tokens]
     float* values;    ///< one page's, widened: [tokens][width]
     std::int8_t* q8;  ///< turned, quantised: [queries][width]
@@ -85,9 +95,9 @@ struct TileScratch {
 
 /// Cuts `memory` up; returns the floats it takes. Null memory: only counts.
 inline std::size_t cut_scratch(const AttentionTile& tile, float* memory, TileScratch* s) {
-    const std::size_t values = tile.queries() * tile.width();
-    const std::size_t page = tile.kv.layout.padded_tokens() * tile.width();
-    const std::size_t blocks = tile.queries() * tile.kv.layout.scale_blocks();
+    const std::size_t values = tile.queries * tile.width;
+    const std::size_t page = tile.page_width * tile.width;
+    const std::size_t blocks = tile.queries * tile.kv.layout.scale_blocks();
     std::size_t used = 0;
     const auto take = [&](std::size_t floats) {
         float* at = memory == nullptr ? nullptr : memory + used;
@@ -97,7 +107,8 @@ inline std::size_t cut_scratch(const AttentionTile& tile, float* memory, TileScr
     TileScratch cut{};
     cut.queries = take(values);
     cut.turned = tile.rotations == nullptr ? cut.queries : take(values);
-    cut.scores = take(tile.queries() * tile.block_width());
+    cut.scores = take(tile.queries * tile.block_width);
+    cut.totals = take(tile.queries * 16);
     cut.keys = take(page);
     cut.values = take(page);
     if (tile.kv.layout.bytes()) {

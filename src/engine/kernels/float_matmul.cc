@@ -1,7 +1,8 @@
 // Panels of F32, F16 and BF16 weights: 16 outputs side by side, one vector of weights per input,
 // times one activation broadcast. Stored weights are transposed a chunk at a time, packed ones lie
-// so already. Each output has one sum, added to in order of the inputs, so that its value depends
-// neither on the tile it is in nor on the form its weights were read from.
+// so already. An output is the sum over blocks of 64 inputs, in order, of each block's own sum, in
+// order of its inputs: a rule that tiles of few rows can follow with several blocks at once (one
+// sum waits for itself), and that makes a value independent of its tile and of the weights' form.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/float_matmul.cc"
@@ -44,6 +45,7 @@ PanelKernel ChooseFloatKernel(TensorType, bool) {
 
 /// Inputs applied to all rows of a task before the next: weights and a tile's activations fit L1.
 constexpr std::size_t kFloatChunk = 256;
+constexpr std::size_t kFloatBlock = 64;
 static_assert(kFloatChunk * kVectorBytes <= kPanelScratchBytes);
 
 /// Rows per register tile: as many sums as leave registers for a panel's weights.
@@ -64,7 +66,7 @@ HWY_INLINE VF32 LoadWeights(const BF16* p) {
 template <class T>
 struct FloatPanel {
     const T* panel;
-    static constexpr std::size_t kAheadInputs = 4096 / (kPanel * sizeof(T));
+    static constexpr std::size_t kAheadInputs = 8192 / (kPanel * sizeof(T));
 
     HWY_INLINE VF32 weights(std::size_t i, std::size_t part) const {
         return LoadWeights(panel + i * kPanel + part * kLanes);
@@ -74,30 +76,35 @@ struct FloatPanel {
     }
 };
 
-/// sums[r * 16 + o] += sum over `count` inputs, for kRows rows of x.
-template <std::size_t kRows, class T>
+/// sums[r * 16 + o] += sum over each of kBlocks blocks of `count` inputs, for kRows rows of x.
+template <std::size_t kRows, std::size_t kBlocks, class T>
 HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const float* x,
                             std::size_t cols, float* sums) {
     const DF32 df;
-    VF32 total[kRows][kParts];
-#pragma GCC unroll 12
-    for (std::size_t r = 0; r < kRows; ++r) {
+    VF32 total[kBlocks][kRows][kParts];
 #pragma GCC unroll 4
-        for (std::size_t part = 0; part < kParts; ++part) {
-            total[r][part] = hn::LoadU(df, sums + r * kPanel + part * kLanes);
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 12
+        for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+            for (std::size_t part = 0; part < kParts; ++part) total[b][r][part] = hn::Zero(df);
         }
     }
     for (std::size_t i = 0; i < count; ++i) {
-        source.prefetch(i);
-        VF32 w[kParts];
 #pragma GCC unroll 4
-        for (std::size_t part = 0; part < kParts; ++part) w[part] = source.weights(i, part);
+        for (std::size_t b = 0; b < kBlocks; ++b) {
+            const std::size_t input = b * kFloatBlock + i;
+            source.prefetch(input);
+            VF32 w[kParts];
+#pragma GCC unroll 4
+            for (std::size_t part = 0; part < kParts; ++part) w[part] = source.weights(input, part);
 #pragma GCC unroll 12
-        for (std::size_t r = 0; r < kRows; ++r) {
-            const VF32 value = hn::Set(df, x[r * cols + i]);
+            for (std::size_t r = 0; r < kRows; ++r) {
+                const VF32 value = hn::Set(df, x[r * cols + input]);
 #pragma GCC unroll 4
-            for (std::size_t part = 0; part < kParts; ++part) {
-                total[r][part] = hn::MulAdd(w[part], value, total[r][part]);
+                for (std::size_t part = 0; part < kParts; ++part) {
+                    total[b][r][part] = hn::MulAdd(w[part], value, total[b][r][part]);
+                }
             }
         }
     }
@@ -105,12 +112,35 @@ HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const
     for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
         for (std::size_t part = 0; part < kParts; ++part) {
-            hn::StoreU(total[r][part], df, sums + r * kPanel + part * kLanes);
+            float* at = sums + r * kPanel + part * kLanes;
+            VF32 sum = hn::LoadU(df, at);
+#pragma GCC unroll 4
+            for (std::size_t b = 0; b < kBlocks; ++b) sum = hn::Add(sum, total[b][r][part]);
+            hn::StoreU(sum, df, at);
         }
     }
 }
 
-/// FloatTile over all rows of the task, for inputs [first, first + count).
+/// FloatTile over all blocks of `count` inputs.
+template <std::size_t kRows, class T>
+HWY_INLINE void FloatBlocks(FloatPanel<T> source, std::size_t count, const float* x,
+                            std::size_t cols, float* sums) {
+    constexpr std::size_t kVectors = kRows * kParts;
+    constexpr std::size_t kBlocks = DG_SMALL_TILES ? 1 : kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+    std::size_t i = 0;
+    if constexpr (kBlocks > 1) {
+        for (; i + kBlocks * kFloatBlock <= count; i += kBlocks * kFloatBlock) {
+            FloatTile<kRows, kBlocks, T>({source.panel + i * kPanel}, kFloatBlock, x + i, cols,
+                                         sums);
+        }
+    }
+    for (; i < count; i += kFloatBlock) {
+        FloatTile<kRows, 1, T>({source.panel + i * kPanel}, std::min(kFloatBlock, count - i), x + i,
+                               cols, sums);
+    }
+}
+
+/// FloatBlocks over all rows of the task, for inputs [first, first + count).
 template <class T>
 void FloatRows(const PanelTask& task, FloatPanel<T> source, std::size_t first, std::size_t count) {
     const std::size_t cols = task.w->dims[0];
@@ -119,7 +149,7 @@ void FloatRows(const PanelTask& task, FloatPanel<T> source, std::size_t first, s
     const auto tile = [&](auto size) {
         constexpr std::size_t kRows = decltype(size)::value;
         for (; r + kRows <= task.rows; r += kRows) {
-            FloatTile<kRows>(source, count, x + r * cols, cols, task.sums + r * kPanel);
+            FloatBlocks<kRows>(source, count, x + r * cols, cols, task.sums + r * kPanel);
         }
     };
     tile(std::integral_constant<std::size_t, kFloatRows>());

@@ -113,9 +113,8 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// The tokenizer.ggml.* keys. eog_extra gets every token whose text is a known end marker
-/// (<|im_end|>, <|eot_id|>, <end_of_turn>, ...) besides eos and eot. Errors: not_found (the file
-/// has no vocabulary), data_loss (sizes disagree, id out of range: named).
+/// The tokenizer.ggml.* keys. What ends a turn by its text only, Tokenizer knows. Errors: not_found
+/// (the file has no vocabulary), data_loss (sizes disagree, id out of range: named).
 base::Result<Vocabulary> load_vocabulary(const GgufFile& file);
 
 /// What the file says about itself. context_tokens is context_tokens_trained: the engine lowers it.

@@ -1,7 +1,5 @@
 // Vocabulary from the tokenizer.ggml.* keys of a GGUF file.
 
-#include <algorithm>
-#include <array>
 #include <limits>
 
 #include "engine/model_files/gguf.h"
@@ -13,15 +11,6 @@ using base::fail_on;
 using base::Result;
 
 namespace {
-
-// Texts that end a turn or a document in the chat formats of the model families we run. Files
-// often declare only one of them as EOS.
-constexpr std::array<std::string_view, 16> kEndMarkers = {
-    "<|im_end|>", "<|eot_id|>",    "<|end_of_text|>", "<end_of_turn>",
-    "<|end|>",    "<|endoftext|>", "<|eom_id|>",      "<|end_of_turn|>",
-    "<EOT>",      "_<EOT>",        "<|end_of_role|>", "<|eot|>",
-    "<eos>",      "<|eom|>",       "<|return|>",      "<｜end▁of▁sentence｜>",
-};
 
 Result<TokenId> token_id(const GgufFile& file, std::string_view key, std::size_t tokens) {
     if (!file.has(key)) return TokenId{-1};
@@ -58,18 +47,6 @@ Result<std::vector<TokenKind>> token_kinds(const GgufFile& file, std::size_t tok
                        file.path(), kKey, kinds.size(), tokens);
     }
     return kinds;
-}
-
-std::vector<TokenId> end_markers(const Vocabulary& vocabulary) {
-    std::vector<TokenId> ids;
-    for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
-        const auto id = static_cast<TokenId>(i);
-        if (id == vocabulary.eos || id == vocabulary.eot) continue;
-        if (std::ranges::find(kEndMarkers, vocabulary.tokens[i]) != kEndMarkers.end()) {
-            ids.push_back(id);
-        }
-    }
-    return ids;
 }
 
 /// An array of bytes, stored as u8 or i8.
@@ -120,11 +97,8 @@ Result<Vocabulary> load_vocabulary(const GgufFile& file) {
     vocabulary.remove_extra_whitespaces =
         DG_TRY(maybe_bool(file, prefix + "remove_extra_whitespaces"));
     vocabulary.normalizer_charsmap = DG_TRY(get_bytes(file, prefix + "precompiled_charsmap"));
-    vocabulary.eog_extra = end_markers(vocabulary);
     const TokenId eom = DG_TRY(token_id(file, prefix + "eom_token_id", tokens));
-    if (eom >= 0 && std::ranges::find(vocabulary.eog_extra, eom) == vocabulary.eog_extra.end()) {
-        vocabulary.eog_extra.push_back(eom);
-    }
+    if (eom >= 0) vocabulary.eog_extra.push_back(eom);
     return vocabulary;
 }
 

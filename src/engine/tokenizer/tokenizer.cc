@@ -9,23 +9,40 @@
 namespace engine {
 namespace {
 
-// Turn ends that model files forget to declare. Names are as the model makers write them.
-constexpr std::array<std::string_view, 16> kTurnEnds = {"<|im_end|>",
+// Texts that end a turn or a document, as the model makers write them: files often declare only one
+// of them. The one table of them.
+constexpr std::array<std::string_view, 23> kTurnEnds = {"<|im_end|>",
                                                         "<|eot_id|>",
                                                         "<|eom_id|>",
                                                         "<|end|>",
                                                         "<|return|>",
                                                         "<|call|>",
-                                                        "<end_of_turn>",
-                                                        "<turn|>",
                                                         "<|endoftext|>",
                                                         "<|end_of_text|>",
-                                                        "<end_of_utterance>",
-                                                        "<EOT>",
-                                                        "[EOT]",
-                                                        "<|END_OF_TURN_TOKEN|>",
+                                                        "<|end_of_turn|>",
+                                                        "<|eot|>",
+                                                        "<|eom|>",
                                                         "<|end_of_role|>",
-                                                        "</s>"};
+                                                        "<|END_OF_TURN_TOKEN|>",
+                                                        "<｜end▁of▁sentence｜>",
+                                                        "<end_of_turn>",
+                                                        "<turn|>",
+                                                        "<end_of_utterance>",
+                                                        "<eos>",
+                                                        "<EOT>",
+                                                        "_<EOT>",
+                                                        "[EOT]",
+                                                        "</s>",
+                                                        "[e~["};
+
+/// Whether a token of this text ends a turn. In text "</s>" may be ordinary letters; nothing but a
+/// marker is written "<|...|>", whatever kind the file gives it.
+bool ends_turn(const Vocabulary& vocabulary, TokenId id) {
+    const auto index = static_cast<std::size_t>(id);
+    if (vocabulary.kinds.empty() || vocabulary.tokens[index].starts_with("<|")) return true;
+    const TokenKind kind = vocabulary.kinds[index];
+    return kind == TokenKind::control || kind == TokenKind::user_defined;
+}
 
 // The longest in published vocabularies are runs of some hundred spaces. Indexing a token costs the
 // square of its length.
@@ -108,9 +125,7 @@ Tokenizer::Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary))
     for (const TokenId id : vocabulary_.eog_extra) mark(id);
     for (const std::string_view text : kTurnEnds) {
         const TokenId id = index->by_text.find(text);
-        if (id < 0 || vocabulary_.kinds.empty()) continue;
-        const TokenKind kind = vocabulary_.kinds[static_cast<std::size_t>(id)];
-        if (kind == TokenKind::control || kind == TokenKind::user_defined) mark(id);
+        if (id >= 0 && ends_turn(vocabulary_, id)) mark(id);
     }
     // Harmony models end messages with <|end|> but turns with <|return|> or <|call|>.
     const TokenId message_end = index->by_text.find("<|end|>");

@@ -125,6 +125,18 @@ INSTANTIATE_TEST_SUITE_P(Tokenizers, PublishedVocabulary,
                              return name;
                          });
 
+// As the model's own configuration has it: white space behind a chat token belongs to the token.
+TEST(Phi3Vocabulary, ChatTokensTakeTheSpaceBehindThem) {
+    const TokenizerPtr tokenizer = vocabulary_named("phi-3");
+    if (tokenizer == nullptr) GTEST_SKIP() << "vocabulary phi-3 is not here";
+    const auto ids = [&](std::string_view text) {
+        return tokenizer->encode(text, {.add_special = false, .parse_special = true});
+    };
+    EXPECT_EQ(ids("<|user|>\nHi<|end|>\n<|assistant|>\n"), ids("<|user|>Hi<|end|><|assistant|>"));
+    EXPECT_NE(ids("<|endoftext|>\nHi"), ids("<|endoftext|>Hi"));
+    EXPECT_NE(ids("Hi\n<|end|>"), ids("Hi<|end|>"));
+}
+
 TEST(SentenceEncoderVocabulary, GivesThePackagesIds) {
     const auto pieces =
         base::parse_json(unzipped(kFolder / "vocabularies/use-lite.json.gz")).value();

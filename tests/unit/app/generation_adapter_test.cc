@@ -9,6 +9,7 @@
 #include <set>
 
 #include "app/chat_sink.h"
+#include "support/models_dir.h"
 
 namespace app {
 namespace {
@@ -72,9 +73,9 @@ constexpr std::string_view kTools = R"([
 
 class Adapter : public ::testing::Test {
 protected:
-    void SetUp() override {
-        auto engine = engine::Engine::open(DG_SOURCE_DIR "/assets/stories260K-f16.gguf",
-                                           {.threads = 1}, clock_);
+    void SetUp() override { open(DG_SOURCE_DIR "/assets/stories260K-f16.gguf"); }
+    void open(const std::string& path) {
+        auto engine = engine::Engine::open(path, {.threads = 1}, clock_);
         ASSERT_TRUE(engine) << engine.error().message;
         engine_ = *std::move(engine);
     }
@@ -256,6 +257,52 @@ TEST_F(Adapter, TellsAModelWithoutToolsInItsTemplateAboutThem) {
     EXPECT_NE(text.find("<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"),
               std::string::npos);
     EXPECT_NE(text.find("<tool_response>\nnoon\n</tool_response>"), std::string::npos);
+}
+
+/// With the default model, whose template knows no tools: what it is told in words must be enough
+/// for it to name the right city when it is held to a call.
+class DefaultModel : public Adapter {
+protected:
+    void SetUp() override {
+        const auto path = test::cached_model("SmolLM2-135M-Instruct.Q4_1.gguf");
+        if (!path) GTEST_SKIP();
+        open(*path);
+    }
+    static gate::GenerationRequest weather(Kind kind, std::string name = "") {
+        gate::GenerationRequest request = asking(kind, std::move(name));
+        request.tools = *base::parse_json(R"([{"type": "function", "function": {
+            "name": "get_weather", "description": "The weather in a city",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}},
+                           "required": ["city"]}}}])");
+        request.prompt.messages = json::array{
+            json::object{{"role", "user"}, {"content", "What is the weather like in Paris?"}}};
+        return request;
+    }
+};
+
+TEST_F(DefaultModel, CallsAToolWithTheRightArgument) {
+    for (const Kind kind : {Kind::required, Kind::named}) {
+        const auto heard = run(weather(kind, "get_weather"));
+        ASSERT_TRUE(heard) << heard.error().message;
+        ASSERT_EQ(heard->calls.size(), 1u) << heard->text;
+        EXPECT_EQ(heard->calls[0].name, "get_weather");
+        const auto arguments = base::parse_json(heard->calls[0].arguments);
+        ASSERT_TRUE(arguments) << heard->calls[0].arguments;
+        EXPECT_NE(arguments->at("city").as_string().find("Paris"), std::string::npos)
+            << heard->calls[0].arguments;
+        EXPECT_EQ(heard->end.finish, gate::Finish::tool_calls);
+    }
+}
+
+TEST_F(DefaultModel, AnswersOrCallsWhenItMayChoose) {
+    const auto heard = run(weather(Kind::automatic));
+    ASSERT_TRUE(heard) << heard.error().message;
+    EXPECT_TRUE(!heard->text.empty() || !heard->calls.empty());
+    for (const auto& call : heard->calls) {
+        EXPECT_EQ(call.name, "get_weather");
+        EXPECT_TRUE(base::parse_json(call.arguments)) << call.arguments;
+    }
+    std::printf("automatic: %zu calls, text \"%s\"\n", heard->calls.size(), heard->text.c_str());
 }
 
 gate::TokenDelta pushed(ChatSink& sink, std::string_view text) {

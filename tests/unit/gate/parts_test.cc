@@ -7,11 +7,14 @@
 #include <limits>
 
 #include "base/json/json.h"
-#include "gate/answer_writer.h"
+#include "gate/chat_writer.h"
+#include "gate/event_text.h"
 #include "gate/json_text.h"
 #include "gate/live_stats.h"
 #include "gate/model_choice.h"
 #include "gate/request_log.h"
+#include "gate/response_store.h"
+#include "gate/responses_writer.h"
 #include "gate/worker.h"
 #include "support/seeds.h"
 
@@ -59,17 +62,46 @@ TEST(JsonText, FloatsReadBackAndInfinityIsANumber) {
     EXPECT_EQ(out, "0.1 -9999.0");
 }
 
-TEST(AnswerWriter, EventsAreOneJsonDocumentEach) {
-    AnswerWriter::Facts facts;
+/// The JSON documents of a stream's events, and the ids in front of them.
+struct ReadEvents {
+    std::vector<base::json::value> data;
+    std::vector<std::string> ids, types;
+};
+ReadEvents read_events(std::string_view text) {
+    ReadEvents out;
+    while (!text.empty()) {
+        const auto stop = text.find("\n\n");
+        EXPECT_NE(stop, std::string::npos) << text;
+        std::string_view event = text.substr(0, stop);
+        text.remove_prefix(std::min(text.size(), stop + 2));
+        while (!event.empty()) {
+            const std::string_view line = event.substr(0, event.find('\n'));
+            event.remove_prefix(std::min(event.size(), line.size() + 1));
+            const std::string value(line.substr(line.find(' ') + 1));
+            if (line.starts_with("id: ")) out.ids.push_back(value);
+            if (line.starts_with("event: ")) out.types.push_back(value);
+            if (!line.starts_with("data: ") || value == "[DONE]") continue;
+            auto parsed = base::parse_json(value);
+            EXPECT_TRUE(parsed) << value;
+            if (parsed) out.data.push_back(std::move(*parsed));
+        }
+    }
+    return out;
+}
+
+TEST(ChatWriter, EventsAreOneJsonDocumentEach) {
+    ChatWriter::Facts facts;
     facts.id = "chatcmpl-1";
     facts.model = "a\"b";
     facts.system_fingerprint = "fp";
     facts.include_usage = true;
-    const AnswerWriter writer(facts);
+    ChatWriter writer(facts);
     std::string out;
-    writer.append_role_event(out, 0);
-    writer.append_delta_event(out, 1, "line\nbreak", nullptr);
-    GenerationEnd end;
+    EventText text(out, 0, false);
+    ChoiceOutput choice;
+    choice.pieces.add("line\nbreak", "why", {});
+    writer.append_events(text, 1, choice);
+    GenerationEnd& end = choice.end;
     end.prompt_tokens = 10;
     end.cached_tokens = 4;
     end.completion_tokens = 5;
@@ -78,32 +110,92 @@ TEST(AnswerWriter, EventsAreOneJsonDocumentEach) {
     end.started = base::Instant{3'000'000};
     end.first_token = base::Instant{6'000'000};
     end.finished = base::Instant{10'000'000};
-    writer.append_finish_event(out, 0, end);
-    writer.append_usage_event(out, {10, 4, 5}, timings_of(end));
-    std::vector<base::json::value> events;
-    while (!out.empty()) {
-        ASSERT_TRUE(out.starts_with("data: "));
-        const auto stop = out.find("\n\n");
-        ASSERT_NE(stop, std::string::npos);
-        auto event = base::parse_json(out.substr(6, stop - 6));
-        ASSERT_TRUE(event) << out;
-        events.push_back(std::move(*event));
-        out.erase(0, stop + 2);
-    }
-    ASSERT_EQ(events.size(), 4U);
-    EXPECT_EQ(events[0].at("choices").at(0).at("delta").at("role").as_string(), "assistant");
+    choice.ended = true;
+    writer.append_events(text, 1, choice);
+    writer.append_end(text, {{10, 4, 5, 2}, timings_of(end), {}});
+    EXPECT_TRUE(out.ends_with("data: [DONE]\n\n"));
+    const auto events = read_events(out).data;
+    ASSERT_EQ(events.size(), 5U);
+    const auto delta = [&](std::size_t i) { return events[i].at("choices").at(0).at("delta"); };
+    EXPECT_EQ(delta(0).at("role").as_string(), "assistant");
     EXPECT_TRUE(events[0].at("usage").is_null());
     EXPECT_EQ(events[1].at("choices").at(0).at("index").as_int64(), 1);
-    EXPECT_EQ(events[1].at("choices").at(0).at("delta").at("content").as_string(), "line\nbreak");
+    EXPECT_EQ(delta(1).at("reasoning_content").as_string(), "why");
+    EXPECT_EQ(delta(2).at("content").as_string(), "line\nbreak");
     EXPECT_EQ(events[1].at("model").as_string(), "a\"b");
-    EXPECT_EQ(events[2].at("choices").at(0).at("finish_reason").as_string(), "stop");
-    EXPECT_EQ(events[3].at("choices").as_array().size(), 0U);
-    EXPECT_EQ(events[3].at("usage").at("total_tokens").as_int64(), 15);
-    EXPECT_EQ(events[3].at("usage").at("prompt_tokens_details").at("cached_tokens").as_int64(), 4);
-    const auto& timings = events[3].at("timings");
+    EXPECT_EQ(events[3].at("choices").at(0).at("finish_reason").as_string(), "stop");
+    EXPECT_EQ(events[4].at("choices").as_array().size(), 0U);
+    const auto& usage = events[4].at("usage");
+    EXPECT_EQ(usage.at("total_tokens").as_int64(), 15);
+    EXPECT_EQ(usage.at("prompt_tokens_details").at("cached_tokens").as_int64(), 4);
+    EXPECT_EQ(usage.at("completion_tokens_details").at("reasoning_tokens").as_int64(), 2);
+    const auto& timings = events[4].at("timings");
     EXPECT_EQ(timings.at("ttft_ms").as_double(), 5);
     EXPECT_EQ(timings.at("prefill_tokens_per_s").as_double(), 2000);
     EXPECT_EQ(timings.at("decode_tokens_per_s").as_double(), 1000);
+}
+
+TEST(PieceList, NeighboursOfOneKindAreOnePiece) {
+    PieceList list;
+    list.add("a", "", {});
+    list.add("b", "", {});
+    const std::vector<ToolCallDelta> begin{{0, "id", "f", ""}}, more{{0, "", "", "{}"}};
+    list.add("", "", begin);
+    list.add("", "", more);
+    list.add("", "", std::vector<ToolCallDelta>{{1, "id2", "f", "{"}});
+    ASSERT_EQ(list.pieces().size(), 3U);
+    EXPECT_EQ(list.pieces()[0].text, "ab");
+    EXPECT_EQ(list.pieces()[1].text, "{}");
+    EXPECT_EQ(list.pieces()[2].call_id, "id2");
+    const JoinedAnswer joined = join(list.pieces());
+    EXPECT_EQ(joined.text, "ab");
+    ASSERT_EQ(joined.calls.size(), 2U);
+    EXPECT_EQ(joined.calls[0].arguments, "{}");
+    list.clear();
+    EXPECT_TRUE(list.empty());
+    list.add("", "", more);
+    EXPECT_EQ(list.pieces()[0].call_id, "") << "nothing is left of what was there before";
+}
+
+TEST(EventLog, GivesTheEventsFromAnyNumberOnUntilTheyAreDropped) {
+    test::for_each_seed(50, [](base::Rng& rng) {
+        EventLog log(400);
+        std::vector<std::string> all;
+        for (int block = 0; block < 30; ++block) {
+            std::string events;
+            EventText text(events, log.next_id(), true);
+            for (std::uint64_t n = rng.below(4); n > 0; --n) {
+                const std::string data = "data: " + std::string(rng.below(30), 'x') + "\n\n";
+                all.push_back("id: " + std::to_string(text.next_id()) + "\n" + data);
+                text.begin() += data;
+            }
+            log.add(std::move(events), text.next_id());
+            ASSERT_EQ(log.next_id(), all.size());
+            ASSERT_LE(log.bytes(), 400U + 200U);
+            const std::uint64_t from =
+                log.first_id() + rng.below(log.next_id() - log.first_id() + 1);
+            std::string read, expected;
+            log.read(from, read);
+            for (std::size_t i = from; i < all.size(); ++i) expected += all[i];
+            ASSERT_EQ(read, expected);
+        }
+        EXPECT_GT(log.first_id(), 0U);
+    });
+}
+
+TEST(ResponseStore, DropsTheOldestAndKeepsTenantsApart) {
+    ResponseStore store(3, 1000);
+    for (int i = 0; i < 5; ++i) store.add({std::to_string(i), "t", "", "{}", "[]", "[]"});
+    EXPECT_EQ(store.count(), 3U);
+    EXPECT_EQ(store.find("t", "1"), nullptr);
+    ASSERT_NE(store.find("t", "2"), nullptr);
+    EXPECT_EQ(store.find("other", "2"), nullptr);
+    EXPECT_FALSE(store.remove("other", "2"));
+    EXPECT_TRUE(store.remove("t", "2"));
+    EXPECT_FALSE(store.remove("t", "2"));
+    store.add({"big", "t", "", std::string(999, 'x'), "", ""});
+    EXPECT_EQ(store.count(), 1U);
+    EXPECT_EQ(store.bytes(), 999U);
 }
 
 TEST(AnswerWriter, PhasesThatWereNotReachedAreNull) {

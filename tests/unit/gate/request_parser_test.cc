@@ -42,9 +42,9 @@ TEST(ParseChat, ReadsEveryField) {
         "repetition_penalty":1.1,"presence_penalty":-1,"frequency_penalty":2,
         "logit_bias":{"12":-100,"7":1.5},"ignore_eos":true,"logprobs":true,"top_logprobs":3,
         "max_tokens":5,"max_completion_tokens":7,"chat_template_kwargs":{"enable_thinking":false},
-        "tools":[{"type":"function"}],"user":"me","store":true,"metadata":{"a":"b"})"));
+        "tools":[{"type":"function","function":{"name":"f"}}],"user":"me","store":true,"metadata":{"a":"b"})"));
     ASSERT_TRUE(call) << call.error().message;
-    EXPECT_TRUE(call->chat && call->stream && call->include_usage);
+    EXPECT_TRUE(call->api == Api::chat && call->stream && call->include_usage);
     EXPECT_EQ(call->n, 2U);
     const GenerationRequest& request = call->request;
     EXPECT_EQ(request.model, "m");
@@ -78,13 +78,15 @@ TEST(ParseChat, NullMeansAbsentAndWholeNumbersMayHaveAPoint) {
 TEST(ParseChat, MessagesAreReducedToWhatTemplatesKnow) {
     const auto call = parse_chat_request(chat("", R"([
         {"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
-        {"role":"assistant","content":null,"tool_calls":[{"id":"1"}],"refusal":null,"annotations":[]},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"1","index":0,
+         "function":{"name":"f","arguments":"{}"}}],"refusal":null,"annotations":[]},
         {"role":"tool","content":"42","tool_call_id":"1"}])"));
     ASSERT_TRUE(call) << call.error().message;
     const auto& messages = *call->prompts.at(0).messages;
     EXPECT_EQ(base::json::serialize(messages),
               R"([{"role":"system","content":"ab"},)"
-              R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},)"
+              R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",)"
+              R"("function":{"name":"f","arguments":"{}"}}]},)"
               R"({"role":"tool","content":"42","tool_call_id":"1"}])");
 }
 
@@ -126,10 +128,6 @@ TEST(ParseChat, NamesWhatIsWrong) {
               Fault("stream_options", Code::invalid_argument));
     EXPECT_EQ(chat_fault(chat(R"(,"stream":true,"stream_options":{"x":true})")),
               Fault("stream_options.x", Code::not_found));
-    EXPECT_EQ(chat_fault(chat(R"(,"response_format":{"type":"json_object"})")),
-              Fault("response_format", Code::unimplemented));
-    EXPECT_EQ(chat_fault(chat(R"(,"tool_choice":"required")")),
-              Fault("tool_choice", Code::unimplemented));
     EXPECT_EQ(chat_fault(chat(R"(,"functions":[])")), Fault("functions", Code::unimplemented));
 }
 
@@ -148,7 +146,8 @@ TEST(ParseChat, RefusesDeepNesting) {
 }
 
 TEST(ParseChat, ToolChoiceNoneHidesTheTools) {
-    const auto call = parse_chat_request(chat(R"(,"tools":[{}],"tool_choice":"none")"));
+    const auto call = parse_chat_request(
+        chat(R"(,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none")"));
     ASSERT_TRUE(call);
     EXPECT_TRUE(call->request.tools.is_null());
 }
@@ -211,7 +210,15 @@ TEST(RequestError, IsAlways400WithAnOpenAiCode) {
 }
 
 // Pieces that take the parsers to places random bytes rarely reach.
-constexpr std::array<std::string_view, 24> kPieces = {"null",
+constexpr std::array<std::string_view, 32> kPieces = {"null",
+                                                      "\"tools\":[",
+                                                      "{\"type\":\"function\",\"function\":{",
+                                                      "\"name\":\"f\"",
+                                                      "\"tool_choice\":{\"type\":\"function\"",
+                                                      "\"json_schema\":{\"schema\":{",
+                                                      "\"type\":\"function_call_output\"",
+                                                      "\"guided_choice\":[",
+                                                      "\"documents\":[{\"text\":\"",
                                                       "true",
                                                       "[]",
                                                       "{}",
@@ -237,7 +244,19 @@ constexpr std::array<std::string_view, 24> kPieces = {"null",
                                                       "\""};
 
 TEST(ParsersFuzz, NoInputCrashesAndEveryErrorSpeaks) {
-    const std::array<std::string, 3> seeds = {
+    const std::array<std::string, 6> seeds = {
+        R"({"model":"m","input":[{"role":"user","content":"x"},{"type":"reasoning","summary":[]},)"
+        R"({"type":"function_call","call_id":"c","name":"f","arguments":"{}"},)"
+        R"({"type":"function_call_output","call_id":"c","output":"1"}],"tools":[{"type":)"
+        R"("function","name":"f"}],"text":{"format":{"type":"json_object"}},"reasoning":)"
+        R"({"effort":"low"},"include":["message.output_text.logprobs"],"stream":true})",
+        R"({"query":"q","documents":["a",{"text":"b"}],"top_n":1,"text_1":"a","text_2":["b"]})",
+        chat(
+            R"(,"tools":[{"type":"function","function":{"name":"f","parameters":{}}}],)"
+            R"("tool_choice":{"type":"function","function":{"name":"f"}},"response_format":)"
+            R"({"type":"json_schema","json_schema":{"name":"n","schema":{}}})",
+            R"([{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":)"
+            R"({"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":""}])"),
         chat(R"(,"stream":true,"stream_options":{"include_usage":true},"n":2,"stop":["a"],)"
              R"("logit_bias":{"12":-100},"tools":[{"type":"function"}],"logprobs":true)",
              R"([{"role":"user","content":[{"type":"text","text":"héé"}]}])"),
@@ -267,6 +286,10 @@ TEST(ParsersFuzz, NoInputCrashesAndEveryErrorSpeaks) {
         };
         speaks(parse_chat_request(body));
         speaks(parse_completion_request(body));
+        speaks(parse_responses_request(body));
+        speaks(parse_rerank_request(body));
+        speaks(parse_score_request(body));
+        speaks(parse_cache_request(body));
         speaks(parse_embedding_request(body));
         speaks(parse_tokenize_request(body));
         speaks(parse_detokenize_request(body));

@@ -273,6 +273,23 @@ TEST(ToolGrammar, HoldsWhatItCanOfOtherSchemas) {
     EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1})")));
 }
 
+TEST(ToolGrammar, TakesSchemasThatAreNoneAsAnyJson) {
+    const auto tools = tool_set(R"([{"name": "f", "parameters": {"type": "dict", "properties":
+        {"x": {"type": "float"}, "n": {"type": "integer"}}, "required": ["x"]}}])");
+    ToolRule rule;
+    rule.kind = ToolRule::Kind::required;
+    for (const char* family : {"hermes", "glm", "lfm2"}) {
+        const auto built = tool_grammar(format_of(family), *tools, rule);
+        ASSERT_TRUE(built) << family << ": " << built.error().message;
+        const auto text = [&](std::string_view arguments) {
+            return render_calls(call_syntax(family), {call("f", arguments)}, tools.get());
+        };
+        EXPECT_TRUE(matches(built->grammar, text(R"({"x": 1.5, "n": 1})"))) << family;
+        EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1.5, "n": 1.5})"))) << family;
+        EXPECT_FALSE(matches(built->grammar, text(R"({"n": 1})"))) << family;
+    }
+}
+
 TEST(ToolGrammar, FiveHundredToolsOfAMegabyteAreOneGrammar) {
     json::array tools;
     for (int t = 0; t < 500; ++t) {

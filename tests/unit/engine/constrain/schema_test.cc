@@ -153,16 +153,156 @@ TEST(Schema, FormatsPatternsAndEnums) {
     EXPECT_TRUE(takes(R"({"const":{"a":[1,2]}})", R"({ "a": [1, 2] })"));
 }
 
+TEST(Schema, NotIsTakenApart) {
+    EXPECT_TRUE(takes(R"({"not":{"type":"string"}})", "3"));
+    EXPECT_FALSE(takes(R"({"not":{"type":"string"}})", R"("a")"));
+    constexpr auto other = R"({"type":["string","number"],"not":{"enum":["ab",1,2.5,null]}})";
+    for (const char* text : {R"("a")", R"("abc")", "0", "1.5", "3", "2.25"}) {
+        EXPECT_TRUE(takes(other, text)) << text;
+    }
+    for (const char* text : {R"("ab")", R"("\u0061b")", "1", "1.0", "2.5", "2.50", "null"}) {
+        EXPECT_FALSE(takes(other, text)) << text;
+    }
+    constexpr auto lacks = R"({"type":"object","not":{"required":["x"]}})";
+    EXPECT_TRUE(takes(lacks, R"({"a":1})"));
+    EXPECT_FALSE(takes(lacks, R"({"x":1})"));
+    constexpr auto deep = R"({"type":"object","properties":{"a":{"type":"integer"}},
+        "not":{"properties":{"a":{"minimum":3}},"required":["a"]}})";
+    EXPECT_TRUE(takes(deep, R"({"a":2})"));
+    EXPECT_TRUE(takes(deep, "{}"));
+    EXPECT_FALSE(takes(deep, R"({"a":3})"));
+    EXPECT_TRUE(takes(R"({"not":{"not":{"type":"integer","minimum":4}}})", "4"));
+    EXPECT_FALSE(takes(R"({"not":{"not":{"type":"integer","minimum":4}}})", "3"));
+    EXPECT_FALSE(takes(R"({"type":"string","not":{"minLength":2}})", R"("ab")"));
+    EXPECT_TRUE(takes(R"({"type":"string","not":{"minLength":2}})", R"("é")"));
+    EXPECT_FALSE(compile_schema(*base::parse_json(R"({"not":{}})")));
+    // Draft 7 ignores the type here, so the opposite of it must not be offered.
+    constexpr auto beside = R"({"$defs":{"n":{"minimum":3}},
+        "not":{"$ref":"#/$defs/n","type":"string"}})";
+    EXPECT_TRUE(takes(beside, "2"));
+    EXPECT_FALSE(takes(beside, "3"));
+    EXPECT_FALSE(takes(beside, "null"));
+}
+
+TEST(Schema, ConditionsAndDependencies) {
+    constexpr auto condition = R"({"type":"object","properties":{"k":{"enum":["a","b"]},
+        "v":{}},"required":["k","v"],"if":{"properties":{"k":{"const":"a"}}},
+        "then":{"properties":{"v":{"type":"integer"}}},
+        "else":{"properties":{"v":{"type":"string"}}}})";
+    EXPECT_TRUE(takes(condition, R"({"k":"a","v":1})"));
+    EXPECT_TRUE(takes(condition, R"({"k":"b","v":"x"})"));
+    EXPECT_FALSE(takes(condition, R"({"k":"a","v":"x"})"));
+    EXPECT_FALSE(takes(condition, R"({"k":"b","v":1})"));
+    for (const char* keyword : {"dependencies", "dependentRequired"}) {
+        const std::string schema = fmt::format(
+            R"({{"type":"object","properties":{{"a":{{}},"b":{{}}}},"{}":{{"a":["b"]}}}})",
+            keyword);
+        EXPECT_TRUE(takes(schema, R"({"b":1})"));
+        EXPECT_TRUE(takes(schema, R"({"a":1,"b":1})"));
+        EXPECT_FALSE(takes(schema, R"({"a":1})"));
+    }
+    constexpr auto schemas = R"({"type":"object","properties":{"a":{},"b":{}},
+        "dependentSchemas":{"a":{"properties":{"b":{"type":"null"}}}}})";
+    EXPECT_TRUE(takes(schemas, R"({"a":1,"b":null})"));
+    EXPECT_FALSE(takes(schemas, R"({"a":1,"b":2})"));
+    EXPECT_TRUE(takes(schemas, R"({"b":2})"));
+    EXPECT_TRUE(takes(R"({"if":{},"then":{"type":"string"}})", R"("x")"));
+    EXPECT_FALSE(takes(R"({"if":{},"then":{"type":"string"}})", "1"));
+}
+
+TEST(Schema, OverlappingBranchesExcludeEachOther) {
+    constexpr auto one = R"({"type":"object","properties":{"a":{},"b":{}},
+        "additionalProperties":false,"oneOf":[{"required":["a"]},{"required":["b"]}]})";
+    EXPECT_TRUE(takes(one, R"({"a":1})"));
+    EXPECT_TRUE(takes(one, R"({"b":1})"));
+    EXPECT_FALSE(takes(one, R"({"a":1,"b":1})"));
+    EXPECT_FALSE(takes(one, "{}"));
+    constexpr auto number = R"({"type":"integer","oneOf":[{"minimum":0},{"maximum":10}]})";
+    EXPECT_TRUE(takes(number, "-1"));
+    EXPECT_TRUE(takes(number, "11"));
+    EXPECT_FALSE(takes(number, "5"));
+}
+
+TEST(Schema, UniqueItemsOfAnEnum) {
+    constexpr auto schema = R"({"type":"array","items":{"enum":["a","b","c","a"]},
+        "uniqueItems":true,"minItems":1,"maxItems":2})";
+    EXPECT_TRUE(takes(schema, R"(["c","a"])"));
+    EXPECT_FALSE(takes(schema, R"(["a","a"])"));
+    EXPECT_FALSE(takes(schema, R"(["a","b","c"])"));
+    EXPECT_FALSE(takes(schema, "[]"));
+    EXPECT_TRUE(
+        takes(R"({"type":"array","items":{"type":"boolean"},"uniqueItems":true})", "[true,false]"));
+    EXPECT_FALSE(
+        takes(R"({"type":"array","items":{"type":"boolean"},"uniqueItems":true})", "[true,true]"));
+}
+
+TEST(Schema, AlternativesThatMultiplyAreRefused) {
+    json::array every;
+    for (int i = 0; i < 40; ++i) {
+        const std::string name = fmt::format("p{}", i);
+        every.push_back(json::object{
+            {"anyOf", json::array{json::object{{"required", json::array{json::string(name)}}},
+                                  json::object{{"maxProperties", i + 50}}}}});
+    }
+    const json::value schema = json::object{{"type", "object"}, {"allOf", std::move(every)}};
+    const auto grammar = compile_schema(schema);
+    ASSERT_FALSE(grammar);
+    EXPECT_EQ(grammar.error().code, base::Code::payload_too_large);
+}
+
+/// A megabyte of tools in one grammar: each call names its tool and brings its arguments.
+TEST(Schema, FiveHundredTools) {
+    GrammarBuilder builder;
+    std::vector<NodeId> calls;
+    std::size_t source_bytes = 0;
+    for (int tool = 0; tool < 500; ++tool) {
+        json::object properties;
+        json::array required;
+        for (int p = 0; p < 12; ++p) {
+            const std::string name = fmt::format("field_{}_{}", tool % 50, p);
+            json::object schema{{"description", std::string(120, 'd')}};
+            schema["type"] = p % 3 == 0 ? "string" : p % 3 == 1 ? "integer" : "array";
+            if (p % 3 == 0) schema["maxLength"] = 2'000 + p;
+            if (p % 3 == 1) schema["maximum"] = 100 * tool + p;
+            if (p % 3 == 2) schema["items"] = json::object{{"enum", json::array{"x", "y", p}}};
+            if (p < 4) required.emplace_back(name);
+            properties[name] = std::move(schema);
+        }
+        const json::value schema = json::object{{"type", "object"},
+                                                {"properties", std::move(properties)},
+                                                {"required", std::move(required)}};
+        source_bytes += json::serialize(schema).size();
+        const auto arguments = add_schema(builder, schema);
+        ASSERT_TRUE(arguments) << arguments.error().message;
+        calls.push_back(builder.sequence(
+            {builder.literal(fmt::format(R"({{"name": "tool_{}", "arguments": )", tool)),
+             *arguments, builder.literal("}")}));
+    }
+    EXPECT_GT(source_bytes, 1'000'000u);
+    const auto grammar = builder.build(builder.choice(std::move(calls)));
+    ASSERT_TRUE(grammar);
+    EXPECT_LT((*grammar)->memory_bytes(), 32u << 20);
+    const auto call = [&](int tool, int last) {
+        return matches(*grammar,
+                       fmt::format(R"({{"name": "tool_{}", "arguments": {{"field_{}_0":)"
+                                   R"("a","field_{}_1":{},"field_{}_2":["x"],)"
+                                   R"("field_{}_3":"b"}}}})",
+                                   tool, tool % 50, tool % 50, last, tool % 50, tool % 50));
+    };
+    EXPECT_TRUE(call(499, 49'901));
+    EXPECT_FALSE(call(499, 49'902));
+    EXPECT_TRUE(call(123, 12'301));
+    EXPECT_FALSE(call(500, 1));
+}
+
 TEST(Schema, RefusesWithThePathOfTheKeyword) {
-    EXPECT_EQ(refused_at(R"({"properties":{"a":{"not":{"type":"string"}}}})"),
-              "$.properties.a.not");
+    EXPECT_EQ(refused_at(R"({"properties":{"a":{"not":{"pattern":"x"}}}})"), "$.properties.a.not");
     EXPECT_EQ(refused_at(R"({"type":"number","multipleOf":0.5})"), "$.multipleOf");
     EXPECT_EQ(refused_at(R"({"type":"array","uniqueItems":true})"), "$.uniqueItems");
     EXPECT_EQ(refused_at(R"({"type":"array","contains":false})"), "$.contains");
     EXPECT_EQ(refused_at(R"({"type":"object","propertyNames":false})"), "$.propertyNames");
     EXPECT_EQ(refused_at(R"({"$ref":"http://elsewhere/x"})"), "$.$ref");
     EXPECT_EQ(refused_at(R"({"type":"string","format":"iri"})"), "$.format");
-    EXPECT_EQ(refused_at(R"({"if":{},"then":{"type":"string"}})"), "$.if");
 }
 
 /// A random schema and, beside it, random values that satisfy it.

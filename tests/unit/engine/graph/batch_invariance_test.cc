@@ -31,16 +31,19 @@ std::vector<std::int32_t> random_ids(base::Rng& rng, std::size_t count) {
 }
 
 TEST(BatchInvariance, ChunkSizeDoesNotChangeABit) {
-    GraphRunner runner(smoke_model());
-    ASSERT_TRUE(runner.ok());
-    base::Rng rng(3);
-    const auto ids = random_ids(rng, 90);
-    const auto alone = runner.all_logits(ids, 1);
-    for (const std::uint32_t chunk : {2u, 3u, 7u, 16u, 33u, 64u}) {
-        const auto together = runner.all_logits(ids, chunk);
-        ASSERT_EQ(together.size(), alone.size());
-        EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
-            << "in chunks of " << chunk;
+    for (const engine::KvType type :
+         {engine::KvType::f16, engine::KvType::bf16, engine::KvType::q8}) {
+        GraphRunner runner(smoke_model(), 0, 64, type);
+        ASSERT_TRUE(runner.ok());
+        base::Rng rng(3);
+        const auto ids = random_ids(rng, 400);
+        const auto alone = runner.all_logits(ids, 1);
+        for (const std::uint32_t chunk : {2u, 3u, 7u, 16u, 33u, 64u}) {
+            const auto together = runner.all_logits(ids, chunk);
+            ASSERT_EQ(together.size(), alone.size());
+            EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+                << "in chunks of " << chunk << ", KV as " << engine::kv_type_name(type);
+        }
     }
 }
 

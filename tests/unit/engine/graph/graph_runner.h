@@ -17,7 +17,7 @@ class GraphRunner {
 public:
     /// Adds a test failure and leaves decoder() null when the file cannot be loaded.
     GraphRunner(engine::GgufFile file, std::uint32_t context_tokens = 0,
-                std::uint32_t batch_rows = 64);
+                std::uint32_t batch_rows = 64, engine::KvType kv_type = engine::KvType::f16);
 
     bool ok() const { return model_.decoder != nullptr; }
     engine::Decoder& decoder() { return *model_.decoder; }

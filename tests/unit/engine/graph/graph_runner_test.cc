@@ -11,7 +11,7 @@
 namespace test {
 
 GraphRunner::GraphRunner(engine::GgufFile file, std::uint32_t context_tokens,
-                         std::uint32_t batch_rows)
+                         std::uint32_t batch_rows, engine::KvType kv_type)
     : file_(std::move(file)) {
     auto model = engine::load_model(file_, {context_tokens, batch_rows});
     if (!model) {
@@ -19,7 +19,9 @@ GraphRunner::GraphRunner(engine::GgufFile file, std::uint32_t context_tokens,
         return;
     }
     model_ = *std::move(model);
-    kv_ = std::make_unique<engine::KvPool>(model_.decoder->kv_geometry(), 4096);
+    engine::KvGeometry geometry = model_.decoder->kv_geometry();
+    geometry.type = kv_type;
+    kv_ = std::make_unique<engine::KvPool>(geometry, 4096);
 }
 
 engine::KvSequence GraphRunner::sequence(std::uint32_t tokens) {

@@ -123,6 +123,31 @@ TEST(Tokenizer, KnowsWhatEndsATurn) {
     EXPECT_EQ(tokenizer->find("absent"), std::nullopt);
 }
 
+TEST(Tokenizer, KnowsTurnEndsThatTheFileDoesNotDeclare) {
+    for (const char* text : {"<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|END_OF_TURN_TOKEN|>",
+                             "<|eot|>", "<｜end▁of▁sentence｜>", "</s>", "<|return|>"}) {
+        Vocabulary vocabulary = byte_vocabulary();
+        vocabulary.tokens[260] = text;
+        EXPECT_TRUE(make(vocabulary)->ends_generation(260)) << text;
+        vocabulary.kinds[260] = engine::TokenKind::normal;
+        EXPECT_EQ(make(vocabulary)->ends_generation(260), std::string_view(text).starts_with("<|"))
+            << text;
+    }
+}
+
+TEST(Tokenizer, EndsHarmonyTurnsNotItsMessages) {
+    Vocabulary vocabulary = byte_vocabulary();
+    for (const char* text : {"<|end|>", "<|return|>", "<|call|>"}) {
+        vocabulary.tokens.push_back(text);
+        vocabulary.kinds.push_back(engine::TokenKind::control);
+        if (!vocabulary.scores.empty()) vocabulary.scores.push_back(0);
+    }
+    const auto tokenizer = make(std::move(vocabulary));
+    EXPECT_FALSE(tokenizer->ends_generation(*tokenizer->find("<|end|>")));
+    EXPECT_TRUE(tokenizer->ends_generation(*tokenizer->find("<|return|>")));
+    EXPECT_TRUE(tokenizer->ends_generation(*tokenizer->find("<|call|>")));
+}
+
 TEST(Tokenizer, RefusesWhatItDoesNotKnowByName) {
     Vocabulary unknown_model = byte_vocabulary();
     unknown_model.model = "abacus";

@@ -1,0 +1,145 @@
+// Answers that outlive their connection: streams that are read again, responses that are asked for
+// later.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "gate/gateway_impl.h"
+#include "gate/generation.h"
+
+namespace gate {
+namespace {
+
+namespace json = base::json;
+using base::Code;
+using base::http::Request;
+using base::http::ResponderPtr;
+using base::http::text_response;
+
+ApiError missing(std::string_view what, std::string_view id) {
+    return {404,
+            fmt::format("{} '{}' is not here: it never was, or it is too long over", what,
+                        id.substr(0, 128)),
+            "invalid_request_error",
+            "id",
+            "not_found",
+            0};
+}
+
+ApiError wrong_number(std::string_view name) {
+    return request_error({Code::invalid_argument,
+                          fmt::format("'{}' must be the number of an event", name),
+                          std::string(name)});
+}
+
+/// The first event to send: the one after `text`; 0 when it is empty.
+std::optional<std::uint64_t> event_after(std::string_view text) {
+    if (text.empty()) return 0;
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return number + 1;
+}
+
+}  // namespace
+
+void Gateway::Impl::attach_stream(const std::shared_ptr<Generation>& generation,
+                                  const ResponderPtr& responder, std::string_view after,
+                                  std::string_view name) {
+    const auto from = event_after(after);
+    if (!from) return responder->send(render(wrong_number(name)));
+    const auto attached = generation->attach(responder, *from);
+    if (attached) return;
+    ApiError error = request_error(attached.error());
+    error.param = name;
+    error.code = "invalid_value";
+    if (attached.error().code == Code::not_found) {
+        error.status = 410;
+        error.code = "events_dropped";
+    }
+    responder->send(render(error));
+}
+
+/// False: too many are running. One that is over makes room.
+bool Gateway::Impl::keep_stream(const std::shared_ptr<Generation>& generation) {
+    const std::lock_guard lock(mutex);
+    if (streams.size() >= options.streams_max) {
+        const auto over = std::ranges::find_if(
+            streams, [](const auto& entry) { return entry.second->finished(); });
+        if (over == streams.end()) return false;
+        streams.erase(over);
+    }
+    return streams.emplace(generation->id(), generation).second;
+}
+
+std::shared_ptr<Generation> Gateway::Impl::find_stream(std::string_view tenant,
+                                                       std::string_view id) const {
+    const std::lock_guard lock(mutex);
+    const auto found = streams.find(std::string(id));
+    if (found == streams.end() || found->second->tenant() != tenant) return nullptr;
+    return found->second;
+}
+
+void Gateway::Impl::forget_stream(const std::string& id) {
+    const std::lock_guard lock(mutex);
+    streams.erase(id);
+}
+
+/// Streams that nobody reads are cancelled after a while, and forgotten a while after their end.
+void Gateway::Impl::sweep_streams() {
+    const base::Instant then{deps.clock.now().ns - base::Duration(options.stream_keep).count()};
+    std::vector<std::shared_ptr<Generation>> unread;
+    {
+        const std::lock_guard lock(mutex);
+        for (auto at = streams.begin(); at != streams.end();) {
+            if (!at->second->idle_since(then)) {
+                ++at;
+            } else if (at->second->finished()) {
+                unread.push_back(at->second);  // destroyed outside the lock
+                at = streams.erase(at);
+            } else {
+                if (!at->second->background()) unread.push_back(at->second);
+                ++at;
+            }
+        }
+    }
+    for (const auto& generation : unread) generation->cancel();
+}
+
+void Gateway::Impl::register_stream_routes(base::http::Router& router) {
+    router.add("GET", "/v1/streams/{id}",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   Call call;
+                   if (const auto fault = read_caller(request, call)) {
+                       return responder->send(render(*fault));
+                   }
+                   const auto stream = find_stream(call.tenant, request.param("id"));
+                   if (stream == nullptr || !stream->resumable()) {
+                       return responder->send(render(missing("stream", request.param("id"))));
+                   }
+                   const auto after = request.query_param("after");
+                   attach_stream(stream, responder,
+                                 after ? *after : request.headers.get("Last-Event-ID"), "after");
+               });
+    router.add("DELETE", "/v1/streams/{id}",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   Call call;
+                   if (const auto fault = read_caller(request, call)) {
+                       return responder->send(render(*fault));
+                   }
+                   const auto stream = find_stream(call.tenant, request.param("id"));
+                   if (stream == nullptr) {
+                       return responder->send(render(missing("stream", request.param("id"))));
+                   }
+                   forget_stream(stream->id());
+                   stream->cancel();
+                   responder->send(text_response(
+                       200, "application/json",
+                       base::to_text(json::object{
+                           {"id", stream->id()}, {"object", "stream"}, {"deleted", true}})));
+               });
+}
+
+}  // namespace gate
