@@ -23,6 +23,7 @@
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
+#include "engine/kv/spill_file.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -112,6 +113,7 @@ struct Engine::Impl {
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
     std::unique_ptr<PrefixCache> prefixes;
+    std::unique_ptr<SpillFile> spill;  ///< null: nowhere to swap to
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -153,6 +155,7 @@ base::Result<void> Engine::Impl::load() {
                                  .threads = pool,
                                  .pages = *kv,
                                  .cache = *prefixes,
+                                 .spill = spill.get(),
                                  .clock = clock};
         running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
@@ -187,6 +190,9 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     if (!options.prefix_cache) limits.pages_max = 0;
     prefixes = std::make_unique<PrefixCache>(
         *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
+    if (!options.kv_spill_dir.empty()) {
+        spill = DG_TRY(SpillFile::create(options.kv_spill_dir, options.kv_spill_bytes_max));
+    }
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
