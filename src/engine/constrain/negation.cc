@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/constrain/regex.h"
 #include "engine/constrain/schema_view.h"
 
 namespace engine::constrain {
@@ -36,28 +37,16 @@ public:
         types();
         values();
         counts();
+        pattern();
         bounds();
         members();
         combinations();
-        constexpr std::array kWithoutOpposite = {"pattern",
-                                                 "items",
-                                                 "prefixItems",
-                                                 "additionalItems",
-                                                 "contains",
-                                                 "uniqueItems",
-                                                 "multipleOf",
-                                                 "patternProperties",
-                                                 "propertyNames",
-                                                 "dependencies",
-                                                 "dependentRequired",
-                                                 "dependentSchemas",
-                                                 "if",
-                                                 "format",
-                                                 "unevaluatedItems",
-                                                 "unevaluatedProperties",
-                                                 "$dynamicRef",
-                                                 "$recursiveRef",
-                                                 "additionalProperties"};
+        constexpr std::array kWithoutOpposite = {
+            "items",         "prefixItems",         "additionalItems",       "contains",
+            "uniqueItems",   "multipleOf",          "patternProperties",     "propertyNames",
+            "dependencies",  "dependentRequired",   "dependentSchemas",      "if",
+            "format",        "unevaluatedItems",    "unevaluatedProperties", "$dynamicRef",
+            "$recursiveRef", "additionalProperties"};
         for (const std::string_view keyword : kWithoutOpposite) {
             if (schema_.contains(keyword)) out_.exact = false;
         }
@@ -148,6 +137,17 @@ private:
                 add({{"type", json::string(count.type)},
                      {json::string(count.least), static_cast<std::int64_t>(most) + 1}});
             }
+        }
+    }
+
+    /// Not of `format`: what is enforced is narrower than the standard, and its opposite wider.
+    void pattern() {
+        const json::value* found = find("pattern");
+        if (found == nullptr || !found->is_string()) return;
+        if (parse_regex(found->get_string())) {
+            add({{"type", "string"}, {json::string(kOtherPattern), *found}});
+        } else {
+            out_.exact = false;
         }
     }
 

@@ -12,6 +12,8 @@ namespace engine::constrain {
 
 /// In a schema made here: strings other than the listed ones. No JSON key of a user begins so.
 constexpr std::string_view kOtherStrings = "\x01other strings";
+/// Likewise: strings that do not match the pattern.
+constexpr std::string_view kOtherPattern = "\x01other pattern";
 
 struct Negation {
     base::json::value schema;  ///< allows nothing that the negated one allows

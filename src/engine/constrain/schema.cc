@@ -187,7 +187,9 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
         if (std::ranges::find(rule.others, text) != rule.others.end()) return false;
         const std::size_t length = base::utf8_length(text);
         if (length < rule.min || length > rule.max) return false;
-        return !rule.regex || regex_matches(*rule.regex, text);
+        return std::ranges::all_of(rule.tests, [&](const StringTest& test) {
+            return regex_matches(test.regex, text) != test.negated;
+        });
     }
     if (type & kNumber) {
         const NumberRange range = DG_TRY(number_range(all, type == kInteger));

@@ -9,6 +9,7 @@
 #include "engine/constrain/regex.h"
 #include "engine/constrain/schema.h"
 #include "engine/constrain/schema_view.h"
+#include "engine/constrain/string_tests.h"
 
 namespace engine::constrain {
 
@@ -62,10 +63,11 @@ private:
     base::Result<NodeId> string(const Conjunction& all);
     struct StringRule {
         std::uint64_t min = 0, max = kUnbounded;
-        std::optional<Regex> regex;
-        std::vector<std::string> others;  ///< the string is none of these
-        std::string others_path;
+        std::vector<StringTest> tests;
+        std::vector<std::string> patterns;  ///< those of the tests that are no opposites
+        std::vector<std::string> others;    ///< the string is none of these
     };
+    base::Result<NodeId> tested(const Conjunction& all, const StringRule& rule);
     base::Result<StringRule> string_rule(const Conjunction& all);
     base::Result<NumberRange> number_range(const Conjunction& all, bool integer);
     base::Result<NodeId> number(const Conjunction& all, bool integer);

@@ -15,19 +15,18 @@ namespace json = base::json;
 
 Result<SchemaCompiler::StringRule> SchemaCompiler::string_rule(const Conjunction& all) {
     StringRule rule;
-    std::string pattern;
     for (const Part& part : all.parts) {
         if (const auto min = DG_TRY(count_of(part, "minLength")))
             rule.min = std::max(rule.min, *min);
         if (const auto max = DG_TRY(count_of(part, "maxLength")))
             rule.max = std::min(rule.max, *max);
         if (const json::value* others = part.find(kOtherStrings); others && others->is_array()) {
-            rule.others_path = part.path;
             for (const json::value& text : others->get_array()) {
                 if (text.is_string()) rule.others.emplace_back(text.get_string());
             }
         }
-        for (const std::string_view keyword : {"pattern", "format"}) {
+        for (const std::string_view keyword :
+             {std::string_view("pattern"), std::string_view("format"), kOtherPattern}) {
             const json::value* found = part.find(keyword);
             if (found == nullptr) continue;
             if (!found->is_string()) {
@@ -45,18 +44,15 @@ Result<SchemaCompiler::StringRule> SchemaCompiler::string_rule(const Conjunction
                 }
                 text = *known;
             }
-            if (rule.regex && text != pattern) {
-                return fail_on(part.at(keyword), Code::unimplemented,
-                               "{}: two patterns or formats for one string cannot be enforced",
-                               part.at(keyword));
-            }
+            const bool negated = keyword == kOtherPattern;
+            if (!negated && std::ranges::find(rule.patterns, text) != rule.patterns.end()) continue;
             auto regex = parse_regex(text);
             if (!regex) {
                 return fail_on(part.at(keyword), regex.error().code, "{}: {}", part.at(keyword),
                                regex.error().message);
             }
-            pattern = text;
-            rule.regex = std::move(*regex);
+            if (!negated) rule.patterns.emplace_back(text);
+            rule.tests.push_back({std::move(*regex), negated});
         }
     }
     return rule;
@@ -65,30 +61,31 @@ Result<SchemaCompiler::StringRule> SchemaCompiler::string_rule(const Conjunction
 Result<NodeId> SchemaCompiler::string(const Conjunction& all) {
     StringRule rule = DG_TRY(string_rule(all));
     if (rule.min > rule.max) return builder_.choice({});
-    if (!rule.others.empty()) {
-        if (!rule.regex && rule.min == 0 && rule.max >= kUnbounded) {
-            return key_other_than(rule.others);
-        }
-        return fail_on(rule.others_path, Code::unimplemented,
-                       "{}: strings to leave out beside a pattern or length cannot be enforced",
-                       rule.others_path);
+    const bool any_length = rule.min == 0 && rule.max >= kUnbounded;
+    if (rule.tests.empty() && any_length && !rule.others.empty()) {
+        return key_other_than(rule.others);
     }
-    if (rule.regex) {
-        auto bounded = bound_length(std::move(*rule.regex), rule.min, rule.max);
-        if (!bounded) {
-            return fail_on(all.parts.front().path, bounded.error().code, "{}: {}",
-                           all.parts.front().path, bounded.error().message);
-        }
-        return quoted(regex_node(builder_, *bounded, Spelling::json));
-    }
-    const bool plain = rule.min == 0 && rule.max >= kUnbounded;
-    if (plain && plain_string_ >= 0) return plain_string_;
+    if (!rule.others.empty()) rule.tests.push_back({regex_of(rule.others), true});
+    if (!rule.tests.empty()) return tested(all, rule);
+    if (any_length && plain_string_ >= 0) return plain_string_;
     const NodeId body = builder_.repeat(
         json_char(builder_, CharClass::all(), true), static_cast<std::uint32_t>(rule.min),
         static_cast<std::uint32_t>(std::min<std::uint64_t>(rule.max, kUnbounded)));
     const NodeId node = quoted(body);
-    if (plain) plain_string_ = node;
+    if (any_length) plain_string_ = node;
     return node;
+}
+
+Result<NodeId> SchemaCompiler::tested(const Conjunction& all, const StringRule& rule) {
+    if (rule.tests.size() == 1 && !rule.tests.front().negated) {
+        // A length that falls on one part of the pattern is a counter and costs no states.
+        const auto bounded = bound_length(rule.tests.front().regex, rule.min, rule.max);
+        if (bounded) return quoted(regex_node(builder_, *bounded, Spelling::json));
+    }
+    const auto node = tested_string(builder_, rule.tests, rule.min, rule.max);
+    if (node) return quoted(*node);
+    return fail_on(all.parts.front().path, node.error().code, "{}: {}", all.parts.front().path,
+                   node.error().message);
 }
 
 Result<NumberRange> SchemaCompiler::number_range(const Conjunction& all, bool integer) {

@@ -248,6 +248,23 @@ TEST(Schema, ListedObjectsAreTestedAgainstTheOtherKeywords) {
         compile_schema(*base::parse_json(R"({"const":{"a":1},"additionalProperties":false})")));
 }
 
+TEST(Schema, StringsPassSeveralTestsAtOnce) {
+    constexpr auto both = R"({"type":"string","pattern":"^[a-z]+x","minLength":3,"maxLength":5,
+        "allOf":[{"pattern":"y$"},{"not":{"pattern":"q"}}],"not":{"const":"axzy"}})";
+    EXPECT_TRUE(takes(both, R"("axy")"));
+    EXPECT_TRUE(takes(both, R"("axééy")"));
+    EXPECT_TRUE(takes(both, R"("ax\"y")"));
+    for (const char* text : {R"("xy")", R"("axyz")", R"("axqy")", R"("axzy")", R"("axzzzy")"}) {
+        EXPECT_FALSE(takes(both, text)) << text;
+    }
+    constexpr auto curie = R"({"type":"string","pattern":"^\\w[^:]*:.+$","maxLength":9})";
+    EXPECT_TRUE(takes(curie, R"("ab:cd")"));
+    EXPECT_TRUE(takes(curie, R"("abcdef:cd")"));
+    EXPECT_FALSE(takes(curie, R"("abcdef:cde")"));
+    EXPECT_FALSE(takes(curie, R"("abcd")"));
+    EXPECT_EQ(refused_at(R"({"pattern":"^a*b*c*$","minLength":5000,"maxLength":90000})"), "$");
+}
+
 TEST(Schema, AlternativesThatMultiplyAreRefused) {
     json::array every;
     for (int i = 0; i < 40; ++i) {
@@ -308,7 +325,8 @@ TEST(Schema, FiveHundredTools) {
 }
 
 TEST(Schema, RefusesWithThePathOfTheKeyword) {
-    EXPECT_EQ(refused_at(R"({"properties":{"a":{"not":{"pattern":"x"}}}})"), "$.properties.a.not");
+    EXPECT_EQ(refused_at(R"({"properties":{"a":{"not":{"items":{"type":"null"}}}}})"),
+              "$.properties.a.not");
     EXPECT_EQ(refused_at(R"({"type":"number","multipleOf":0.5})"), "$.multipleOf");
     EXPECT_EQ(refused_at(R"({"type":"array","uniqueItems":true})"), "$.uniqueItems");
     EXPECT_EQ(refused_at(R"({"type":"array","contains":false})"), "$.contains");
