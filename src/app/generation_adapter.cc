@@ -135,7 +135,9 @@ Result<std::string> chat_text(const engine::Engine& engine,
         return plain_chat(tool_messages(format, messages, tools, ToolsPlace::system_message));
     }
     const auto render = [&](ToolsPlace place) {
-        return engine.render_chat(tool_messages(format, messages, tools, place), tools, true,
+        // Tools that the template shows in a form we do not read are told in ours instead.
+        return engine.render_chat(tool_messages(format, messages, tools, place),
+                                  format.template_has_tools ? tools : json::value(), true,
                                   request.template_extra);
     };
     auto text = render(ToolsPlace::system_message);
