@@ -111,6 +111,7 @@ constexpr std::array kChat = {
     FieldSpec{"functions", 0, Use::refused, 0, 0, "Use tools instead."},
     FieldSpec{"function_call", 0, Use::refused, 0, 0, "Use tool_choice instead."},
     FieldSpec{"web_search_options", 0, Use::refused, 0, 0, "Web search is not supported."},
+    FieldSpec{"moderation", 0, Use::refused, 0, 0, "Moderation is not supported."},
 };
 
 constexpr std::array kCompletion = {
@@ -194,6 +195,8 @@ constexpr std::array kResponses = {
     FieldSpec{"prompt_cache_options", 0, Use::ignored, 0, 0, "Accepted, no effect."},
     FieldSpec{"conversation", 0, Use::refused, 0, 0, "Use previous_response_id instead."},
     FieldSpec{"prompt", 0, Use::refused, 0, 0, "Prompt templates are not stored here."},
+    FieldSpec{"context_management", 0, Use::refused, 0, 0, "The context is not compacted here."},
+    FieldSpec{"moderation", 0, Use::refused, 0, 0, "Moderation is not supported."},
 };
 
 constexpr std::array kRerank = {

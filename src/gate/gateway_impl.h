@@ -74,6 +74,7 @@ struct Gateway::Impl {
     // stream_routes.cc
     bool keep_stream(const std::shared_ptr<Generation>& generation);
     std::shared_ptr<Generation> find_stream(std::string_view tenant, std::string_view id) const;
+    std::size_t kept_streams() const;
     void forget_stream(const std::string& id);
     void sweep_streams();
     static void attach_stream(const std::shared_ptr<Generation>& generation,

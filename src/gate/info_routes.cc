@@ -135,6 +135,13 @@ void Gateway::Impl::register_info_routes(base::http::Router& router) {
         write_model_metrics(deps.backend, out);
         const base::http::ServerStats stats = server->stats();
         using base::metrics::Kind;
+        out.sample(Kind::gauge, "dougong_gate_kept_streams",
+                   "Resumable streams and background responses, running or over.", {},
+                   static_cast<double>(kept_streams()));
+        out.sample(Kind::gauge, "dougong_gate_stored_responses", "Responses in the store.", {},
+                   static_cast<double>(responses.count()));
+        out.sample(Kind::gauge, "dougong_gate_stored_responses_bytes", "Bytes they take.", {},
+                   static_cast<double>(responses.bytes()));
         out.sample(Kind::gauge, "dougong_gate_connections", "Open connections.", {},
                    stats.connections);
         out.sample(Kind::counter, "dougong_gate_connections_total", "Connections accepted.", {},

@@ -5,6 +5,7 @@
 
 #include "base/json/json.h"
 #include "gate/field_table.h"
+#include "gate/openapi_answers.h"
 
 namespace gate {
 namespace {
@@ -132,7 +133,11 @@ json::object parameter(std::string_view place, std::string_view name) {
 }
 
 json::object operation_json(const Operation& operation) {
-    json::object answers = content(operation.answer_type, {});
+    json::object schema;
+    const auto example = base::parse_json(example_answer(operation.method, operation.path));
+    if (example) schema = schema_of(*example).get_object();
+    json::object answers = content(operation.answer_type, std::move(schema));
+    if (example) answers[operation.answer_type].get_object()["example"] = *example;
     if (operation.streams) answers["text/event-stream"] = json::object{{"schema", json::object{}}};
     json::object out{
         {"summary", operation.summary},

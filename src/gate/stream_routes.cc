@@ -82,6 +82,11 @@ std::shared_ptr<Generation> Gateway::Impl::find_stream(std::string_view tenant,
     return found->second;
 }
 
+std::size_t Gateway::Impl::kept_streams() const {
+    const std::lock_guard lock(mutex);
+    return streams.size();
+}
+
 void Gateway::Impl::forget_stream(const std::string& id) {
     const std::lock_guard lock(mutex);
     streams.erase(id);

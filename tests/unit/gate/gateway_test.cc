@@ -464,4 +464,63 @@ TEST_F(GatewayTest, OpenApiFieldsAreTheOnesTheParserTakes) {
     EXPECT_EQ(schema.at("additionalProperties").as_bool(), false);
 }
 
+/// Every member that `schema` has is in `value`, with that type.
+void expect_fits(const json::value& schema, const json::value& value, const std::string& path) {
+    const auto* const type = schema.as_object().if_contains("type");
+    if (type == nullptr) return;
+    const std::string_view name(type->as_string().data(), type->as_string().size());
+    if (name == "object") {
+        ASSERT_TRUE(value.is_object()) << path;
+        for (const auto& member : schema.at("properties").as_object()) {
+            const auto* const has = value.as_object().if_contains(member.key());
+            ASSERT_NE(has, nullptr) << path << "." << member.key();
+            expect_fits(member.value(), *has, path + "." + std::string(member.key()));
+        }
+    } else if (name == "array") {
+        ASSERT_TRUE(value.is_array()) << path;
+        const auto* const items = schema.as_object().if_contains("items");
+        if (items == nullptr) return;
+        for (const auto& item : value.as_array()) expect_fits(*items, item, path + "[]");
+    } else if (name == "string") {
+        EXPECT_TRUE(value.is_string()) << path;
+    } else if (name == "boolean") {
+        EXPECT_TRUE(value.is_bool()) << path;
+    } else {
+        EXPECT_TRUE(value.is_number()) << path;
+    }
+}
+
+TEST_F(GatewayTest, OpenApiDescribesTheAnswers) {
+    start();
+    const auto document = parsed(get("/openapi.json").body);
+    const auto check = [&](const std::string& method, const std::string& path,
+                           const test::RawResponse& response) {
+        ASSERT_EQ(response.status, 200) << response.body;
+        const auto& schema = document.at("paths")
+                                 .at(path)
+                                 .at(method)
+                                 .at("responses")
+                                 .at("200")
+                                 .at("content")
+                                 .at("application/json")
+                                 .at("schema");
+        ASSERT_TRUE(schema.as_object().contains("properties")) << path;
+        expect_fits(schema, parsed(response.body), path);
+    };
+    check("post", "/v1/chat/completions", post("/v1/chat/completions", chat("hello")));
+    check("post", "/v1/completions", post("/v1/completions", R"({"prompt":"hello"})"));
+    const auto response = post("/v1/responses", R"({"input":"hello"})");
+    check("post", "/v1/responses", response);
+    const std::string id(parsed(response.body).at("id").as_string());
+    check("get", "/v1/responses/{id}", get("/v1/responses/" + id));
+    check("get", "/v1/responses/{id}/input_items", get("/v1/responses/" + id + "/input_items"));
+    check("post", "/v1/embeddings", post("/v1/embeddings", R"({"input":"a"})"));
+    check("post", "/v1/rerank", post("/v1/rerank", R"({"query":"a","documents":["a"]})"));
+    check("post", "/v1/score", post("/v1/score", R"({"text_1":"a","text_2":"a"})"));
+    check("post", "/v1/caches", post("/v1/caches", R"({"prompt":"a"})"));
+    check("post", "/tokenize", post("/tokenize", R"({"text":"a"})"));
+    check("post", "/detokenize", post("/detokenize", R"({"tokens":[1]})"));
+    check("get", "/v1/models/{id}", get("/v1/models/fake/chat"));
+}
+
 }  // namespace
