@@ -415,9 +415,8 @@ base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
         if (progress == Batcher::Progress::done) vectors = std::move(job->result());
         return progress;
     }));
-    Vectors means = DG_TRY(std::move(vectors));
-    for (std::vector<float>& mean : means) normalise_length(mean);
-    return means;
+    if (vectors) std::ranges::for_each(*vectors, normalise_length);
+    return vectors;
 }
 
 base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,

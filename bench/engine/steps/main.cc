@@ -56,7 +56,11 @@ public:
         }
         const auto matrices = steps->model_.decoder->products();
         steps->packed_ = DG_TRY(engine::PackedWeights::in_memory(steps->pool_, matrices));
-        for (const engine::TensorView* w : matrices) steps->weights_bytes_ += w->bytes();
+        const engine::ExpertsConfig& experts = steps->model_.decoder->config().experts;
+        for (const engine::TensorView* w : matrices) {
+            const bool some = w->name.find("_exps.") != std::string::npos;
+            steps->token_bytes_ += some ? w->bytes() * experts.used / experts.count : w->bytes();
+        }
         steps->load_cpu_s_ = cpu_seconds() - begin;
         const engine::KvGeometry geometry = steps->model_.decoder->kv_geometry();
         steps->kv_ = std::make_unique<engine::KvPool>(
@@ -94,7 +98,8 @@ public:
     double read_bytes_per_second() {
         return engine::measure_machine_limits(pool_, clock_).read_bytes_per_second;
     }
-    std::uint64_t weights_bytes() const { return weights_bytes_; }
+    /// Of weights, read for one token alone: all of them, but only some experts.
+    std::uint64_t token_bytes() const { return token_bytes_; }
     double load_cpu_s() const { return load_cpu_s_; }
 
 private:
@@ -121,7 +126,7 @@ private:
     std::unique_ptr<engine::PackedWeights> packed_;
     engine::Model model_;
     std::unique_ptr<engine::KvPool> kv_;
-    std::uint64_t weights_bytes_ = 0;
+    std::uint64_t token_bytes_ = 0;
     double load_cpu_s_ = 0;
 };
 
@@ -161,8 +166,8 @@ int main(int argc, char** argv) {
     }
     fmt::print(
         "{{\"engine\": \"dougong\", \"target\": \"{}\", \"load_cpu_s\": {:.3f}, "
-        "\"weights_bytes\": {}}}\n",
-        engine::kernel_target_name(), (*steps)->load_cpu_s(), (*steps)->weights_bytes());
+        "\"token_bytes\": {}}}\n",
+        engine::kernel_target_name(), (*steps)->load_cpu_s(), (*steps)->token_bytes());
     std::fflush(stdout);
     for (std::string line; std::getline(std::cin, line);) {
         const auto result = answer(**steps, line);

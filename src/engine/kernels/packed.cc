@@ -1,5 +1,5 @@
-// Packing: plain loops over the codes of one stored block at a time. It runs once per model, so
-// that clarity wins over speed; tensor/code_layout.h says where stored bits lie.
+// Packing: plain loops over the codes of one stored block at a time, compiled for each type;
+// tensor/code_layout.h says where stored bits lie.
 
 #include "engine/kernels/packed.h"
 
@@ -75,98 +75,88 @@ void read_three_bits(const std::byte* at, PlainBlock& out) {
     out.d = block.d;
 }
 
-void read_plain(TensorType type, const std::byte* at, PlainBlock& out) {
-    switch (type) {
-        case TensorType::q4_0:
-            return read_nibbles<BlockQ4_0>(at, out);
-        case TensorType::q4_1:
-            return read_nibbles<BlockQ4_1>(at, out);
-        case TensorType::q5_0:
-            return read_nibbles<BlockQ5_0>(at, out);
-        case TensorType::q5_1:
-            return read_nibbles<BlockQ5_1>(at, out);
-        case TensorType::q8_0: {
-            const auto block = read_block<BlockQ8_0>(at);
-            std::memcpy(out.codes.data(), block.qs, 32);
-            out.d = block.d;
-            return;
-        }
-        case TensorType::q2_k:
-            return read_two_bits(at, out);
-        case TensorType::q3_k:
-            return read_three_bits(at, out);
-        case TensorType::q4_k:
-            return read_groups<BlockQ4_K>(at, out);
-        case TensorType::q5_k:
-            return read_groups<BlockQ5_K>(at, out);
-        case TensorType::q6_k: {
-            const auto block = read_block<BlockQ6_K>(at);
-            unpack_six_bits(block, out.codes);
-            std::memcpy(out.scales, block.scales, 16);
-            out.d = block.d;
-            return;
-        }
-        default:
-            DG_CHECK(false, "this type has no packed form");
+template <TensorType kType>
+void read_plain(const std::byte* at, PlainBlock& out) {
+    using enum TensorType;
+    if constexpr (kType == q4_0) read_nibbles<BlockQ4_0>(at, out);
+    if constexpr (kType == q4_1) read_nibbles<BlockQ4_1>(at, out);
+    if constexpr (kType == q5_0) read_nibbles<BlockQ5_0>(at, out);
+    if constexpr (kType == q5_1) read_nibbles<BlockQ5_1>(at, out);
+    if constexpr (kType == q8_0) {
+        const auto block = read_block<BlockQ8_0>(at);
+        std::memcpy(out.codes.data(), block.qs, 32);
+        out.d = block.d;
+    }
+    if constexpr (kType == q2_k) read_two_bits(at, out);
+    if constexpr (kType == q3_k) read_three_bits(at, out);
+    if constexpr (kType == q4_k) read_groups<BlockQ4_K>(at, out);
+    if constexpr (kType == q5_k) read_groups<BlockQ5_K>(at, out);
+    if constexpr (kType == q6_k) {
+        const auto block = read_block<BlockQ6_K>(at);
+        unpack_six_bits(block, out.codes);
+        std::memcpy(out.scales, block.scales, 16);
+        out.d = block.d;
     }
 }
 
-/// Writes row `row` of the panel's 16.
+/// Writes row `row` of the panel's 16. The type is known when compiled: its loops come apart.
+template <TensorType kType>
 class RowWriter {
 public:
-    RowWriter(const PackedShape& shape, const PackedPanel& sections, std::uint8_t* panel,
-              std::size_t row)
-        : shape_(shape), at_(sections), panel_(panel), row_(row) {}
+    RowWriter(const PackedPanel& sections, std::uint8_t* panel, std::size_t row)
+        : at_(sections), panel_(panel), row_(row) {}
 
     void put(std::size_t stored, const PlainBlock& block) {
-        for (std::size_t i = 0; i < shape_.span; ++i) {
-            const std::size_t b = stored * shape_.span + i;
+        for (std::size_t i = 0; i < kShape.span; ++i) {
+            const std::size_t b = stored * kShape.span + i;
             const std::uint8_t* codes = block.codes.data() + i * 32;
             put_low(b, codes);
-            if (shape_.high > 0) put_high(b, codes);
-            const std::size_t groups = shape_.scales / 16;
+            if constexpr (kShape.high > 0) put_high(b, codes);
+            const std::size_t groups = kShape.scales / 16;
             for (std::size_t g = 0; g < groups; ++g) {
                 panel_[at_.scales + (b * groups + g) * 16 + row_] = block.scales[i * groups + g];
             }
-            if (shape_.mins > 0) panel_[at_.mins + b * 16 + row_] = block.mins[i];
+            if (kShape.mins > 0) panel_[at_.mins + b * 16 + row_] = block.mins[i];
         }
         std::memcpy(panel_ + at_.d + stored * 32 + row_ * 2, &block.d, 2);
-        if (shape_.has_m) std::memcpy(panel_ + at_.m + stored * 32 + row_ * 2, &block.m, 2);
+        if (kShape.has_m) std::memcpy(panel_ + at_.m + stored * 32 + row_ * 2, &block.m, 2);
     }
 
 private:
     void put_low(std::size_t b, const std::uint8_t* codes) {
-        const std::size_t at = at_.low + b * shape_.low;
+        const std::size_t at = at_.low + b * kShape.low;
         std::uint8_t* out = panel_ + at + row_ * 4;
-        if (shape_.low == 128) return put_bits(at, 2, 0, codes);
-        if (shape_.low == 512) {
-            for (std::size_t i = 0; i < 32; ++i) out[i / 4 * 64 + i % 4] = codes[i];
-            return;
-        }
-        for (std::size_t i = 0; i < 16; ++i) {
-            out[i / 4 * 64 + i % 4] =
-                static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
+        if constexpr (kShape.low == 128) {
+            put_bits<2, 0>(at, codes);
+        } else if constexpr (kShape.low == 512) {
+            for (std::size_t v = 0; v < 8; ++v) std::memcpy(out + v * 64, codes + v * 4, 4);
+        } else {
+            std::uint8_t pairs[16];
+            for (std::size_t i = 0; i < 16; ++i) {
+                pairs[i] = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
+            }
+            for (std::size_t v = 0; v < 4; ++v) std::memcpy(out + v * 64, pairs + v * 4, 4);
         }
     }
     void put_high(std::size_t b, const std::uint8_t* codes) {
-        put_bits(at_.high + b * shape_.high, shape_.high / 64,
-                 static_cast<unsigned>(shape_.low / 64), codes);
+        put_bits<kShape.high / 64, kShape.low / 64>(at_.high + b * kShape.high, codes);
     }
-    /// `bits` bits of each code from bit `from` on.
-    void put_bits(std::size_t at, std::size_t bits, unsigned from, const std::uint8_t* codes) {
-        const std::size_t inputs = 32 / bits;  // that share one vector
-        const unsigned mask = (1u << bits) - 1;
-        for (std::size_t v = 0; v < bits; ++v) {
+    /// kBits bits of each code from bit kFrom on.
+    template <std::size_t kBits, std::size_t kFrom>
+    void put_bits(std::size_t at, const std::uint8_t* codes) {
+        constexpr std::size_t kInputs = 32 / kBits;  // that share one vector
+        constexpr unsigned kMask = (1u << kBits) - 1;
+        for (std::size_t v = 0; v < kBits; ++v) {
             std::uint8_t bytes[4] = {};
-            for (std::size_t i = 0; i < inputs; ++i) {
-                const unsigned code = codes[v * inputs + i] >> from & mask;
-                bytes[i % 4] = static_cast<std::uint8_t>(bytes[i % 4] | code << (i / 4 * bits));
+            for (std::size_t i = 0; i < kInputs; ++i) {
+                const unsigned code = codes[v * kInputs + i] >> kFrom & kMask;
+                bytes[i % 4] = static_cast<std::uint8_t>(bytes[i % 4] | code << (i / 4 * kBits));
             }
             std::memcpy(panel_ + at + v * 64 + row_ * 4, bytes, 4);
         }
     }
 
-    const PackedShape shape_;
+    static constexpr PackedShape kShape = packed_shape(kType);
     const PackedPanel at_;
     std::uint8_t* const panel_;
     const std::size_t row_;
@@ -182,6 +172,30 @@ std::size_t panels_of(const TensorView& w) {
 
 bool stores_floats(TensorType type) {
     return block_shape(type).elements == 1;
+}
+
+template <TensorType kType>
+void pack_blocks(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    constexpr PackedShape kShape = packed_shape(kType);
+    const PackedPanel sections(kShape, blocks_per_row(w));
+    const std::size_t stored_bytes = block_shape(kType).bytes;
+    const std::size_t stored_blocks = blocks_per_row(w) / kShape.span;
+    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
+        auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
+        PlainBlock block;
+        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        // Sixteen rows write everything but the last cache line's padding.
+        const std::size_t unwritten = rows < kPanelOuts ? sections.bytes : 64;
+        std::fill_n(panel + sections.bytes - unwritten, unwritten, std::uint8_t{0});
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::byte* stored = w.data + (p * kPanelOuts + r) * stored_blocks * stored_bytes;
+            RowWriter<kType> writer(sections, panel, r);
+            for (std::size_t b = 0; b < stored_blocks; ++b) {
+                read_plain<kType>(stored + b * stored_bytes, block);
+                writer.put(b, block);
+            }
+        }
+    });
 }
 
 /// Elements of 2 or 4 bytes, which stay as they are.
@@ -216,26 +230,33 @@ std::size_t packed_bytes(const TensorView& w) {
 }
 
 void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
-    if (w.type == TensorType::f32) return pack_floats<std::uint32_t>(pool, w, out);
-    if (stores_floats(w.type)) return pack_floats<std::uint16_t>(pool, w, out);
-    const PackedShape shape = packed_shape(w.type);
-    const PackedPanel sections(shape, blocks_per_row(w));
-    const std::size_t stored_bytes = block_shape(w.type).bytes;
-    const std::size_t stored_blocks = blocks_per_row(w) / shape.span;
-    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
-        auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
-        std::fill_n(panel, sections.bytes, std::uint8_t{0});
-        PlainBlock block;
-        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
-        for (std::size_t r = 0; r < rows; ++r) {
-            const std::byte* stored = w.data + (p * kPanelOuts + r) * stored_blocks * stored_bytes;
-            RowWriter writer(shape, sections, panel, r);
-            for (std::size_t b = 0; b < stored_blocks; ++b) {
-                read_plain(w.type, stored + b * stored_bytes, block);
-                writer.put(b, block);
-            }
-        }
-    });
+    switch (w.type) {
+        case TensorType::f32:
+            return pack_floats<std::uint32_t>(pool, w, out);
+        case TensorType::f16:
+        case TensorType::bf16:
+            return pack_floats<std::uint16_t>(pool, w, out);
+        case TensorType::q2_k:
+            return pack_blocks<TensorType::q2_k>(pool, w, out);
+        case TensorType::q3_k:
+            return pack_blocks<TensorType::q3_k>(pool, w, out);
+        case TensorType::q4_0:
+            return pack_blocks<TensorType::q4_0>(pool, w, out);
+        case TensorType::q4_1:
+            return pack_blocks<TensorType::q4_1>(pool, w, out);
+        case TensorType::q4_k:
+            return pack_blocks<TensorType::q4_k>(pool, w, out);
+        case TensorType::q5_0:
+            return pack_blocks<TensorType::q5_0>(pool, w, out);
+        case TensorType::q5_1:
+            return pack_blocks<TensorType::q5_1>(pool, w, out);
+        case TensorType::q5_k:
+            return pack_blocks<TensorType::q5_k>(pool, w, out);
+        case TensorType::q6_k:
+            return pack_blocks<TensorType::q6_k>(pool, w, out);
+        case TensorType::q8_0:
+            return pack_blocks<TensorType::q8_0>(pool, w, out);
+    }
 }
 
 }  // namespace engine

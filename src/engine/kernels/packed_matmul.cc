@@ -46,16 +46,18 @@ struct PackedBlocks {
     const std::uint8_t *low, *high, *scales, *mins, *d, *m;
     const std::uint8_t* ahead;
 
-    PackedBlocks(const std::uint8_t* panel, const PackedPanel& at, std::size_t first)
+    /// `together`: panels until the one this source's task reads next.
+    PackedBlocks(const std::uint8_t* panel, const PackedPanel& at, std::size_t first,
+                 std::size_t together)
         : low(panel + at.low + first * kShape.low),
           high(panel + at.high + first * kShape.high),
           scales(panel + at.scales + first * kShape.scales),
           mins(panel + at.mins + first * kShape.mins),
           d(panel + at.d + first / kShape.span * 32),
           m(panel + at.m + first / kShape.span * 32),
-          ahead(panel + at.bytes + first * kBlockBytes) {}
+          ahead(panel + together * at.bytes + first * kBlockBytes) {}
 
-    /// Asks for the next panel, evenly over this one.
+    /// Asks for the panel to come, evenly over this one.
     HWY_INLINE void prefetch(std::size_t b) const {
 #pragma GCC unroll 16
         for (std::size_t i = 0; i < kBlockBytes; i += 64) {
@@ -167,11 +169,11 @@ void RunPackedPanels(const PanelTask& task) {
     for (std::size_t b = 0; b < blocks; b += kChunk) {
         const std::size_t chunk = std::min(kChunk, blocks - b);
         if constexpr (kPanels == 1) {
-            const Source source[1] = {Source(panel, sections, b)};
+            const Source source[1] = {Source(panel, sections, b, 1)};
             DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
         } else {
-            const Source source[2] = {Source(panel, sections, b),
-                                      Source(panel + sections.bytes, sections, b)};
+            const Source source[2] = {Source(panel, sections, b, 2),
+                                      Source(panel + sections.bytes, sections, b, 2)};
             DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
         }
     }

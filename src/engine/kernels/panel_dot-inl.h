@@ -178,6 +178,8 @@ HWY_NOINLINE void DotTile(const Source (&source)[kPanels], std::size_t panel_blo
                 for (const Source& each : source) each.prefetch(b);
             }
             const std::int8_t* q = a.q + b * 32;
+            // Two groups are added up before the activations' scale, which they share.
+            [[maybe_unused]] VF32 block[kPanels][kRows];
 #pragma GCC unroll 2
             for (std::size_t g = 0; g < kGroups; ++g) {
                 ByteDot<Format> dot[kPanels][kRows][kChains];
@@ -236,22 +238,39 @@ HWY_NOINLINE void DotTile(const Source (&source)[kPanels], std::size_t panel_blo
                     const VF32 scale = source[p].scale(b, part, g);
 #pragma GCC unroll 8
                     for (std::size_t r = 0; r < kRows; ++r) {
-                        const std::size_t at = r * a.blocks + b;
-                        const VF32 factor = hn::Mul(scale, hn::Set(df, a.scale[at]));
-                        total[p][r] =
-                            hn::MulAdd(hn::ConvertTo(df, total_of(dot[p][r])), factor, total[p][r]);
+                        const VF32 value = hn::ConvertTo(df, total_of(dot[p][r]));
+                        if constexpr (kGroups == 1) {
+                            const VF32 factor =
+                                hn::Mul(scale, hn::Set(df, a.scale[r * a.blocks + b]));
+                            total[p][r] = hn::MulAdd(value, factor, total[p][r]);
+                        } else {
+                            block[p][r] = g == 0 ? hn::Mul(value, scale)
+                                                 : hn::MulAdd(value, scale, block[p][r]);
+                        }
                     }
                     if constexpr (Format::kMin) {
                         const VF32 min = source[p].min(b, part, g);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
                             const std::size_t at = r * a.blocks + b;
-                            const float sum =
-                                kGroups == 1
-                                    ? a.scaled_sum[at]
-                                    : a.scale[at] * static_cast<float>(a.sum16[at * 2 + g]);
-                            total[p][r] = hn::MulAdd(min, hn::Set(df, sum), total[p][r]);
+                            if constexpr (kGroups == 1) {
+                                const VF32 sum = hn::Set(df, a.scaled_sum[at]);
+                                total[p][r] = hn::MulAdd(min, sum, total[p][r]);
+                            } else {
+                                const VI32 sum = hn::Set(DI32(), a.sum16[at * 2 + g]);
+                                block[p][r] = hn::MulAdd(min, hn::ConvertTo(df, sum), block[p][r]);
+                            }
                         }
+                    }
+                }
+            }
+            if constexpr (kGroups == 2) {
+#pragma GCC unroll 2
+                for (std::size_t p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 8
+                    for (std::size_t r = 0; r < kRows; ++r) {
+                        const VF32 factor = hn::Set(df, a.scale[r * a.blocks + b]);
+                        total[p][r] = hn::MulAdd(block[p][r], factor, total[p][r]);
                     }
                 }
             }
@@ -266,18 +285,19 @@ HWY_NOINLINE void DotTile(const Source (&source)[kPanels], std::size_t panel_blo
     }
 }
 
-/// Rows per register tile; AVX2 has half the registers.
-template <std::size_t kPanels>
-constexpr std::size_t kTileRows = DG_SMALL_TILES              ? 2
-                                  : HWY_TARGET != HWY_AVX3_DL ? 4
-                                  : kPanels == 2              ? 6
-                                                              : 8;
+/// Rows per register tile; AVX2 has half the registers, formats of two groups need more of them.
+template <std::size_t kPanels, class Format>
+constexpr std::size_t kTileRows = DG_SMALL_TILES                         ? 2
+                                  : HWY_TARGET != HWY_AVX3_DL            ? 4
+                                  : kPanels == 2 && Format::kGroup == 16 ? 4
+                                  : kPanels == 2                         ? 6
+                                                                         : 8;
 
 /// DotTile over `rows` rows of x, from block `first_block` of their inputs on.
 template <std::size_t kPanels, class Source>
 void DotRows(const Source (&source)[kPanels], std::size_t blocks, const QuantizedRows& x,
              std::size_t first_block, std::size_t first_row, std::size_t rows, float* acc) {
-    constexpr std::size_t kMost = kTileRows<kPanels>;
+    constexpr std::size_t kMost = kTileRows<kPanels, typename Source::Format>;
     std::size_t r = 0;
     const auto tile = [&](auto size) {
         constexpr std::size_t kRows = decltype(size)::value;

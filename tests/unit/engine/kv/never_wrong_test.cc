@@ -19,22 +19,25 @@ std::uint64_t operations_wanted() {
     return wanted == nullptr ? kOperationsInSuite : std::strtoull(wanted, nullptr, 10);
 }
 
-/// Reads what may be read from other threads, over and over, until destroyed.
+/// Reads what may be read from other threads while the run goes on, until destroyed.
 class Onlooker {
 public:
-    explicit Onlooker(const test::KvTorture& torture)
-        : thread_([this, &torture] {
+    explicit Onlooker(test::KvTorture& torture)
+        : torture_(torture), thread_([this, &torture] {
               while (!stop_) {
+                  const std::uint64_t seen = torture.progress();
                   torture.read_from_outside();
-                  std::this_thread::yield();
+                  if (!stop_) torture.progress().wait(seen);
               }
           }) {}
     ~Onlooker() {
         stop_ = true;
+        torture_.note_progress();
         thread_.join();
     }
 
 private:
+    test::KvTorture& torture_;
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };

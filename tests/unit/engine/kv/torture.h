@@ -4,6 +4,7 @@
 // token before it); after every operation that hands out KV, all of it is compared with what the
 // model of the world says. Any sharing of a wrong page, late copy or stale byte is a mismatch.
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -56,6 +57,9 @@ public:
 
     /// What other threads may call while run() goes on.
     void read_from_outside() const;
+    /// Goes up every few operations and once at the end; may be waited for.
+    const std::atomic<std::uint64_t>& progress() const { return progress_; }
+    void note_progress();
 
 private:
     /// One conversation: its tokens and what each position of its KV must hold.
@@ -105,6 +109,7 @@ private:
     std::vector<std::pair<engine::KvScope, Tokens>> past_;  ///< texts to come back to
     std::map<std::string, Kept> kept_;
     TortureCounts counts_;
+    std::atomic<std::uint64_t> progress_{0};
     std::optional<std::string> error_;
 };
 

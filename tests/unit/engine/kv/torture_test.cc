@@ -115,7 +115,13 @@ void KvTorture::run(std::uint64_t operations) {
         ++counts_.operations;
         operate();
         audit_counts();
+        if (counts_.operations % 64 == 0) note_progress();
     }
+}
+
+void KvTorture::note_progress() {
+    ++progress_;
+    progress_.notify_all();
 }
 
 void KvTorture::operate() {
