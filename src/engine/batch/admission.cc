@@ -13,15 +13,24 @@ std::uint32_t common_tokens(const Generation& a, const Generation& b, std::uint3
     return tokens - tokens % page_tokens;
 }
 
-/// Somebody of at least the same priority is about to compute pages that `generation` begins with.
-bool prefix_is_coming(const Generation& generation, std::uint32_t matched, Generations running,
+/// The pages that somebody of at least the same priority is about to compute and `generation`
+/// begins with, when they are more than what is `matched`.
+Awaited coming_prefix(const Generation& generation, std::uint32_t matched, Generations running,
                       std::uint32_t page_tokens) {
-    return std::ranges::any_of(running, [&](const std::unique_ptr<Generation>& other) {
-        if (other == nullptr || other->priority() < generation.priority()) return false;
-        if (other->rows_left() <= 1) return false;
+    for (const auto& other : running) {
+        if (other == nullptr || other->priority() < generation.priority()) continue;
+        if (other->rows_left() <= 1) continue;
         const std::uint32_t common = common_tokens(generation, *other, page_tokens);
-        return common > other->computed() && common > matched;
-    });
+        if (common > other->computed() && common > matched) return {other->id(), common};
+    }
+    return {};
+}
+
+bool still_coming(const Awaited& awaited, Generations running) {
+    return awaited.tokens > 0 && std::ranges::any_of(running, [&](const auto& other) {
+               return other != nullptr && other->id() == awaited.by &&
+                      other->computed() < awaited.tokens;
+           });
 }
 
 }  // namespace
@@ -52,8 +61,8 @@ bool Admission::too_late(const Generation& generation, std::uint32_t rows,
     return base::to_seconds(generation.deadline() - now) < least_seconds;
 }
 
-Verdict Admission::consider(const Generation& generation, Generations running,
-                            base::Instant now) const {
+Verdict Admission::consider(Generation& generation, Generations running, base::Instant now) const {
+    if (still_coming(generation.awaited(), running)) return Verdict::prefix_is_coming;
     const std::uint32_t page_tokens = pool_.geometry().page_tokens;
     const bool swapped = generation.kv().swapped_out();
     const std::uint32_t matched =
@@ -61,9 +70,9 @@ Verdict Admission::consider(const Generation& generation, Generations running,
                 : cache_.matched_tokens(generation.scope(), generation.tokens());
     const auto rows = static_cast<std::uint32_t>(generation.tokens().size()) - matched;
     if (too_late(generation, rows, now)) return Verdict::too_late;
-    if (!swapped && prefix_is_coming(generation, matched, running, page_tokens)) {
-        return Verdict::prefix_is_coming;
-    }
+    generation.await(swapped ? Awaited{}
+                             : coming_prefix(generation, matched, running, page_tokens));
+    if (generation.awaited().tokens > 0) return Verdict::prefix_is_coming;
     if (running.empty()) return Verdict::ready;  // nobody else will ever give pages back
     const std::uint32_t held =
         swapped ? generation.pages_kept_while_swapped() : matched / page_tokens;

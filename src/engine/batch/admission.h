@@ -29,7 +29,8 @@ public:
               const StepCost& cost)
         : pool_(pool), cache_(cache), forecast_(forecast), cost_(cost) {}
 
-    Verdict consider(const Generation& generation, Generations running, base::Instant now) const;
+    /// Notes in `generation` whose prefix it waits for, so that asking again is cheap.
+    Verdict consider(Generation& generation, Generations running, base::Instant now) const;
     /// Pages that the running ones are expected to need beyond those they hold.
     std::uint32_t pages_promised(Generations running) const;
     /// Pages that `generation` is expected to hold at its end.

@@ -21,6 +21,12 @@
 
 namespace engine {
 
+/// Tokens that another request is computing and this one begins with; 0 = none.
+struct Awaited {
+    GenerationId by = 0;
+    std::uint32_t tokens = 0;
+};
+
 /// A prefix to keep, and what came of it.
 struct KeepOrder {
     base::Duration time_to_live{};
@@ -60,6 +66,8 @@ public:
     /// computed. Both must outlive this or its end.
     void start(KvSequence kv, PrefixCache& cache, base::Instant now);
     const KvSequence& kv() const { return kv_; }
+    const Awaited& awaited() const { return awaited_; }
+    void await(const Awaited& awaited) { awaited_ = awaited; }
     /// Makes what is computed findable by others.
     void cache_pages();
     /// Forgets what is computed; its tokens stay. start() gives it a new place.
@@ -133,6 +141,7 @@ private:
     PrefixCache* cache_ = nullptr;  ///< set by start
     KvSequence kv_;
     SpillId swapped_;  ///< while kv_ is swapped out
+    Awaited awaited_;
     bool ended_ = false;
     std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
     std::uint64_t passed_over_ = 0;

@@ -26,11 +26,12 @@ RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
     rows_.reserve(budget.rows_max);
 }
 
-Verdict RunningSet::consider(const Generation& generation) const {
+Verdict RunningSet::consider(Generation& generation) const {
     return admission_.consider(generation, running_, parts_.clock.now());
 }
 
 std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& generation) {
+    const bool first = !generation->started();
     if (generation->kv().swapped_out() && !swap_in(*generation)) {
         if (generation->kv().swapped_out()) return std::nullopt;
     }
@@ -42,13 +43,13 @@ std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& gene
         const std::uint32_t wanted =
             expected - std::min(expected, held) + admission_.pages_promised(running_);
         if (!running_.empty() && wanted > parts_.pages.pages_available()) return std::nullopt;
-        if (!generation->started()) {
+        if (first) {
             report_.counters.cached_tokens += std::min(kv.tokens(), generation->prompt_tokens());
         }
         generation->start(std::move(kv), parts_.cache, parts_.clock.now());
     }
     running_.push_back(std::move(generation));
-    return running_.back()->rows_left();
+    return first ? running_.back()->rows_left() : 0;
 }
 
 bool RunningSet::make_way(std::int32_t priority) {

@@ -67,9 +67,10 @@ public:
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
 
-    Verdict consider(const Generation& generation) const;
-    /// Returns the tokens that have to be computed before it streams; none, with `generation` left
-    /// as it was, when its pages turn out not to be there. Pre: consider() said ready.
+    Verdict consider(Generation& generation) const;
+    /// Returns the tokens its tenant is charged: those to compute before it streams, once; none,
+    /// with `generation` left as it was, when its pages turn out not to be there. Pre: consider()
+    /// said ready.
     std::optional<std::uint64_t> admit(std::unique_ptr<Generation>& generation);
     /// Sets the least important one of a priority below `priority` aside; false: there is none.
     bool make_way(std::int32_t priority);
