@@ -106,11 +106,12 @@ struct PackedBlocks {
         }
     }
 
-private:
     static HWY_INLINE VU32 dwords(const std::uint8_t* at, std::size_t part, std::size_t j) {
         return hn::BitCast(DU32(), hn::LoadU(hn::Repartition<std::uint8_t, DU32>(),
                                              at + j * kVectorBytes + part * kLanes * 4));
     }
+
+private:
     /// The bits above the low ones of inputs 4j..4j+3, in their place.
     HWY_INLINE VU32 top_bits(std::size_t b, std::size_t part, std::size_t j) const {
         constexpr std::size_t kBits = kShape.high / 64;
@@ -155,6 +156,57 @@ std::size_t PackedPanelsTogether() {
     return kTogether;
 }
 
+/// From so many rows on, codes that do not fill nibbles or bytes are taken apart once for all rows.
+constexpr std::size_t kExpandRows = 24;
+constexpr std::size_t kExpandedBytes = 8 * kVectorBytes;  ///< of 32 inputs
+
+/// The same source with the codes of its blocks in scratch memory, a byte each.
+template <class Packed>
+struct ExpandedBlocks : Packed {
+    const std::uint8_t* codes;
+
+    ExpandedBlocks(const Packed& packed, std::size_t blocks, std::uint8_t* scratch)
+        : Packed(packed), codes(scratch) {
+        const hn::Repartition<std::uint8_t, DU32> du8;
+        for (std::size_t b = 0; b < blocks; ++b) {
+            for (std::size_t part = 0; part < kParts; ++part) {
+#pragma GCC unroll 8
+                for (std::size_t j = 0; j < 8; ++j) {
+                    std::uint8_t* at =
+                        scratch + b * kExpandedBytes + j * kVectorBytes + part * kLanes * 4;
+                    hn::StoreU(hn::BitCast(du8, packed.q(b, part, j)), du8, at);
+                }
+            }
+        }
+    }
+    HWY_INLINE VU32 q(std::size_t b, std::size_t part, std::size_t j) const {
+        return Packed::dwords(codes + b * kExpandedBytes, part, j);
+    }
+};
+
+/// As RunPackedPanels, for many rows of formats whose codes are laborious to take apart.
+template <class Source, std::size_t kPanels>
+void RunExpandedPanels(const PanelTask& task, const std::uint8_t* panel,
+                       const PackedPanel& sections) {
+    constexpr std::size_t kChunk = kPanelScratchBytes / (kExpandedBytes * kPanels) / 8 * 8;
+    const std::size_t blocks = task.x->blocks();
+    auto* scratch = reinterpret_cast<std::uint8_t*>(task.scratch);
+    for (std::size_t b = 0; b < blocks; b += kChunk) {
+        const std::size_t chunk = std::min(kChunk, blocks - b);
+        const auto expanded = [&](std::size_t p) {
+            return ExpandedBlocks<Source>(Source(panel + p * sections.bytes, sections, b, kPanels),
+                                          chunk, scratch + p * kChunk * kExpandedBytes);
+        };
+        if constexpr (kPanels == 1) {
+            const ExpandedBlocks<Source> source[1] = {expanded(0)};
+            DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
+        } else {
+            const ExpandedBlocks<Source> source[2] = {expanded(0), expanded(1)};
+            DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
+        }
+    }
+}
+
 template <class Format, TensorType kType, std::size_t kPanels>
 void RunPackedPanels(const PanelTask& task) {
     const std::size_t blocks = task.x->blocks();
@@ -165,6 +217,11 @@ void RunPackedPanels(const PanelTask& task) {
         std::fill_n(task.sums + p * kSumsStride, task.rows * kPanel, 0.f);
     }
     using Source = PackedBlocks<Format, kType>;
+    if constexpr (!Format::kNibble && kType != TensorType::q8_0) {
+        if (task.rows >= kExpandRows) {
+            return RunExpandedPanels<Source, kPanels>(task, panel, sections);
+        }
+    }
     constexpr std::size_t kChunk = PackedChunkBlocks<Source>(kPanels);
     for (std::size_t b = 0; b < blocks; b += kChunk) {
         const std::size_t chunk = std::min(kChunk, blocks - b);
