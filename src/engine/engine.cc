@@ -16,13 +16,14 @@
 #include "engine/batch/mean_pooling.h"
 #include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
-#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
+#include "engine/constrain/grammar_cache.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
+#include "engine/kv/spill_file.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
@@ -105,13 +106,14 @@ struct Engine::Impl {
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
     std::shared_ptr<const chat::ChatFormat> chat_format;
-    chat::GrammarCache grammars;
+    constrain::GrammarCache grammars;
     WeightGate gate;
     Model model;
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
     std::unique_ptr<PrefixCache> prefixes;
+    std::unique_ptr<SpillFile> spill;  ///< null: nowhere to swap to
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -153,6 +155,7 @@ base::Result<void> Engine::Impl::load() {
                                  .threads = pool,
                                  .pages = *kv,
                                  .cache = *prefixes,
+                                 .spill = spill.get(),
                                  .clock = clock};
         running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
@@ -187,6 +190,9 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     if (!options.prefix_cache) limits.pages_max = 0;
     prefixes = std::make_unique<PrefixCache>(
         *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
+    if (!options.kv_spill_dir.empty()) {
+        spill = DG_TRY(SpillFile::create(options.kv_spill_dir, options.kv_spill_bytes_max));
+    }
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
@@ -235,7 +241,7 @@ const Tokenizer& Engine::tokenizer() const {
 const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
     return impl_->chat_format;
 }
-chat::GrammarCache& Engine::grammars() const {
+constrain::GrammarCache& Engine::grammars() const {
     return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {
@@ -409,9 +415,9 @@ base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
         if (progress == Batcher::Progress::done) vectors = std::move(job->result());
         return progress;
     }));
-    Vectors means = DG_TRY(std::move(vectors));
-    for (std::vector<float>& mean : means) normalise_length(mean);
-    return means;
+    if (!vectors) return vectors;
+    for (std::vector<float>& mean : *vectors) normalise_length(mean);
+    return vectors;
 }
 
 base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,

@@ -1,7 +1,7 @@
 // What a schema costs while tokens are made: the same number of tokens free and under a schema,
 // one after the other, repeated; medians of the decode rate and of their ratio.
 //
-//   bench_constrain_overhead MODEL.gguf [tokens] [rounds] [threads]
+//   bench_constrain_overhead MODEL.gguf [tokens] [rounds] [threads] [temperature]
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
@@ -72,13 +72,15 @@ double median(std::vector<double> values) {
 int main(int argc, char** argv) {
     if (argc < 2) {
         std::fprintf(stderr,
-                     "usage: bench_constrain_overhead MODEL.gguf [tokens] [rounds] [threads]\n");
+                     "usage: bench_constrain_overhead MODEL.gguf [tokens] [rounds] [threads] "
+                     "[temperature]\n");
         return 2;
     }
     const auto argument = [&](int at, unsigned otherwise) {
         return argc > at ? static_cast<unsigned>(std::strtoul(argv[at], nullptr, 10)) : otherwise;
     };
     const unsigned tokens = argument(2, 256), rounds = argument(3, 7), threads = argument(4, 1);
+    const float temperature = argc > 5 ? std::strtof(argv[5], nullptr) : 0.8f;
     const base::SystemClock clock;
     auto engine = engine::Engine::open(
         argv[1], {.threads = threads, .context_tokens_max = 2048, .kv_bytes_max = 512u << 20},
@@ -103,7 +105,7 @@ int main(int argc, char** argv) {
         for (Kind& kind : kinds) {
             engine::GenerateRequest request;
             request.prompt = prompt;
-            request.sampling = {.temperature = 0.8f, .seed = round};
+            request.sampling = {.temperature = temperature, .seed = round};
             request.max_tokens = tokens;
             request.ignore_eos = true;
             request.grammar = kind.grammar;

@@ -177,6 +177,10 @@ NodeId utf8_char(GrammarBuilder& builder, const CharClass& chars) {
 }
 
 NodeId json_char(GrammarBuilder& builder, const CharClass& chars, bool any_escape) {
+    std::string name = any_escape ? "any json char" : "json char";
+    for (const auto& range : chars.ranges()) name += fmt::format(" {}-{}", range.first, range.last);
+    NodeId& known = builder.remembered(name);
+    if (known >= 0) return known;
     std::vector<NodeId> forms{utf8_char(builder, chars.minus(escaped_chars()))};
     if (any_escape) {
         forms.push_back(
@@ -185,7 +189,7 @@ NodeId json_char(GrammarBuilder& builder, const CharClass& chars, bool any_escap
     } else {
         add_needed_escapes(builder, chars, forms);
     }
-    return builder.choice(std::move(forms));
+    return known = builder.choice(std::move(forms));
 }
 
 NodeId hex_digits(GrammarBuilder& builder, std::uint32_t count) {

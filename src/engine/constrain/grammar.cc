@@ -310,6 +310,7 @@ base::Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(NodeId root) 
     set_ids_.clear();
     literal_ids_.clear();
     named_rules_.clear();
+    remembered_.clear();
     return std::shared_ptr<const Grammar>(std::move(built));
 }
 

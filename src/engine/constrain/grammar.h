@@ -105,6 +105,10 @@ public:
         bool fresh;
     };
     NamedRule named_rule(const std::string& name);
+    /// Nodes that callers make again and again, under names of their choice; -1 at first.
+    NodeId& remembered(const std::string& name) {
+        return remembered_.try_emplace(name, -1).first->second;
+    }
 
     void mark_takes_text(NodeId node) { grammar_.takes_text_.insert(node); }
 
@@ -141,7 +145,7 @@ private:
     std::unordered_map<Node, NodeId, NodeHash> node_ids_;
     std::unordered_map<ByteSet, std::int32_t, ByteSetHash> set_ids_;
     std::unordered_map<std::string, std::int32_t> literal_ids_;
-    std::unordered_map<std::string, NodeId> named_rules_;
+    std::unordered_map<std::string, NodeId> named_rules_, remembered_;
 };
 
 }  // namespace engine::constrain

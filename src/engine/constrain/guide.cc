@@ -34,8 +34,8 @@ base::Result<void> Guide::restrict(std::span<float> logits) {
     }
     if (any) return {};
     return fail(Code::failed_precondition,
-                "the answer's grammar allows no token of this model's vocabulary here; simplify "
-                "the schema or grammar");
+                "the answer's grammar allows no token of this model's vocabulary here, or has too "
+                "many ways to read the text so far; simplify the schema or grammar");
 }
 
 bool Guide::accept(TokenId token) {

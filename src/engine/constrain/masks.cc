@@ -111,6 +111,7 @@ std::span<const std::uint64_t> Masks::of(StateId state) {
     if (!fresh) return bits;
     bits.assign((trie_->vocabulary_size() + 63) / 64, 0);
     if (state == kDead) return bits;
+    table_->set_budget(limits_.work_max);
     const StateId truncated = table_->truncate(state, trie_->bytes_max());
     if (truncated != state) {
         const LocalMask& local = local_mask(truncated);
@@ -122,7 +123,13 @@ std::span<const std::uint64_t> Masks::of(StateId state) {
     if (table_->can_end(state)) {
         for (const TokenId id : trie_->end_tokens()) set_bit(bits, id);
     }
-    return bits;
+    const bool exhausted = table_->exhausted();
+    table_->set_budget(limits_.work_max);  // for the steps of the token that is chosen
+    if (!exhausted) return bits;
+    // Half a mask would make the text depend on what others have found out before.
+    local_masks_.erase(truncated);
+    masks_.erase(state);
+    return {};
 }
 
 void Masks::keep_within_limits() {

@@ -25,6 +25,8 @@ inline bool has_token(std::span<const std::uint64_t> mask, TokenId id) {
 struct MaskLimits {
     std::size_t bytes_max = 64u << 20;  ///< above it, everything known is forgotten
     std::size_t masks_max = 512;        ///< kept per kind
+    /// Of one mask, in the matcher's items: tens of milliseconds. Real schemas stay far below.
+    std::uint64_t work_max = 2'000'000;
 };
 
 /// One thread, but for memory_bytes.
@@ -40,7 +42,7 @@ public:
     /// Forgets what is known when it is too much. Ends the validity of `of`'s results.
     void keep_within_limits();
     /// The tokens that may follow a state of table(); those that end generation where it may end.
-    /// Valid until keep_within_limits.
+    /// Valid until keep_within_limits. Nothing at all when finding out would take too long.
     std::span<const std::uint64_t> of(StateId state);
     std::size_t memory_bytes() const { return memory_bytes_; }  ///< thread-safe
 

@@ -317,6 +317,10 @@ StateId StateTable::intern_state(std::vector<FrameId>& tops) {
 StateId StateTable::step(StateId state, std::uint8_t byte) {
     const std::size_t slot = static_cast<std::size_t>(state) * classes_ + class_of_[byte];
     if (transitions_[slot] < 0) {
+        if (budget_ == 0) {
+            exhausted_ = true;
+            return kDead;
+        }
         const StateId next = compute_step(state, byte);
         transitions_[slot] = next;
     }
@@ -351,7 +355,9 @@ StateId StateTable::compute_step(StateId state, std::uint8_t byte) {
             closure.keep(intern({frame.node, frame.at + 1, frame.parent}));
         }
     }
-    return intern_state(closure.run());
+    std::vector<FrameId>& waiting = closure.run();
+    budget_ -= std::min<std::uint64_t>(budget_, at.count + work_.size() + waiting.size());
+    return intern_state(waiting);
 }
 
 std::uint32_t StateTable::text_room(StateId state) {
@@ -492,7 +498,9 @@ StateId StateTable::adopt(const StateTable& other, StateId state) {
 
 std::size_t StateTable::memory_bytes() const {
     return transitions_.size() * sizeof(StateId) + stack_frames_.size() * sizeof(FrameId) +
-           frames_.size() * 4 * sizeof(Frame) + states_.size() * 4 * sizeof(StateInfo);
+           frames_.size() * 4 * sizeof(Frame) + states_.size() * 4 * sizeof(StateInfo) +
+           uses_.size() *
+               (4 * sizeof(UseSet) + (uses_.empty() ? 0 : uses_.back().used.size() * 16));
 }
 
 bool Matcher::accept(std::string_view bytes) {

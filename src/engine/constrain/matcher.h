@@ -24,7 +24,7 @@ constexpr StateId kDead = 0;  ///< no text can follow, not even the end
 
 struct MatcherLimits {
     std::uint32_t stacks_max = 20'000;    ///< in one state
-    std::uint32_t closure_max = 400'000;  ///< work items to find the stacks after one byte
+    std::uint32_t closure_max = 100'000;  ///< work items to find the stacks after one byte
 };
 
 /// The states of one grammar met so far. One thread.
@@ -55,6 +55,14 @@ public:
 
     /// The state here that has the text of `state` of another table of the same grammar behind it.
     StateId adopt(const StateTable& other, StateId state);
+    /// Work items that further steps may take; a step beyond them is kDead and not remembered. What
+    /// is known already costs nothing.
+    void set_budget(std::uint64_t items) {
+        budget_ = items;
+        exhausted_ = false;
+    }
+    bool exhausted() const { return exhausted_; }
+
     std::size_t states() const { return states_.size(); }
     std::size_t memory_bytes() const;
 
@@ -132,6 +140,8 @@ private:
     std::vector<Work> work_;
     std::vector<FrameId> tops_;
     StateId start_ = kDead;
+    std::uint64_t budget_ = std::numeric_limits<std::uint64_t>::max();
+    bool exhausted_ = false;
 };
 
 /// The longest text that must follow `state` whatever is chosen; "" when there is a choice.

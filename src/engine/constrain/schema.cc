@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/core/utf8.h"
+#include "engine/constrain/matcher.h"
 #include "engine/constrain/schema_compiler.h"
 
 namespace engine::constrain {
@@ -180,16 +182,12 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
     if ((DG_TRY(allowed_types(all)) & type) == 0) return false;
     if (type == kString) {
         const StringRule rule = DG_TRY(string_rule(all));
-        const Regex any{RegexKind::chars, CharClass::all(), {}, 0, 0};
-        Regex length{RegexKind::repeat,
-                     {},
-                     {any},
-                     static_cast<std::uint32_t>(rule.min),
-                     static_cast<std::uint32_t>(rule.max)};
         if (rule.min > rule.max) return false;
         const std::string_view text = value.get_string();
         if (std::ranges::find(rule.others, text) != rule.others.end()) return false;
-        return regex_matches(length, text) && (!rule.regex || regex_matches(*rule.regex, text));
+        const std::size_t length = base::utf8_length(text);
+        if (length < rule.min || length > rule.max) return false;
+        return !rule.regex || regex_matches(*rule.regex, text);
     }
     if (type & kNumber) {
         const NumberRange range = DG_TRY(number_range(all, type == kInteger));
@@ -201,44 +199,42 @@ Result<bool> SchemaCompiler::satisfies(const json::value& value, const Conjuncti
         return !decimal || in_range(*decimal, range);
     }
     if (type != kObject && type != kArray) return true;
-    // Constants of these types beside keywords about their inside would need a full validator.
-    constexpr std::array kAnnotations = {"type",
-                                         "enum",
-                                         "const",
-                                         "title",
-                                         "description",
-                                         "default",
-                                         "examples",
-                                         "$defs",
-                                         "$schema",
-                                         "$comment",
-                                         "definitions",
-                                         "$id",
-                                         "id",
-                                         "deprecated",
-                                         "$ref",
-                                         "allOf",
-                                         "anyOf",
-                                         "oneOf",
-                                         "nullable",
-                                         "not",
-                                         "if",
-                                         "then",
-                                         "else",
-                                         "dependencies",
-                                         "dependentRequired",
-                                         "dependentSchemas"};
-    for (const Part& part : all.parts) {
-        for (const auto& [key, unused] : *part.schema) {
-            const bool harmless =
-                std::find(kAnnotations.begin(), kAnnotations.end(), key) != kAnnotations.end();
-            if (harmless) continue;
-            return fail_on(part.at(key), Code::unimplemented,
-                           "{}: beside an object or array in enum or const this cannot be enforced",
-                           part.at(key));
-        }
+    const auto grammar = DG_TRY(without_listed(all));
+    return grammar == nullptr || matches(grammar, json::serialize(value));
+}
+
+/// The grammar of what a conjunction says beside enum and const, to test their objects and arrays
+/// with; null when that is nothing.
+Result<std::shared_ptr<const Grammar>> SchemaCompiler::without_listed(const Conjunction& all) {
+    constexpr std::array kHarmless = {
+        "type",     "enum",       "const",    "title",   "description", "default",
+        "examples", "$defs",      "$id",      "$schema", "$comment",    "definitions",
+        "id",       "deprecated", "nullable", "$ref",    "allOf",       "$anchor"};
+    const auto harmless = [&](const Part& part) {
+        return std::ranges::all_of(*part.schema, [&](const auto& member) {
+            return std::ranges::find(kHarmless, member.key()) != kHarmless.end();
+        });
+    };
+    if (std::ranges::all_of(all.parts, harmless)) return std::shared_ptr<const Grammar>();
+    const std::string key = all.key();
+    if (const auto known = validators_.find(key); known != validators_.end()) return known->second;
+    Conjunction others = all;
+    for (Part& part : others.parts) part.taken |= kListed;
+    SchemaOptions options = options_;
+    options.any_order = true;
+    options.whitespace_max = 0;
+    options.compact = true;
+    GrammarBuilder builder;
+    SchemaCompiler inner(builder, document_.root(), options);
+    const NodeId node = DG_TRY(inner.value(others));
+    const NodeId root = node >= 0 ? node : builder.bytes({});
+    // What nothing satisfies has no grammar; one of a byte that no text has does as well.
+    auto grammar = builder.build(root);
+    if (!grammar) {
+        GrammarBuilder never;
+        grammar = never.build(never.control(""));
     }
-    return true;
+    return validators_[key] = DG_TRY(std::move(grammar));
 }
 
 Result<NodeId> SchemaCompiler::compile(const json::value& root) {

@@ -10,8 +10,8 @@
 namespace engine::constrain {
 
 struct SchemaOptions {
-    /// Known properties in any order. Otherwise in the order the schema lists them, which is what
-    /// a prompt that shows the schema asks for.
+    /// Known properties in any order, where there are at most 256. Otherwise in the order the
+    /// schema lists them, which is what a prompt that shows the schema asks for.
     bool any_order = false;
     /// Up to `whitespace_max` spaces, tabs or line ends between tokens. 0: one spelling only, which
     /// makes long forced spans: a space after each comma and colon (as `{"a": 1, "b": 2}`), or none

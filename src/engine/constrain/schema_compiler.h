@@ -45,6 +45,7 @@ private:
     base::Result<NodeId> plain_value(const Conjunction& all);
     base::Result<NodeId> constants(const Conjunction& all, const Values& values);
     base::Result<bool> satisfies(const base::json::value& value, const Conjunction& all);
+    base::Result<std::shared_ptr<const Grammar>> without_listed(const Conjunction& all);
     base::Result<void> refuse_unenforced(const Conjunction& all) const;
     base::Result<std::optional<std::uint64_t>> count_of(const Part& part, std::string_view keyword);
 
@@ -78,6 +79,7 @@ private:
     SchemaOptions options_;
     GrammarBuilder& builder_;
     std::map<std::string, NodeId> rules_;
+    std::map<std::string, std::shared_ptr<const Grammar>> validators_;
     /// Schemas that stand in for others. Made once for each, so that rules find each other again.
     std::deque<base::json::value> made_;
     std::map<const base::json::value*, Rewritten> opposites_;

@@ -44,6 +44,9 @@ base::Result<void> refuse_if_present(const Conjunction& all,
     return {};
 }
 
+/// Members in any order: each state has to know which of them are written.
+constexpr std::size_t kAnyOrderMax = 256;
+
 /// A trie of the names that a further key must not be.
 struct NameTrie {
     std::map<char32_t, NameTrie> next;
@@ -232,7 +235,7 @@ Result<NodeId> SchemaCompiler::object(const Conjunction& all) {
     if (list.further.empty() && shape.count_min > list.known.size()) return builder_.choice({});
     list.count_min = static_cast<std::uint32_t>(shape.count_min);
     list.count_max = static_cast<std::uint32_t>(shape.count_max);
-    list.any_order = options_.any_order;
+    list.any_order = options_.any_order && list.known.size() <= kAnyOrderMax;
     list.separator = between(",");
     list.close = builder_.sequence({space(), builder_.literal("}")});
     return builder_.sequence({builder_.literal("{"), space(), builder_.members(std::move(list))});
@@ -271,11 +274,11 @@ Result<NodeId> SchemaCompiler::unique_items(const Conjunction& all, const Part& 
     const Conjunction later = DG_TRY(item(all, 1));
     auto listed = DG_TRY(listed_values(each));
     if (!listed && DG_TRY(allowed_types(each)) == kBoolean) listed = {json::value(true), false};
-    if (!listed || each.key() != later.key()) {
+    if (!listed || listed->size() > kAnyOrderMax || each.key() != later.key()) {
         return fail_on(unique.at("uniqueItems"), Code::unimplemented,
-                       "{}: a grammar cannot compare items unless they come from an enum; set it "
-                       "to false",
-                       unique.at("uniqueItems"));
+                       "{}: a grammar cannot compare items unless they come from an enum of at "
+                       "most {} values; set it to false",
+                       unique.at("uniqueItems"), kAnyOrderMax);
     }
     MemberList list;
     for (std::size_t i = 0; i < listed->size(); ++i) {

@@ -219,6 +219,7 @@ Result<std::optional<std::vector<json::value>>> listed_values(const Conjunction&
         });
     };
     for (const Part& part : all.parts) {
+        if (part.taken & kListed) continue;
         if (const json::value* one = part.find("const")) keep({*one});
         if (const json::value* list = part.find("enum")) {
             if (!list->is_array()) {

@@ -27,7 +27,13 @@ enum TypeBits : std::uint8_t {
 };
 
 /// Keywords of a part that other parts of the conjunction now stand for.
-enum TakenBits : std::uint8_t { kChoices = 1, kNot = 2, kCondition = 4, kDependencies = 8 };
+enum TakenBits : std::uint8_t {
+    kChoices = 1,
+    kNot = 2,
+    kCondition = 4,
+    kDependencies = 8,
+    kListed = 16,
+};
 
 /// One schema object that must hold.
 struct Part {
@@ -53,6 +59,7 @@ class SchemaDocument {
 public:
     explicit SchemaDocument(const base::json::value& root) : root_(root) {}
 
+    const base::json::value& root() const { return root_; }
     /// Adds `schema` with everything its $ref and allOf bring.
     base::Result<void> add(Conjunction& all, const base::json::value& schema,
                            const std::string& path) const;

@@ -6,6 +6,7 @@
 
 #include "base/core/rng.h"
 #include "base/json/json.h"
+#include "engine/constrain/ebnf.h"
 #include "engine/constrain/schema.h"
 #include "engine/model_files/gguf.h"
 
@@ -164,6 +165,26 @@ TEST(Constraint, EndTokensOnlyWhenComplete) {
     EXPECT_TRUE(constraint.ended());
     EXPECT_FALSE(constraint.accept(f.tokenizer->eos()));
     EXPECT_FALSE(has_token(constraint.mask(), f.tokenizer->eos()));
+}
+
+/// A grammar made to be slow: the request fails, the engine's thread goes on.
+TEST(Constraint, AnAmbiguousGrammarHasABudget) {
+    const auto grammar = compile_ebnf(
+        "root ::= a a a a a a a a a a a a\na ::= [a-z]{0,900} [a-z ]{0,900} [ -z]{0,900}");
+    ASSERT_TRUE(grammar);
+    Constraint constraint(*grammar, many_words().trie, {.work_max = 50'000});
+    const auto count = [](std::span<const std::uint64_t> mask) {
+        int bits = 0;
+        for (const auto word : mask) bits += std::popcount(word);
+        return bits;
+    };
+    int steps = 0;
+    while (count(constraint.mask()) > 0 && constraint.accept_bytes("nanana")) ++steps;
+    EXPECT_EQ(count(constraint.mask()), 0);
+    EXPECT_LT(steps, 100);
+    // What is cheap stays possible with the same limits.
+    Constraint other(grammar_of(kPerson), many_words().trie, {.work_max = 50'000});
+    EXPECT_GT(count(other.mask()), 0);
 }
 
 TEST(Constraint, MarkersAreControlTokensWhereTheTokenizerHasThem) {

@@ -236,6 +236,18 @@ TEST(Schema, UniqueItemsOfAnEnum) {
         takes(R"({"type":"array","items":{"type":"boolean"},"uniqueItems":true})", "[true,true]"));
 }
 
+TEST(Schema, ListedObjectsAreTestedAgainstTheOtherKeywords) {
+    constexpr auto schema = R"({"enum":[{"a":1,"b":2},{"b":"x"},[1,2],[1],"s"],
+        "properties":{"b":{"type":"integer"}},"required":["b"],"minItems":2})";
+    EXPECT_TRUE(takes(schema, R"({"a":1,"b":2})"));
+    EXPECT_FALSE(takes(schema, R"({"b":"x"})"));
+    EXPECT_TRUE(takes(schema, "[1,2]"));
+    EXPECT_FALSE(takes(schema, "[1]"));
+    EXPECT_TRUE(takes(schema, R"("s")"));
+    EXPECT_FALSE(
+        compile_schema(*base::parse_json(R"({"const":{"a":1},"additionalProperties":false})")));
+}
+
 TEST(Schema, AlternativesThatMultiplyAreRefused) {
     json::array every;
     for (int i = 0; i < 40; ++i) {
