@@ -22,7 +22,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build" / "peers"
 PEER_VERSION = "3.22.1"  # carries llama.cpp v0.5.0
-COLUMNS = ["load_ms", "prefill_tokens_per_s", "decode_tokens_per_s"]
+COLUMNS = ["load_ms", "prefill_tokens_per_s", "prefill_tokens_per_cpu_s", "decode_tokens_per_s",
+           "decode_tokens_per_cpu_s"]
 
 
 def run(command, **kwargs):
@@ -66,13 +67,14 @@ def measure(command):
 
 
 def depth_columns(depths):
-    return [f"decode_at_{depth}_tokens_per_s" for depth in depths]
+    return [f"decode_at_{depth}_tokens_per_{unit}" for depth in depths for unit in ("s", "cpu_s")]
 
 
 def with_depths(figures):
     """Lifts the rows of decode_at_depth to columns."""
     for row in figures.pop("decode_at_depth", []):
-        figures[f"decode_at_{row['depth']}_tokens_per_s"] = row["tokens_per_s"]
+        for unit in ("s", "cpu_s"):
+            figures[f"decode_at_{row['depth']}_tokens_per_{unit}"] = row[f"tokens_per_{unit}"]
     return figures
 
 
@@ -129,14 +131,14 @@ def main():
         ratio = statistics.median(a / b for a, b in zip(mine, peers))
         summary[column] = {"dougong": statistics.median(mine), "llama.cpp": statistics.median(peers),
                            "ratio": round(ratio, 3)}
-        print(f"{column:30} dougong {statistics.median(mine):10.1f}   llama.cpp "
+        print(f"{column:34} dougong {statistics.median(mine):10.1f}   llama.cpp "
               f"{statistics.median(peers):10.1f}   ratio {ratio:.2f}")
-    base = summary["decode_tokens_per_s"]
     for column in depth_columns(args.depth):
+        base = summary["decode_tokens_per_cpu_s" if "cpu" in column else "decode_tokens_per_s"]
         for engine in ("dougong", "llama.cpp"):
             summary[column][f"{engine} share of depth 0"] = round(
                 summary[column][engine] / base[engine], 3)
-        print(f"{column:30} share of depth 0: dougong "
+        print(f"{column:34} share of depth 0: dougong "
               f"{summary[column]['dougong share of depth 0']:.1%}, llama.cpp "
               f"{summary[column]['llama.cpp share of depth 0']:.1%}")
     if args.save:

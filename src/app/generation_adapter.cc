@@ -8,6 +8,7 @@
 #include "engine/chat/answer_grammar.h"
 #include "engine/chat/tool_grammar.h"
 #include "engine/chat/tool_messages.h"
+#include "engine/constrain/grammar_cache.h"
 
 namespace app {
 namespace {
@@ -171,6 +172,7 @@ bool is_parsed(const engine::Engine& engine, const gate::GenerationRequest& requ
 }
 
 using AnswerKind = gate::AnswerFormat::Kind;
+using GrammarPtr = std::shared_ptr<const engine::constrain::Grammar>;
 
 chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningState reasoning) {
     chat::AnswerRule rule;
@@ -198,14 +200,16 @@ chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningSt
 /// The client's path of what is wrong: the schema's root is "$" to its compiler.
 base::Error in_response_format(base::Error error) {
     const bool in_schema = error.subject.starts_with('$');
+    const std::string own_path = error.subject + ": ";
+    if (in_schema && error.message.starts_with(own_path)) error.message.erase(0, own_path.size());
     error.subject =
         "response_format" + (in_schema ? ".json_schema.schema" + error.subject.substr(1) : "");
     return std::move(error).with_context(error.subject);
 }
 
-Result<chat::ToolGrammar> format_grammar(const engine::Engine& engine,
-                                         const gate::GenerationRequest& request,
-                                         chat::ReasoningState reasoning) {
+Result<GrammarPtr> format_grammar(const engine::Engine& engine,
+                                  const gate::GenerationRequest& request,
+                                  chat::ReasoningState reasoning) {
     const chat::AnswerRule rule = answer_rule(request.format, reasoning);
     auto grammar = engine.grammars().get(
         cache_key(rule), [&] { return answer_grammar(*engine.chat_format(), rule); });
@@ -237,10 +241,8 @@ Result<chat::ToolRule> tool_rule(const gate::GenerationRequest& request,
     return rule;
 }
 
-Result<chat::ToolGrammar> call_grammar(const engine::Engine& engine,
-                                       const gate::GenerationRequest& request,
-                                       const chat::ToolSet& tools, chat::ReasoningState reasoning) {
-    const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
+Result<GrammarPtr> call_grammar(const engine::Engine& engine, const chat::ToolSet& tools,
+                                const chat::ToolRule& rule) {
     auto grammar = engine.grammars().get(
         cache_key(tools, rule), [&] { return tool_grammar(*engine.chat_format(), tools, rule); });
     const bool of_answer =
@@ -255,16 +257,26 @@ Result<void> constrain_answer(const engine::Engine& engine, const gate::Generati
     const chat::ReasoningState reasoning =
         request.prompt.messages ? reasoning_after(engine, out.prompt) : chat::ReasoningState::done;
     const json::value tools = offered_tools(request);
-    chat::ToolGrammar grammar;
     if (request.prompt.messages && !tools.is_null()) {
         const auto set = DG_TRY(chat::ToolSet::parse(tools));
-        grammar = DG_TRY(call_grammar(engine, request, *set, reasoning));
+        const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
+        out.grammar = DG_TRY(call_grammar(engine, *set, rule));
+        out.grammar_triggers = grammar_triggers(*engine.chat_format(), rule);
     } else if (request.format.kind != AnswerKind::text) {
-        grammar = DG_TRY(format_grammar(engine, request, reasoning));
+        out.grammar = DG_TRY(format_grammar(engine, request, reasoning));
     }
-    out.grammar = std::move(grammar.grammar);
-    out.grammar_triggers = std::move(grammar.triggers);
     return {};
+}
+
+/// Calls in the messages: the index of the answer's first one.
+std::size_t past_calls(const gate::GenerationRequest& request) {
+    std::size_t count = 0;
+    for (const json::value& message : *request.prompt.messages) {
+        const json::object* object = message.if_object();
+        const json::value* calls = object ? object->if_contains("tool_calls") : nullptr;
+        if (calls != nullptr && calls->is_array()) count += calls->get_array().size();
+    }
+    return count;
 }
 
 std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
@@ -278,8 +290,10 @@ std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
         request.tool_choice.parallel && request.tool_choice.kind != gate::ToolChoice::Kind::named;
     options.parser.split_reasoning = request.split_reasoning;
     options.parser.reasoning_open = reasoning_after(engine, prompt) == chat::ReasoningState::open;
-    options.parser.new_id = [format = options.format] {
-        return chat::make_call_id(format->calls, [] { return base::entropy64(); });
+    options.parser.new_id = [format = options.format, past = past_calls(request)](
+                                std::string_view name, std::uint32_t index) {
+        return chat::make_call_id(format->calls, name, past + index,
+                                  [] { return base::entropy64(); });
     };
     const json::value tools = offered_tools(request);
     // Tools that cannot be read are refused by engine_request.

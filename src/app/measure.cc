@@ -1,5 +1,7 @@
 #include "app/measure.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -13,11 +15,21 @@ using base::Code;
 using base::fail;
 using base::Result;
 
+double process_cpu_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 class WaitForEnd final : public engine::GenerationSink {
 public:
-    void on_token(const engine::TokenEvent&) override {}
+    void on_token(const engine::TokenEvent&) override {
+        const std::lock_guard lock(mutex_);
+        if (cpu_first_ == 0) cpu_first_ = process_cpu_seconds();
+    }
     void on_finish(const engine::Completion& completion) override {
         const std::lock_guard lock(mutex_);
+        cpu_finished_ = process_cpu_seconds();
         completion_ = completion;
         finished_.notify_one();
     }
@@ -27,11 +39,17 @@ public:
                            [&] { return completion_.has_value(); });
         return completion_;
     }
+    void add_cpu_times(double begin, PhaseTimes& times) {
+        const std::lock_guard lock(mutex_);
+        times.prefill_cpu_s = cpu_first_ - begin;
+        times.decode_cpu_s = cpu_finished_ - cpu_first_;
+    }
 
 private:
     std::mutex mutex_;
     std::condition_variable finished_;
-    std::optional<engine::Completion> completion_;  // guarded by mutex_
+    std::optional<engine::Completion> completion_;  // this and the times: guarded by mutex_
+    double cpu_first_ = 0, cpu_finished_ = 0;
 };
 
 }  // namespace
@@ -45,6 +63,7 @@ Result<PhaseTimes> measure_request(engine::Engine& engine, std::vector<engine::T
     request.max_tokens = completion_tokens;
     request.ignore_eos = true;
     const auto sink = std::make_shared<WaitForEnd>();
+    const double cpu_begin = process_cpu_seconds();
     const engine::GenerationId id = DG_TRY(engine.submit(std::move(request), sink));
     std::optional<engine::Completion> done;
     while (!(done = sink->wait_briefly())) {
@@ -59,6 +78,7 @@ Result<PhaseTimes> measure_request(engine::Engine& engine, std::vector<engine::T
     times.completion_tokens = done->completion_tokens;
     times.prefill_s = base::to_seconds(done->first_token - done->started);
     times.decode_s = base::to_seconds(done->finished - done->first_token);
+    sink->add_cpu_times(cpu_begin, times);
     return times;
 }
 

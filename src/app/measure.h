@@ -16,10 +16,19 @@ struct PhaseTimes {
     std::uint32_t prompt_tokens = 0, completion_tokens = 0;
     double prefill_s = 0;  ///< from the start of computing to the first token
     double decode_s = 0;   ///< from the first token to the last
+    /// CPU time of the whole process meanwhile: steady where neighbours take the cores.
+    double prefill_cpu_s = 0, decode_cpu_s = 0;
 
     double prefill_tokens_per_s() const { return prefill_s > 0 ? prompt_tokens / prefill_s : 0; }
     double decode_tokens_per_s() const {
         return decode_s > 0 && completion_tokens > 1 ? (completion_tokens - 1) / decode_s : 0;
+    }
+    double prefill_tokens_per_cpu_s() const {
+        return prefill_cpu_s > 0 ? prompt_tokens / prefill_cpu_s : 0;
+    }
+    double decode_tokens_per_cpu_s() const {
+        return decode_cpu_s > 0 && completion_tokens > 1 ? (completion_tokens - 1) / decode_cpu_s
+                                                         : 0;
     }
 };
 

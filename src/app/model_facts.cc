@@ -5,7 +5,9 @@ namespace app {
 base::json::object model_facts(const engine::ModelInfo& info) {
     return {{"name", info.name},
             {"architecture", info.architecture},
-            {"kind", info.kind == engine::ModelKind::encoder ? "encoder" : "generator"},
+            {"kind", info.ranks                                ? "ranker"
+                     : info.kind == engine::ModelKind::encoder ? "encoder"
+                                                               : "generator"},
             {"quantization", info.quantization},
             {"license", info.license},
             {"parameters", info.parameters},

@@ -386,6 +386,7 @@ gate::ModelCard ModelPool::card_of(const Slot& slot) const {
     if (slot.resident) info = &slot.resident->open.engine->info();
     if (info == nullptr) return card;
     card.generates = info->kind == engine::ModelKind::generator;
+    card.embeds = !info->ranks;
     card.context_tokens = info->context_tokens;
     card.embedding_dim = info->embedding_dim;
     card.details = model_facts(*info);

@@ -161,6 +161,9 @@ engine::EngineOptions engine_options(const Program& program) {
         .token_gap_target_ms = config.engine.token_gap_target_ms,
         .queue_depth_max = config.engine.queue_depth_max,
         .running_max = config.engine.running_max,
+        .prefix_cache = config.engine.prefix_cache,
+        .kv_spill_dir = config.engine.kv_spill_dir,
+        .kv_spill_bytes_max = config.engine.kv_spill_bytes_max,
         .packed_dir = packed_dir(program)};
 }
 

@@ -9,6 +9,10 @@ using base::Result;
 
 Result<gate::ModelBackend::Ranking> rank_documents(engine::Engine& engine, std::string_view query,
                                                    std::span<const std::string> documents) {
+    if (engine.ranks()) {
+        auto ranked = DG_TRY(engine.rank(query, documents));
+        return gate::ModelBackend::Ranking{std::move(ranked.scores), ranked.tokens};
+    }
     std::vector<std::string> texts(documents.begin(), documents.end());
     texts.emplace_back(query);
     const auto vectors = DG_TRY(engine.embed(texts));

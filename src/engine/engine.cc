@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -15,17 +16,19 @@
 #include "engine/batch/mean_pooling.h"
 #include "engine/chat/chat_format.h"
 #include "engine/chat/chat_prompt.h"
-#include "engine/chat/tool_grammar.h"
 #include "engine/constrain/constrainer.h"
+#include "engine/constrain/grammar_cache.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
+#include "engine/kv/spill_file.h"
 #include "engine/memory_plan.h"
 #include "engine/model_files/gguf.h"
 #include "engine/packed_weights.h"
 #include "engine/sample/sampler.h"
+#include "engine/text_pair.h"
 
 namespace engine {
 namespace {
@@ -88,8 +91,11 @@ struct Engine::Impl {
     base::Result<void> begin_reading_weights();
     base::Result<void> check(const GenerateRequest& request) const;
     base::Result<void> continue_kept(GenerateRequest& request) const;
-    base::Result<std::vector<float>> embed_one(const std::vector<TokenId>& tokens);
-    base::Result<std::vector<float>> mean_hidden_state(const std::vector<TokenId>& tokens);
+    using Vectors = std::vector<std::vector<float>>;
+    /// One vector per text. Other work goes on between passes. Any thread.
+    base::Result<Vectors> encode_all(std::span<const EncoderText> texts);
+    base::Result<Vectors> mean_hidden_states(std::vector<std::vector<TokenId>> texts);
+    base::Result<void> check_length(std::size_t tokens, const std::string& subject) const;
 
     GgufFile file;
     const EngineOptions options;
@@ -100,13 +106,14 @@ struct Engine::Impl {
     std::optional<base::Template> chat_template;
     std::optional<base::Error> chat_template_error;
     std::shared_ptr<const chat::ChatFormat> chat_format;
-    chat::GrammarCache grammars;
+    constrain::GrammarCache grammars;
     WeightGate gate;
     Model model;
     std::unique_ptr<PackedWeights> packed;  ///< read through the model's views
     MemoryNeed need;
     std::unique_ptr<KvPool> kv;
     std::unique_ptr<PrefixCache> prefixes;
+    std::unique_ptr<SpillFile> spill;  ///< null: nowhere to swap to
     double load_seconds = 0;
     std::unique_ptr<constrain::Constrainer> constrainer;
     std::unique_ptr<Batcher> batcher;  ///< last: its thread uses everything above
@@ -148,6 +155,7 @@ base::Result<void> Engine::Impl::load() {
                                  .threads = pool,
                                  .pages = *kv,
                                  .cache = *prefixes,
+                                 .spill = spill.get(),
                                  .clock = clock};
         running = std::make_unique<RunningSet>(parts, step_budget(options));
     }
@@ -182,6 +190,9 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     if (!options.prefix_cache) limits.pages_max = 0;
     prefixes = std::make_unique<PrefixCache>(
         *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
+    if (!options.kv_spill_dir.empty()) {
+        spill = DG_TRY(SpillFile::create(options.kv_spill_dir, options.kv_spill_bytes_max));
+    }
     model.context_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(
         model.context_tokens, std::uint64_t{kv_pages} * geometry.page_tokens));
     info.context_tokens = model.context_tokens;
@@ -230,7 +241,7 @@ const Tokenizer& Engine::tokenizer() const {
 const std::shared_ptr<const chat::ChatFormat>& Engine::chat_format() const {
     return impl_->chat_format;
 }
-chat::GrammarCache& Engine::grammars() const {
+constrain::GrammarCache& Engine::grammars() const {
     return impl_->grammars;
 }
 void Engine::cancel(GenerationId id) {
@@ -318,47 +329,97 @@ base::Result<void> Engine::Impl::check(const GenerateRequest& request) const {
     return engine::validate(request.sampling, vocab);
 }
 
+base::Result<void> Engine::Impl::check_length(std::size_t tokens,
+                                              const std::string& subject) const {
+    if (tokens > 0 && tokens <= model.context_tokens) return {};
+    return base::fail_on(subject, base::Code::invalid_argument,
+                         "{} has {} tokens; model {} takes 1 to {}; split or shorten it", subject,
+                         tokens, info.name, model.context_tokens);
+}
+
 base::Result<std::vector<std::vector<float>>> Engine::embed(std::span<const std::string> texts) {
+    if (ranks()) {
+        return base::fail(base::Code::failed_precondition,
+                          "model {} ranks documents and embeds no text; use /v1/rerank",
+                          impl_->info.name);
+    }
     std::vector<std::vector<TokenId>> encoded;
+    std::vector<EncoderText> inputs;
+    encoded.reserve(texts.size());
     for (std::size_t i = 0; i < texts.size(); ++i) {
         encoded.push_back(impl_->tokenizer->encode(texts[i]));
-        const std::size_t tokens = encoded.back().size();
-        if (tokens == 0 || tokens > impl_->model.context_tokens) {
-            return base::fail_on(fmt::format("input[{}]", i), base::Code::invalid_argument,
-                                 "text {} has {} tokens; model {} takes 1 to {}", i, tokens,
-                                 impl_->info.name, impl_->model.context_tokens);
-        }
+        DG_TRY(impl_->check_length(encoded.back().size(), fmt::format("input[{}]", i)));
+        inputs.push_back({encoded.back()});
     }
-    std::vector<std::vector<float>> vectors;
-    for (const auto& tokens : encoded) vectors.push_back(DG_TRY(impl_->embed_one(tokens)));
+    if (impl_->model.encoder != nullptr) return impl_->encode_all(inputs);
+    return impl_->mean_hidden_states(std::move(encoded));
+}
+
+bool Engine::ranks() const {
+    return impl_->model.encoder != nullptr && impl_->model.encoder->ranks();
+}
+
+base::Result<Engine::Ranking> Engine::rank(std::string_view query,
+                                           std::span<const std::string> documents) {
+    if (!ranks()) {
+        return base::fail(base::Code::failed_precondition,
+                          "model {} has no ranking head; compare embeddings instead",
+                          impl_->info.name);
+    }
+    const std::vector<TokenId> first = impl_->tokenizer->encode(query);
+    std::vector<TextPair> pairs;
+    std::vector<EncoderText> inputs;
+    pairs.reserve(documents.size());
+    Ranking ranking;
+    for (std::size_t i = 0; i < documents.size(); ++i) {
+        pairs.push_back(encode_pair(*impl_->tokenizer, first, documents[i]));
+        const auto& [tokens, second_at] = pairs.back();
+        DG_TRY(impl_->check_length(tokens.size(), fmt::format("the query with documents[{}]", i)));
+        inputs.push_back({tokens, second_at});
+        ranking.tokens += static_cast<std::uint32_t>(tokens.size());
+    }
+    for (const auto& logit : DG_TRY(impl_->encode_all(inputs))) {
+        ranking.scores.push_back(1.f / (1.f + std::exp(-logit[0])));
+    }
+    return ranking;
+}
+
+base::Result<Engine::Impl::Vectors> Engine::Impl::encode_all(std::span<const EncoderText> texts) {
+    Vectors vectors;
+    while (!texts.empty()) {
+        std::size_t count = 0, tokens = 0;
+        do {
+            tokens += texts[count++].tokens.size();
+        } while (count < texts.size() &&
+                 tokens + texts[count].tokens.size() <= options.batch_tokens_max);
+        Vectors part;
+        DG_TRY(batcher->call([&](RunningSet*) {
+            gate.wait_for_all();
+            part = model.encoder->run(pool, texts.first(count));
+            return Batcher::Progress::done;
+        }));
+        std::ranges::move(part, std::back_inserter(vectors));
+        texts = texts.subspan(count);
+    }
     return vectors;
 }
 
-base::Result<std::vector<float>> Engine::Impl::embed_one(const std::vector<TokenId>& tokens) {
-    if (model.decoder != nullptr) return mean_hidden_state(tokens);
-    base::Result<std::vector<float>> vector;
-    DG_TRY(batcher->call([&](RunningSet*) {
-        gate.wait_for_all();
-        vector = model.encoder->embed(pool, tokens);
-        return Batcher::Progress::done;
-    }));
-    return vector;
-}
-
-base::Result<std::vector<float>> Engine::Impl::mean_hidden_state(
-    const std::vector<TokenId>& tokens) {
-    base::Result<std::vector<float>> vector;
+base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
+    std::vector<std::vector<TokenId>> texts) {
+    base::Result<Vectors> vectors = Vectors();
     // The call owns the job, so that its pages come back on the engine's thread, also when it
     // stops.
-    auto job = std::make_shared<MeanPooling>(*model.decoder, pool, *kv, clock, tokens);
-    DG_TRY(batcher->call([job = std::move(job), &vector](RunningSet* running) {
+    auto job = std::make_shared<MeanPooling>(*model.decoder, pool, *kv, clock, std::move(texts));
+    DG_TRY(batcher->call([job = std::move(job), &vectors](RunningSet* running) {
         const Batcher::Progress progress = job->advance(*running);
-        if (progress == Batcher::Progress::done) vector = std::move(job->result());
+        if (progress == Batcher::Progress::done) vectors = std::move(job->result());
         return progress;
     }));
-    std::vector<float> mean = DG_TRY(std::move(vector));
-    normalise_length(mean);
-    return mean;
+    // Not through DG_TRY: GCC 12 takes its temporary for uninitialised here.
+    if (vectors) {
+        for (std::vector<float>& mean : *vectors) normalise_length(mean);
+    }
+    return vectors;
 }
 
 base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,

@@ -23,11 +23,11 @@ namespace engine {
 
 namespace constrain {
 class Grammar;
-}
+class GrammarCache;
+}  // namespace constrain
 namespace chat {
 struct ChatFormat;
-class GrammarCache;
-}  // namespace chat
+}
 
 /// How much a prompt that arrives may stretch the time between others' tokens, by default.
 inline constexpr double kTokenGapRatio = 3.;
@@ -44,6 +44,10 @@ struct EngineOptions {
     std::uint32_t queue_depth_max = 256;  ///< waiting requests; more are refused
     std::uint32_t running_max = 16;       ///< sequences stepped together
     bool prefix_cache = true;             ///< keeps KV of what ended for prompts that begin alike
+    /// Where running requests that lose their place may carry their KV to, as a file without a
+    /// name. Empty: nowhere, they are computed again.
+    std::string kv_spill_dir = {};
+    std::uint64_t kv_spill_bytes_max = 4ull << 30;
     /// Keeps packed weights (kernels/packed.h) in this folder for the next start. Empty, or for a
     /// model linked into the program: packed into memory at every start.
     std::string packed_dir = {};
@@ -207,7 +211,7 @@ public:
     /// How this model writes tool calls and reasoning.
     const std::shared_ptr<const chat::ChatFormat>& chat_format() const;
     /// Grammars compiled for this model's requests.
-    chat::GrammarCache& grammars() const;
+    constrain::GrammarCache& grammars() const;
 
     /// Renders the model's own chat template. messages: OpenAI-shaped array; tools may be null.
     /// extra: more template variables (e.g. enable_thinking). Errors: failed_precondition (no
@@ -237,6 +241,17 @@ public:
     /// hidden state). Blocks; thread-safe. Errors: invalid_argument (which text is too long),
     /// resource_exhausted (decoders: kept prefixes leave too few KV pages).
     base::Result<std::vector<std::vector<float>>> embed(std::span<const std::string> texts);
+
+    /// It has a ranking head: rank() works and embed() does not.
+    bool ranks() const;
+    struct Ranking {
+        std::vector<float> scores;  ///< 0 to 1, one per document
+        std::uint32_t tokens = 0;
+    };
+    /// How well each document answers the query, read together by a cross-encoder. Blocks;
+    /// thread-safe. Errors: failed_precondition (no ranking head), invalid_argument (which document
+    /// is too long with the query).
+    base::Result<Ranking> rank(std::string_view query, std::span<const std::string> documents);
 
     EngineStats stats() const;  ///< thread-safe
 

@@ -14,6 +14,7 @@ struct ModelInfo {
     std::string quantization;  ///< the type most weights have: "Q4_1"
     std::string license;
     ModelKind kind = ModelKind::generator;
+    bool ranks = false;  ///< an encoder with a ranking head: it scores documents, embeds nothing
     std::uint64_t parameters = 0;
     std::uint64_t file_bytes = 0;
     std::uint32_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn_dim = 0;

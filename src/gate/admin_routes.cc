@@ -26,22 +26,6 @@ void send_fault(const ResponderPtr& responder, base::Error error, int status = 4
     responder->send(render(fault));
 }
 
-std::string_view state_name(ModelState state) {
-    switch (state) {
-        case ModelState::unloaded:
-            return "unloaded";
-        case ModelState::loading:
-            return "loading";
-        case ModelState::ready:
-            return "ready";
-        case ModelState::unloading:
-            return "unloading";
-        case ModelState::failed:
-            return "failed";
-    }
-    return "failed";
-}
-
 json::object admin_card(const ModelCard& card) {
     return {{"id", card.id},
             {"object", "model"},

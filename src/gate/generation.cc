@@ -60,24 +60,6 @@ ResponsesWriter::Facts response_facts(const Call& call, const GenerationCall& pa
     return facts;
 }
 
-std::string_view finish_name(const GenerationEnd& end) {
-    switch (end.finish) {
-        case Finish::cancelled:
-            return "cancelled";
-        case Finish::deadline:
-            return "deadline";
-        default:
-            return finish_reason(end.finish);
-    }
-}
-
-void add_span(RequestRecord& record, std::string_view name, std::optional<double>& duration_ms,
-              base::Instant origin, base::Instant from, base::Instant to) {
-    if (from.ns == 0 || to.ns == 0 || to < from) return;
-    duration_ms = base::to_millis(to - from);
-    record.spans.push_back({name, base::to_millis(from - origin), base::to_millis(to - origin)});
-}
-
 }  // namespace
 
 Generation::Generation(Gateway::Impl& gateway, CallPtr call, GenerationCall parsed, ModelCard model)
@@ -309,144 +291,12 @@ void Generation::on_end(std::size_t index, const GenerationEnd& end) {
     if (log_only) finish(200);
 }
 
-/// Sends the head before the first event, so that errors until then have their own status.
-void Generation::pump_stream() {
-    ReaderPtr reader;
-    bool begin = false;
-    {
-        const std::lock_guard lock(mutex_);
-        if (cancelled_ || refused_) return;
-        if (!begun_ && reader_ && first_error_locked()) return;  // complete() answers once all end
-        reader = reader_;
-        begin = !std::exchange(begun_, true);
-        if (begin) stream_started_ = gateway_.deps.clock.now();
-        asked_ = reader != nullptr;
-    }
-    if (!reader) return;
-    if (begin) open_stream(reader);
-    reader->responder->notify();
-}
-
-void Generation::open_stream(const ReaderPtr& reader) {
-    base::http::Responder& responder = *reader->responder;
-    responder.begin_stream(200, {{"Content-Type", "text/event-stream; charset=utf-8"},
-                                 {"Cache-Control", "no-cache"},
-                                 {"X-Accel-Buffering", "no"}});
-    responder.set_source(
-        [self = shared_from_this(), reader](std::string& out) { self->fill(reader, out); });
-}
-
-/// Network thread: everything that came since the last time, merged into as few events as it takes.
-void Generation::fill(const ReaderPtr& reader, std::string& out) {
-    bool done = false, finish_now = false;
-    {
-        const std::lock_guard lock(mutex_);
-        if (!parsed_.resumable && (finished_ || refused_ || cancelled_)) return;
-        if (reader->ended) {  // another took its place
-            done = true;
-        } else if (parsed_.resumable) {
-            log_events_locked();
-            log_.read(reader->next, out);
-            reader->next = log_.next_id();
-        } else {
-            write_events_locked(out);
-            finish_now = written_;
-        }
-        if (reader == reader_) asked_ = false;
-        done = done || written_;
-        if (done && reader == reader_) {
-            reader_ = nullptr;
-            unread_since_ = gateway_.deps.clock.now();
-        }
-        reader->ended = done;
-    }
-    if (!done) return;
-    reader->responder->end();
-    if (finish_now) finish(200);
-}
-
-void Generation::log_events_locked() {
-    std::string events;
-    if (written_) return;
-    EventText text(events, log_.next_id(), true);
-    for (std::size_t i = 0; i < choices_.size(); ++i) {
-        ChoiceOutput& output = choices_[i].output;
-        if (output.pieces.empty() && output.logprobs.empty() && !output.ended) continue;
-        writer_->append_events(text, static_cast<std::uint32_t>(i), output);
-    }
-    pending_bytes_ = 0;
-    if (ended_ == choices_.size()) {
-        writer_->append_end(text, answer_end_locked());
-        written_ = true;
-        stream_ended_ = unread_since_ = gateway_.deps.clock.now();
-    }
-    log_.add(std::move(events), text.next_id());
-}
-
-void Generation::write_events_locked(std::string& out) {
-    if (written_) return;
-    EventText text(out, next_event_, false);
-    for (std::size_t i = 0; i < choices_.size(); ++i) {
-        ChoiceOutput& output = choices_[i].output;
-        if (output.pieces.empty() && output.logprobs.empty() && !output.ended) continue;
-        writer_->append_events(text, static_cast<std::uint32_t>(i), output);
-    }
-    pending_bytes_ = 0;
-    if (ended_ == choices_.size()) {
-        writer_->append_end(text, answer_end_locked());
-        written_ = true;
-        stream_ended_ = gateway_.deps.clock.now();
-    }
-    next_event_ = text.next_id();
-}
-
 AnswerEnd Generation::answer_end_locked() const {
     AnswerEnd end;
     end.usage = usage_locked();
     end.timings = timings_of(choices_.front().output.end);
     if (const auto error = first_error_locked()) end.error = told(*error);
     return end;
-}
-
-base::Result<void> Generation::attach(const base::http::ResponderPtr& responder,
-                                      std::uint64_t from) {
-    auto reader = std::make_shared<Reader>(Reader{responder, from, false});
-    ReaderPtr before;
-    {
-        const std::lock_guard lock(mutex_);
-        if (from < log_.first_id()) {
-            return base::fail_on("after", base::Code::not_found,
-                                 "events before {} are dropped: the stream is over {} bytes long",
-                                 log_.first_id(), gateway_.options.stream_log_bytes_max);
-        }
-        if (from > log_.next_id()) {
-            return base::fail_on("after", base::Code::invalid_argument,
-                                 "event {} has not been sent yet; the next one is {}", from,
-                                 log_.next_id());
-        }
-        before = std::exchange(reader_, reader);
-        if (before) before->ended = true;
-        begun_ = true;
-        asked_ = true;
-    }
-    if (before) before->responder->end();
-    responder->on_closed([weak = weak_from_this(), reader] {
-        const auto self = weak.lock();
-        if (!self) return;
-        const std::lock_guard lock(self->mutex_);
-        if (self->reader_ != reader) return;
-        self->reader_ = nullptr;
-        self->unread_since_ = self->gateway_.deps.clock.now();
-    });
-    open_stream(reader);
-    responder->notify();
-    return {};
-}
-
-bool Generation::idle_since(base::Instant then) const {
-    const std::lock_guard lock(mutex_);
-    const bool unread = finished_ || reader_ == nullptr;
-    return unread && unread_since_.ns != 0 && unread_since_ < then;
 }
 
 bool Generation::finished() const {
@@ -533,7 +383,8 @@ void Generation::complete() {
         error = first_error_locked();
         if (parsed_.stream && parsed_.resumable) log_events_locked();
         const bool shown = !parsed_.stream && !cancelled && !error;
-        if (shown) body = whole_answer_locked();
+        if (shown && responses_ != nullptr) store_response_locked();
+        if (shown) body = responses_ != nullptr ? response_ : whole_answer_locked();
     }
     if (answered) return finish(error ? told(*error).status : 200);
     if (cancelled) {
@@ -583,44 +434,13 @@ void Generation::finish(int status) {
         if (std::exchange(finished_, true)) return;
         call_->record.status = status;
         fill_record_locked(call_->record);
-        if (responses_ != nullptr && (status < 400 || answered_)) store_response_locked();
+        if (answered_ && response_.empty()) store_response_locked();
         unread_since_ = gateway_.deps.clock.now();
         callbacks.swap(finished_callbacks_);
     }
     gateway_.finish_call(*call_);
     for (const auto& callback : callbacks) callback();
     gateway_.untrack(shared_from_this());
-}
-
-void Generation::fill_record_locked(RequestRecord& record) const {
-    const GenerationEnd& first = choices_.front().output.end;
-    base::Instant finished = first.finished;
-    for (const Choice& choice : choices_) finished = std::max(finished, choice.output.end.finished);
-    const UsageTotals usage = usage_locked();
-    record.prompt_tokens = usage.prompt_tokens;
-    record.cached_tokens = usage.cached_tokens;
-    record.completion_tokens = usage.completion_tokens;
-    record.finish = finish_name(first);
-    if (cancelled_) record.finish = "cancelled";
-    if (const auto error = first_error_locked()) {
-        record.error_code = base::code_name(error->code);
-        record.error_message = error->message.substr(0, 500);
-    }
-    const base::Instant origin = call_->arrived;
-    add_span(record, "template", record.template_ms, origin, first.received, first.templated);
-    add_span(record, "queue", record.queue_ms, origin, first.templated, first.started);
-    add_span(record, "prefill", record.prefill_ms, origin, first.started, first.first_token);
-    add_span(record, "decode", record.decode_ms, origin, first.first_token, finished);
-    add_span(record, "stream", record.stream_ms, origin, stream_started_, stream_ended_);
-    if (first.first_token.ns != 0) record.ttft_ms = base::to_millis(first.first_token - origin);
-    if (record.decode_ms && *record.decode_ms > 0 && usage.completion_tokens > 1) {
-        record.tokens_per_s =
-            static_cast<double>(usage.completion_tokens - 1) * 1000 / *record.decode_ms;
-    }
-    if (record.decode_ms && first.completion_tokens > 1) {
-        record.itl_ms =
-            base::to_millis(first.finished - first.first_token) / (first.completion_tokens - 1);
-    }
 }
 
 }  // namespace gate

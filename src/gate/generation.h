@@ -88,6 +88,8 @@ private:
     void fill(const ReaderPtr& reader, std::string& out);
     void write_events_locked(std::string& out);
     void log_events_locked();
+    void append_choices_locked(EventText& text);
+    void write_end_locked(EventText& text);
     AnswerEnd answer_end_locked() const;
     std::string whole_answer_locked();
 

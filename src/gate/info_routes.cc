@@ -18,7 +18,8 @@ json::object public_card(const ModelCard& card) {
             {"object", "model"},
             {"created", card.created_unix_s},
             {"owned_by", card.owned_by},
-            {"context_tokens", card.context_tokens}};
+            {"context_tokens", card.context_tokens},
+            {"state", state_name(card.state)}};
 }
 
 void send_json(const ResponderPtr& responder, const json::value& value) {

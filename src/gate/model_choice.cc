@@ -49,6 +49,22 @@ base::Result<ModelCard> choose_model(std::vector<ModelCard> cards, std::string_v
                          names_of(cards));
 }
 
+std::string_view state_name(ModelState state) {
+    switch (state) {
+        case ModelState::unloaded:
+            return "unloaded";
+        case ModelState::loading:
+            return "loading";
+        case ModelState::ready:
+            return "ready";
+        case ModelState::unloading:
+            return "unloading";
+        case ModelState::failed:
+            return "failed";
+    }
+    return "failed";
+}
+
 ApiError model_error(const base::Error& error) {
     return error.code == base::Code::not_found ? backend_error(error) : request_error(error);
 }

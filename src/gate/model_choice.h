@@ -22,4 +22,7 @@ base::Result<ModelCard> choose_model(std::vector<ModelCard> cards, std::string_v
 /// choose_model()'s error as OpenAI clients know it.
 ApiError model_error(const base::Error& error);
 
+/// "ready", "loading"...: what clients read as a model's state.
+std::string_view state_name(ModelState state);
+
 }  // namespace gate

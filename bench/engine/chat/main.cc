@@ -229,7 +229,7 @@ std::vector<Damaged> one_field_damages(const chat::CallSyntax& syntax, const cha
 
 bool reads_back(const chat::ChatFormat& format, const Task& task, const std::string& text) {
     chat::ParserOptions options;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     chat::OutputParser parser(std::make_shared<chat::ChatFormat>(format), task.tools, options);
     std::vector<chat::Event> events;
     parser.push(text, events);
@@ -263,7 +263,7 @@ void measure(const chat::ChatFormat& format, const Task& task, Figures& figures)
     }
     const auto takes = [&](const std::vector<chat::PastCall>& calls) {
         return engine::constrain::matches(
-            grammar->grammar, chat::render_calls(format.calls, calls, task.tools.get()));
+            *grammar, chat::render_calls(format.calls, calls, task.tools.get()));
     };
     for (const chat::PastCall& call : task.gold) {
         const bool good = takes({call});
@@ -304,6 +304,42 @@ json::object report(Figures figures) {
             {"compile_cpu_us_p99", at(0.99)}};
 }
 
+/// One grammar of the first distinct tools of all tasks, until there are `tools_max` of them or
+/// their text has `bytes_max` bytes; when the tasks have no more, again under other names.
+json::object many_tools(const std::vector<Task>& tasks, std::size_t tools_max,
+                        std::size_t bytes_max) {
+    std::map<std::string, json::value> by_name;
+    std::size_t bytes = 0;
+    for (int round = 0; by_name.size() < tools_max && bytes < bytes_max; ++round) {
+        for (const Task& task : tasks) {
+            const auto listed = base::parse_json(task.tools->text());
+            for (json::value tool : listed->as_array()) {
+                json::value& own = tool.at("function").at("name");
+                const std::string name = fmt::format("{}_{}", own.as_string().c_str(), round);
+                if (by_name.size() == tools_max || bytes >= bytes_max) break;
+                own = name;
+                if (by_name.emplace(name, tool).second) bytes += json::serialize(tool).size();
+            }
+        }
+    }
+    json::array tools;
+    for (const auto& [name, tool] : by_name) tools.push_back(tool);
+    const auto set = chat::ToolSet::parse(tools);
+    chat::ChatFormat format;
+    format.calls = chat::call_syntax("hermes");
+    chat::ToolRule rule;
+    rule.kind = chat::ToolRule::Kind::required;
+    const double begin = cpu_us();
+    const auto grammar = chat::tool_grammar(format, **set, rule);
+    const double compile_ms = (cpu_us() - begin) / 1000;
+    return {{"tools", tools.size()},
+            {"bytes", bytes},
+            {"compiled", grammar.has_value()},
+            {"nodes", grammar ? (*grammar)->size() : 0},
+            {"compile_cpu_ms", compile_ms},
+            {"compile_cpu_ms_per_100_kb", compile_ms * 1e5 / static_cast<double>(bytes)}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -332,8 +368,10 @@ int main(int argc, char** argv) {
         for (const Task& task : tasks) measure(format, task, figures);
         families[syntax.family] = report(std::move(figures));
     }
-    std::printf(
-        "%s\n",
-        base::to_text(json::object{{"tasks", tasks.size()}, {"families", families}}).c_str());
+    const json::object all{{"tasks", tasks.size()},
+                           {"families", families},
+                           {"500_tools", many_tools(tasks, 500, ~std::size_t{0})},
+                           {"1_mb_of_tools", many_tools(tasks, ~std::size_t{0}, 1'000'000)}};
+    std::printf("%s\n", base::to_text(all).c_str());
     return 0;
 }

@@ -21,6 +21,13 @@ static double now_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/// CPU time of the whole process: steady where neighbours take the cores.
+static double cpu_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static int by_value(const void* a, const void* b) {
     const double x = *(const double*)a, y = *(const double*)b;
     return (x > y) - (x < y);
@@ -36,15 +43,22 @@ static void quiet(enum ggml_log_level level, const char* text, void* user) {
     if (level == GGML_LOG_LEVEL_ERROR) fputs(text, stderr);
 }
 
-/// Seconds to write `decode` tokens behind what the cache holds; negative when decoding fails.
-static double time_decode(struct llama_context* context, int decode, int vocab) {
-    const double start = now_s();
+/// Tokens per second of the clock and of CPU time.
+struct rate {
+    double wall, cpu;
+};
+
+/// Writes `decode` tokens behind what the cache holds. Rates of 0 when decoding fails.
+static struct rate time_decode(struct llama_context* context, int decode, int vocab) {
+    const struct rate failed = {0, 0};
+    const double start = now_s(), cpu_start = cpu_s();
     for (int i = 0; i < decode; ++i) {
         llama_token token = rand() % vocab;
-        if (llama_decode(context, llama_batch_get_one(&token, 1)) != 0) return -1;
+        if (llama_decode(context, llama_batch_get_one(&token, 1)) != 0) return failed;
         llama_synchronize(context);
     }
-    return now_s() - start;
+    const struct rate rate = {decode / (now_s() - start), decode / (cpu_s() - cpu_start)};
+    return rate;
 }
 
 /// Fills an empty cache with the tokens; 0 when that works. Batches of 512.
@@ -106,33 +120,42 @@ int main(int argc, char** argv) {
 
     double* prefill_rates = calloc((size_t)repeats, sizeof(double));
     double* decode_rates = calloc((size_t)repeats, sizeof(double));
+    double* prefill_cpu = calloc((size_t)repeats, sizeof(double));
+    double* decode_cpu = calloc((size_t)repeats, sizeof(double));
     double* deep_rates = calloc((size_t)(repeats * kDepthsMax), sizeof(double));
+    double* deep_cpu = calloc((size_t)(repeats * kDepthsMax), sizeof(double));
     for (int repeat = -1; repeat < repeats; ++repeat) {  // -1: warm-up
-        const double start = now_s();
+        const double start = now_s(), cpu_start = cpu_s();
         if (fill(context, tokens, prompt) != 0) return 1;
-        const double prefill_s = now_s() - start;
+        const double prefill_s = now_s() - start, prefill_cpu_s = cpu_s() - cpu_start;
         // Decode from an empty cache, as llama-bench's tg does.
         llama_memory_clear(llama_get_memory(context), true);
-        const double decode_s = time_decode(context, decode, vocab);
-        if (decode_s < 0) return 1;
+        const struct rate shallow = time_decode(context, decode, vocab);
+        if (shallow.wall == 0) return 1;
         if (repeat < 0) continue;
         prefill_rates[repeat] = prompt / prefill_s;
-        decode_rates[repeat] = decode / decode_s;
+        prefill_cpu[repeat] = prompt / prefill_cpu_s;
+        decode_rates[repeat] = shallow.wall;
+        decode_cpu[repeat] = shallow.cpu;
         for (int d = 0; d < depth_count; ++d) {
             if (fill(context, tokens, depths[d]) != 0) return 1;
-            const double deep_s = time_decode(context, decode, vocab);
-            if (deep_s < 0) return 1;
-            deep_rates[d * repeats + repeat] = decode / deep_s;
+            const struct rate deep = time_decode(context, decode, vocab);
+            if (deep.wall == 0) return 1;
+            deep_rates[d * repeats + repeat] = deep.wall;
+            deep_cpu[d * repeats + repeat] = deep.cpu;
         }
     }
     printf("{\"engine\": \"llama.cpp\", \"threads\": %d, \"load_ms\": %.1f, \"prefill_tokens\": %d, "
-           "\"prefill_tokens_per_s\": %.1f, \"decode_tokens\": %d, \"decode_tokens_per_s\": %.1f, "
-           "\"decode_at_depth\": [",
-           threads, load_s * 1e3, prompt, median(prefill_rates, repeats), decode,
-           median(decode_rates, repeats));
+           "\"prefill_tokens_per_s\": %.1f, \"prefill_tokens_per_cpu_s\": %.1f, "
+           "\"decode_tokens\": %d, \"decode_tokens_per_s\": %.1f, "
+           "\"decode_tokens_per_cpu_s\": %.2f, \"decode_at_depth\": [",
+           threads, load_s * 1e3, prompt, median(prefill_rates, repeats),
+           median(prefill_cpu, repeats), decode, median(decode_rates, repeats),
+           median(decode_cpu, repeats));
     for (int d = 0; d < depth_count; ++d) {
-        printf("%s{\"depth\": %d, \"tokens_per_s\": %.2f}", d ? ", " : "", depths[d],
-               median(deep_rates + d * repeats, repeats));
+        printf("%s{\"depth\": %d, \"tokens_per_s\": %.2f, \"tokens_per_cpu_s\": %.2f}",
+               d ? ", " : "", depths[d], median(deep_rates + d * repeats, repeats),
+               median(deep_cpu + d * repeats, repeats));
     }
     printf("]}\n");
     return 0;

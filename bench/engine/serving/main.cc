@@ -182,7 +182,8 @@ public:
         for (const auto& sink : sinks) {
             for (std::size_t n = 1; n <= 8; ++n) {
                 sink->wait_tokens(n);
-                pages_max = std::max(pages_max, engine_.stats().kv_pages_used);
+                const engine::EngineStats stats = engine_.stats();
+                pages_max = std::max(pages_max, stats.kv_pages_used - stats.kv_pages_cached);
             }
         }
         std::uint64_t cached = 0;

@@ -34,9 +34,9 @@ struct Plan {
 };
 
 struct Samples {
-    std::vector<double> load_ms, decode_tokens_per_s, read_bytes_per_s;
-    std::map<std::uint32_t, std::vector<double>> prefill_tokens_per_s;
-    std::map<std::uint32_t, std::vector<double>> decode_at_depth;
+    std::vector<double> load_ms, decode_tokens_per_s, decode_tokens_per_cpu_s, read_bytes_per_s;
+    std::map<std::uint32_t, std::vector<double>> prefill_tokens_per_s, prefill_tokens_per_cpu_s;
+    std::map<std::uint32_t, std::vector<double>> decode_at_depth, cpu_at_depth;
 };
 
 Result<std::vector<std::uint32_t>> counts_of(const Args& args, const std::string& option) {
@@ -105,14 +105,17 @@ Result<void> measure_round(const Plan& plan, const std::string& model, const Pro
     for (const std::uint32_t length : plan.prompt_tokens) {
         const PhaseTimes times = DG_TRY(measure_request(engine, prompt(length), 1, stop_asked));
         samples.prefill_tokens_per_s[length].push_back(times.prefill_tokens_per_s());
+        samples.prefill_tokens_per_cpu_s[length].push_back(times.prefill_tokens_per_cpu_s());
     }
     const PhaseTimes times = DG_TRY(
         measure_request(engine, prompt(kDecodePromptTokens), plan.decode_tokens, stop_asked));
     samples.decode_tokens_per_s.push_back(times.decode_tokens_per_s());
+    samples.decode_tokens_per_cpu_s.push_back(times.decode_tokens_per_cpu_s());
     for (const std::uint32_t depth : plan.depths) {
         const PhaseTimes deep =
             DG_TRY(measure_request(engine, prompt(depth), plan.decode_tokens, stop_asked));
         samples.decode_at_depth[depth].push_back(deep.decode_tokens_per_s());
+        samples.cpu_at_depth[depth].push_back(deep.decode_tokens_per_cpu_s());
     }
     return {};
 }
@@ -126,11 +129,16 @@ json::object report_json(const std::string& model, const Plan& plan, const Sampl
                          std::uint64_t bytes_per_token, std::uint32_t threads) {
     json::array prefill;
     for (const auto& [length, values] : samples.prefill_tokens_per_s) {
-        prefill.push_back({{"prompt_tokens", length}, {"tokens_per_s", median(values)}});
+        prefill.push_back(
+            {{"prompt_tokens", length},
+             {"tokens_per_s", median(values)},
+             {"tokens_per_cpu_s", median(samples.prefill_tokens_per_cpu_s.at(length))}});
     }
     json::array deep;
     for (const auto& [depth, values] : samples.decode_at_depth) {
-        deep.push_back({{"depth", depth}, {"tokens_per_s", median(values)}});
+        deep.push_back({{"depth", depth},
+                        {"tokens_per_s", median(values)},
+                        {"tokens_per_cpu_s", median(samples.cpu_at_depth.at(depth))}});
     }
     const double decode = median(samples.decode_tokens_per_s);
     const double bandwidth = median(samples.read_bytes_per_s);
@@ -145,7 +153,9 @@ json::object report_json(const std::string& model, const Plan& plan, const Sampl
             {"load_ms", median(samples.load_ms)},
             {"prefill", std::move(prefill)},
             {"prefill_tokens_per_s", median(longest)},
+            {"prefill_tokens_per_cpu_s", median(samples.prefill_tokens_per_cpu_s.rbegin()->second)},
             {"decode_tokens_per_s", decode},
+            {"decode_tokens_per_cpu_s", median(samples.decode_tokens_per_cpu_s)},
             {"decode_at_depth", std::move(deep)},
             {"weights_bytes_per_token", bytes_per_token},
             {"read_bytes_per_s", bandwidth},

@@ -27,6 +27,9 @@ struct EngineConfig {
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;
     std::uint32_t running_max = 16;
+    bool prefix_cache = true;
+    std::string kv_spill_dir;
+    std::uint64_t kv_spill_bytes_max = 4ull << 30;
     std::string packed_dir = "auto";
     std::uint32_t max_tokens_default = 0;
 };

@@ -77,6 +77,12 @@ const std::vector<Field>& table() {
          "Waiting requests; more are refused with 429."),
     number("engine", "running_max", "", "requests", 1, 4096, DG_AT(engine.running_max),
          "Requests decoded together."),
+    toggle("engine", "prefix_cache", "", DG_AT(engine.prefix_cache),
+         "Keep the KV cache of what ended for prompts that begin alike."),
+    text("engine", "kv_spill_dir", "", DG_AT(engine.kv_spill_dir),
+         "Folder for KV of requests set aside when memory runs out; empty: they are computed again."),
+    number("engine", "kv_spill_bytes_max", "", "bytes", 0, kMaxBytes,
+         DG_AT(engine.kv_spill_bytes_max), "Most that may be there."),
     text("engine", "packed_dir", "", DG_AT(engine.packed_dir),
          "Folder that keeps packed weights between starts: 'auto' is beside the folder of models, "
          "'off' packs into memory at every start."),

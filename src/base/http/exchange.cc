@@ -136,7 +136,8 @@ bool Exchange::write(std::string_view chunk) {
 
 void Exchange::set_source(std::function<void(std::string&)> fill) {
     const std::lock_guard lock(mutex_);
-    if (!closed_ && !finished_) source_ = std::move(fill);
+    if (closed_ || finished_) return;
+    source_ = std::make_shared<std::function<void(std::string&)>>(std::move(fill));
 }
 
 void Exchange::notify() {
@@ -196,11 +197,15 @@ Exchange::Output Exchange::take(std::string& bytes) {
     if (notified_ && source_) {
         notified_ = false;
         const auto fill = source_;
-        std::string filled;
+        filled_.clear();
         lock.unlock();
-        fill(filled);
+        (*fill)(filled_);
         lock.lock();
-        body_.append(filled);
+        if (body_.empty()) {
+            body_.swap(filled_);
+        } else {
+            body_.append(filled_);
+        }
     }
     Output output;
     output.broken = broken_;
@@ -226,7 +231,7 @@ Exchange::Output Exchange::take(std::string& bytes) {
 
 void Exchange::finish() {
     std::vector<std::function<void()>> callbacks;
-    std::function<void(std::string&)> source;
+    std::shared_ptr<std::function<void(std::string&)>> source;
     const std::lock_guard lock(mutex_);
     finished_ = true;
     wake_ = nullptr;
@@ -236,7 +241,7 @@ void Exchange::finish() {
 
 void Exchange::connection_lost() {
     std::vector<std::function<void()>> callbacks;
-    std::function<void(std::string&)> source;
+    std::shared_ptr<std::function<void(std::string&)>> source;
     {
         const std::lock_guard lock(mutex_);
         if (finished_) return;

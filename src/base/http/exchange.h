@@ -74,7 +74,8 @@ private:
     std::string head_;  // wire bytes: head, or head and body of a plain answer
     std::string_view tail_;
     std::string body_;  // stream bytes, not framed yet
-    std::function<void(std::string&)> source_;
+    std::shared_ptr<std::function<void(std::string&)>> source_;
+    std::string filled_;  // network thread only: what the source gave; keeps its memory
     std::vector<std::function<void()>> closed_callbacks_;
 };
 

@@ -166,7 +166,7 @@ bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
         const bool alone = std::ranges::none_of(running_, [&](const auto& other) {
             return other != nullptr && other.get() != &generation;
         });
-        if (alone) {
+        if (alone && !pages_shared_) {
             generation.fail(std::move(room).error(), parts_.clock.now());
             running_[index].reset();
         } else {

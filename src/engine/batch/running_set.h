@@ -85,6 +85,8 @@ public:
     /// Rows at `depth` that other work may compute between two steps without making streams wait
     /// longer than they may.
     std::uint32_t rows_between_steps(std::uint32_t depth) const;
+    /// Other work holds pages for now: a sequence that finds none waits for them.
+    void share_pages(bool shared) { pages_shared_ = shared; }
     /// Other work computed such rows.
     void observe(const StepShape& shape, double seconds) { cost_.observe(shape, seconds); }
 
@@ -111,6 +113,7 @@ private:
     Admission admission_;
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: gone in this step
     std::vector<std::unique_ptr<Generation>> set_aside_;
+    bool pages_shared_ = false;
     std::vector<BatchRow> rows_;
     StepReport report_;
 };

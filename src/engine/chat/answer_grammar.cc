@@ -1,13 +1,14 @@
 #include "engine/chat/answer_grammar.h"
 
 #include "engine/chat/grammar_text.h"
-#include "engine/constrain/regex.h"
+#include "engine/constrain/ebnf.h"
 #include "engine/constrain/schema.h"
 
 namespace engine::chat {
 
 using base::Code;
 using base::Result;
+using constrain::Grammar;
 using constrain::GrammarBuilder;
 using constrain::NodeId;
 namespace json = base::json;
@@ -23,21 +24,18 @@ Result<NodeId> answer(GrammarBuilder& builder, const AnswerRule& rule) {
             return constrain::add_schema(builder, json::object{{"type", "object"}}, kOneSpelling);
         case AnswerRule::Kind::json_schema:
             return constrain::add_schema(builder, rule.schema, kOneSpelling);
-        case AnswerRule::Kind::regex: {
-            const auto regex = DG_TRY(constrain::parse_regex("^(?:" + rule.pattern + ")$"));
-            return constrain::regex_node(builder, regex, constrain::Spelling::utf8);
-        }
+        case AnswerRule::Kind::regex:
+            return constrain::add_regex(builder, rule.pattern);
         case AnswerRule::Kind::ebnf:
-            break;
+            return constrain::add_ebnf(builder, rule.pattern);
     }
-    return base::fail(Code::unimplemented,
-                      "grammars as text are not supported yet; use a schema "
-                      "or a regular expression");
+    return base::fail(Code::internal, "an answer rule of no kind");
 }
 
 }  // namespace
 
-Result<ToolGrammar> answer_grammar(const ChatFormat& format, const AnswerRule& rule) {
+Result<std::shared_ptr<const Grammar>> answer_grammar(const ChatFormat& format,
+                                                      const AnswerRule& rule) {
     GrammarBuilder builder;
     const NodeId text = DG_TRY(answer(builder, rule));
     if (builder.impossible(text)) {
@@ -45,7 +43,7 @@ Result<ToolGrammar> answer_grammar(const ChatFormat& format, const AnswerRule& r
     }
     TextNodes nodes(builder, format.control_texts);
     const NodeId before = nodes.reasoning(format.reasoning, rule.reasoning);
-    return ToolGrammar{DG_TRY(builder.build(builder.sequence({before, text}))), {}};
+    return builder.build(builder.sequence({before, text}));
 }
 
 std::string cache_key(const AnswerRule& rule) {

@@ -98,6 +98,7 @@ CallSyntax kimi() {
     s.name_closes = {std::string(":") + kAnyId + "<|tool_call_argument_begin|>"};
     s.call_close = "<|tool_call_end|>";
     s.section_close = "<|tool_calls_section_end|>";
+    s.named_ids = true;
     return s;
 }
 

@@ -43,7 +43,9 @@ struct CallSyntax {
     std::string parameter_open, parameter_close;
     /// After the key. With two, the first is for strings and the second for other values as JSON.
     std::vector<std::string> parameter_middles;
-    bool short_ids = false;  ///< ids are nine letters and digits, as the template insists
+    /// What the template insists on in a call's id, which clients send back: nine letters and
+    /// digits, or "functions.NAME:INDEX".
+    bool short_ids = false, named_ids = false;
 };
 
 struct ReasoningSyntax {

@@ -1,5 +1,7 @@
 #include "engine/chat/output_parser.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -238,7 +240,8 @@ bool OutputParser::step_head(bool at_end) {
 }
 
 void OutputParser::begin_call() {
-    events_->push_back({Kind::call, calls_, options_.new_id(), head_.tool->name, {}});
+    const std::string& name = head_.tool->name;
+    events_->push_back({Kind::call, calls_, options_.new_id(name, calls_), name, {}});
     ++calls_;
     at_ += head_.end;
     in_list_ = head_.list;
@@ -380,7 +383,9 @@ std::vector<Event> joined(const std::vector<Event>& events) {
     return out;
 }
 
-std::string make_call_id(const CallSyntax& calls, const std::function<std::uint64_t()>& random) {
+std::string make_call_id(const CallSyntax& calls, std::string_view name, std::size_t index,
+                         const std::function<std::uint64_t()>& random) {
+    if (calls.named_ids) return fmt::format("functions.{}:{}", name, index);
     constexpr std::string_view kLetters =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     std::string id = calls.short_ids ? "" : "call_";

@@ -37,8 +37,8 @@ struct Event {
 struct ParserOptions {
     bool split_reasoning = true;  ///< else reasoning stays in the content, markers included
     bool reasoning_open = false;  ///< the prompt ends inside of reasoning
-    /// Makes the ids of calls. Pre: set.
-    std::function<std::string()> new_id;
+    /// Makes the id of a call from the tool's name and the call's index. Pre: set.
+    std::function<std::string(std::string_view name, std::uint32_t index)> new_id;
 };
 
 class OutputParser {
@@ -109,7 +109,9 @@ private:
 /// Adjacent events of one kind become one.
 std::vector<Event> joined(const std::vector<Event>& events);
 
-/// Fresh ids of calls in the form that `calls` asks for. `random` gives 64 random bits.
-std::string make_call_id(const CallSyntax& calls, const std::function<std::uint64_t()>& random);
+/// A fresh id in the form that `calls` asks for. index: of the call in the whole conversation.
+/// `random` gives 64 random bits.
+std::string make_call_id(const CallSyntax& calls, std::string_view name, std::size_t index,
+                         const std::function<std::uint64_t()>& random);
 
 }  // namespace engine::chat

@@ -12,6 +12,7 @@ namespace {
 using base::Code;
 using base::fail_on;
 using base::Result;
+using constrain::Grammar;
 using constrain::GrammarBuilder;
 using constrain::MemberList;
 using constrain::NodeId;
@@ -85,6 +86,10 @@ bool is_boolean(const json::value& schema) {
            object->if_contains("enum") == nullptr && object->if_contains("const") == nullptr;
 }
 
+bool holds_from_start(const ToolRule& rule) {
+    return rule.kind != ToolRule::Kind::automatic || rule.answer_schema.has_value();
+}
+
 class Builder {
 public:
     Builder(const ChatFormat& format, const ToolSet& tools, const ToolRule& rule,
@@ -96,10 +101,9 @@ public:
           relax_(relax),
           text_(builder_, format.control_texts) {}
 
-    Result<ToolGrammar> build() {
-        ToolGrammar out;
+    Result<std::shared_ptr<const Grammar>> build() {
         NodeId root = -1;
-        if (rule_.kind != ToolRule::Kind::automatic || rule_.answer_schema) {
+        if (holds_from_start(rule_)) {
             NodeId answer = DG_TRY(all_calls(rule_.parallel));
             if (rule_.answer_schema) {
                 const NodeId value =
@@ -110,11 +114,9 @@ public:
         } else if (calls_.bare) {
             root = DG_TRY(call_or_text());
         } else {
-            out.triggers = {calls_.openers.front()};
             root = DG_TRY(after_opener());
         }
-        out.grammar = DG_TRY(builder_.build(root));
-        return out;
+        return builder_.build(root);
     }
 
     /// The tool that did not compile.
@@ -196,16 +198,23 @@ private:
             if (rule_.kind == ToolRule::Kind::named && tool.name != rule_.name) continue;
             failed_ = i;
             auto body = arguments(tool, relax_[i]);
-            if (!body) {
-                const std::string path =
-                    "tools[" + std::to_string(i) + "].function.parameters" +
-                    (body.error().subject.starts_with('$') ? body.error().subject.substr(1) : "");
-                return fail_on(path, body.error().code, "tool '{}', {}: {}", tool.name, path,
-                               body.error().message);
-            }
+            if (!body) return in_tool(i, tool, std::move(body).error());
             forms.push_back(builder_.sequence({builder_.literal(tool.name), name_close, *body}));
         }
         return named_ = builder_.choice(std::move(forms));
+    }
+
+    /// The client's path of what is wrong: the schema's root is "$" to its compiler.
+    static std::unexpected<base::Error> in_tool(std::size_t index, const Tool& tool,
+                                                base::Error error) {
+        const bool in_schema = error.subject.starts_with('$');
+        const std::string own_path = error.subject + ": ";
+        if (in_schema && error.message.starts_with(own_path)) {
+            error.message.erase(0, own_path.size());
+        }
+        const std::string path = fmt::format("tools[{}].function.parameters{}", index,
+                                             in_schema ? error.subject.substr(1) : "");
+        return fail_on(path, error.code, "tool '{}', {}: {}", tool.name, path, error.message);
     }
 
     /// The arguments and what closes the call.
@@ -334,8 +343,13 @@ private:
 
 }  // namespace
 
-Result<ToolGrammar> tool_grammar(const ChatFormat& format, const ToolSet& tools,
-                                 const ToolRule& rule) {
+std::vector<std::string> grammar_triggers(const ChatFormat& format, const ToolRule& rule) {
+    if (holds_from_start(rule) || format.calls.bare) return {};
+    return {format.calls.openers.front()};
+}
+
+Result<std::shared_ptr<const Grammar>> tool_grammar(const ChatFormat& format, const ToolSet& tools,
+                                                    const ToolRule& rule) {
     if (rule.kind == ToolRule::Kind::named && tools.find(rule.name) == nullptr) {
         return fail_on("tool_choice.function.name", Code::invalid_argument,
                        "tool_choice names '{}', which is not among the tools", rule.name);
@@ -363,38 +377,6 @@ std::string cache_key(const ToolSet& tools, const ToolRule& rule) {
                                   rule.parallel, static_cast<int>(rule.reasoning));
     if (rule.answer_schema) key += json::serialize(*rule.answer_schema);
     return key + "|" + tools.text();
-}
-
-Result<ToolGrammar> GrammarCache::get(const std::string& key,
-                                      const std::function<Result<ToolGrammar>()>& compile) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (const auto known = by_key_.find(key); known != by_key_.end()) {
-            entries_.splice(entries_.begin(), entries_, known->second);
-            return known->second->grammar;
-        }
-    }
-    ToolGrammar grammar = DG_TRY(compile());
-    const std::lock_guard lock(mutex_);
-    if (by_key_.contains(key)) return grammar;  // another thread compiled it too
-    nodes_ += grammar.grammar->size();
-    entries_.push_front({key, grammar});
-    by_key_.emplace(key, entries_.begin());
-    trim();
-    return grammar;
-}
-
-void GrammarCache::trim() {
-    while (nodes_ > nodes_max_ && entries_.size() > 1) {
-        nodes_ -= entries_.back().grammar.grammar->size();
-        by_key_.erase(entries_.back().key);
-        entries_.pop_back();
-    }
-}
-
-std::size_t GrammarCache::size() const {
-    const std::lock_guard lock(mutex_);
-    return entries_.size();
 }
 
 }  // namespace engine::chat

@@ -20,7 +20,7 @@ struct Encoder::Layer {
 };
 
 struct Encoder::Scratch {
-    std::vector<float> x, normed, q, k, v, attended, residual, ffn;
+    std::vector<float> x, normed, q, k, v, attended, residual, ffn, position;
     Activations x_activations, attended_activations, ffn_activations;
     AttentionScratch attention;
 };
@@ -43,6 +43,7 @@ std::vector<TensorView*> Encoder::products() {
         }
     }
     if (pooler_.weight.data != nullptr) matrices.push_back(&pooler_.weight);
+    if (score_.weight.data != nullptr) matrices.push_back(&score_.weight);
     return matrices;
 }
 
@@ -59,16 +60,33 @@ base::Result<void> Encoder::bind(TensorSet& tensors) {
         DG_TRY(tensors.matrix("token_types.weight", {dim, types->dims[1]}));
         token_type_.resize(dim);
         dequantize_row(*types, 0, token_type_.data());
+        second_type_.resize(dim);
+        dequantize_row(*types, types->dims[1] > 1 ? 1 : 0, second_type_.data());
     }
     embedding_norm_.weight = DG_TRY(tensors.optional_vector("token_embd_norm.weight", dim));
     embedding_norm_.bias = DG_TRY(tensors.optional_vector("token_embd_norm.bias", dim));
     layers_.resize(c.layers);
     for (std::uint32_t i = 0; i < c.layers; ++i) DG_TRY(bind_layer(tensors, i));
-    if (tensors.has("pooler.weight")) {
-        pooler_.weight = DG_TRY(tensors.matrix("pooler.weight", {c.hidden_dim, c.out_dim}));
-        pooler_.bias = DG_TRY(tensors.optional_vector("pooler.bias", c.out_dim));
-    }
+    DG_TRY(bind_head(tensors));
     return tensors.check_all_used(c.architecture);
+}
+
+/// What comes after the layers: a pooler, or a classifier of one or two layers that gives a score.
+base::Result<void> Encoder::bind_head(TensorSet& tensors) {
+    const EncoderConfig& c = config_;
+    const auto linear = [&](const std::string& name, std::uint64_t out) -> base::Result<Linear> {
+        Linear found;
+        found.weight = DG_TRY(tensors.matrix(name + ".weight", {c.hidden_dim, out}));
+        found.bias = DG_TRY(tensors.optional_vector(name + ".bias", out));
+        return found;
+    };
+    if (!ranks()) {
+        if (tensors.has("pooler.weight")) pooler_ = DG_TRY(linear("pooler", c.out_dim));
+        return {};
+    }
+    if (tensors.has("cls.weight")) pooler_ = DG_TRY(linear("cls", c.hidden_dim));
+    score_ = DG_TRY(linear("cls.output", 1));
+    return {};
 }
 
 base::Result<void> Encoder::bind_layer(TensorSet& tensors, std::uint32_t index) {
@@ -122,38 +140,49 @@ base::Result<void> Encoder::bind_qkv(TensorSet& tensors, const std::string& pref
     return {};
 }
 
-std::vector<float> Encoder::embed(base::ThreadPool& pool, std::span<const std::int32_t> tokens) {
-    DG_CHECK(!tokens.empty() && tokens.size() <= config_.context_trained);
-    embed_tokens(pool, tokens);
-    for (const Layer& layer : layers_) {
-        attend(pool, tokens.size(), layer);
-        feed_forward(pool, tokens.size(), layer);
+std::vector<std::vector<float>> Encoder::run(base::ThreadPool& pool,
+                                             std::span<const EncoderText> texts) {
+    std::size_t tokens = 0;
+    for (const EncoderText& text : texts) {
+        DG_CHECK(!text.tokens.empty() && text.tokens.size() <= config_.context_trained);
+        tokens += text.tokens.size();
     }
-    return pool_tokens(pool, tokens.size());
-}
-
-void Encoder::embed_tokens(base::ThreadPool& pool, std::span<const std::int32_t> tokens) {
     Scratch& s = *scratch_;
     const std::size_t width = std::max(config_.dim, config_.hidden_dim);
     for (auto* buffer : {&s.x, &s.normed, &s.q, &s.k, &s.v, &s.attended, &s.residual}) {
-        buffer->resize(std::max(buffer->size(), tokens.size() * width));
+        buffer->resize(std::max(buffer->size(), tokens * width));
     }
-    s.ffn.resize(std::max(s.ffn.size(), tokens.size() * config_.ffn_dim));
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-        float* row = s.x.data() + t * config_.dim;
-        dequantize_row(embedding_, static_cast<std::size_t>(tokens[t]), row);
-        for (std::size_t d = 0; d < config_.dim; ++d) row[d] *= config_.embedding_scale;
-        for (std::size_t d = 0; d < token_type_.size(); ++d) row[d] += token_type_[d];
-        add_position(row, t);
+    s.ffn.resize(std::max(s.ffn.size(), tokens * config_.ffn_dim));
+    embed_tokens(pool, texts);
+    for (const Layer& layer : layers_) {
+        attend(pool, texts, tokens, layer);
+        feed_forward(pool, tokens, layer);
+    }
+    return pool_texts(pool, texts);
+}
+
+void Encoder::embed_tokens(base::ThreadPool& pool, std::span<const EncoderText> texts) {
+    float* row = scratch_->x.data();
+    for (const EncoderText& text : texts) {
+        for (std::size_t t = 0; t < text.tokens.size(); ++t, row += config_.dim) {
+            dequantize_row(embedding_, static_cast<std::size_t>(text.tokens[t]), row);
+            for (std::size_t d = 0; d < config_.dim; ++d) row[d] *= config_.embedding_scale;
+            const auto& type = t < text.second_at ? token_type_ : second_type_;
+            for (std::size_t d = 0; d < type.size(); ++d) row[d] += type[d];
+            add_position(row, t);
+        }
     }
     if (embedding_norm_.weight != nullptr) {
-        normalise(pool, s.x.data(), s.x.data(), embedding_norm_, tokens.size(), config_.dim);
+        float* x = scratch_->x.data();
+        normalise(pool, x, x, embedding_norm_, static_cast<std::size_t>(row - x) / config_.dim,
+                  config_.dim);
     }
 }
 
-void Encoder::add_position(float* row, std::size_t position) const {
+void Encoder::add_position(float* row, std::size_t position) {
     if (inv_timescales_ == nullptr) {
-        std::vector<float> learned(config_.dim);
+        std::vector<float>& learned = scratch_->position;
+        learned.resize(config_.dim);
         dequantize_row(positions_, position, learned.data());
         for (std::size_t d = 0; d < config_.dim; ++d) row[d] += learned[d];
         return;
@@ -166,7 +195,8 @@ void Encoder::add_position(float* row, std::size_t position) const {
     }
 }
 
-void Encoder::attend(base::ThreadPool& pool, std::size_t tokens, const Layer& layer) {
+void Encoder::attend(base::ThreadPool& pool, std::span<const EncoderText> texts, std::size_t tokens,
+                     const Layer& layer) {
     Scratch& s = *scratch_;
     const EncoderConfig& c = config_;
     const float* in = s.x.data();
@@ -179,8 +209,14 @@ void Encoder::attend(base::ThreadPool& pool, std::size_t tokens, const Layer& la
     project(pool, s.k.data(), layer.k, s.x_activations, tokens);
     project(pool, s.v.data(), layer.v, s.x_activations, tokens);
     const std::uint32_t head_dim = layer.in_dim / c.heads;
-    attention_full(pool, s.attended.data(), s.q.data(), s.k.data(), s.v.data(), tokens, c.heads,
-                   head_dim, 1.f / std::sqrt(static_cast<float>(head_dim)), s.attention);
+    std::size_t first = 0;
+    for (const EncoderText& text : texts) {
+        const std::size_t at = first * layer.in_dim;
+        attention_full(pool, s.attended.data() + at, s.q.data() + at, s.k.data() + at,
+                       s.v.data() + at, text.tokens.size(), c.heads, head_dim,
+                       1.f / std::sqrt(static_cast<float>(head_dim)), s.attention);
+        first += text.tokens.size();
+    }
     if (layer.residual.weight.data != nullptr) {
         s.x_activations.assign(s.x.data(), tokens, layer.in_dim);
         project(pool, s.residual.data(), layer.residual, s.x_activations, tokens);
@@ -213,23 +249,43 @@ void Encoder::feed_forward(base::ThreadPool& pool, std::size_t tokens, const Lay
     }
 }
 
-std::vector<float> Encoder::pool_tokens(base::ThreadPool& pool, std::size_t tokens) {
-    const std::size_t counted = config_.pooling == Pooling::cls ? 1 : tokens;
-    std::vector<float> pooled(config_.hidden_dim);
-    for (std::size_t t = 0; t < counted; ++t) {
-        const float* row = scratch_->x.data() + t * config_.hidden_dim;
-        for (std::size_t d = 0; d < pooled.size(); ++d) pooled[d] += row[d];
+std::vector<std::vector<float>> Encoder::pool_texts(base::ThreadPool& pool,
+                                                    std::span<const EncoderText> texts) {
+    const std::size_t dim = config_.hidden_dim;
+    std::vector<float> rows(texts.size() * dim);  // one per text
+    const float* x = scratch_->x.data();
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        float* pooled = rows.data() + i * dim;
+        const std::size_t length = texts[i].tokens.size();
+        const std::size_t counted = config_.pooling == Pooling::mean ? length : 1;
+        for (std::size_t t = 0; t < counted; ++t) {
+            for (std::size_t d = 0; d < dim; ++d) pooled[d] += x[t * dim + d];
+        }
+        for (std::size_t d = 0; d < dim; ++d) pooled[d] /= static_cast<float>(counted);
+        x += length * dim;
     }
-    for (float& value : pooled) value /= static_cast<float>(counted);
     if (pooler_.weight.data != nullptr) {
-        std::vector<float> out(config_.out_dim);
-        scratch_->x_activations.assign(pooled.data(), 1, config_.hidden_dim);
-        project(pool, out.data(), pooler_, scratch_->x_activations, 1);
-        activate(pool, out.data(), out.data(), out.size(), Activation::tanh);
-        pooled = std::move(out);
+        apply_head(pool, pooler_, rows, texts.size());
+        activate(pool, rows.data(), rows.data(), rows.size(), Activation::tanh);
     }
-    normalise_length(pooled);
-    return pooled;
+    if (score_.weight.data != nullptr) apply_head(pool, score_, rows, texts.size());
+    std::vector<std::vector<float>> vectors;
+    const std::size_t out = rows.size() / texts.size();
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        const auto at = rows.begin() + static_cast<std::ptrdiff_t>(i * out);
+        vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(out));
+        if (!ranks()) normalise_length(vectors.back());
+    }
+    return vectors;
+}
+
+/// rows [count][hidden_dim] become [count][rows of the head].
+void Encoder::apply_head(base::ThreadPool& pool, const Linear& head, std::vector<float>& rows,
+                         std::size_t count) {
+    std::vector<float> out(count * head.weight.rows());
+    scratch_->x_activations.assign(rows.data(), count, config_.hidden_dim);
+    project(pool, out.data(), head, scratch_->x_activations, count);
+    rows = std::move(out);
 }
 
 void Encoder::normalise(base::ThreadPool& pool, float* y, const float* x, const Norm& norm,

@@ -1,5 +1,6 @@
 #pragma once
-// The forward pass of every bidirectional text encoder: tokens of one text in, one vector out.
+// The forward pass of every bidirectional text encoder: tokens of some texts in, one vector for
+// each out. Rows of all texts lie one after the other without padding; only attention sees texts.
 
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,12 @@ namespace engine {
 /// Divides by the Euclidean length; a zero vector stays zero.
 void normalise_length(std::span<float> vector);
 
+/// A text, or two that are to be seen together (a query and a document).
+struct EncoderText {
+    std::span<const std::int32_t> tokens;
+    std::size_t second_at = SIZE_MAX;  ///< first token of the second one
+};
+
 class Encoder {
 public:
     /// Binds the weights. `tensors` (and what it views) must outlive the encoder. Errors:
@@ -34,8 +41,11 @@ public:
     /// The matrices that rows are multiplied with, for their `packed` to be set.
     std::vector<TensorView*> products();
 
-    /// [out_dim], of Euclidean length 1. Pre: 1 to context_trained tokens, all in the vocabulary.
-    std::vector<float> embed(base::ThreadPool& pool, std::span<const std::int32_t> tokens);
+    bool ranks() const { return config_.pooling == Pooling::rank; }
+    /// One vector per text: [out_dim] of Euclidean length 1, or [1], a score, when this ranks. The
+    /// same bits whatever texts come along. Pre: each has 1 to context_trained tokens, all in the
+    /// vocabulary.
+    std::vector<std::vector<float>> run(base::ThreadPool& pool, std::span<const EncoderText> texts);
 
 private:
     struct Norm {
@@ -54,11 +64,17 @@ private:
     base::Result<void> bind_layer(TensorSet& tensors, std::uint32_t index);
     base::Result<void> bind_qkv(TensorSet& tensors, const std::string& prefix, Layer& layer);
 
-    void embed_tokens(base::ThreadPool& pool, std::span<const std::int32_t> tokens);
-    void add_position(float* row, std::size_t position) const;
-    void attend(base::ThreadPool& pool, std::size_t tokens, const Layer& layer);
+    base::Result<void> bind_head(TensorSet& tensors);
+
+    void embed_tokens(base::ThreadPool& pool, std::span<const EncoderText> texts);
+    void add_position(float* row, std::size_t position);
+    void attend(base::ThreadPool& pool, std::span<const EncoderText> texts, std::size_t tokens,
+                const Layer& layer);
     void feed_forward(base::ThreadPool& pool, std::size_t tokens, const Layer& layer);
-    std::vector<float> pool_tokens(base::ThreadPool& pool, std::size_t tokens);
+    std::vector<std::vector<float>> pool_texts(base::ThreadPool& pool,
+                                               std::span<const EncoderText> texts);
+    void apply_head(base::ThreadPool& pool, const Linear& head, std::vector<float>& rows,
+                    std::size_t count);
     void normalise(base::ThreadPool& pool, float* y, const float* x, const Norm& norm,
                    std::size_t rows, std::size_t dim) const;
     void project(base::ThreadPool& pool, float* y, const Linear& linear, Activations& x,
@@ -68,9 +84,12 @@ private:
     TensorView embedding_;
     TensorView positions_;                   ///< learned, one row per position; BERT
     const float* inv_timescales_ = nullptr;  ///< [dim / 2]; sines and cosines; USE
-    std::vector<float> token_type_;          ///< row 0 of the type table: "sentence A"
+    /// Rows 0 and 1 of the type table, for the first and the second text; a table of one row serves
+    /// both.
+    std::vector<float> token_type_, second_type_;
     Norm embedding_norm_;
     Linear pooler_;  ///< tanh of a projection; no data when absent
+    Linear score_;   ///< of models that rank
     std::vector<Layer> layers_;
     std::unique_ptr<Scratch> scratch_;
 };

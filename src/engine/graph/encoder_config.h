@@ -13,7 +13,7 @@ enum class NormPlacement {
     after,   ///< norm(x + f(x)): BERT
 };
 /// Numbered as GGUF's pooling_type.
-enum class Pooling : std::uint32_t { mean = 1, cls = 2 };
+enum class Pooling : std::uint32_t { mean = 1, cls = 2, rank = 4 };
 
 struct EncoderConfig {
     std::string architecture;

@@ -30,7 +30,7 @@
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET == HWY_AVX3_DL
-#pragma GCC target("avx512vnni")  // as in attention_keys-inl.h
+#pragma GCC target("avx512vnni,avx512bf16")  // as in attention_keys-inl.h
 #endif
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -217,6 +217,15 @@ void attend(base::ThreadPool& pool, AttentionScratch::Impl& work, std::size_t ou
     attend_whole_tiles(pool, work, needs, out_stride);
 }
 
+bool machine_has_bf16_dot() {
+#if HWY_ARCH_X86
+    static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
+    return has;
+#else
+    return false;
+#endif
+}
+
 std::size_t rows_per_tile(std::size_t group) {
     return std::clamp<std::size_t>(kTileQueries / group, 1, kTileRowsMax);
 }
@@ -258,6 +267,7 @@ void attention(base::ThreadPool& pool, float* out, std::size_t out_stride, const
         tile.kv.k_pages = kv.k_pages.data();
         tile.kv.v_pages = kv.v_pages.data();
         tile.kv.layout = kv_layout(kv, shape.head_dim);
+        tile.kv.bf16_dot = machine_has_bf16_dot();
         tile.kv.pages = (tile_end(tile) - 1) / kv.page_tokens + 1;
         DG_DCHECK(tile.kv.pages <= kv.k_pages.size());
         if (tile.rotations != nullptr) {

@@ -16,13 +16,15 @@
 #include <limits>
 #include <type_traits>
 
+#include "engine/kernels/attention_bytes-inl.h"
 #include "engine/kernels/attention_keys-inl.h"
+#include "engine/kernels/attention_pairs-inl.h"
 #include "engine/kernels/attention_tile.h"
 #include "engine/kernels/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET == HWY_AVX3_DL
-#pragma GCC target("avx512vnni")  // as in attention_keys-inl.h
+#pragma GCC target("avx512vnni,avx512bf16")  // as in attention_keys-inl.h
 #endif
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -209,10 +211,13 @@ void ScorePage(const AttentionTile& tile, std::size_t page, Rows rows, std::size
                              count, scores, stride);
     }
     if (tile.kv.wide) return score(FormTag<KvForm::wide>());
-    if (count <= kWidenFrom) {
-        if (tile.kv.layout.type == KvType::bf16) return score(FormTag<KvForm::bf16>());
-        return score(FormTag<KvForm::f16>());
+    if (tile.kv.layout.pairs()) {
+        RoundToBf16(queries, count * width, s.q16 + first * width);
+        const auto* pairs = reinterpret_cast<const std::uint32_t*>(s.q16 + first * width);
+        const auto score_pairs = tile.kv.bf16_dot ? ScorePairs<true> : ScorePairs<false>;
+        return score_pairs(keys, tile.kv.layout.dim, pairs, width / 2, count, scores, stride);
     }
+    if (count <= kWidenFrom) return score(FormTag<KvForm::f16>());
     keys = WidenPlane(tile.kv, keys, tile.kv.layout.dim * keys.row, s.keys);
     score(FormTag<KvForm::wide>());
 }
@@ -222,8 +227,15 @@ void AddPage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t
     const std::size_t stride = tile.block_width;
     const float* weights = s.scores + in_block * tile.page_width;
     KvPlane values = PlaneOf(tile.kv, false, page);
+    const bool pairs = tile.kv.layout.pairs() && !tile.kv.wide;
+    const auto add_pairs = tile.kv.bf16_dot ? AddPairs<true> : AddPairs<false>;
+    if (pairs) {
+        for (std::size_t i = rows.first * tile.group; i < rows.end * tile.group; ++i) {
+            RoundToBf16(weights + i * stride, tile.page_width, s.weights16 + i * tile.page_width);
+        }
+    }
     KvForm form = FormOf(tile.kv);
-    if (form != KvForm::wide && (rows.end - rows.first) * tile.group > kWidenFrom) {
+    if (!pairs && form != KvForm::wide && (rows.end - rows.first) * tile.group > kWidenFrom) {
         values = WidenPlane(tile.kv, values, tile.kv.layout.tokens * values.row, s.values);
         form = KvForm::wide;
     }
@@ -236,7 +248,13 @@ void AddPage(const AttentionTile& tile, std::size_t page, Rows rows, std::size_t
             AddPageValues<decltype(tag)::value>(values, weights + first * stride, stride, count,
                                                 tokens.from, tokens.to, out + first * values.row);
         };
-        if (!tokens.empty()) WithForm(form, add);
+        if (pairs && !tokens.empty()) {
+            const std::uint16_t* w = s.weights16 + first * tile.page_width;
+            add_pairs(values, reinterpret_cast<const std::uint32_t*>(w), tile.page_width / 2, count,
+                      tokens.from, tokens.to, out + first * values.row);
+        } else if (!tokens.empty()) {
+            WithForm(form, add);
+        }
         row = next;
     }
 }

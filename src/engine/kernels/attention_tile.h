@@ -25,6 +25,7 @@ struct PagedHead {
     std::size_t offset = 0;  ///< bytes from a plane's begin to the head
     KvLayout layout;
     bool wide = false;
+    bool bf16_dot = false;  ///< this machine multiplies BF16 pairs in one instruction
 };
 
 /// Query rows times the `group` heads, from `first_head` on, that read one KV head.
@@ -82,15 +83,17 @@ inline Partial partial_at(float* memory, const AttentionTile& tile) {
 
 /// What a task writes besides sums.
 struct TileScratch {
-    float* queries;   ///< [queries][width], times scale
-    float* turned;    ///< likewise, rotated for the page at hand; `queries` where nothing rotates
-    float* scores;    ///< [queries][block_width]
-    float* totals;    ///< [queries][16]: sums of weights in this run, lane by lane
-    float* keys;      ///< one page's, widened: [dim][padded_tokens]
-    float* values;    ///< one page's, widened: [tokens][width]
-    std::int8_t* q8;  ///< turned, quantised: [queries][width]
-    float* q8_scale;  ///< [queries][scale_blocks]
-    std::int32_t* q8_bias;  ///< [queries][scale_blocks]: -128 * sum of q8
+    float* queries;  ///< [queries][width], times scale
+    float* turned;   ///< likewise, rotated for the page at hand; `queries` where nothing rotates
+    float* scores;   ///< [queries][block_width]
+    float* totals;   ///< [queries][16]: sums of weights in this run, lane by lane
+    float* keys;     ///< one page's, widened: [dim][padded_tokens]
+    float* values;   ///< one page's, widened: [tokens][width]
+    std::uint16_t* q16;        ///< turned, as BF16: [queries][width]
+    std::uint16_t* weights16;  ///< a page's scores, softened, as BF16: [queries][page_width]
+    std::int8_t* q8;           ///< turned, quantised: [queries][width]
+    float* q8_scale;           ///< [queries][scale_blocks]
+    std::int32_t* q8_bias;     ///< [queries][scale_blocks]: -128 * sum of q8
 };
 
 /// Cuts `memory` up; returns the floats it takes. Null memory: only counts.
@@ -111,6 +114,10 @@ inline std::size_t cut_scratch(const AttentionTile& tile, float* memory, TileScr
     cut.totals = take(tile.queries * 16);
     cut.keys = take(page);
     cut.values = take(page);
+    if (tile.kv.layout.pairs()) {
+        cut.q16 = reinterpret_cast<std::uint16_t*>(take(values / 2));
+        cut.weights16 = reinterpret_cast<std::uint16_t*>(take(tile.queries * tile.page_width / 2));
+    }
     if (tile.kv.layout.bytes()) {
         cut.q8 = reinterpret_cast<std::int8_t*>(take(values / 4));
         cut.q8_scale = take(blocks);

@@ -2,7 +2,8 @@
 // How keys and values lie in a page: private to kv_store and attention, plain types only.
 //
 // A plane holds one layer's keys (or values) of a page, head after head.
-//   16-bit keys:   [dim][tokens]            values: [token][dim]
+//   F16 keys:      [dim][tokens]            values: [token][dim]
+//   BF16 keys:     [dim / 2][tokens][2]     values: [token / 2][dim][2]
 //   8-bit keys:    [dim / 4][tokens][4]     values: [token][dim]     and their scales behind them,
 //     one float per 32 dims: keys [dim / 32][tokens], values [token][dim / 32].
 // Keys have lanes along tokens and values lanes along the head, so that neither scores nor outputs
@@ -27,6 +28,7 @@ struct KvLayout {
         return (n + to - 1) / to * to;
     }
     constexpr bool bytes() const { return type == KvType::q8; }
+    constexpr bool pairs() const { return type == KvType::bf16; }
     /// Row lengths, in values.
     constexpr std::size_t padded_tokens() const { return round_up(tokens, 16); }
     constexpr std::size_t padded_dim() const { return round_up(dim, bytes() ? kScaleBlock : 16); }
@@ -38,11 +40,11 @@ struct KvLayout {
     }
     /// Index of a value in its head, in values.
     constexpr std::size_t key_at(std::size_t token, std::size_t d) const {
-        return bytes() ? (d / 4 * padded_tokens() + token) * 4 + d % 4
-                       : d * padded_tokens() + token;
+        const std::size_t together = bytes() ? 4 : pairs() ? 2 : 1;
+        return (d / together * padded_tokens() + token) * together + d % together;
     }
     constexpr std::size_t value_at(std::size_t token, std::size_t d) const {
-        return token * padded_dim() + d;
+        return pairs() ? (token / 2 * padded_dim() + d) * 2 + token % 2 : token * padded_dim() + d;
     }
     /// Index of a scale among its head's, which begin at scales_offset() bytes.
     constexpr std::size_t scales_offset() const { return padded_tokens() * padded_dim(); }

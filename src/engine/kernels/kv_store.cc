@@ -57,7 +57,13 @@ void StoreHalfHead(const KvLayout& layout, bool keys, std::size_t token, const f
             }
         }
         if (keys) {
-            for (std::size_t i = 0; i < count; ++i) head[layout.key_at(token, at + i)] = narrow[i];
+            // The other half of an odd head's last pair is multiplied too, with a zero.
+            const std::size_t whole = layout.pairs() ? KvLayout::round_up(count, 2) : count;
+            for (std::size_t i = 0; i < whole; ++i) head[layout.key_at(token, at + i)] = narrow[i];
+        } else if (layout.pairs()) {
+            for (std::size_t i = 0; i < kPiece; ++i) {
+                head[layout.value_at(token, at + i)] = narrow[i];
+            }
         } else {
             std::copy_n(narrow, kPiece, head + layout.value_at(token, at));
         }

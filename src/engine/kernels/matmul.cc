@@ -19,7 +19,9 @@ namespace {
 constexpr std::size_t kTasksPerWorker = 4;
 /// From so many rows on one panel is worth its hand-out.
 constexpr std::size_t kManyRows = 32;
-constexpr std::size_t kWorkerBytes = kPanelScratchBytes + 2 * kPanelSumsBytes;
+constexpr std::size_t kWorkerBytes = kPanelScratchBytes + 2 * kPanelsMax * kPanelSumsBytes;
+/// With fewer rows, reading the weights takes longer than what sharing activations saves.
+constexpr std::size_t kTogetherRows = 3;
 
 std::size_t divide_up(std::size_t n, std::size_t by) {
     return (n + by - 1) / by;
@@ -74,6 +76,11 @@ PanelKernel kernel_for(const TensorView& w) {
     return kernel != nullptr ? kernel : plain_panel;
 }
 
+std::size_t panels_together(const TensorView& w) {
+    const bool packed = w.packed != nullptr && !stores_floats(w.type);
+    return packed ? packed_panels_together() : 1;
+}
+
 /// What a product reads and how many panels it has; how they are cut is still open.
 ProductPlan plan_product(base::ThreadPool& pool, const Product& product) {
     Activations::Impl& x = product.x->impl();
@@ -92,6 +99,9 @@ ProductPlan plan_product(base::ThreadPool& pool, const Product& product) {
         plan.quantized = &quantized_form(pool, x);
     }
     plan.panels = divide_up(w.rows(), kPanelOuts);
+    if (plan.rows >= kTogetherRows) {
+        plan.together = std::min(panels_together(w), panels_together(other));
+    }
     return plan;
 }
 
@@ -104,7 +114,7 @@ void cut(std::vector<ProductPlan>& plans, std::size_t threads) {
         std::max<std::size_t>(1, divide_up(panels, threads * kTasksPerWorker));
     std::size_t tasks = 0;
     for (ProductPlan& plan : plans) {
-        plan.panels_per_task = plan.rows >= kManyRows ? 1 : share;
+        plan.panels_per_task = plan.rows >= kManyRows ? std::min(plan.together, share) : share;
         plan.panel_runs = divide_up(plan.panels, plan.panels_per_task);
         tasks += plan.panel_runs * divide_up(plan.rows, kPanelRowsMax);
         plan.tasks_end = tasks;
@@ -123,16 +133,16 @@ void run_task(const ProductPlan& plan, std::size_t task, std::byte* memory) {
     part.scratch = memory;
     PanelStore store;
     auto* sums = reinterpret_cast<float*>(memory + kPanelScratchBytes);
-    auto* up_sums = sums + kPanelSumsBytes / sizeof(float);
-    store.sums = sums;
+    constexpr std::size_t kSums = kPanelSumsBytes / sizeof(float);
+    auto* up_sums = sums + kPanelsMax * kSums;
     store.y_stride = product.y_stride;
     store.rows = part.rows;
     store.f = product.f;
     store.add = product.add;
     const std::size_t first = task % plan.panel_runs * plan.panels_per_task;
     const std::size_t end = std::min(plan.panels, first + plan.panels_per_task);
-    for (part.panel = first; part.panel < end; ++part.panel) {
-        const std::size_t out = part.panel * kPanelOuts;
+    for (part.panel = first; part.panel < end; part.panel += part.panels) {
+        part.panels = std::min(plan.together, end - part.panel);
         part.next_follows = part.panel + 1 < end;
         part.w = product.w;
         part.sums = sums;
@@ -141,13 +151,17 @@ void run_task(const ProductPlan& plan, std::size_t task, std::byte* memory) {
             part.w = product.up;
             part.sums = up_sums;
             plan.up_kernel(part);
-            store.up_sums = up_sums;
-            store.up_bias = product.up_bias != nullptr ? product.up_bias + out : nullptr;
         }
-        store.bias = product.bias != nullptr ? product.bias + out : nullptr;
-        store.y = product.y + part.first_row * product.y_stride + out;
-        store.outs = std::min<std::size_t>(kPanelOuts, product.w->rows() - out);
-        store_panel(store);
+        for (std::size_t p = 0; p < part.panels; ++p) {
+            const std::size_t out = (part.panel + p) * kPanelOuts;
+            store.sums = sums + p * kSums;
+            store.up_sums = product.up != nullptr ? up_sums + p * kSums : nullptr;
+            store.bias = product.bias != nullptr ? product.bias + out : nullptr;
+            store.up_bias = product.up_bias != nullptr ? product.up_bias + out : nullptr;
+            store.y = product.y + part.first_row * product.y_stride + out;
+            store.outs = std::min<std::size_t>(kPanelOuts, product.w->rows() - out);
+            store_panel(store);
+        }
     }
 }
 

@@ -27,6 +27,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 PanelKernel ChoosePackedKernel(TensorType) {
     return nullptr;
 }
+std::size_t PackedPanelsTogether() {
+    return 1;
+}
 
 #else
 
@@ -134,21 +137,52 @@ private:
     }
 };
 
-/// Blocks applied to all rows of a task before the next: they stay in L1 meanwhile.
-constexpr std::size_t kPackedChunkBlocks = 48;
+/// Blocks applied to all rows of a task before the next, in whole stored blocks: their weights stay
+/// in L1 meanwhile, beside a tile's activations.
+template <class Source>
+constexpr std::size_t PackedChunkBlocks(std::size_t panels) {
+    constexpr std::size_t kWeightBytes = 28 * 1024;
+    return std::min<std::size_t>(48, kWeightBytes / (Source::kBlockBytes * panels) / 8 * 8);
+}
 
-template <class Format, TensorType kType>
-void RunPackedPanel(const PanelTask& task) {
-    std::fill_n(task.sums, task.rows * kPanel, 0.f);
+/// Panels computed together by one task's kernel: where registers allow, one broadcast of an
+/// activation then serves two panels, for loads are what limits large tiles.
+constexpr std::size_t kTogether = HWY_TARGET == HWY_AVX3_DL ? 2 : 1;
+
+std::size_t PackedPanelsTogether() {
+    return kTogether;
+}
+
+template <class Format, TensorType kType, std::size_t kPanels>
+void RunPackedPanels(const PanelTask& task) {
     const std::size_t blocks = task.x->blocks();
     const PackedPanel sections(packed_shape(kType), blocks);
     const auto* panel =
         reinterpret_cast<const std::uint8_t*>(task.w->packed) + task.panel * sections.bytes;
-    for (std::size_t b = 0; b < blocks; b += kPackedChunkBlocks) {
-        const PackedBlocks<Format, kType> source(panel, sections, b);
-        DotRows(source, std::min(kPackedChunkBlocks, blocks - b), *task.x, b, task.first_row,
-                task.rows, task.sums);
+    for (std::size_t p = 0; p < kPanels; ++p) {
+        std::fill_n(task.sums + p * kSumsStride, task.rows * kPanel, 0.f);
     }
+    using Source = PackedBlocks<Format, kType>;
+    constexpr std::size_t kChunk = PackedChunkBlocks<Source>(kPanels);
+    for (std::size_t b = 0; b < blocks; b += kChunk) {
+        const std::size_t chunk = std::min(kChunk, blocks - b);
+        if constexpr (kPanels == 1) {
+            const Source source[1] = {Source(panel, sections, b)};
+            DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
+        } else {
+            const Source source[2] = {Source(panel, sections, b),
+                                      Source(panel + sections.bytes, sections, b)};
+            DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
+        }
+    }
+}
+
+template <class Format, TensorType kType>
+void RunPackedPanel(const PanelTask& task) {
+    if (kTogether == 2 && task.panels == 2) {
+        return RunPackedPanels<Format, kType, kTogether>(task);
+    }
+    RunPackedPanels<Format, kType, 1>(task);
 }
 
 PanelKernel ChoosePackedKernel(TensorType type) {
@@ -187,9 +221,14 @@ HWY_AFTER_NAMESPACE();
 namespace engine {
 
 HWY_EXPORT(ChoosePackedKernel);
+HWY_EXPORT(PackedPanelsTogether);
 
 PanelKernel packed_kernel(TensorType type) {
     return HWY_DYNAMIC_DISPATCH(ChoosePackedKernel)(type);
+}
+
+std::size_t packed_panels_together() {
+    return HWY_DYNAMIC_DISPATCH(PackedPanelsTogether)();
 }
 
 }  // namespace engine

@@ -144,16 +144,20 @@ private:
     }
 };
 
-/// acc[r * 16 + o] += sum over the source's blocks, for kRows rows.
-template <std::size_t kRows, class Source>
-HWY_NOINLINE void DotTile(const Source source, std::size_t panel_blocks, const TileRows a,
-                          float* acc) {
+/// Where the sums of each of a task's panels begin.
+constexpr std::size_t kSumsStride = kPanelRowsMax * kPanelOuts;
+
+/// For each of kPanels sources: acc[r * 16 + o] += sum over the source's blocks, for kRows rows.
+/// The second source's sums lie kSumsStride further. An activation broadcast serves all sources.
+template <std::size_t kRows, std::size_t kPanels, class Source>
+HWY_NOINLINE void DotTile(const Source (&source)[kPanels], std::size_t panel_blocks,
+                          const TileRows a, float* acc) {
     using Format = typename Source::Format;
     constexpr std::size_t kGroups = 32 / Format::kGroup;
     constexpr std::size_t kDwords = 8 / kGroups;
     // Few rows leave the adder waiting for itself; two sums per output hide that. They are
     // integers, so the result is the same.
-    constexpr std::size_t kChains = kRows <= 2 ? 2 : 1;
+    constexpr std::size_t kChains = kRows * kPanels <= 2 ? 2 : 1;
     const auto total_of = [](const ByteDot<Format>(&dot)[kChains]) {
         VI32 sum = dot[0].finish();
         if constexpr (kChains == 2) sum = hn::Add(sum, dot[1].finish());
@@ -161,17 +165,22 @@ HWY_NOINLINE void DotTile(const Source source, std::size_t panel_blocks, const T
     };
     const DF32 df;
     for (std::size_t part = 0; part < kParts; ++part) {
-        VF32 total[kRows];
+        VF32 total[kPanels][kRows];
+#pragma GCC unroll 2
+        for (std::size_t p = 0; p < kPanels; ++p) {
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < kRows; ++r) {
-            total[r] = hn::LoadU(df, acc + r * kPanel + part * kLanes);
+            for (std::size_t r = 0; r < kRows; ++r) {
+                total[p][r] = hn::LoadU(df, acc + p * kSumsStride + r * kPanel + part * kLanes);
+            }
         }
         for (std::size_t b = 0; b < panel_blocks; ++b) {
-            if (part == 0) source.prefetch(b);
+            if (part == 0) {
+                for (const Source& each : source) each.prefetch(b);
+            }
             const std::int8_t* q = a.q + b * 32;
 #pragma GCC unroll 2
             for (std::size_t g = 0; g < kGroups; ++g) {
-                ByteDot<Format> dot[kRows][kChains];
+                ByteDot<Format> dot[kPanels][kRows][kChains];
 #pragma GCC unroll 8
                 for (std::size_t r = 0; r < kRows; ++r) {
                     const std::size_t at = r * a.blocks + b;
@@ -179,77 +188,122 @@ HWY_NOINLINE void DotTile(const Source source, std::size_t panel_blocks, const T
                     if constexpr (Format::kBias != 0) {
                         from = Format::kBias * (kGroups == 1 ? a.sum32[at] : a.sum16[at * 2 + g]);
                     }
-                    dot[r][0].start(from);
-                    if constexpr (kChains == 2) dot[r][1].start(0);
+#pragma GCC unroll 2
+                    for (std::size_t p = 0; p < kPanels; ++p) {
+                        dot[p][r][0].start(from);
+                        if constexpr (kChains == 2) dot[p][r][1].start(0);
+                    }
                 }
                 if constexpr (Format::kNibble) {
 #pragma GCC unroll 4
                     for (std::size_t j = 0; j < 4; ++j) {
-                        const VU32 both = source.q(b, part, j);
-                        const VU32 low = Low4(both), high = High4(both);
+                        VU32 low[kPanels], high[kPanels];
+#pragma GCC unroll 2
+                        for (std::size_t p = 0; p < kPanels; ++p) {
+                            const VU32 both = source[p].q(b, part, j);
+                            low[p] = Low4(both);
+                            high[p] = High4(both);
+                        }
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
-                            dot[r][0].add(low, BroadcastDword(q + r * a.cols + j * 4));
-                            dot[r][kChains - 1].add(high,
-                                                    BroadcastDword(q + r * a.cols + 16 + j * 4));
+                            const VI32 first = BroadcastDword(q + r * a.cols + j * 4);
+                            const VI32 second = BroadcastDword(q + r * a.cols + 16 + j * 4);
+#pragma GCC unroll 2
+                            for (std::size_t p = 0; p < kPanels; ++p) {
+                                dot[p][r][0].add(low[p], first);
+                                dot[p][r][kChains - 1].add(high[p], second);
+                            }
                         }
                     }
                 } else {
 #pragma GCC unroll 8
                     for (std::size_t j = g * kDwords; j < (g + 1) * kDwords; ++j) {
-                        const VU32 w = source.q(b, part, j);
+                        VU32 w[kPanels];
+#pragma GCC unroll 2
+                        for (std::size_t p = 0; p < kPanels; ++p) w[p] = source[p].q(b, part, j);
 #pragma GCC unroll 8
                         for (std::size_t r = 0; r < kRows; ++r) {
-                            dot[r][j % kChains].add(w, BroadcastDword(q + r * a.cols + j * 4));
+                            const VI32 inputs = BroadcastDword(q + r * a.cols + j * 4);
+#pragma GCC unroll 2
+                            for (std::size_t p = 0; p < kPanels; ++p) {
+                                dot[p][r][j % kChains].add(w[p], inputs);
+                            }
                         }
                     }
                 }
-                const VF32 scale = source.scale(b, part, g);
-#pragma GCC unroll 8
-                for (std::size_t r = 0; r < kRows; ++r) {
-                    const std::size_t at = r * a.blocks + b;
-                    const VF32 factor = hn::Mul(scale, hn::Set(df, a.scale[at]));
-                    total[r] = hn::MulAdd(hn::ConvertTo(df, total_of(dot[r])), factor, total[r]);
-                }
-                if constexpr (Format::kMin) {
-                    const VF32 min = source.min(b, part, g);
+#pragma GCC unroll 2
+                for (std::size_t p = 0; p < kPanels; ++p) {
+                    const VF32 scale = source[p].scale(b, part, g);
 #pragma GCC unroll 8
                     for (std::size_t r = 0; r < kRows; ++r) {
                         const std::size_t at = r * a.blocks + b;
-                        const float sum =
-                            kGroups == 1 ? a.scaled_sum[at]
-                                         : a.scale[at] * static_cast<float>(a.sum16[at * 2 + g]);
-                        total[r] = hn::MulAdd(min, hn::Set(df, sum), total[r]);
+                        const VF32 factor = hn::Mul(scale, hn::Set(df, a.scale[at]));
+                        total[p][r] =
+                            hn::MulAdd(hn::ConvertTo(df, total_of(dot[p][r])), factor, total[p][r]);
+                    }
+                    if constexpr (Format::kMin) {
+                        const VF32 min = source[p].min(b, part, g);
+#pragma GCC unroll 8
+                        for (std::size_t r = 0; r < kRows; ++r) {
+                            const std::size_t at = r * a.blocks + b;
+                            const float sum =
+                                kGroups == 1
+                                    ? a.scaled_sum[at]
+                                    : a.scale[at] * static_cast<float>(a.sum16[at * 2 + g]);
+                            total[p][r] = hn::MulAdd(min, hn::Set(df, sum), total[p][r]);
+                        }
                     }
                 }
             }
         }
+#pragma GCC unroll 2
+        for (std::size_t p = 0; p < kPanels; ++p) {
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < kRows; ++r) {
-            hn::StoreU(total[r], df, acc + r * kPanel + part * kLanes);
+            for (std::size_t r = 0; r < kRows; ++r) {
+                hn::StoreU(total[p][r], df, acc + p * kSumsStride + r * kPanel + part * kLanes);
+            }
         }
     }
 }
 
 /// Rows per register tile; AVX2 has half the registers.
-constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3_DL ? 8 : DG_SMALL_TILES ? 2 : 4;
+template <std::size_t kPanels>
+constexpr std::size_t kTileRows = DG_SMALL_TILES              ? 2
+                                  : HWY_TARGET != HWY_AVX3_DL ? 4
+                                  : kPanels == 2              ? 6
+                                                              : 8;
 
 /// DotTile over `rows` rows of x, from block `first_block` of their inputs on.
-template <class Source>
-void DotRows(const Source& source, std::size_t blocks, const QuantizedRows& x,
+template <std::size_t kPanels, class Source>
+void DotRows(const Source (&source)[kPanels], std::size_t blocks, const QuantizedRows& x,
              std::size_t first_block, std::size_t first_row, std::size_t rows, float* acc) {
+    constexpr std::size_t kMost = kTileRows<kPanels>;
     std::size_t r = 0;
     const auto tile = [&](auto size) {
         constexpr std::size_t kRows = decltype(size)::value;
-        for (; r + kRows <= rows; r += kRows) {
-            DotTile<kRows>(source, blocks, TileRows(x, first_row + r, first_block),
-                           acc + r * kPanel);
-        }
+        DotTile<kRows>(source, blocks, TileRows(x, first_row + r, first_block), acc + r * kPanel);
+        r += kRows;
     };
-    tile(std::integral_constant<std::size_t, kTileRows>());
-    if constexpr (kTileRows > 4) tile(std::integral_constant<std::size_t, 4>());
-    tile(std::integral_constant<std::size_t, 2>());
-    tile(std::integral_constant<std::size_t, 1>());
+    // Eight left are two fours, not six and two; or, where weights take as many loads as
+    // activations, one eight for each panel.
+    while (rows - r >= kMost && !(kMost == 6 && rows - r == 8)) {
+        tile(std::integral_constant<std::size_t, kMost>());
+    }
+    if constexpr (kMost == 6 && !Source::Format::kNibble) {
+        if (rows - r == 8) {
+            for (std::size_t p = 0; p < kPanels; ++p) {
+                const Source one[1] = {source[p]};
+                DotTile<8>(one, blocks, TileRows(x, first_row + r, first_block),
+                           acc + p * kSumsStride + r * kPanel);
+            }
+            return;
+        }
+    }
+    if constexpr (kMost >= 4) {
+        while (rows - r >= 4) tile(std::integral_constant<std::size_t, 4>());
+    }
+    while (rows - r >= 2) tile(std::integral_constant<std::size_t, 2>());
+    if (r < rows) tile(std::integral_constant<std::size_t, 1>());
 }
 
 }  // namespace engine::HWY_NAMESPACE

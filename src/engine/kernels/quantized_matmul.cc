@@ -51,8 +51,8 @@ void RunPanel(const PanelTask& task) {
     for (std::size_t b = 0; b < blocks; b += kChunkBlocks<Format>) {
         const std::size_t chunk = std::min(kChunkBlocks<Format>, blocks - b);
         PackPanel<Format>(rows, b, chunk, ahead, panel);
-        DotRows(UnpackedBlocks<Format>{panel}, chunk, *task.x, b, task.first_row, task.rows,
-                task.sums);
+        const UnpackedBlocks<Format> source[1] = {{panel}};
+        DotRows(source, chunk, *task.x, b, task.first_row, task.rows, task.sums);
     }
 }
 

@@ -23,7 +23,6 @@ KvSequence::KvSequence(KvSequence&& other) noexcept {
 KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
     if (this == &other) return *this;
     drop_swapped();
-    position_offset_ = std::exchange(other.position_offset_, 0);
     before_gap_ = std::exchange(other.before_gap_, UINT32_MAX);
     swapped_ = std::exchange(other.swapped_, {});
     pool_ = std::exchange(other.pool_, nullptr);
@@ -98,7 +97,6 @@ KvSequence KvSequence::fork() const {
     twin.pages_.reserve(pages);
     for (std::uint32_t i = 0; i < pages; ++i) twin.pages_.push_back(pages_[i].share());
     twin.tokens_ = tokens_;
-    twin.position_offset_ = position_offset_;
     twin.before_gap_ = before_gap_;
     twin.link_pages(0);
     return twin;
@@ -117,7 +115,6 @@ void KvSequence::truncate(std::uint32_t tokens) {
 /// Without a position behind it a gap means nothing.
 void KvSequence::forget_gap_at_end() {
     if (tokens_ > before_gap_) return;
-    position_offset_ = 0;
     before_gap_ = UINT32_MAX;
 }
 
@@ -140,7 +137,6 @@ base::Result<void> KvSequence::drop_middle(std::uint32_t keep_tokens, std::uint3
     const auto first = pages_.begin() + keep_tokens / page_tokens;
     pages_.erase(first, first + drop_tokens / page_tokens);
     tokens_ -= drop_tokens;
-    position_offset_ += drop_tokens;
     before_gap_ = std::min(before_gap_, keep_tokens);
     forget_gap_at_end();
     link_pages(keep_tokens / page_tokens);

@@ -46,13 +46,10 @@ public:
     void truncate(std::uint32_t tokens);
 
     /// Context shift: forgets `drop_tokens` positions after the first `keep_tokens`; later ones
-    /// move down in the table. Their keys stay rotated for the positions they had, so rows written
-    /// from now on are rotated for theirs plus position_offset(), which keeps every distance behind
-    /// the gap right. Such KV is not what computing the shorter text would give: see
-    /// exact_tokens(). Errors: invalid_argument (not in whole pages, more than there is; says the
-    /// numbers).
+    /// move up, and no key changes, since keys are rotated relative to their page. Such KV is not
+    /// what computing the shorter text would give, though: see exact_tokens(). Errors:
+    /// invalid_argument (not in whole pages, more than there is; says the numbers).
     base::Result<void> drop_middle(std::uint32_t keep_tokens, std::uint32_t drop_tokens);
-    std::uint32_t position_offset() const { return position_offset_; }
     /// Leading positions whose KV is what computing the same tokens afresh would give: all of them,
     /// or those before the first gap. Only these may be cached under their tokens.
     std::uint32_t exact_tokens() const;
@@ -93,8 +90,7 @@ private:
 
     KvPool* pool_ = nullptr;
     std::uint32_t tokens_ = 0;
-    /// Positions dropped in all, and how many stand before the first gap.
-    std::uint32_t position_offset_ = 0, before_gap_ = UINT32_MAX;
+    std::uint32_t before_gap_ = UINT32_MAX;  ///< positions before the first dropped one
     struct Swapped {
         KvSpill* spill;
         SpillId id;

@@ -57,6 +57,9 @@ Result<ModelInfo> read_model_info(const GgufFile& file) {
     info.name = DG_TRY(file.get_string_or("general.name", stem));
     info.license = DG_TRY(file.get_string_or("general.license", ""));
     info.kind = is_encoder(arch) ? ModelKind::encoder : ModelKind::generator;
+    constexpr std::uint32_t kPoolingRank = 4;
+    info.ranks =
+        is_encoder(arch) && DG_TRY(file.get_u32_or(arch + ".pooling_type", 0)) == kPoolingRank;
     info.quantization = tensor_type_name(common_type(file));
     for (const TensorView& tensor : file.tensors()) info.parameters += tensor.elements();
     info.file_bytes = file.bytes().size();

@@ -143,8 +143,8 @@ test('errors have their classes, codes and fields', async () => {
   await assert.rejects(answer({ messages: [{ role: 'user', content: [
     { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } }] }] }),
     (error) => error instanceof OpenAI.BadRequestError && error.param === 'messages[0].content[0]');
-  await assert.rejects(answer({ response_format: { type: 'json_object' } }),
-    OpenAI.BadRequestError);
+  await assert.rejects(answer({ response_format: { type: 'yaml' } }), (error) =>
+    error instanceof OpenAI.BadRequestError && error.param === 'response_format.type');
 });
 
 test('scripted errors', { skip: !model?.startsWith('fake/') }, async () => {
@@ -176,3 +176,5 @@ test('leaving a stream cancels the generation', async () => {
   assert.equal(record.finish, 'cancelled');
   assert.ok(record.completion_tokens < 1500, `${record.completion_tokens} tokens`);
 });
+
+await import('./tools.mjs');

@@ -6,11 +6,13 @@ import json
 import math
 import sys
 import time
+import typing
 import unittest
 import urllib.error
 import urllib.request
 
 import openai
+import pydantic
 
 ROOT = ""
 
@@ -18,6 +20,21 @@ ROOT = ""
 def admin(path):
     with urllib.request.urlopen(f"{ROOT}/admin/v1/{path}", timeout=30) as answer:
         return json.load(answer)
+
+
+class Place(pydantic.BaseModel):
+    city: typing.Literal["Paris", "Rome"]
+    metric: bool
+
+
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]},
+                   "metric": {"type": "boolean"}},
+    "required": ["city", "metric"],
+    "additionalProperties": False,
+}
+PLACE = '{"city":"Paris","metric":true}'  # the scripted model repeats it
 
 
 class OpenAiClient(unittest.TestCase):
@@ -96,6 +113,59 @@ class OpenAiClient(unittest.TestCase):
         answer = self.answer(extra_body={"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1})
         self.assertTrue(answer.choices[0].message.content)
         self.assertIn("ttft_ms", answer.model_extra["timings"])
+
+    def ask(self, **more):
+        return {"model": self.model, "messages": [{"role": "user", "content": PLACE}],
+                "temperature": 0, "max_tokens": 200, **more}
+
+    def check_arguments(self, text):
+        value = json.loads(text)
+        if not self.model.startswith("fake/"):
+            Place.model_validate(value)
+
+    def test_tools(self):
+        tool = {"type": "function",
+                "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}
+        more = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False}
+        whole = self.client.chat.completions.create(**self.ask(**more)).choices[0]
+        self.assertEqual(whole.finish_reason, "tool_calls")
+        call = whole.message.tool_calls[0]
+        self.assertEqual(call.function.name, "get_weather")
+        self.check_arguments(call.function.arguments)
+        with self.client.chat.completions.stream(**self.ask(**more)) as stream:
+            for _ in stream:
+                pass
+            final = stream.get_final_completion().choices[0].message.tool_calls[0]
+        self.assertEqual(final.function.arguments, call.function.arguments)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.chat.completions.create(**self.ask(tools=[tool, tool]))
+        self.assertEqual(caught.exception.param, "tools[1].function.name")
+
+    def test_parse(self):
+        answer = self.client.chat.completions.parse(**self.ask(response_format=Place))
+        self.assertIsInstance(answer.choices[0].message.parsed, Place)
+
+    def test_responses(self):
+        ask = {"model": self.model, "input": PLACE, "temperature": 0, "max_output_tokens": 12}
+        whole = self.client.responses.create(**ask)
+        self.assertTrue(whole.output_text)
+        # The helper knows complete responses only, so the answer is a short one.
+        with self.client.responses.stream(**{**ask, "max_output_tokens": 200},
+                                          extra_body={"guided_choice": [PLACE]}) as stream:
+            text = "".join(event.delta for event in stream
+                           if event.type == "response.output_text.delta")
+            self.assertEqual(stream.get_final_response().output_text, PLACE)
+        self.assertEqual(text, PLACE)
+        after = self.client.responses.create(**{**ask, "input": "Again."},
+                                             previous_response_id=whole.id)
+        self.assertEqual(after.previous_response_id, whole.id)
+        self.assertEqual(self.client.responses.retrieve(whole.id).output_text, whole.output_text)
+        self.client.responses.delete(whole.id)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.responses.retrieve(whole.id)
+        parsed = self.client.responses.parse(**{**ask, "max_output_tokens": 200},
+                                             text_format=Place)
+        self.assertIsInstance(parsed.output_parsed, Place)
 
     def test_embeddings(self):
         if self.embedder is None:

@@ -208,6 +208,13 @@ TEST_F(Adapter, HoldsTheAnswerToAFormat) {
     ASSERT_TRUE(letters) << letters.error().message;
     EXPECT_TRUE(letters->text == "aaa" || letters->text == "bb") << letters->text;
 
+    gate::AnswerFormat ebnf;
+    ebnf.kind = gate::AnswerFormat::Kind::ebnf;
+    ebnf.pattern = "root ::= (\"yes\" | \"no\") \"!\"";
+    const auto word = run(formatted(ebnf));
+    ASSERT_TRUE(word) << word.error().message;
+    EXPECT_TRUE(word->text == "yes!" || word->text == "no!") << word->text;
+
     gate::AnswerFormat object;
     object.kind = gate::AnswerFormat::Kind::json_object;
     const auto braces = run(formatted(object));
@@ -233,10 +240,18 @@ TEST_F(Adapter, RefusesWhatCannotBeHeldByItsPath) {
     EXPECT_EQ(pattern.error().code, Code::invalid_argument);
     EXPECT_EQ(pattern.error().subject, "response_format");
 
+    gate::AnswerFormat ebnf;
+    ebnf.kind = gate::AnswerFormat::Kind::ebnf;
+    ebnf.pattern = "root ::= missing";
+    const auto text = run(formatted(ebnf));
+    ASSERT_FALSE(text);
+    EXPECT_EQ(text.error().subject, "response_format");
+    EXPECT_NE(text.error().message.find("missing"), std::string::npos) << text.error().message;
+
     gate::GenerationRequest strict = asking(Kind::automatic);
     strict.tools.at(0).at("function").as_object()["strict"] = true;
-    strict.tools.at(0).at("function").at("parameters").as_object()["not"] =
-        json::object{{"minProperties", 9}};
+    strict.tools.at(0).at("function").at("parameters").at("properties").as_object()["x"] =
+        json::object{{"type", "number"}, {"multipleOf", 0.7}};
     const auto tools = run(std::move(strict));
     ASSERT_FALSE(tools);
     EXPECT_TRUE(tools.error().subject.starts_with("tools[0].function.parameters"))
@@ -318,7 +333,7 @@ ChatSinkOptions sink_options(bool parallel, std::vector<std::string> stop) {
     format->reasoning = {"<think>", "</think>"};
     options.format = format;
     options.tools = engine::chat::ToolSet::parse(*base::parse_json(kTools)).value();
-    options.parser.new_id = [] { return "call_x"; };
+    options.parser.new_id = [](auto&&...) { return "call_x"; };
     options.stop = std::move(stop);
     options.parallel = parallel;
     return options;

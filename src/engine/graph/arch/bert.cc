@@ -1,4 +1,4 @@
-// BERT encoders for embeddings: MiniLM, BGE and their kin.
+// BERT encoders: MiniLM, BGE and their kin for embeddings, cross-encoders for ranking.
 
 #include "engine/graph/architecture.h"
 
@@ -10,9 +10,10 @@ base::Result<Pooling> read_pooling(const Hparams& h) {
     const std::uint32_t type = DG_TRY(h.count_or("pooling_type", mean, 0, 255));
     if (type == mean) return Pooling::mean;
     if (type == static_cast<std::uint32_t>(Pooling::cls)) return Pooling::cls;
+    if (type == static_cast<std::uint32_t>(Pooling::rank)) return Pooling::rank;
     return base::fail_on(h.key("pooling_type"), base::Code::unimplemented,
-                         "key {} is {}; known are 1 (mean) and 2 (cls)", h.key("pooling_type"),
-                         type);
+                         "key {} is {}; known are 1 (mean), 2 (cls) and 4 (rank)",
+                         h.key("pooling_type"), type);
 }
 
 }  // namespace
@@ -36,6 +37,7 @@ base::Result<EncoderConfig> describe_bert(const Hparams& h) {
     c.norms = NormPlacement::after;
     c.activation = Activation::gelu_erf;
     c.pooling = DG_TRY(read_pooling(h));
+    if (c.pooling == Pooling::rank) c.out_dim = 1;
     return c;
 }
 

@@ -32,7 +32,7 @@ std::shared_ptr<const ChatFormat> format_of(std::string_view family, bool think)
 OutputParser make_parser(const ParserCase& one, bool split_reasoning = true) {
     ParserOptions options;
     options.split_reasoning = split_reasoning;
-    options.new_id = [n = 0]() mutable { return "id" + std::to_string(n++); };
+    options.new_id = [n = 0](auto&&...) mutable { return "id" + std::to_string(n++); };
     return {format_of(one.family, one.think), tool_set(), std::move(options)};
 }
 
@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(OutputParser, EachFamily, ::testing::ValuesIn(parser_ca
 
 TEST(OutputParser, StreamsArgumentsAsTheyCome) {
     ParserOptions options;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     OutputParser parser(format_of("hermes", false), tool_set(), std::move(options));
     std::vector<Event> events;
     parser.push("<tool_call>\n{\"name\": \"get_temperature\", \"arguments\": {\"ci", events);
@@ -151,7 +151,7 @@ TEST(OutputParser, StreamsArgumentsAsTheyCome) {
 
 TEST(OutputParser, LeavesMarkupAloneWithoutTools) {
     ParserOptions options;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     const std::string text = "<tool_call>\n{\"name\": \"multiply\"}\n</tool_call>";
     const auto events =
         events_of(OutputParser(format_of("hermes", false), nullptr, std::move(options)), {text});
@@ -161,7 +161,7 @@ TEST(OutputParser, LeavesMarkupAloneWithoutTools) {
 TEST(OutputParser, ContinuesReasoningThatThePromptOpened) {
     ParserOptions options;
     options.reasoning_open = true;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     const auto events = events_of(OutputParser(format_of("hermes", true), tool_set(), options),
                                   {"7 * 13 = 91, so <no>.\n</thi", "nk>\n\nNo: <think> is a tag."});
     EXPECT_EQ(parsed(events).reasoning, "7 * 13 = 91, so <no>.");
@@ -173,7 +173,7 @@ TEST(OutputParser, KeepsReasoningInTheContentWhenAsked) {
     for (const bool tools : {false, true}) {
         ParserOptions options;
         options.split_reasoning = false;
-        options.new_id = [] { return "x"; };
+        options.new_id = [](auto&&...) { return "x"; };
         const auto events = events_of(
             OutputParser(format_of("hermes", true), tools ? tool_set() : nullptr, options),
             {text.substr(0, 9), text.substr(9)});
@@ -188,7 +188,7 @@ TEST(OutputParser, DropsMarkersAroundPlainAnswers) {
     format->silent = {"<|START_RESPONSE|>", "<|END_RESPONSE|>"};
     format->reasoning = {"<|START_THINKING|>", "<|END_THINKING|>"};
     ParserOptions options;
-    options.new_id = [] { return "x"; };
+    options.new_id = [](auto&&...) { return "x"; };
     const auto events = events_of(
         OutputParser(format, tool_set(), options),
         {"<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>It is 19.<|END_RESPONSE|>"});
@@ -198,11 +198,12 @@ TEST(OutputParser, DropsMarkersAroundPlainAnswers) {
 TEST(CallIds, AreFreshAndInTheFormOfTheFamily) {
     base::Rng rng(7);
     const auto random = [&] { return rng.next(); };
-    const std::string plain = make_call_id(call_syntax("hermes"), random);
+    const std::string plain = make_call_id(call_syntax("hermes"), "f", 0, random);
     EXPECT_TRUE(plain.starts_with("call_"));
     EXPECT_EQ(plain.size(), 29u);
-    EXPECT_NE(make_call_id(call_syntax("hermes"), random), plain);
-    EXPECT_EQ(make_call_id(call_syntax("mistral_list"), random).size(), 9u);
+    EXPECT_NE(make_call_id(call_syntax("hermes"), "f", 0, random), plain);
+    EXPECT_EQ(make_call_id(call_syntax("mistral_list"), "f", 0, random).size(), 9u);
+    EXPECT_EQ(make_call_id(call_syntax("kimi"), "f", 3, random), "functions.f:3");
 }
 
 }  // namespace

@@ -44,8 +44,7 @@ std::shared_ptr<const constrain::Grammar> required(const ChatFormat& format, boo
     rule.parallel = parallel;
     auto built = tool_grammar(format, *tool_set(), rule);
     EXPECT_TRUE(built) << built.error().message;
-    EXPECT_TRUE(built->triggers.empty());
-    return built->grammar;
+    return *built;
 }
 
 PastCall call(std::string name, std::string_view arguments) {
@@ -60,7 +59,7 @@ std::vector<PastCall> good_calls() {
 
 std::vector<PastCall> parsed_calls(const ChatFormat& format, const std::string& text) {
     ParserOptions options;
-    options.new_id = [] { return "call00001"; };
+    options.new_id = [](auto&&...) { return "call00001"; };
     OutputParser parser(std::make_shared<ChatFormat>(format), tool_set(), options);
     std::vector<Event> events;
     parser.push(text, events);
@@ -117,14 +116,15 @@ TEST_P(EachSyntax, IsLazyAfterTheFirstMarker) {
     const auto built = tool_grammar(format(), *tool_set(), {});
     ASSERT_TRUE(built) << built.error().message;
     const std::string text = render({good_calls()[1]});
+    const auto triggers = grammar_triggers(format(), {});
     if (GetParam().bare) {
-        EXPECT_TRUE(built->triggers.empty());
-        EXPECT_TRUE(matches(built->grammar, text));
+        EXPECT_TRUE(triggers.empty());
+        EXPECT_TRUE(matches(*built, text));
         return;
     }
-    ASSERT_EQ(built->triggers.size(), 1u);
-    ASSERT_TRUE(text.starts_with(built->triggers.front()));
-    EXPECT_TRUE(matches(built->grammar, text.substr(built->triggers.front().size()))) << text;
+    ASSERT_EQ(triggers.size(), 1u);
+    ASSERT_TRUE(text.starts_with(triggers.front()));
+    EXPECT_TRUE(matches(*built, text.substr(triggers.front().size()))) << text;
 }
 
 /// Any text of the grammar, walked at random, is calls of known tools with JSON arguments.
@@ -172,8 +172,8 @@ TEST(ToolGrammar, HoldsANamedToolOnly) {
     rule.parallel = false;
     const auto built = tool_grammar(format, *tool_set(), rule);
     ASSERT_TRUE(built);
-    EXPECT_TRUE(matches(built->grammar, render_calls(format.calls, {good_calls()[1]}, nullptr)));
-    EXPECT_FALSE(matches(built->grammar, render_calls(format.calls, {good_calls()[0]}, nullptr)));
+    EXPECT_TRUE(matches(*built, render_calls(format.calls, {good_calls()[1]}, nullptr)));
+    EXPECT_FALSE(matches(*built, render_calls(format.calls, {good_calls()[0]}, nullptr)));
     rule.name = "launch";
     EXPECT_EQ(tool_grammar(format, *tool_set(), rule).error().code, base::Code::invalid_argument);
 }
@@ -184,17 +184,17 @@ TEST(ToolGrammar, LetsTheModelReasonFirst) {
     ToolRule rule;
     rule.kind = ToolRule::Kind::required;
     const std::string text = render_calls(format.calls, {good_calls()[1]}, nullptr);
-    auto grammar = tool_grammar(format, *tool_set(), rule)->grammar;
+    auto grammar = *tool_grammar(format, *tool_set(), rule);
     EXPECT_TRUE(matches(grammar, text));
     EXPECT_TRUE(matches(grammar, "<think>\na < b, <<think </thin</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "<think>\nhm</think>no</think>\n\n" + text));
     EXPECT_FALSE(matches(grammar, "hm</think>" + text));
     rule.reasoning = ReasoningState::open;
-    grammar = tool_grammar(format, *tool_set(), rule)->grammar;
+    grammar = *tool_grammar(format, *tool_set(), rule);
     EXPECT_TRUE(matches(grammar, "hm <<</think>" + text));
     EXPECT_FALSE(matches(grammar, text));
     rule.reasoning = ReasoningState::done;
-    grammar = tool_grammar(format, *tool_set(), rule)->grammar;
+    grammar = *tool_grammar(format, *tool_set(), rule);
     EXPECT_TRUE(matches(grammar, text));
     EXPECT_FALSE(matches(grammar, "<think>hm</think>" + text));
 }
@@ -214,13 +214,13 @@ TEST(ToolGrammar, LeavesLlamaFreeToAnswer) {
          {"It is 19 degrees {\"name\": 1}.", "", "{\"people\": 3}", "{}", "{ \"nam\": 1}",
           "{\"name\": \"multiply\", \"parameters\": {\"a\": 1, \"b\": 2}}",
           "{\"name\": \"now\", \"parameters\": {}}; {\"name\": \"now\", \"parameters\": {}}"}) {
-        EXPECT_TRUE(matches(built->grammar, text)) << text;
+        EXPECT_TRUE(matches(*built, text)) << text;
     }
-    EXPECT_FALSE(matches(built->grammar, "{\"name\": \"launch\", \"parameters\": {}}"));
+    EXPECT_FALSE(matches(*built, "{\"name\": \"launch\", \"parameters\": {}}"));
     const auto lists = tool_grammar(format_of("llama_pythonic"), *tool_set(), {});
-    EXPECT_TRUE(matches(lists->grammar, "[1, 2]"));
-    EXPECT_TRUE(matches(lists->grammar, "[now()]"));
-    EXPECT_FALSE(matches(lists->grammar, "[launch()]"));
+    EXPECT_TRUE(matches(*lists, "[1, 2]"));
+    EXPECT_TRUE(matches(*lists, "[now()]"));
+    EXPECT_FALSE(matches(*lists, "[launch()]"));
 }
 
 TEST(ToolGrammar, HoldsTheAnswerToItsSchemaWhereNothingIsCalled) {
@@ -230,10 +230,10 @@ TEST(ToolGrammar, HoldsTheAnswerToItsSchemaWhereNothingIsCalled) {
         {"people": {"type": "integer"}}, "required": ["people"], "additionalProperties": false})");
     const auto built = tool_grammar(format, *tool_set(), rule);
     ASSERT_TRUE(built) << built.error().message;
-    EXPECT_TRUE(built->triggers.empty());
-    EXPECT_TRUE(matches(built->grammar, "{\"people\": 134000}"));
-    EXPECT_TRUE(matches(built->grammar, render_calls(format.calls, good_calls(), nullptr)));
-    EXPECT_FALSE(matches(built->grammar, "Many."));
+    EXPECT_TRUE(grammar_triggers(format, rule).empty());
+    EXPECT_TRUE(matches(*built, "{\"people\": 134000}"));
+    EXPECT_TRUE(matches(*built, render_calls(format.calls, good_calls(), nullptr)));
+    EXPECT_FALSE(matches(*built, "Many."));
 }
 
 constexpr std::string_view kHardTool = R"([{"type": "function", "function": {"name": "hard",
@@ -267,10 +267,10 @@ TEST(ToolGrammar, HoldsWhatItCanOfOtherSchemas) {
     const auto text = [](std::string_view arguments) {
         return render_calls(call_syntax("hermes"), {call("hard", arguments)}, nullptr);
     };
-    EXPECT_TRUE(matches(built->grammar, text(R"({"n": 1, "x": "anything"})")));
-    EXPECT_FALSE(matches(built->grammar, text(R"({"n": "one"})")));
-    EXPECT_FALSE(matches(built->grammar, text(R"({"n": 1, "y": 1})")));
-    EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1})")));
+    EXPECT_TRUE(matches(*built, text(R"({"n": 1, "x": "anything"})")));
+    EXPECT_FALSE(matches(*built, text(R"({"n": "one"})")));
+    EXPECT_FALSE(matches(*built, text(R"({"n": 1, "y": 1})")));
+    EXPECT_FALSE(matches(*built, text(R"({"x": 1})")));
 }
 
 TEST(ToolGrammar, TakesSchemasThatAreNoneAsAnyJson) {
@@ -284,9 +284,9 @@ TEST(ToolGrammar, TakesSchemasThatAreNoneAsAnyJson) {
         const auto text = [&](std::string_view arguments) {
             return render_calls(call_syntax(family), {call("f", arguments)}, tools.get());
         };
-        EXPECT_TRUE(matches(built->grammar, text(R"({"x": 1.5, "n": 1})"))) << family;
-        EXPECT_FALSE(matches(built->grammar, text(R"({"x": 1.5, "n": 1.5})"))) << family;
-        EXPECT_FALSE(matches(built->grammar, text(R"({"n": 1})"))) << family;
+        EXPECT_TRUE(matches(*built, text(R"({"x": 1.5, "n": 1})"))) << family;
+        EXPECT_FALSE(matches(*built, text(R"({"x": 1.5, "n": 1.5})"))) << family;
+        EXPECT_FALSE(matches(*built, text(R"({"n": 1})"))) << family;
     }
 }
 
@@ -313,38 +313,12 @@ TEST(ToolGrammar, FiveHundredToolsOfAMegabyteAreOneGrammar) {
     rule.kind = ToolRule::Kind::required;
     const auto built = tool_grammar(format_of("hermes"), **set, rule);
     ASSERT_TRUE(built) << built.error().message;
-    EXPECT_TRUE(matches(
-        built->grammar,
-        render_calls(call_syntax("hermes"), {call("tool_499", R"({"field_499_1": "field_499_1",
+    EXPECT_TRUE(matches(*built, render_calls(call_syntax("hermes"),
+                                             {call("tool_499", R"({"field_499_1": "field_499_1",
                                                           "field_499_3": 499})")},
-                     nullptr)));
-    EXPECT_FALSE(matches(built->grammar,
-                         render_calls(call_syntax("hermes"), {call("tool_500", "{}")}, nullptr)));
-}
-
-TEST(GrammarCache, CompilesOnceAndForgetsTheOldest) {
-    const ChatFormat format = format_of("hermes");
-    const auto tools = tool_set();
-    GrammarCache cache(1);  // room for the newest only
-    const auto get = [&](const ToolRule& rule) {
-        return cache
-            .get(cache_key(*tools, rule), [&] { return tool_grammar(format, *tools, rule); })
-            ->grammar;
-    };
-    const auto first = get({});
-    EXPECT_EQ(get({}), first);
-    ToolRule other;
-    other.kind = ToolRule::Kind::required;
-    EXPECT_NE(get(other), first);
-    EXPECT_EQ(cache.size(), 1u);
-    EXPECT_NE(get({}), first);
-}
-
-TEST(GrammarCache, KeepsNoErrors) {
-    GrammarCache cache;
-    const auto failing = [] { return base::fail(base::Code::unimplemented, "no"); };
-    EXPECT_FALSE(cache.get("a", [&]() -> base::Result<ToolGrammar> { return failing(); }));
-    EXPECT_EQ(cache.size(), 0u);
+                                             nullptr)));
+    EXPECT_FALSE(
+        matches(*built, render_calls(call_syntax("hermes"), {call("tool_500", "{}")}, nullptr)));
 }
 
 TEST(ToolSet, NamesWhatIsWrong) {

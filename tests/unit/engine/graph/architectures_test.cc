@@ -60,7 +60,8 @@ TEST_P(SyntheticModels, AgreesWithLlamaCpp) {
         const auto loaded = engine::load_model(*file_, {});
         ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
         base::ThreadPool pool(2);
-        const auto ours = loaded->encoder->embed(pool, model.ids);
+        const auto ours =
+            loaded->encoder->run(pool, std::vector<engine::EncoderText>{{model.ids}}).at(0);
         ASSERT_EQ(ours.size(), expected.size());
         double dot = 0., square = 0.;
         for (std::size_t i = 0; i < ours.size(); ++i) {

@@ -30,6 +30,8 @@ struct SyntheticModel {
 
 /// Decoders and encoders, one per trait that a graph may get wrong.
 std::vector<SyntheticModel> synthetic_models();
+/// A BERT cross-encoder with a ranking head of two layers.
+SyntheticModel synthetic_ranker();
 /// The one of that name.
 SyntheticModel synthetic(const std::string& name);
 /// Writes `model` to `path`; adds a test failure when that fails.

@@ -301,6 +301,16 @@ std::vector<SyntheticModel> synthetic_models() {
     return models;
 }
 
+SyntheticModel synthetic_ranker() {
+    SyntheticModel model = make_bert("bert-rank", 4);
+    const std::uint64_t dim = model.tensors.at(0).dims.at(0);
+    model.tensors.push_back({"cls.weight", {dim, dim}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.bias", {dim}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.output.weight", {dim, 1}, 0.f, 0.3f});
+    model.tensors.push_back({"cls.output.bias", {1}, 0.1f, 0.f});
+    return model;
+}
+
 SyntheticModel synthetic(const std::string& name) {
     for (const SyntheticModel& model : synthetic_models()) {
         if (model.name == name) return model;

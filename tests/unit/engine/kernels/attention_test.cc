@@ -112,9 +112,10 @@ TEST(Attention, PagedMatchesTheReferee) {
     test::for_each_seed(
         16, [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::f16, 2e-5f); });
 }
-TEST(Attention, Bf16MatchesTheReferee) {
+// The referee rounds neither queries nor weights to the 8 bits of BF16.
+TEST(Attention, Bf16MatchesTheRefereeButForRoundedInputs) {
     test::for_each_seed(
-        8, [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::bf16, 2e-5f); });
+        16, [&](base::Rng& rng) { expect_the_referee_agrees(rng, KvType::bf16, 1.5e-2f); });
 }
 // The referee does not round queries: 1/254 of the largest in 32 dims each, in scores up to 4.
 TEST(Attention, Q8MatchesTheRefereeButForRoundedQueries) {
@@ -184,7 +185,7 @@ std::vector<float> with_absolute_positions(std::span<const float> inv_freq,
                                            const engine::AttentionShape& shape) {
     base::ThreadPool pool(1);
     base::Rng rng(1);
-    Cache cache(rng, keys.size(), shape.kv_heads, shape.head_dim, page_tokens, KvType::bf16);
+    Cache cache(rng, keys.size(), shape.kv_heads, shape.head_dim, page_tokens, KvType::f16);
     for (std::uint32_t t = 0; t < keys.size(); ++t) {
         std::vector<float> key = keys[t];
         engine::reference::rope(key.data(), 1, shape.kv_heads, shape.head_dim, key.size(),
@@ -214,7 +215,7 @@ TEST(PageRotations, GiveWhatAbsolutePositionsGiveAlsoAfterPagesWereDropped) {
         for (float& f : inv_freq) f = static_cast<float>(rng.uniform());
         const auto pairing =
             rng.below(2) == 0 ? engine::RopePairing::adjacent : engine::RopePairing::halves;
-        Cache cache(rng, tokens, shape.kv_heads, shape.head_dim, kPage, KvType::bf16);
+        Cache cache(rng, tokens, shape.kv_heads, shape.head_dim, kPage, KvType::f16);
         for (std::uint32_t t = 0; t < tokens; ++t) {
             std::vector<float> key = cache.keys[t];
             const std::uint32_t offset = t % kPage;
@@ -241,7 +242,7 @@ TEST(PageRotations, GiveWhatAbsolutePositionsGiveAlsoAfterPagesWereDropped) {
             }
             const auto expected =
                 with_absolute_positions(inv_freq, pairing, kPage, keys, values, q, shape);
-            const engine::KvLayerView view{k_pages, v_pages, kPage, KvType::bf16};
+            const engine::KvLayerView view{k_pages, v_pages, kPage, KvType::f16};
             const engine::AttentionRow row{&view, static_cast<std::uint32_t>(keys.size() - 1), 0};
             auto turned = q;
             const std::uint32_t offset = row.position % kPage;
@@ -254,9 +255,9 @@ TEST(PageRotations, GiveWhatAbsolutePositionsGiveAlsoAfterPagesWereDropped) {
             std::vector<float> out(q.size());
             engine::attention(pool, out.data(), q.size(), turned.data(), q.size(), {&row, 1},
                               relative, scratch);
-            // Both round their keys to 8 bits of mantissa, at different angles.
+            // Both round their keys to 11 bits of mantissa, at different angles.
             for (std::size_t i = 0; i < out.size(); ++i) {
-                ASSERT_NEAR(out[i], expected[i], 6e-3) << i << ", dropped " << shifted;
+                ASSERT_NEAR(out[i], expected[i], 1e-3) << i << ", dropped " << shifted;
             }
         }
     });

@@ -30,7 +30,6 @@ protected:
 TEST_F(ContextShift, LaterPositionsMoveDownWithTheirContents) {
     ASSERT_TRUE(sequence.drop_middle(4, 8).has_value());
     EXPECT_EQ(sequence.tokens(), 10u);
-    EXPECT_EQ(sequence.position_offset(), 8u);
     EXPECT_EQ(pool.stats().pages_taken, 3u);
     for (std::uint32_t p = 0; p < 10; ++p) {
         EXPECT_TRUE(test::holds_kv(kSmallPages, sequence, p, values[p < 4 ? p : p + 8])) << p;
@@ -56,7 +55,6 @@ TEST_F(ContextShift, SharedPagesStayAsOthersSeeThem) {
 TEST_F(ContextShift, AGapWithNothingBehindItIsNone) {
     ASSERT_TRUE(sequence.drop_middle(4, 8).has_value());
     sequence.truncate(4);
-    EXPECT_EQ(sequence.position_offset(), 0u);
     ASSERT_TRUE(compute(kSmallPages, sequence, scope, text));
     EXPECT_EQ(sequence.exact_tokens(), 18u);
 }

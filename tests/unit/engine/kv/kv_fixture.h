@@ -1,6 +1,7 @@
 #pragma once
 // Small pages, a clock the test moves, and sequences whose bytes say which text they belong to.
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -17,12 +18,12 @@ using Tokens = std::vector<engine::TokenId>;
 
 class TestClock final : public base::Clock {
 public:
-    base::Instant now() const override { return now_; }
-    std::int64_t unix_ns() const override { return now_.ns; }
-    void advance(base::Duration by) { now_ = now_ + by; }
+    base::Instant now() const override { return {ns_.load()}; }
+    std::int64_t unix_ns() const override { return ns_.load(); }
+    void advance(base::Duration by) { ns_ += by.count(); }
 
 private:
-    base::Instant now_{1};
+    std::atomic<std::int64_t> ns_{1};  // readers of other threads ask for it too
 };
 
 inline constexpr engine::KvGeometry kSmallPages{
