@@ -131,9 +131,9 @@ int main(int argc, char** argv) {
         }
     }
     std::printf(
-        "%u tokens, %u rounds interleaved, %u threads; per token, median (CPU: prompt "
-        "included)\n",
-        tokens, rounds, threads);
+        "%u tokens, %u rounds interleaved, %u threads, temperature %.1f; per token, median (CPU: "
+        "prompt included)\n",
+        tokens, rounds, threads, static_cast<double>(temperature));
     for (const Kind& kind : kinds) {
         std::vector<double> wall, cpu;
         for (std::size_t i = 0; i < kind.wall_ms.size(); ++i) {
