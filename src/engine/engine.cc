@@ -415,9 +415,11 @@ base::Result<Engine::Impl::Vectors> Engine::Impl::mean_hidden_states(
         if (progress == Batcher::Progress::done) vectors = std::move(job->result());
         return progress;
     }));
-    Vectors means = DG_TRY(std::move(vectors));
-    for (std::vector<float>& mean : means) normalise_length(mean);
-    return means;
+    // Not DG_TRY: GCC 12 takes its copy for uninitialised here.
+    if (vectors) {
+        for (std::vector<float>& mean : *vectors) normalise_length(mean);
+    }
+    return vectors;
 }
 
 base::Result<KeptPrefix> Engine::keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
