@@ -23,7 +23,8 @@ namespace json = base::json;
 const SchemaOptions kOneSpelling{.whitespace_max = 0, .compact = false};
 
 bool compiles(const json::value& schema) {
-    return constrain::compile_schema(schema, kOneSpelling).has_value();
+    GrammarBuilder scratch;
+    return constrain::add_schema(scratch, schema, kOneSpelling).has_value();
 }
 
 /// What `parameters` says, as the schema of an object that lists its members.
