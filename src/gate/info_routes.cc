@@ -55,7 +55,7 @@ void write_backend_metrics(const ModelBackend& backend, base::metrics::Writer& o
     gauge("dougong_engine_weights_bytes", "Bytes of model weights.",
           static_cast<double>(stats.weights_bytes));
     gauge("dougong_engine_kv_bytes", "Bytes of KV pages.", static_cast<double>(stats.kv_bytes));
-    counter("dougong_engine_prompt_tokens_total", "Prompt tokens taken.",
+    counter("dougong_engine_prompt_tokens_total", "Prompt tokens computed.",
             static_cast<double>(stats.prompt_tokens_total));
     counter("dougong_engine_completion_tokens_total", "Tokens generated.",
             static_cast<double>(stats.completion_tokens_total));
@@ -98,7 +98,7 @@ void write_model_metrics(const ModelBackend& backend, base::metrics::Writer& out
            [](const BackendStats& s) { return s.kv_pages_used; });
     family(Kind::gauge, "dougong_engine_model_kv_pages_total", "KV pages the model has.",
            [](const BackendStats& s) { return s.kv_pages_total; });
-    family(Kind::counter, "dougong_engine_model_prompt_tokens_total", "Prompt tokens taken.",
+    family(Kind::counter, "dougong_engine_model_prompt_tokens_total", "Prompt tokens computed.",
            [](const BackendStats& s) { return s.prompt_tokens_total; });
     family(Kind::counter, "dougong_engine_model_completion_tokens_total", "Tokens generated.",
            [](const BackendStats& s) { return s.completion_tokens_total; });

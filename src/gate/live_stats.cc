@@ -156,15 +156,16 @@ void LiveStats::append_engine(std::string& out, const BackendStats& backend) con
         backend.swapped_out_bytes_total, backend.forced_tokens_total, backend.weights_bytes,
         backend.kv_bytes, backend.gap_p50_ms, backend.gap_p99_ms, backend.gap_max_ms);
     const PromptTotals before = prompt_totals_.empty() ? PromptTotals{} : prompt_totals_.front();
-    // Totals fall when a model leaves; the window then has nothing to say.
-    if (backend.prompt_tokens_total <= before.prompt_tokens ||
-        backend.cached_tokens_total < before.cached_tokens) {
+    const auto since = [](std::uint64_t now, std::uint64_t then) {
+        return now > then ? static_cast<double>(now - then) : 0.0;
+    };
+    const double cached = since(backend.cached_tokens_total, before.cached_tokens);
+    const double computed = since(backend.prompt_tokens_total, before.prompt_tokens);
+    if (cached + computed == 0) {
         out += "null";
         return;
     }
-    const auto cached = static_cast<double>(backend.cached_tokens_total - before.cached_tokens);
-    const auto asked = static_cast<double>(backend.prompt_tokens_total - before.prompt_tokens);
-    fmt::format_to(std::back_inserter(out), "{:.4f}", std::min(1.0, cached / asked));
+    fmt::format_to(std::back_inserter(out), "{:.4f}", cached / (cached + computed));
 }
 
 }  // namespace gate
