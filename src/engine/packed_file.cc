@@ -33,7 +33,7 @@ constexpr std::uint64_t kDiskLeftMin = 1ull << 30;
 constexpr std::int64_t kHalfWrittenAgeMin_s = 3600;
 constexpr std::string_view kSuffix = ".packed";
 /// Counts changes of the layout of this file; kernels/packed.h counts those of a matrix.
-constexpr int kFileVersion = 2;
+constexpr int kFileVersion = 3;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
     return (bytes + unit - 1) / unit * unit;
@@ -63,13 +63,15 @@ std::string version_line() {
     return fmt::format("dougong packed weights {}.{}\n", kFileVersion, kPackedLayoutVersion);
 }
 
-/// "<size> <time of change> <path>\n": what a model must still be for its side file to be of use.
-/// None when it cannot be seen.
+/// "<size> <times of change> <path>\n": what a model must still be for its side file to be of use.
+/// The system's own time of change is among them: tools that unpack or copy set the other one back,
+/// and two models of one family have one size. None when it cannot be seen.
 std::optional<std::string> model_line(const std::string& model_path) {
     struct stat found = {};
     if (::stat(model_path.c_str(), &found) != 0) return std::nullopt;
-    return fmt::format("{} {}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
-                       found.st_mtim.tv_nsec, model_path);
+    return fmt::format("{} {}.{:09}/{}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
+                       found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec,
+                       model_path);
 }
 
 std::string_view text_of(std::span<const std::byte> bytes) {

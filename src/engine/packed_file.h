@@ -43,9 +43,9 @@ class PackedFile {
 public:
     PackedFile() = default;
 
-    /// Which file of `dir` belongs to the model at `model_path` (its path, size and time of
-    /// change) and this plan, whether it is there or not. Errors: unavailable (the model cannot be
-    /// seen), invalid_argument (its path is too long to be recorded).
+    /// Which file of `dir` belongs to the model at `model_path` (its path, size and times
+    /// of change) and this plan, whether it is there or not. Errors: unavailable (the model cannot
+    /// be seen), invalid_argument (its path is too long to be recorded).
     static base::Result<PackedFile> describe(std::span<const PlannedMatrix> planned,
                                              const std::string& dir, const std::string& model_path);
 

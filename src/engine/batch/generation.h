@@ -79,6 +79,9 @@ public:
     std::uint32_t pages_kept_while_swapped() const {
         return static_cast<std::uint32_t>(kv_.pages().size()) - kv_.pages_swapped();
     }
+    /// While it waits: gives up pages it holds beside what is on disk, and with them all that is
+    /// computed. False: it holds none.
+    bool surrender_pages();
     /// Makes room for `rows` more positions. Errors: resource_exhausted.
     base::Result<void> prepare(std::uint32_t rows);
 

@@ -167,6 +167,7 @@ bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
         const bool alone = std::ranges::none_of(running_, [&](const auto& other) {
             return other != nullptr && other.get() != &generation;
         });
+        if (alone && take_back_pages()) continue;
         if (alone && !pages_shared_) {
             generation.fail(std::move(room).error(), parts_.clock.now());
             running_[index].reset();
@@ -175,6 +176,13 @@ bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
         }
         return false;
     }
+}
+
+bool RunningSet::take_back_pages() {
+    bool freed = false;
+    for (const auto& generation : set_aside_) freed |= generation->surrender_pages();
+    if (surrender_) freed |= surrender_();
+    return freed;
 }
 
 /// Of those less important than running_[than], the one to set aside.

@@ -164,6 +164,55 @@ TEST(SharedKv, SwappedOutAndBackGivesTheSameAnswer) {
     EXPECT_GT(engine->stats().swapped_out_bytes_total, 0u);
 }
 
+/// A prompt of 12 pages of 16, urgent, comes while two others run that share 6.
+struct UrgentAmongSharers {
+    UrgentAmongSharers() {
+        options.kv_bytes_max = pages(16);
+        options.kv_spill_dir = dir.path();
+        base::Rng rng(21);
+        const std::vector<TokenId> system = random_tokens(rng, 6 * 32);
+        for (std::uint64_t i = 0; i < 2; ++i) {
+            std::vector<TokenId> prompt = system;
+            for (int j = 0; j < 40; ++j) prompt.push_back(static_cast<TokenId>(3 + rng.below(500)));
+            sharers.push_back(sampled(std::move(prompt), i, 60));
+        }
+        urgent = sampled(random_tokens(rng, 12 * 32), 7, 20);
+        urgent.priority = 1;
+    }
+    const test::TempDir dir;
+    EngineOptions options;
+    std::vector<GenerateRequest> sharers;
+    GenerateRequest urgent;
+};
+
+TEST(SharedKv, WhatWaitsSwappedOutGivesItsSharedPagesToWhoRunsAlone) {
+    UrgentAmongSharers with;
+    const TickingClock clock;
+    const auto engine = open_smoke(clock, with.options);
+    teach_short_answers(*engine);
+    std::vector<std::shared_ptr<Collector>> sinks;
+    const auto urgent = std::make_shared<Collector>();
+    for (const GenerateRequest& request : with.sharers) {
+        sinks.push_back(std::make_shared<Collector>());
+        if (sinks.size() == 2) {
+            sinks[1]->on_each = [&](std::size_t tokens) {
+                if (tokens != 5) return;
+                EXPECT_TRUE(engine->submit(with.urgent, urgent).has_value());
+            };
+        }
+        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
+    }
+    for (std::size_t i = 0; i < sinks.size(); ++i) {
+        EXPECT_EQ(sinks[i]->wait().reason, FinishReason::length);
+        EXPECT_EQ(sinks[i]->ids(), alone(with.sharers[i])) << "request " << i;
+    }
+    const Completion done = urgent->wait();
+    EXPECT_EQ(done.reason, FinishReason::length) << (done.error ? done.error->message : "");
+    EXPECT_EQ(urgent->ids(), alone(with.urgent));
+    engine->stop();
+    EXPECT_GT(engine->stats().swapped_out_bytes_total, 0u);
+}
+
 TEST(SharedKv, AnUrgentRequestTakesTheOnlyPlace) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
     base::Rng rng(13);
