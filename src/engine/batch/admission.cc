@@ -65,9 +65,9 @@ Verdict Admission::consider(Generation& generation, Generations running, base::I
     if (still_coming(generation.awaited(), running)) return Verdict::prefix_is_coming;
     const std::uint32_t page_tokens = pool_.geometry().page_tokens;
     const bool swapped = generation.kv().swapped_out();
-    const std::uint32_t matched =
-        swapped ? generation.computed()
-                : cache_.matched_tokens(generation.scope(), generation.tokens());
+    const PrefixFound found = swapped ? PrefixFound{generation.computed()}
+                                      : cache_.look(generation.scope(), generation.tokens());
+    const std::uint32_t matched = found.tokens;
     const auto rows = static_cast<std::uint32_t>(generation.tokens().size()) - matched;
     if (too_late(generation, rows, now)) return Verdict::too_late;
     generation.await(swapped ? Awaited{}
@@ -77,7 +77,8 @@ Verdict Admission::consider(Generation& generation, Generations running, base::I
     const std::uint32_t held =
         swapped ? generation.pages_kept_while_swapped() : matched / page_tokens;
     const std::uint32_t expected = pages_expected(generation);
-    const std::uint32_t wanted = expected - std::min(expected, held) + pages_promised(running);
+    const std::uint32_t wanted =
+        expected - std::min(expected, held) + found.pages_idle + pages_promised(running);
     return wanted <= pool_.pages_available() ? Verdict::ready : Verdict::no_pages;
 }
 
