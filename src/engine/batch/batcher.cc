@@ -120,9 +120,7 @@ void Batcher::run() {
         // A call that holds pages ends by itself; who has no room beside it waits for that.
         const Progress call = run_call();
         if (running_ != nullptr) running_->share_pages(call == Progress::more);
-        if (call == Progress::done ||
-            (running_ != nullptr && call == Progress::more && !running_->empty()))
-            admit();
+        if (call != Progress::wants_pages) admit();
         if (running_ != nullptr && !running_->empty()) running_->step();
         requeue_set_aside();
         publish();

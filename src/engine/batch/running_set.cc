@@ -27,7 +27,7 @@ RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
 }
 
 Verdict RunningSet::consider(Generation& generation) const {
-    return admission_.consider(generation, running_, parts_.clock.now());
+    return admission_.consider(generation, running_, pages_shared_, parts_.clock.now());
 }
 
 std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& generation) {
@@ -42,7 +42,7 @@ std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& gene
         const auto held = static_cast<std::uint32_t>(kv.pages().size());
         const std::uint32_t wanted =
             expected - std::min(expected, held) + admission_.pages_promised(running_);
-        if (!running_.empty() && wanted > parts_.pages.pages_available()) return std::nullopt;
+        if (others_hold_pages() && wanted > parts_.pages.pages_available()) return std::nullopt;
         if (first) {
             report_.counters.cached_tokens += std::min(kv.tokens(), generation->prompt_tokens());
         }
@@ -223,7 +223,7 @@ bool RunningSet::swap_in(Generation& generation) {
         std::uint64_t{generation.kv().pages_swapped()} * parts_.pages.geometry().page_bytes();
     const base::Instant begin = parts_.clock.now();
     if (const base::Result<void> done = generation.swap_in(*parts_.spill); !done) {
-        if (done.error().code != base::Code::resource_exhausted || running_.empty()) {
+        if (done.error().code != base::Code::resource_exhausted || !others_hold_pages()) {
             generation.lose_pages();
         }
         return false;

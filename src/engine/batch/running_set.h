@@ -100,6 +100,8 @@ public:
     void observe(const StepShape& shape, double seconds) { cost_.observe(shape, seconds); }
 
 private:
+    /// Somebody else will give pages back.
+    bool others_hold_pages() const { return pages_shared_ || !running_.empty(); }
     void end_overdue();
     std::vector<SequenceWork> work() const;
     std::vector<RowShare> plan();

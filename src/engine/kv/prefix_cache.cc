@@ -68,11 +68,15 @@ KvSequence PrefixCache::take(const KvScope& scope, std::span<const TokenId> toke
     return sequence;
 }
 
-std::uint32_t PrefixCache::matched_tokens(const KvScope& scope,
-                                          std::span<const TokenId> tokens) const {
-    if (tokens.empty()) return 0;
+PrefixFound PrefixCache::look(const KvScope& scope, std::span<const TokenId> tokens) const {
+    if (tokens.empty()) return {};
     const PrefixTree::Match match = tree_.match(scope, tokens.first(tokens.size() - 1));
-    return match.tokens + match.partial_tokens;
+    if (match.node == nullptr) return {};
+    PrefixFound found{match.tokens + match.partial_tokens};
+    for (const PrefixNode* node = match.node; !node->is_root(); node = node->parent) {
+        found.pages_idle += !node->in_use();
+    }
+    return found;
 }
 
 void PrefixCache::put(const KvScope& scope, std::span<const TokenId> tokens,

@@ -46,6 +46,14 @@ struct PrefixCacheStats {
     std::map<std::string, std::uint32_t> pages_by_tenant;
 };
 
+/// A cached prefix that nobody took yet.
+struct PrefixFound {
+    std::uint32_t tokens = 0;
+    /// Of its whole pages, those that only the cache holds: the pool counts them as available, and
+    /// no more once they are taken.
+    std::uint32_t pages_idle = 0;
+};
+
 class PrefixCache {
 public:
     /// Becomes the pool's reclaimer. Pool and clock must outlive this.
@@ -62,7 +70,10 @@ public:
                     std::uint32_t* matched = nullptr);
     /// What take would find, without moving anything; take may still find less, by a part of a
     /// page, when the pool is full.
-    std::uint32_t matched_tokens(const KvScope& scope, std::span<const TokenId> tokens) const;
+    PrefixFound look(const KvScope& scope, std::span<const TokenId> tokens) const;
+    std::uint32_t matched_tokens(const KvScope& scope, std::span<const TokenId> tokens) const {
+        return look(scope, tokens).tokens;
+    }
 
     enum class Tail {
         leave,  ///< the sequence goes on: its partly filled page is its own

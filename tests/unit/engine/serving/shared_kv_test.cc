@@ -213,6 +213,51 @@ TEST(SharedKv, WhatWaitsSwappedOutGivesItsSharedPagesToWhoRunsAlone) {
     EXPECT_GT(engine->stats().swapped_out_bytes_total, 0u);
 }
 
+TEST(SharedKv, WhoWaitsForPagesDoesNotTakeItsPrefixInEveryStep) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(16)});
+    base::Rng rng(22);
+    std::vector<TokenId> prompt = random_tokens(rng, 6 * 32);
+    generate(*engine, sampled(prompt, 1, 4));
+    prompt.push_back(77);
+    // 11 pages, 6 of them cached, beside a request that is expected to take 7.
+    const GenerateRequest waits = sampled(prompt, 2, 150);
+    const auto waiting = std::make_shared<Collector>();
+    const auto running = std::make_shared<Collector>();
+    running->on_each = [&](std::size_t tokens) {
+        if (tokens != 2) return;
+        EXPECT_TRUE(engine->submit(waits, waiting).has_value());
+    };
+    ASSERT_TRUE(engine->submit(sampled({5, 403}, 3, 200), running).has_value());
+    EXPECT_EQ(running->wait().reason, FinishReason::length);
+    EXPECT_EQ(waiting->wait().reason, FinishReason::length);
+    EXPECT_EQ(waiting->ids(), alone(waits));
+    EXPECT_EQ(engine->stats().prefix_hits_total, 1u);
+}
+
+TEST(SharedKv, AnUrgentRequestWhosePrefixIsCachedMakesItsWay) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(16)});
+    base::Rng rng(23);
+    std::vector<TokenId> prompt = random_tokens(rng, 6 * 32);
+    generate(*engine, sampled(prompt, 1, 4));
+    prompt.push_back(77);
+    GenerateRequest urgent = sampled(prompt, 2, 150);
+    urgent.priority = 1;
+    const auto urgent_sink = std::make_shared<Collector>();
+    const auto running = std::make_shared<Collector>();
+    std::size_t tokens_before = 0;
+    running->on_each = [&](std::size_t tokens) {
+        if (tokens != 2) return;
+        EXPECT_TRUE(engine->submit(urgent, urgent_sink).has_value());
+    };
+    urgent_sink->on_each = [&](std::size_t tokens) {
+        if (tokens == 1) tokens_before = running->events().size();
+    };
+    ASSERT_TRUE(engine->submit(sampled({1, 403}, 3, 200), running).has_value());
+    EXPECT_EQ(running->wait().reason, FinishReason::length);
+    EXPECT_EQ(urgent_sink->wait().reason, FinishReason::length);
+    EXPECT_LT(tokens_before, 20u) << "it waited for the other one's end";
+}
+
 TEST(SharedKv, AnUrgentRequestTakesTheOnlyPlace) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
     base::Rng rng(13);
