@@ -166,7 +166,8 @@ def main():
             "date": datetime.date.today().isoformat(), "commit": commit,
             "machine": side_by_side.machine(), "model": name,
             "command": f"bench/engine/steps.py --threads {' '.join(map(str, args.threads))} "
-                       f"--rounds {args.rounds} --decode {args.decode} "
+                       f"--rounds {args.rounds} --prompt {args.prompt} --decode {args.decode} "
+                       f"--batches {' '.join(map(str, args.batches))} "
                        f"{'--isa ' + args.isa + ' ' if args.isa else ''}{pathlib.Path(model).name}",
             "load_average": os.getloadavg()[0], "results": results}, indent=1) + "\n")
         print(f"saved {out.relative_to(ROOT)}")
