@@ -230,7 +230,7 @@ public:
 
     /// Computes `tokens` once and keeps their pages for `time_to_live`, whatever else needs room.
     /// Requests of the same tenant name it in `cache_id`. Blocks; thread-safe. Errors: as submit;
-    /// resource_exhausted when kept prefixes would take more than half of all pages.
+    /// resource_exhausted when kept prefixes would take more than half of all pages or pass 1024.
     base::Result<KeptPrefix> keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
                                          base::Duration time_to_live);
     /// Errors: not_found (also when it is another tenant's).

@@ -43,6 +43,8 @@ public:
     /// Makes this a request to keep its prompt's pages: it generates nothing, and `order` has the
     /// result when the sink hears of the end.
     void keep_prompt(std::shared_ptr<KeepOrder> order) { keep_ = std::move(order); }
+    /// It is there to generate, not to keep its prompt's pages.
+    bool answers() const { return keep_ == nullptr; }
     /// What the answer may say. Before the first step.
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 

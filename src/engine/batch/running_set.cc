@@ -279,7 +279,9 @@ void RunningSet::tell(Generation& generation, std::span<float> logits) {
         report_.generated[generation.tenant()] += made;
         if (before > 0) report_.gaps.push_back(now - told);
     }
-    if (generation.ended()) forecast_.observe(generation.completion_tokens());
+    if (generation.ended() && generation.answers()) {
+        forecast_.observe(generation.completion_tokens());
+    }
 }
 
 void RunningSet::forget_finished() {

@@ -215,6 +215,13 @@ base::Result<KeptPrefix> PrefixCache::keep(const KvScope& scope, std::span<const
                           "a prefix of {} tokens is to be kept and {} of them are computed",
                           tokens.size(), sequence.exact_tokens());
     }
+    expire();
+    if (kept_.size() >= limits_.kept_max) {
+        return base::fail(base::Code::resource_exhausted,
+                          "{} prefixes are kept, which is the limit; name one that is there again, "
+                          "drop one or wait until one expires",
+                          kept_.size());
+    }
     const KvSequence prefix = [&] {
         KvSequence twin = sequence.fork();
         twin.truncate(static_cast<std::uint32_t>(tokens.size()));

@@ -330,6 +330,23 @@ TEST(SharedKv, AKeptPrefixIsContinuedByItsId) {
     EXPECT_TRUE(engine->kept_prefixes("a").empty());
 }
 
+TEST(SharedKv, KeepingPrefixesTeachesNothingOfAnswers) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(8)});
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_TRUE(engine->keep_prefix("", {1, 403}, std::chrono::hours(1)).has_value());
+    }
+    base::Rng rng(24);
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        sinks.push_back(std::make_shared<Collector>());
+        const GenerateRequest request = sampled(random_tokens(rng, 20), i, 120);
+        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
+    }
+    for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::length);
+    engine->stop();
+    EXPECT_EQ(engine->stats().preempted_total, 0u) << "answers were taken for short ones";
+}
+
 TEST(SharedKv, EmbeddingWaitsForPagesInsteadOfFailing) {
     const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(4)});
     const std::vector<std::string> texts = {"once upon a time there was a little girl named Lily"};
