@@ -20,6 +20,7 @@
 #include "engine/constrain/grammar_cache.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
+#include "engine/kernels/packed.h"
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
@@ -178,8 +179,14 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
     const bool generates = model.decoder != nullptr;
     how.layers = generates ? model.decoder->config().layers : model.encoder->config().layers;
     if (generates) model.decoder->set_gate(&gate);
-    packed = DG_TRY(PackedWeights::begin(
-        generates ? model.decoder->products() : model.encoder->products(), how, gate));
+    const std::vector<TensorView*> matrices =
+        generates ? model.decoder->products() : model.encoder->products();
+    packed = DG_TRY(PackedWeights::begin(matrices, how, gate));
+    if (!packed->from_file()) return {};
+    // Of these the stored form is read for an embedding and a sample at most: the disk is busy.
+    for (const TensorView* matrix : matrices) {
+        if (packed_bytes(*matrix) > 0) file.will_read_single_rows(*matrix);
+    }
     return {};
 }
 
