@@ -292,15 +292,30 @@ base::Result<GenerationId> Engine::submit(GenerateRequest request,
     DG_TRY(impl_->check(request));
     std::unique_ptr<constrain::Guide> guide;
     if (request.grammar != nullptr) {
-        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
+        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers,
+                                          request.trigger_pause);
     }
     return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
 }
 
-/// Puts the kept prefix that the request names before its prompt.
+/// Puts the kept prefix that the request names before its prompt, unless it begins with it.
 base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
     if (request.cache_id.empty() || prefixes == nullptr) return {};
-    std::vector<TokenId> tokens = DG_TRY(prefixes->find(request.tenant, request.cache_id));
+    auto found = prefixes->find(request.tenant, request.cache_id);
+    if (!found) {
+        return base::fail_on("cache_id", found.error().code, "{}", found.error().message);
+    }
+    std::vector<TokenId> tokens = *std::move(found);
+    if (request.prompt_has_prefix) {
+        const auto differs = std::ranges::mismatch(tokens, request.prompt);
+        const auto same = static_cast<std::size_t>(differs.in1 - tokens.begin());
+        if (same == tokens.size()) return {};
+        return base::fail_on("cache_id", base::Code::invalid_argument,
+                             "the prompt begins with {} of the {} tokens that are kept as '{}' and "
+                             "then differs; send the messages that were kept, unchanged and first, "
+                             "or leave cache_id out",
+                             same, tokens.size(), request.cache_id);
+    }
     tokens.insert(tokens.end(), request.prompt.begin(), request.prompt.end());
     request.prompt = std::move(tokens);
     return {};

@@ -323,6 +323,20 @@ TEST(SharedKv, AKeptPrefixIsContinuedByItsId) {
     whole.insert(whole.end(), {42, 43});
     EXPECT_EQ(outcome.sink->ids(), alone(sampled(whole, 3, 10)));
 
+    GenerateRequest whole_chat = sampled(whole, 3, 10);
+    whole_chat.tenant = "a";
+    whole_chat.cache_id = kept->id;
+    whole_chat.prompt_has_prefix = true;
+    const Outcome chat = generate(*engine, whole_chat);
+    EXPECT_EQ(chat.completion.prompt_tokens, 98u);
+    EXPECT_GE(chat.completion.cached_tokens, 96u);
+    EXPECT_EQ(chat.sink->ids(), outcome.sink->ids());
+    whole_chat.prompt.erase(whole_chat.prompt.begin());
+    const auto other = engine->submit(whole_chat, std::make_shared<Collector>());
+    ASSERT_FALSE(other.has_value());
+    EXPECT_EQ(other.error().code, Code::invalid_argument);
+    EXPECT_EQ(other.error().subject, "cache_id");
+
     request.tenant = "b";
     EXPECT_EQ(engine->submit(request, std::make_shared<Collector>()).error().code, Code::not_found);
     EXPECT_EQ(engine->drop_prefix("b", kept->id).error().code, Code::not_found);
