@@ -72,10 +72,10 @@ struct Gateway::Impl {
     void track(const std::shared_ptr<Generation>& generation);
     void untrack(const std::shared_ptr<Generation>& generation);
     // stream_routes.cc
-    bool keep_stream(const std::shared_ptr<Generation>& generation);
+    std::optional<ApiError> keep_stream(const std::shared_ptr<Generation>& generation);
     std::shared_ptr<Generation> find_stream(std::string_view tenant, std::string_view id) const;
     std::size_t kept_streams() const;
-    void forget_stream(const std::string& id);
+    void forget_stream(const Generation& generation);
     void sweep_streams();
     static void attach_stream(const std::shared_ptr<Generation>& generation,
                               const base::http::ResponderPtr& responder, std::string_view after,
@@ -131,8 +131,9 @@ struct Gateway::Impl {
     mutable std::mutex mutex;  // guards the five below; no calls out under it
     base::Rng rng;
     std::unordered_set<std::shared_ptr<Generation>> generations;
-    std::unordered_map<std::string, std::shared_ptr<Generation>> streams;  // outlive connections
-    std::condition_variable idle;                                          // no generations left
+    /// By stream_key; they outlive connections.
+    std::unordered_map<std::string, std::shared_ptr<Generation>> streams;
+    std::condition_variable idle;  // no generations left
     std::vector<base::http::ResponderPtr> stats_listeners;
     bool stopping = false;
 

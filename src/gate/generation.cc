@@ -196,9 +196,11 @@ void Generation::fail(const ApiError& error) {
         reader_ = nullptr;
         unread_since_ = gateway_.deps.clock.now();
         callbacks.swap(finished_callbacks_);
+        // Who has the id asks for it and must find out why there will be no answer.
+        if (answered_) store_response_locked(&error);
     }
     gateway_.fail(call_, error);
-    if (kept()) gateway_.forget_stream(id_);
+    if (kept()) gateway_.forget_stream(*this);
     for (const auto& callback : callbacks) callback();
     gateway_.untrack(shared_from_this());
 }
@@ -345,15 +347,16 @@ std::string Generation::response_object() const {
     return response_.empty() ? responses_->unfinished("in_progress") : response_;
 }
 
-std::string Generation::whole_answer_locked() {
-    const AnswerEnd end = answer_end_locked();
+std::string Generation::whole_answer_locked(const ApiError* refused) {
+    AnswerEnd end = answer_end_locked();
+    if (refused != nullptr) end.error = *refused;
     std::vector<ChoiceOutput*> outputs;
     for (Choice& choice : choices_) outputs.push_back(&choice.output);
     return writer_->whole_answer(outputs, end);
 }
 
-void Generation::store_response_locked() {
-    response_ = whole_answer_locked();
+void Generation::store_response_locked(const ApiError* refused) {
+    response_ = whole_answer_locked(refused);
     if (!parsed_.response->store || forgotten_) return;
     StoredResponse stored;
     stored.id = id_;

@@ -91,7 +91,8 @@ private:
     void append_choices_locked(EventText& text);
     void write_end_locked(EventText& text);
     AnswerEnd answer_end_locked() const;
-    std::string whole_answer_locked();
+    /// `refused`: why it never ran, when it did not.
+    std::string whole_answer_locked(const ApiError* refused = nullptr);
 
     void cancel_handles(const std::vector<GenerationHandle>& handles);
     std::vector<GenerationHandle> handles_locked() const;
@@ -101,7 +102,7 @@ private:
     void complete();
     void finish(int status);
     void fill_record_locked(RequestRecord& record) const;
-    void store_response_locked();
+    void store_response_locked(const ApiError* refused = nullptr);
 
     Gateway::Impl& gateway_;
     const CallPtr call_;

@@ -152,12 +152,8 @@ void Gateway::Impl::accept_generation(const CallPtr& call, std::string_view body
     const bool stream = parsed->stream;
     auto generation =
         std::make_shared<Generation>(*this, call, std::move(*parsed), std::move(*model));
-    if (generation->kept() && !keep_stream(generation)) {
-        return fail(call, backend_error({base::Code::resource_exhausted,
-                                         fmt::format("{} kept streams are running, which is the "
-                                                     "limit; try again later",
-                                                     options.streams_max),
-                                         {}}));
+    if (generation->kept()) {
+        if (const auto fault = keep_stream(generation)) return fail(call, *fault);
     }
     track(generation);
     call->responder->on_closed([weak = std::weak_ptr(generation)] {

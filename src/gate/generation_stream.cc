@@ -96,8 +96,12 @@ base::Result<void> Generation::attach(const base::http::ResponderPtr& responder,
                                       std::uint64_t from) {
     auto reader = std::make_shared<Reader>(Reader{responder, from, false});
     ReaderPtr before;
+    bool begun = false;
     {
         const std::lock_guard lock(mutex_);
+        if (refused_) {
+            return base::fail_on("after", base::Code::not_found, "the stream never began");
+        }
         if (from < log_.first_id()) {
             return base::fail_on("after", base::Code::not_found,
                                  "events before {} are dropped: the stream is over {} bytes long",
@@ -110,10 +114,14 @@ base::Result<void> Generation::attach(const base::http::ResponderPtr& responder,
         }
         before = std::exchange(reader_, reader);
         if (before) before->ended = true;
-        begun_ = true;
+        begun = std::exchange(begun_, true);
         asked_ = true;
     }
-    if (before) before->responder->end();
+    if (before && begun) before->responder->end();
+    if (before && !begun) {  // it has no head yet, and an end alone would leave its client waiting
+        before->responder->send(render(request_error(
+            {base::Code::invalid_argument, "another reader took this stream over", "id"})));
+    }
     responder->on_closed([weak = weak_from_this(), reader] {
         const auto self = weak.lock();
         if (!self) return;

@@ -26,6 +26,7 @@ public:
     ResponseStore(std::size_t count_max, std::size_t bytes_max)
         : count_max_(count_max), bytes_max_(bytes_max) {}
 
+    /// Takes the place of what the tenant stored under this id before.
     void add(StoredResponse response);
     /// Null when it never was or is gone.
     std::shared_ptr<const StoredResponse> find(std::string_view tenant, std::string_view id) const;
@@ -35,12 +36,12 @@ public:
 
 private:
     using Entry = std::shared_ptr<const StoredResponse>;
-    void drop_oldest_locked();
+    void drop_locked(std::list<Entry>::iterator entry);
 
     const std::size_t count_max_, bytes_max_;
-    mutable std::mutex mutex_;  // guards what follows
-    std::list<Entry> entries_;  // oldest first
-    std::unordered_map<std::string, std::list<Entry>::iterator> by_id_;
+    mutable std::mutex mutex_;                                            // guards what follows
+    std::list<Entry> entries_;                                            // oldest first
+    std::unordered_map<std::string, std::list<Entry>::iterator> by_key_;  // tenant and id
     std::size_t bytes_ = 0;
 };
 

@@ -99,7 +99,7 @@ void Gateway::Impl::delete_response(const Request& request, const ResponderPtr& 
     const auto running = find_stream(tenant, id);
     if (running != nullptr) {
         running->forget();
-        forget_stream(id);
+        forget_stream(*running);
     }
     const bool stored = responses.remove(tenant, id);
     if (!stored && running == nullptr) return responder->send(render(missing(id)));

@@ -34,6 +34,11 @@ ApiError wrong_number(std::string_view name) {
                           std::string(name)});
 }
 
+/// Clients may choose ids: one tenant's must not get in another's way. Tenants hold no line ends.
+std::string stream_key(std::string_view tenant, std::string_view id) {
+    return fmt::format("{}\n{}", tenant, id);
+}
+
 /// The first event to send: the one after `text`; 0 when it is empty.
 std::optional<std::uint64_t> event_after(std::string_view text) {
     if (text.empty()) return 0;
@@ -62,24 +67,42 @@ void Gateway::Impl::attach_stream(const std::shared_ptr<Generation>& generation,
     responder->send(render(error));
 }
 
-/// False: too many are running. One that is over makes room.
-bool Gateway::Impl::keep_stream(const std::shared_ptr<Generation>& generation) {
+/// An error when too many are running. One that is over makes room.
+std::optional<ApiError> Gateway::Impl::keep_stream(const std::shared_ptr<Generation>& generation) {
+    const std::string key = stream_key(generation->tenant(), generation->id());
+    std::shared_ptr<Generation> leaving;  // dies after the lock
     const std::lock_guard lock(mutex);
-    if (streams.size() >= options.streams_max) {
-        const auto over = std::ranges::find_if(
-            streams, [](const auto& entry) { return entry.second->finished(); });
-        if (over == streams.end()) return false;
-        streams.erase(over);
+    const auto over = [](const auto& entry) { return entry.second->finished(); };
+    auto place = streams.find(key);
+    if (place != streams.end() && !over(*place)) {
+        return request_error(
+            {Code::invalid_argument,
+             fmt::format("'{}' is still running; choose another X-Request-Id", generation->id()),
+             "X-Request-Id"});
     }
-    return streams.emplace(generation->id(), generation).second;
+    if (place == streams.end() && streams.size() >= options.streams_max) {
+        place = std::ranges::find_if(streams, over);
+        if (place == streams.end()) {
+            return backend_error({Code::resource_exhausted,
+                                  fmt::format("{} kept streams are running, which is the limit; "
+                                              "try again later",
+                                              options.streams_max),
+                                  {}});
+        }
+    }
+    if (place != streams.end()) {
+        leaving = std::move(place->second);
+        streams.erase(place);
+    }
+    streams.emplace(key, generation);
+    return std::nullopt;
 }
 
 std::shared_ptr<Generation> Gateway::Impl::find_stream(std::string_view tenant,
                                                        std::string_view id) const {
     const std::lock_guard lock(mutex);
-    const auto found = streams.find(std::string(id));
-    if (found == streams.end() || found->second->tenant() != tenant) return nullptr;
-    return found->second;
+    const auto found = streams.find(stream_key(tenant, id));
+    return found == streams.end() ? nullptr : found->second;
 }
 
 std::size_t Gateway::Impl::kept_streams() const {
@@ -87,9 +110,11 @@ std::size_t Gateway::Impl::kept_streams() const {
     return streams.size();
 }
 
-void Gateway::Impl::forget_stream(const std::string& id) {
+void Gateway::Impl::forget_stream(const Generation& generation) {
     const std::lock_guard lock(mutex);
-    streams.erase(id);
+    const auto found = streams.find(stream_key(generation.tenant(), generation.id()));
+    // Another one may have taken its place.
+    if (found != streams.end() && found->second.get() == &generation) streams.erase(found);
 }
 
 /// Streams that nobody reads are cancelled after a while, and forgotten a while after their end.
@@ -138,7 +163,7 @@ void Gateway::Impl::register_stream_routes(base::http::Router& router) {
                    if (stream == nullptr) {
                        return responder->send(render(missing("stream", request.param("id"))));
                    }
-                   forget_stream(stream->id());
+                   forget_stream(*stream);
                    stream->cancel();
                    responder->send(text_response(
                        200, "application/json",

@@ -2,6 +2,7 @@
 #include "support/gateway_fixture.h"
 
 #include "gate/request_parser.h"
+#include "gate/response_store.h"
 
 namespace {
 
@@ -218,6 +219,30 @@ TEST_F(ResponsesTest, AFailedBackgroundResponseIsKept) {
     backend_.wait_idle();
     const auto failed = wait_for_status(id_of(response), "failed");
     EXPECT_EQ(failed.at("error").at("message").as_string(), "the script says fail");
+}
+
+TEST_F(ResponsesTest, ABackgroundResponseThatNeverRanIsKeptAsFailed) {
+    start();
+    for (const char* const refused : {"toolong", "full"}) {
+        const auto response = create(refused, R"(,"background":true)");
+        EXPECT_EQ(response.at("status").as_string(), "queued");
+        const auto failed = wait_for_status(id_of(response), "failed");
+        EXPECT_FALSE(failed.at("error").at("message").as_string().empty());
+    }
+}
+
+TEST(ResponseStore, AnotherTenantsIdTakesNobodysPlace) {
+    gate::ResponseStore store(8, 1000);
+    store.add({"resp_same", "a", "", "of a", "", ""});
+    store.add({"resp_same", "b", "", "of b", "", ""});
+    ASSERT_NE(store.find("b", "resp_same"), nullptr);
+    EXPECT_EQ(store.find("a", "resp_same")->object, "of a");
+    EXPECT_EQ(store.find("b", "resp_same")->object, "of b");
+    EXPECT_TRUE(store.remove("b", "resp_same"));
+    EXPECT_NE(store.find("a", "resp_same"), nullptr);
+    store.add({"resp_same", "a", "", "newer", "", ""});
+    EXPECT_EQ(store.find("a", "resp_same")->object, "newer");
+    EXPECT_EQ(store.count(), 1u);
 }
 
 TEST_F(ResponsesTest, ABackgroundStreamIsReadOnFromAnyEvent) {

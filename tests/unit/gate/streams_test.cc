@@ -176,4 +176,37 @@ TEST_F(StreamsTest, TooManyKeptStreamsAreRefused) {
     EXPECT_EQ(post("/v1/chat/completions", chat("hello")).status, 200);
 }
 
+/// A tenant's stream may have any id of another's, but not one of its own that still runs.
+TEST_F(StreamsTest, AnIdIsTakenWithinOneTenantOnly) {
+    start();
+    for (const auto& [tenant, status] : {std::pair{"b", 200}, std::pair{"a", 400}}) {
+        const std::string id = std::string("X-Request-Id: for-") + tenant + "\r\n";
+        const std::string body = resumable("forever");
+        test::RawClient first(server_->port()), second(server_->port());
+        const auto ask_as = [&](test::RawClient& client, std::string_view as) {
+            const std::string from = "X-Dougong-Tenant: " + std::string(as) + "\r\n";
+            client.send(request("POST", "/v1/chat/completions", body, id + from));
+            return client.read_head().status;
+        };
+        EXPECT_EQ(ask_as(first, "a"), 200);
+        EXPECT_EQ(ask_as(second, tenant), status);
+    }
+}
+
+TEST_F(StreamsTest, AReaderReplacedBeforeTheFirstEventIsTold) {
+    start();
+    test::RawClient first(server_->port()), second(server_->port());
+    first.send(
+        request("POST", "/v1/chat/completions", resumable("hold"), "X-Request-Id: early\r\n"));
+    const std::string path = "/v1/streams/chatcmpl-early";
+    int status = 404;  // until the first request has arrived
+    while (status == 404) {
+        test::RawClient reader(server_->port());
+        reader.send(request("GET", path, ""));
+        status = reader.read_head().status;
+    }
+    EXPECT_EQ(status, 200);
+    EXPECT_EQ(first.read_head().status, 400);
+}
+
 }  // namespace
