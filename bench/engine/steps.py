@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-lib", type=pathlib.Path)
     parser.add_argument("--peer-include", type=pathlib.Path, action="append")
-    parser.add_argument("--save", action="store_true", help="write bench/results/steps-*.json")
+    parser.add_argument("--save", action="store_true", help="write bench/results/steps-MODEL-tN.json")
     args = parser.parse_args()
 
     libraries, includes = ((args.peer_lib, args.peer_include) if args.peer_lib
@@ -152,7 +152,7 @@ def main():
     peer = build_peer(libraries, includes)
     if args.isa:
         libraries = only_avx2(libraries)
-    suffix = f"-{args.isa}" if args.isa else ""
+    suffix = "-t" + "-".join(map(str, args.threads)) + (f"-{args.isa}" if args.isa else "")
     commit = side_by_side.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
                               capture_output=True).stdout.strip()
     for model in args.models:
@@ -166,7 +166,8 @@ def main():
             "date": datetime.date.today().isoformat(), "commit": commit,
             "machine": side_by_side.machine(), "model": name,
             "command": f"bench/engine/steps.py --threads {' '.join(map(str, args.threads))} "
-                       f"--rounds {args.rounds} --decode {args.decode} "
+                       f"--rounds {args.rounds} --prompt {args.prompt} --decode {args.decode} "
+                       f"--batches {' '.join(map(str, args.batches))} "
                        f"{'--isa ' + args.isa + ' ' if args.isa else ''}{pathlib.Path(model).name}",
             "load_average": os.getloadavg()[0], "results": results}, indent=1) + "\n")
         print(f"saved {out.relative_to(ROOT)}")

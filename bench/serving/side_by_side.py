@@ -47,8 +47,6 @@ def main():
     parser.add_argument("--agents", type=int, default=64)
     parser.add_argument("--decode-tokens", type=int, default=128)
     parser.add_argument("--streams", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2, 4, 8, 16])
-    parser.add_argument("--tool-counts", type=lambda text: [int(n) for n in text.split(",")], default=[1, 30, 500])
-    parser.add_argument("--tool-text-bytes", type=int, default=200)
     parser.add_argument("--save", action="store_true", help="write bench/results/serving-*.json")
     options = parser.parse_args()
     options.cores = os.cpu_count()
@@ -63,11 +61,6 @@ def main():
         return Server("llama.cpp", [options.peer, "-m", options.model, "-t", str(options.threads), "-np", str(slots),
                                     "-c", str((context or options.context) * slots)])
 
-    def schema_fields(server, answer_format, schema):
-        return {"response_format": answer_format} if server.name == "dougong" else {"json_schema": schema}
-
-    options.schema_fields = schema_fields
-    options.tool_fields = lambda server: {}
     options.files_read = lambda start: [options.model]
     sides = {"dougong": ours, **({"llama.cpp": theirs} if options.peer else {})}
 

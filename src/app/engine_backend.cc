@@ -188,7 +188,7 @@ Result<gate::ModelBackend::KeptPrefix> EngineBackend::keep_prefix(std::string_vi
     DG_TRY(check_generates(lease.engine(), model));
     gate::GenerationRequest request;
     request.prompt = std::move(prompt);
-    auto tokens = DG_TRY(prompt_tokens(lease.engine(), request));
+    auto tokens = DG_TRY(prompt_tokens(lease.engine(), request, PromptEnd::messages_follow));
     const engine::KeptPrefix kept =
         DG_TRY(lease.engine().keep_prefix(std::string(tenant), std::move(tokens), time_to_live));
     return KeptPrefix{.id = kept.id,

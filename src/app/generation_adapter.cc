@@ -3,12 +3,10 @@
 #include <optional>
 #include <utility>
 
+#include "app/answer_constraint.h"
 #include "app/chat_sink.h"
 #include "base/core/rng.h"
-#include "engine/chat/answer_grammar.h"
-#include "engine/chat/tool_grammar.h"
 #include "engine/chat/tool_messages.h"
-#include "engine/constrain/grammar_cache.h"
 
 namespace app {
 namespace {
@@ -116,17 +114,10 @@ std::string plain_chat(const json::array& messages) {
     return text;
 }
 
-/// The tools that the answer may call; null when none.
-json::value offered_tools(const gate::GenerationRequest& request) {
-    const bool none = request.tool_choice.kind == gate::ToolChoice::Kind::none;
-    const json::array* list = request.tools.if_array();
-    return none || list == nullptr || list->empty() ? json::value() : request.tools;
-}
-
 /// Templates refuse what they were not made for: a system message, two calls in one message. What
 /// one refuses is said in other messages; if that fails too, its first words are the error.
-Result<std::string> chat_text(const engine::Engine& engine,
-                              const gate::GenerationRequest& request) {
+Result<std::string> chat_text(const engine::Engine& engine, const gate::GenerationRequest& request,
+                              PromptEnd end) {
     const json::array& messages = *request.prompt.messages;
     const json::value tools = offered_tools(request);
     chat::ChatFormat format = *engine.chat_format();
@@ -137,8 +128,8 @@ Result<std::string> chat_text(const engine::Engine& engine,
     const auto render = [&](ToolsPlace place) {
         // Tools that the template shows in a form we do not read are told in ours instead.
         return engine.render_chat(tool_messages(format, messages, tools, place),
-                                  format.template_has_tools ? tools : json::value(), true,
-                                  request.template_extra);
+                                  format.template_has_tools ? tools : json::value(),
+                                  end == PromptEnd::answer_follows, request.template_extra);
     };
     auto text = render(ToolsPlace::system_message);
     const auto refused = [&] { return !text && text.error().code == Code::invalid_argument; };
@@ -157,117 +148,12 @@ void drop_double_bos(std::vector<engine::TokenId>& tokens, engine::TokenId bos) 
     if (tokens.size() >= 2 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
 }
 
-chat::ReasoningState reasoning_after(const engine::Engine& engine,
-                                     std::span<const engine::TokenId> prompt) {
-    constexpr std::size_t kTailTokens = 16;  // a marker and white space
-    const auto tail = prompt.last(std::min(prompt.size(), kTailTokens));
-    return chat::reasoning_after(engine.chat_format()->reasoning,
-                                 engine.tokenizer().decode(tail, true));
-}
-
 /// Chats whose text has more than content in it.
 bool is_parsed(const engine::Engine& engine, const gate::GenerationRequest& request) {
     if (!request.prompt.messages) return false;
     if (!offered_tools(request).is_null()) return true;
     const chat::ChatFormat& format = *engine.chat_format();
     return request.split_reasoning && (!format.reasoning.open.empty() || !format.silent.empty());
-}
-
-using AnswerKind = gate::AnswerFormat::Kind;
-using GrammarPtr = std::shared_ptr<const engine::constrain::Grammar>;
-
-chat::AnswerRule answer_rule(const gate::AnswerFormat& format, chat::ReasoningState reasoning) {
-    chat::AnswerRule rule;
-    rule.reasoning = reasoning;
-    rule.schema = format.schema;
-    rule.pattern = format.pattern;
-    switch (format.kind) {
-        case AnswerKind::text:
-        case AnswerKind::json_object:
-            rule.kind = chat::AnswerRule::Kind::json_object;
-            break;
-        case AnswerKind::json_schema:
-            rule.kind = chat::AnswerRule::Kind::json_schema;
-            break;
-        case AnswerKind::regex:
-            rule.kind = chat::AnswerRule::Kind::regex;
-            break;
-        case AnswerKind::ebnf:
-            rule.kind = chat::AnswerRule::Kind::ebnf;
-            break;
-    }
-    return rule;
-}
-
-/// The client's path of what is wrong: the schema's root is "$" to its compiler.
-base::Error in_response_format(base::Error error) {
-    const bool in_schema = error.subject.starts_with('$');
-    const std::string own_path = error.subject + ": ";
-    if (in_schema && error.message.starts_with(own_path)) error.message.erase(0, own_path.size());
-    error.subject =
-        "response_format" + (in_schema ? ".json_schema.schema" + error.subject.substr(1) : "");
-    return std::move(error).with_context(error.subject);
-}
-
-Result<GrammarPtr> format_grammar(const engine::Engine& engine,
-                                  const gate::GenerationRequest& request,
-                                  chat::ReasoningState reasoning) {
-    const chat::AnswerRule rule = answer_rule(request.format, reasoning);
-    auto grammar = engine.grammars().get(
-        cache_key(rule), [&] { return answer_grammar(*engine.chat_format(), rule); });
-    if (!grammar) return std::unexpected(in_response_format(std::move(grammar).error()));
-    return grammar;
-}
-
-Result<chat::ToolRule> tool_rule(const gate::GenerationRequest& request,
-                                 chat::ReasoningState reasoning) {
-    chat::ToolRule rule;
-    const gate::ToolChoice& choice = request.tool_choice;
-    using Kind = gate::ToolChoice::Kind;
-    if (choice.kind == Kind::required) rule.kind = chat::ToolRule::Kind::required;
-    if (choice.kind == Kind::named) rule.kind = chat::ToolRule::Kind::named;
-    rule.name = choice.name;
-    rule.parallel = choice.parallel && choice.kind != Kind::named;
-    rule.reasoning = reasoning;
-    if (choice.kind != Kind::automatic || request.format.kind == AnswerKind::text) return rule;
-    if (request.format.kind == AnswerKind::json_object) {
-        rule.answer_schema = json::object{{"type", "object"}};
-    } else if (request.format.kind == AnswerKind::json_schema) {
-        rule.answer_schema = request.format.schema;
-    } else {
-        return fail_on("response_format", Code::invalid_argument,
-                       "response_format: a regular expression or grammar cannot be combined with "
-                       "tools that the model may call or not; use a JSON schema, or tool_choice "
-                       "\"none\" or \"required\"");
-    }
-    return rule;
-}
-
-Result<GrammarPtr> call_grammar(const engine::Engine& engine, const chat::ToolSet& tools,
-                                const chat::ToolRule& rule) {
-    auto grammar = engine.grammars().get(
-        cache_key(tools, rule), [&] { return tool_grammar(*engine.chat_format(), tools, rule); });
-    const bool of_answer =
-        !grammar && rule.answer_schema && grammar.error().subject.starts_with('$');
-    if (of_answer) return std::unexpected(in_response_format(std::move(grammar).error()));
-    return grammar;
-}
-
-/// Sets what holds the answer to its format and its calls to the tools.
-Result<void> constrain_answer(const engine::Engine& engine, const gate::GenerationRequest& request,
-                              engine::GenerateRequest& out) {
-    const chat::ReasoningState reasoning =
-        request.prompt.messages ? reasoning_after(engine, out.prompt) : chat::ReasoningState::done;
-    const json::value tools = offered_tools(request);
-    if (request.prompt.messages && !tools.is_null()) {
-        const auto set = DG_TRY(chat::ToolSet::parse(tools));
-        const chat::ToolRule rule = DG_TRY(tool_rule(request, reasoning));
-        out.grammar = DG_TRY(call_grammar(engine, *set, rule));
-        out.grammar_triggers = grammar_triggers(*engine.chat_format(), rule);
-    } else if (request.format.kind != AnswerKind::text) {
-        out.grammar = DG_TRY(format_grammar(engine, request, reasoning));
-    }
-    return {};
 }
 
 /// Calls in the messages: the index of the answer's first one.
@@ -288,8 +174,7 @@ std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
     ChatSinkOptions options;
     options.format = engine.chat_format();
     options.stop = request.stop;
-    options.parallel =
-        request.tool_choice.parallel && request.tool_choice.kind != gate::ToolChoice::Kind::named;
+    options.parallel = may_call_in_parallel(*options.format, request.tool_choice);
     options.parser.split_reasoning = request.split_reasoning;
     options.parser.reasoning_open = reasoning_after(engine, prompt) == chat::ReasoningState::open;
     options.parser.new_id = [format = options.format, past = past_calls(request)](
@@ -306,7 +191,8 @@ std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
 }  // namespace
 
 Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
-                                                   const gate::GenerationRequest& request) {
+                                                   const gate::GenerationRequest& request,
+                                                   PromptEnd end) {
     const engine::Tokenizer& tokenizer = engine.tokenizer();
     if (request.prompt.tokens) {
         for (const engine::TokenId id : *request.prompt.tokens) {
@@ -316,7 +202,7 @@ Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
         }
         return *request.prompt.tokens;
     }
-    const std::string text = request.prompt.messages ? DG_TRY(chat_text(engine, request))
+    const std::string text = request.prompt.messages ? DG_TRY(chat_text(engine, request, end))
                                                      : request.prompt.text.value_or("");
     auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = true});
     drop_double_bos(tokens, tokenizer.bos());
@@ -352,6 +238,8 @@ Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
     out.tenant = std::move(request.tenant);
     out.session = std::move(request.session);
     out.cache_id = std::move(request.cache_id);
+    // A chat's prompt is rendered as a whole; before it the template's beginning would come twice.
+    out.prompt_has_prefix = request.prompt.messages.has_value();
     out.priority = request.priority;
     return out;
 }

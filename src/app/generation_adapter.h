@@ -13,10 +13,14 @@
 
 namespace app {
 
+/// What comes after a chat's messages: the answer, or further messages (a prefix to be kept).
+enum class PromptEnd { answer_follows, messages_follow };
+
 /// The prompt of `request` as the model reads it, chat template applied. Errors: those of the
 /// template; invalid_argument (a token id the model does not have).
 base::Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
-                                                         const gate::GenerationRequest& request);
+                                                         const gate::GenerationRequest& request,
+                                                         PromptEnd end = PromptEnd::answer_follows);
 
 /// What the engine is asked. Tools and the answer's format become a grammar: calls always parse,
 /// name an offered tool and obey its schema. Errors: invalid_argument, unimplemented by path (a

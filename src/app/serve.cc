@@ -100,6 +100,11 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.embed_queue_max = config.limits.embed_queue_max;
     options.request_log_rows = config.limits.request_log_rows;
     options.request_deadline = as_millis(config.limits.generation_timeout_s);
+    options.streams_max = config.limits.streams_max;
+    options.stream_log_bytes_max = config.limits.stream_log_bytes_max;
+    options.stream_keep = as_millis(config.limits.stream_keep_s);
+    options.responses_max = config.limits.responses_max;
+    options.responses_bytes_max = config.limits.responses_bytes_max;
     return options;
 }
 

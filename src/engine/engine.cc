@@ -20,6 +20,7 @@
 #include "engine/constrain/grammar_cache.h"
 #include "engine/graph/model.h"
 #include "engine/host.h"
+#include "engine/kernels/packed.h"
 #include "engine/kv/block_hash.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/prefix_cache.h"
@@ -178,8 +179,14 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
     const bool generates = model.decoder != nullptr;
     how.layers = generates ? model.decoder->config().layers : model.encoder->config().layers;
     if (generates) model.decoder->set_gate(&gate);
-    packed = DG_TRY(PackedWeights::begin(
-        generates ? model.decoder->products() : model.encoder->products(), how, gate));
+    const std::vector<TensorView*> matrices =
+        generates ? model.decoder->products() : model.encoder->products();
+    packed = DG_TRY(PackedWeights::begin(matrices, how, gate));
+    if (!packed->from_file()) return {};
+    // Of these the stored form is read for an embedding and a sample at most: the disk is busy.
+    for (const TensorView* matrix : matrices) {
+        if (packed_bytes(*matrix) > 0) file.will_read_single_rows(*matrix);
+    }
     return {};
 }
 
@@ -285,15 +292,30 @@ base::Result<GenerationId> Engine::submit(GenerateRequest request,
     DG_TRY(impl_->check(request));
     std::unique_ptr<constrain::Guide> guide;
     if (request.grammar != nullptr) {
-        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers);
+        guide = impl_->constrainer->guide(request.grammar, request.grammar_triggers,
+                                          request.trigger_pause);
     }
     return impl_->batcher->submit(std::move(request), std::move(sink), std::move(guide));
 }
 
-/// Puts the kept prefix that the request names before its prompt.
+/// Puts the kept prefix that the request names before its prompt, unless it begins with it.
 base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
     if (request.cache_id.empty() || prefixes == nullptr) return {};
-    std::vector<TokenId> tokens = DG_TRY(prefixes->find(request.tenant, request.cache_id));
+    auto found = prefixes->find(request.tenant, request.cache_id);
+    if (!found) {
+        return base::fail_on("cache_id", found.error().code, "{}", found.error().message);
+    }
+    std::vector<TokenId> tokens = *std::move(found);
+    if (request.prompt_has_prefix) {
+        const auto differs = std::ranges::mismatch(tokens, request.prompt);
+        const auto same = static_cast<std::size_t>(differs.in1 - tokens.begin());
+        if (same == tokens.size()) return {};
+        return base::fail_on("cache_id", base::Code::invalid_argument,
+                             "the prompt begins with {} of the {} tokens that are kept as '{}' and "
+                             "then differs; send the messages that were kept, unchanged and first, "
+                             "or leave cache_id out",
+                             same, tokens.size(), request.cache_id);
+    }
     tokens.insert(tokens.end(), request.prompt.begin(), request.prompt.end());
     request.prompt = std::move(tokens);
     return {};

@@ -15,6 +15,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/json/json.h"
+#include "engine/constrain/trigger_pause.h"
 #include "engine/kernels/kv_type.h"
 #include "engine/model_info.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -85,14 +86,17 @@ struct GenerateRequest {
     std::int32_t priority = 0;
     /// Requests of one conversation: their pages are kept for the next turn before others'.
     std::string session = {};
-    /// A prefix made by Engine::keep_prefix; `prompt` continues it.
+    /// A prefix made by Engine::keep_prefix; `prompt` continues it, or begins with it already.
     std::string cache_id = {};
+    bool prompt_has_prefix = false;  ///< with cache_id; a prompt that has not is invalid_argument
 
     /// The output is a text of this grammar, or begins one where `max_tokens` cuts it. Null: free.
     std::shared_ptr<const constrain::Grammar> grammar = {};
     /// The grammar applies after one of these texts was generated, and again after each further
     /// one; outside of it the output is free. Empty: from the first token.
     std::vector<std::string> grammar_triggers = {};
+    /// Where they do not count: reasoning before the answer.
+    constrain::TriggerPause trigger_pause = {};
     /// Control tokens' own texts come out as text too: tool-call parsers look for them.
     bool emit_special = false;
 };
@@ -230,7 +234,7 @@ public:
 
     /// Computes `tokens` once and keeps their pages for `time_to_live`, whatever else needs room.
     /// Requests of the same tenant name it in `cache_id`. Blocks; thread-safe. Errors: as submit;
-    /// resource_exhausted when kept prefixes would take more than half of all pages.
+    /// resource_exhausted when kept prefixes would take more than half of all pages or pass 1024.
     base::Result<KeptPrefix> keep_prefix(const std::string& tenant, std::vector<TokenId> tokens,
                                          base::Duration time_to_live);
     /// Errors: not_found (also when it is another tenant's).

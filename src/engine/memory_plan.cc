@@ -28,9 +28,14 @@ std::uint64_t weights_bytes(std::span<TensorView* const> products, const GgufFil
 }
 
 std::uint64_t scratch_bytes(const DecoderConfig& c, const EngineOptions& options) {
+    const ExpertsConfig& e = c.experts;
+    // Every expert that a row takes has its own hidden and output rows.
+    const std::uint64_t experts =
+        std::uint64_t{e.used} * (c.dim + e.ffn_dim) + (e.shared_ffn_dim > 0 ? c.dim : 0);
     const std::uint64_t row = std::uint64_t{c.dim} * 3 + std::uint64_t{c.q_dim()} * 2 +
-                              std::uint64_t{c.kv_dim()} * 2 + std::uint64_t{c.ffn_dim} * 2;
-    const std::uint64_t quantized_row = c.dim + c.q_dim() + c.ffn_dim;
+                              std::uint64_t{c.kv_dim()} * 2 + std::uint64_t{c.ffn_dim} * 2 +
+                              experts + e.shared_ffn_dim;
+    const std::uint64_t quantized_row = c.dim + c.q_dim() + c.ffn_dim + experts + e.shared_ffn_dim;
     return options.batch_tokens_max * (row * sizeof(float) + quantized_row) +
            std::uint64_t{options.running_max} * c.vocab_size * sizeof(float);
 }
@@ -51,7 +56,9 @@ MemoryNeed memory_need(Model& model, const GgufFile& file, const EngineOptions& 
     MemoryNeed need;
     if (model.encoder != nullptr) {
         need.weights_bytes = weights_bytes(model.encoder->products(), file);
-        need.scratch_bytes = scratch_bytes(model.encoder->config(), options.batch_tokens_max);
+        // A text is never cut: the longest one is a pass of its own.
+        need.scratch_bytes = scratch_bytes(
+            model.encoder->config(), std::max(options.batch_tokens_max, model.context_tokens));
         return need;
     }
     need.weights_bytes = weights_bytes(model.decoder->products(), file);

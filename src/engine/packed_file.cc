@@ -33,7 +33,7 @@ constexpr std::uint64_t kDiskLeftMin = 1ull << 30;
 constexpr std::int64_t kHalfWrittenAgeMin_s = 3600;
 constexpr std::string_view kSuffix = ".packed";
 /// Counts changes of the layout of this file; kernels/packed.h counts those of a matrix.
-constexpr int kFileVersion = 2;
+constexpr int kFileVersion = 3;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
     return (bytes + unit - 1) / unit * unit;
@@ -63,13 +63,15 @@ std::string version_line() {
     return fmt::format("dougong packed weights {}.{}\n", kFileVersion, kPackedLayoutVersion);
 }
 
-/// "<size> <time of change> <path>\n": what a model must still be for its side file to be of use.
-/// None when it cannot be seen.
+/// "<size> <times of change> <path>\n": what a model must still be for its side file to be of use.
+/// The system's own time of change is among them: tools that unpack or copy set the other one back,
+/// and two models of one family have one size. None when it cannot be seen.
 std::optional<std::string> model_line(const std::string& model_path) {
     struct stat found = {};
     if (::stat(model_path.c_str(), &found) != 0) return std::nullopt;
-    return fmt::format("{} {}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
-                       found.st_mtim.tv_nsec, model_path);
+    return fmt::format("{} {}.{:09}/{}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
+                       found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec,
+                       model_path);
 }
 
 std::string_view text_of(std::span<const std::byte> bytes) {
@@ -124,15 +126,30 @@ std::size_t packed_bytes_of(std::span<const PlannedMatrix> planned) {
     return planned.empty() ? 0 : planned.back().offset + planned.back().bytes;
 }
 
-std::uint64_t packed_checksum(base::ThreadPool& pool, std::span<const std::byte> bytes) {
-    std::vector<std::uint64_t> chunks((bytes.size() + kChecksumChunkBytes - 1) /
-                                      kChecksumChunkBytes);
+std::vector<std::uint64_t> packed_checksums(
+    base::ThreadPool& pool, std::span<const std::span<const std::byte>> matrices,
+    const std::function<void(std::span<const std::byte>)>& before) {
+    std::vector<std::span<const std::byte>> chunks;  // of all matrices: no thread waits for one
+    std::vector<std::size_t> ends;
+    for (std::span<const std::byte> rest : matrices) {
+        while (!rest.empty()) {
+            chunks.push_back(rest.first(std::min(kChecksumChunkBytes, rest.size())));
+            rest = rest.subspan(chunks.back().size());
+        }
+        ends.push_back(chunks.size());
+    }
+    std::vector<std::uint64_t> hashes(chunks.size());
     pool.run(chunks.size(), [&](std::size_t i, std::size_t) {
-        const std::size_t at = i * kChecksumChunkBytes;
-        const auto chunk = bytes.subspan(at, std::min(kChecksumChunkBytes, bytes.size() - at));
-        chunks[i] = XXH3_64bits(chunk.data(), chunk.size());
+        if (before) before(chunks[i]);
+        hashes[i] = XXH3_64bits(chunks[i].data(), chunks[i].size());
     });
-    return XXH3_64bits(chunks.data(), chunks.size() * sizeof(chunks[0]));
+    std::vector<std::uint64_t> checksums;
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+        checksums.push_back(XXH3_64bits(hashes.data() + begin, (end - begin) * sizeof(hashes[0])));
+        begin = end;
+    }
+    return checksums;
 }
 
 Result<PackedFile> PackedFile::describe(std::span<const PlannedMatrix> planned,
@@ -168,11 +185,13 @@ bool PackedFile::map_if_current() {
     const std::size_t table_at = kHeadBytes + round_up(matrices_bytes_, kHeadBytes);
     const std::size_t end_at = table_at + table_bytes(count_);
     if (!mapped || mapped->bytes().size() != end_at + kHeadBytes) return false;
+    mapped->advise(base::AccessHint::random);  // its ends only: they come without what lies around
     const std::span<const std::byte> bytes = mapped->bytes();
     if (!text_of(bytes).starts_with(head_)) return false;
     std::vector<std::uint64_t> checksums(count_);
     std::memcpy(checksums.data(), bytes.data() + table_at, count_ * sizeof(checksums[0]));
     if (text_of(bytes.subspan(end_at)) != end_page(head_, checksums)) return false;
+    mapped->advise(base::AccessHint::normal);
     map_ = *std::move(mapped);
     checksums_ = std::move(checksums);
     return true;
@@ -182,8 +201,15 @@ const std::byte* PackedFile::matrices() const {
     return map_.bytes().data() + kHeadBytes;
 }
 
-void PackedFile::advise(base::AccessHint hint, std::size_t offset, std::size_t bytes) const {
-    map_.advise(hint, kHeadBytes + offset, bytes);
+std::vector<std::uint64_t> PackedFile::count_checksums(
+    base::ThreadPool& pool, std::span<const PlannedMatrix> planned) const {
+    std::vector<std::span<const std::byte>> parts;
+    for (const PlannedMatrix& matrix : planned) {
+        parts.emplace_back(matrices() + matrix.offset, matrix.bytes);
+    }
+    return packed_checksums(pool, parts, [this](std::span<const std::byte> chunk) {
+        map_.load(static_cast<std::size_t>(chunk.data() - map_.bytes().data()), chunk.size());
+    });
 }
 
 Result<void> PackedFile::write(std::span<const std::byte> matrices,

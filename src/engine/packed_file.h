@@ -36,16 +36,19 @@ std::vector<PlannedMatrix> plan_packed(std::span<TensorView* const> matrices, st
 /// What the plan's matrices take together.
 std::size_t packed_bytes_of(std::span<const PlannedMatrix> planned);
 
-/// Of one packed matrix; reads it once, by all threads of the pool.
-std::uint64_t packed_checksum(base::ThreadPool& pool, std::span<const std::byte> bytes);
+/// One for each packed matrix. Reads each once, by all threads of the pool; `before` is called with
+/// every piece that a thread is about to read and may be empty.
+std::vector<std::uint64_t> packed_checksums(
+    base::ThreadPool& pool, std::span<const std::span<const std::byte>> matrices,
+    const std::function<void(std::span<const std::byte>)>& before = {});
 
 class PackedFile {
 public:
     PackedFile() = default;
 
-    /// Which file of `dir` belongs to the model at `model_path` (its path, size and time of
-    /// change) and this plan, whether it is there or not. Errors: unavailable (the model cannot be
-    /// seen), invalid_argument (its path is too long to be recorded).
+    /// Which file of `dir` belongs to the model at `model_path` (its path, size and times
+    /// of change) and this plan, whether it is there or not. Errors: unavailable (the model cannot
+    /// be seen), invalid_argument (its path is too long to be recorded).
     static base::Result<PackedFile> describe(std::span<const PlannedMatrix> planned,
                                              const std::string& dir, const std::string& model_path);
 
@@ -55,7 +58,9 @@ public:
     /// Of the mapped file: where offset 0 of the plan is.
     const std::byte* matrices() const;
     std::span<const std::uint64_t> checksums() const { return checksums_; }
-    void advise(base::AccessHint hint, std::size_t offset, std::size_t bytes) const;
+    /// Those of the planned matrices as they lie in the mapped file.
+    std::vector<std::uint64_t> count_checksums(base::ThreadPool& pool,
+                                               std::span<const PlannedMatrix> planned) const;
 
     /// Writes the file from packed matrices in memory. Errors: those of writing; resource_exhausted
     /// (the disk would be left with less than 1 GiB); cancelled (`stop_asked`, asked every few MB).

@@ -3,12 +3,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/exec/thread_pool.h"
 #include "base/files/files.h"
+#include "engine/graph/tensor_set.h"
 #include "engine/kernels/packed.h"
 
 namespace engine {
@@ -18,6 +20,8 @@ using base::Result;
 
 /// What the disk is asked for before it is needed: enough to keep its queue busy.
 constexpr std::size_t kReadAheadBytes = 64u << 20;
+/// Stored bytes that are packed before their pages are given back.
+constexpr std::size_t kPieceBytes = 8u << 20;
 
 }  // namespace
 
@@ -107,23 +111,24 @@ Result<void> PackedWeights::prepare() {
 void PackedWeights::run() {
     {
         base::ThreadPool pool(options_.threads);
-        std::uint32_t stage = 0;
-        for (std::size_t i = 0; i < planned_.size() && !stopping_; ++i) {
-            if (planned_[i].stage != stage) {
-                stage = planned_[i].stage;
-                gate_.open_below(stage);
-            }
-            read_ahead(i);
-            fill(pool, i);
+        for (std::size_t begin = 0; begin < planned_.size() && !stopping_;) {
+            const std::uint32_t stage = planned_[begin].stage;
+            gate_.open_below(stage);
+            std::size_t end = begin;
+            while (end < planned_.size() && planned_[end].stage == stage) ++end;
+            from_file_ ? verify_stage(pool, begin, end) : pack_stage(pool, begin, end);
+            begin = end;
         }
         gate_.open_below(WeightGate::kAll);
         if (keep_ && !stopping_) write_side_file(pool);
     }
 }
 
-void PackedWeights::fill(base::ThreadPool& pool, std::size_t index) {
-    if (from_file_) return verify(pool, index);
-    pack_stored(pool, planned_[index], memory_.bytes().data() + planned_[index].offset);
+void PackedWeights::pack_stage(base::ThreadPool& pool, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end && !stopping_; ++i) {
+        read_ahead(i);
+        pack_stored(pool, planned_[i], memory_.bytes().data() + planned_[i].offset);
+    }
 }
 
 void PackedWeights::read_ahead(std::size_t index) {
@@ -131,25 +136,36 @@ void PackedWeights::read_ahead(std::size_t index) {
     while (ahead_ < planned_.size() && (ahead_ <= index || ahead_bytes_ < kReadAheadBytes)) {
         const PlannedMatrix& next = planned_[ahead_++];
         ahead_bytes_ += next.bytes;
-        if (from_file_) {
-            file_.advise(base::AccessHint::will_need, next.offset, next.bytes);
-        } else if (options_.will_read) {
-            options_.will_read(*next.view);
-        }
+        if (options_.will_read) options_.will_read(*next.view);
     }
 }
 
+/// In pieces, so that both forms of a large matrix are never in memory together.
 void PackedWeights::pack_stored(base::ThreadPool& pool, const PlannedMatrix& matrix,
                                 std::byte* out) {
-    pack(pool, *matrix.view, out);
-    if (options_.was_read) options_.was_read(*matrix.view);
+    const TensorView& whole = *matrix.view;
+    // A piece's packed form is as long as its share of the whole: full panels and cache lines.
+    constexpr std::size_t kRowsUnit = 32;
+    const std::size_t unit_bytes = kRowsUnit * row_bytes(whole.type, whole.dims[0]);
+    const std::size_t piece = std::max<std::size_t>(kPieceBytes / unit_bytes, 1) * kRowsUnit;
+    for (std::size_t row = 0; row < whole.rows(); row += piece) {
+        const TensorView part = rows_of(whole, row, std::min(piece, whole.rows() - row));
+        pack(pool, part, out);
+        out += packed_bytes(part);
+        if (options_.was_read) options_.was_read(part);
+    }
 }
 
 /// Reading every byte for its checksum also brings the pages in, before a product waits for them.
-void PackedWeights::verify(base::ThreadPool& pool, std::size_t index) {
-    const PlannedMatrix& matrix = planned_[index];
-    const std::span<const std::byte> bytes(file_.matrices() + matrix.offset, matrix.bytes);
-    if (packed_checksum(pool, bytes) == file_.checksums()[index]) return;
+void PackedWeights::verify_stage(base::ThreadPool& pool, std::size_t begin, std::size_t end) {
+    const auto stage = std::span(planned_).subspan(begin, end - begin);
+    const std::vector<std::uint64_t> found = file_.count_checksums(pool, stage);
+    for (std::size_t i = 0; i < stage.size(); ++i) {
+        if (found[i] != file_.checksums()[begin + i]) repair(pool, stage[i]);
+    }
+}
+
+void PackedWeights::repair(base::ThreadPool& pool, const PlannedMatrix& matrix) {
     ++repaired_;
     ::unlink(file_.path().c_str());  // the next start makes a good one
     Result<PageMemory> memory = PageMemory::allocate(matrix.bytes);
@@ -157,6 +173,7 @@ void PackedWeights::verify(base::ThreadPool& pool, std::size_t index) {
         matrix.view->packed = nullptr;  // the stored form serves, only slower
         return;
     }
+    if (options_.will_read) options_.will_read(*matrix.view);
     pack_stored(pool, matrix, memory->bytes().data());
     matrix.view->packed = memory->bytes().data();
     repairs_.push_back(*std::move(memory));
@@ -164,13 +181,12 @@ void PackedWeights::verify(base::ThreadPool& pool, std::size_t index) {
 
 /// Failing costs only time at the next start, which tries again.
 void PackedWeights::write_side_file(base::ThreadPool& pool) {
-    std::vector<std::uint64_t> checksums;
+    std::vector<std::span<const std::byte>> matrices;
     for (const PlannedMatrix& matrix : planned_) {
-        checksums.push_back(
-            packed_checksum(pool, memory_.bytes().subspan(matrix.offset, matrix.bytes)));
+        matrices.push_back(memory_.bytes().subspan(matrix.offset, matrix.bytes));
     }
-    const auto written =
-        file_.write(memory_.bytes(), checksums, [this] { return stopping_.load(); });
+    const auto written = file_.write(memory_.bytes(), packed_checksums(pool, matrices),
+                                     [this] { return stopping_.load(); });
     static_cast<void>(written);
 }
 

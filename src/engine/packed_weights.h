@@ -84,8 +84,9 @@ private:
     PackedWeights(std::vector<PlannedMatrix> planned, PackedOptions options, WeightGate& gate);
     base::Result<void> prepare();
     void run();
-    void fill(base::ThreadPool& pool, std::size_t index);
-    void verify(base::ThreadPool& pool, std::size_t index);
+    void pack_stage(base::ThreadPool& pool, std::size_t begin, std::size_t end);
+    void verify_stage(base::ThreadPool& pool, std::size_t begin, std::size_t end);
+    void repair(base::ThreadPool& pool, const PlannedMatrix& matrix);
     void read_ahead(std::size_t index);
     void pack_stored(base::ThreadPool& pool, const PlannedMatrix& matrix, std::byte* out);
     void write_side_file(base::ThreadPool& pool);

@@ -57,6 +57,10 @@ ApiError backend_error(const base::Error& error, std::string_view prompt_field) 
             break;
         case base::Code::not_found:
             out.type = kClientFault;
+            if (error.subject == "cache_id") {
+                out.code = "cache_not_found";
+                break;
+            }
             out.code = "model_not_found";
             out.param = "model";
             break;

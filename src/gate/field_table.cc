@@ -53,9 +53,9 @@ constexpr std::array kSampling = {
     FieldSpec{"session_id", kString, Use::optional, 0, 0,
               "Extension: requests of one conversation, whose cached prefix is kept for the next "
               "turn; also the header X-Session-Id."},
-    FieldSpec{
-        "cache_id", kString, Use::optional, 0, 0,
-        "Extension: a prefix kept by POST /v1/caches; its tokens go in front of the prompt's."},
+    FieldSpec{"cache_id", kString, Use::optional, 0, 0,
+              "Extension: a prefix kept by POST /v1/caches. A plain prompt continues it; a chat's "
+              "messages begin with those that were kept."},
     FieldSpec{"priority", kInteger, Use::optional, -100, 100,
               "Extension: higher goes first; default 0."},
     FieldSpec{"guided_json", kObject | kString, Use::optional, 0, 0,

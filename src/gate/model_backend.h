@@ -55,8 +55,9 @@ struct Prompt {
 struct ToolChoice {
     enum class Kind { automatic, none, required, named };
     Kind kind = Kind::automatic;
-    std::string name;      ///< with named
-    bool parallel = true;  ///< more than one call in an answer
+    std::string name;             ///< with named
+    bool parallel = true;         ///< more than one call in an answer
+    bool parallel_asked = false;  ///< the request says so itself; else it is the default
 };
 
 /// What the answer's text must look like.

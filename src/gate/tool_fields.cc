@@ -271,6 +271,7 @@ Result<ToolFields> parse_tools(const json::object& body, ToolShape shape) {
         tools = DG_TRY(parse_tool_list(list->get_array(), shape));
     }
     out.choice.parallel = flag(body, "parallel_tool_calls", true);
+    out.choice.parallel_asked = out.choice.parallel && find(body, "parallel_tool_calls") != nullptr;
     if (const json::value* const choice = find(body, "tool_choice")) {
         DG_TRY(parse_choice(*choice, shape, tools, out.choice));
     }

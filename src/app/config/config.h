@@ -71,6 +71,11 @@ struct LimitsConfig {
     std::uint32_t embed_inputs_max = 2048;
     std::uint32_t embed_queue_max = 64;
     std::uint32_t request_log_rows = 1000;
+    std::uint32_t streams_max = 256;
+    std::uint64_t stream_log_bytes_max = 4ull << 20;
+    double stream_keep_s = 60.0;
+    std::uint32_t responses_max = 4096;
+    std::uint64_t responses_bytes_max = 64ull << 20;
 };
 
 struct Config {

@@ -149,6 +149,18 @@ const std::vector<Field>& table() {
          "Embedding requests waiting; more get 429."),
     number("limits", "request_log_rows", "", "rows", 1, 1e6, DG_AT(limits.request_log_rows),
          "Finished requests the console can list."),
+    number("limits", "streams_max", "", "streams", 1, 65536, DG_AT(limits.streams_max),
+         "Resumable streams and background responses kept at once; more get 429."),
+    number("limits", "stream_log_bytes_max", "", "bytes", 4096, kMaxBytes,
+         DG_AT(limits.stream_log_bytes_max),
+         "Events of one resumable stream kept for readers that come back; the oldest go."),
+    number("limits", "stream_keep_s", "", "seconds", 0.1, 86400, DG_AT(limits.stream_keep_s),
+         "How long a resumable stream goes on unread, and is kept after its end."),
+    number("limits", "responses_max", "", "responses", 1, 1e6, DG_AT(limits.responses_max),
+         "Stored answers of /v1/responses; the oldest go."),
+    number("limits", "responses_bytes_max", "", "bytes", 4096, kMaxBytes,
+         DG_AT(limits.responses_bytes_max),
+         "Memory of the stored answers of /v1/responses; the oldest go."),
     };
     return fields;
 }

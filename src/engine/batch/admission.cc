@@ -61,23 +61,26 @@ bool Admission::too_late(const Generation& generation, std::uint32_t rows,
     return base::to_seconds(generation.deadline() - now) < least_seconds;
 }
 
-Verdict Admission::consider(Generation& generation, Generations running, base::Instant now) const {
+Verdict Admission::consider(Generation& generation, Generations running, bool pages_shared,
+                            base::Instant now) const {
     if (still_coming(generation.awaited(), running)) return Verdict::prefix_is_coming;
     const std::uint32_t page_tokens = pool_.geometry().page_tokens;
     const bool swapped = generation.kv().swapped_out();
-    const std::uint32_t matched =
-        swapped ? generation.computed()
-                : cache_.matched_tokens(generation.scope(), generation.tokens());
+    const PrefixFound found = swapped ? PrefixFound{generation.computed()}
+                                      : cache_.look(generation.scope(), generation.tokens());
+    const std::uint32_t matched = found.tokens;
     const auto rows = static_cast<std::uint32_t>(generation.tokens().size()) - matched;
     if (too_late(generation, rows, now)) return Verdict::too_late;
     generation.await(swapped ? Awaited{}
                              : coming_prefix(generation, matched, running, page_tokens));
     if (generation.awaited().tokens > 0) return Verdict::prefix_is_coming;
-    if (running.empty()) return Verdict::ready;  // nobody else will ever give pages back
+    // Nobody else will ever give pages back.
+    if (running.empty() && !pages_shared) return Verdict::ready;
     const std::uint32_t held =
         swapped ? generation.pages_kept_while_swapped() : matched / page_tokens;
     const std::uint32_t expected = pages_expected(generation);
-    const std::uint32_t wanted = expected - std::min(expected, held) + pages_promised(running);
+    const std::uint32_t wanted =
+        expected - std::min(expected, held) + found.pages_idle + pages_promised(running);
     return wanted <= pool_.pages_available() ? Verdict::ready : Verdict::no_pages;
 }
 

@@ -30,7 +30,9 @@ public:
         : pool_(pool), cache_(cache), forecast_(forecast), cost_(cost) {}
 
     /// Notes in `generation` whose prefix it waits for, so that asking again is cheap.
-    Verdict consider(Generation& generation, Generations running, base::Instant now) const;
+    /// `pages_shared`: other work holds pages and will give them back.
+    Verdict consider(Generation& generation, Generations running, bool pages_shared,
+                     base::Instant now) const;
     /// Pages that the running ones are expected to need beyond those they hold.
     std::uint32_t pages_promised(Generations running) const;
     /// Pages that `generation` is expected to hold at its end.

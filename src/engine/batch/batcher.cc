@@ -115,13 +115,12 @@ BatcherStats Batcher::stats() const {
 }
 
 void Batcher::run() {
+    if (running_ != nullptr) running_->on_famine([this] { return surrender_waiting(); });
     while (take_orders()) {
         // A call that holds pages ends by itself; who has no room beside it waits for that.
         const Progress call = run_call();
         if (running_ != nullptr) running_->share_pages(call == Progress::more);
-        if (call == Progress::done ||
-            (running_ != nullptr && call == Progress::more && !running_->empty()))
-            admit();
+        if (call != Progress::wants_pages) admit();
         if (running_ != nullptr && !running_->empty()) running_->step();
         requeue_set_aside();
         publish();
@@ -222,6 +221,18 @@ void Batcher::requeue_set_aside() {
     std::vector<std::unique_ptr<Generation>> set_aside = running_->take_set_aside();
     const std::lock_guard lock(mutex_);
     for (auto& generation : set_aside) put_waiting(std::move(generation));
+}
+
+/// Who waits swapped out still holds pages that it shared; whoever runs alone goes before it.
+bool Batcher::surrender_waiting() {
+    std::vector<Generation*> waiting;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [id, generation] : waiting_) waiting.push_back(generation.get());
+    }
+    bool freed = false;
+    for (Generation* const generation : waiting) freed |= generation->surrender_pages();
+    return freed;
 }
 
 Generation* Batcher::next_waiting(const std::set<GenerationId>& passed) {

@@ -86,6 +86,7 @@ private:
     void put_waiting(std::unique_ptr<Generation> generation);
     void end_queued();
     void requeue_set_aside();
+    bool surrender_waiting();
     void publish();
 
     const BatcherLimits limits_;

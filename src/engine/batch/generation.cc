@@ -67,6 +67,12 @@ base::Result<void> Generation::swap_in(KvSpill& spill) {
     return kv_.swap_in(spill, swapped_);
 }
 
+bool Generation::surrender_pages() {
+    if (pages_kept_while_swapped() == 0) return false;
+    lose_pages();
+    return true;
+}
+
 /// What was computed stays findable; after an error nobody should trust it.
 void Generation::give_back_pages() {
     const bool sound = completion_.reason != FinishReason::error;

@@ -43,6 +43,8 @@ public:
     /// Makes this a request to keep its prompt's pages: it generates nothing, and `order` has the
     /// result when the sink hears of the end.
     void keep_prompt(std::shared_ptr<KeepOrder> order) { keep_ = std::move(order); }
+    /// It is there to generate, not to keep its prompt's pages.
+    bool answers() const { return keep_ == nullptr; }
     /// What the answer may say. Before the first step.
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
 
@@ -79,6 +81,9 @@ public:
     std::uint32_t pages_kept_while_swapped() const {
         return static_cast<std::uint32_t>(kv_.pages().size()) - kv_.pages_swapped();
     }
+    /// While it waits: gives up pages it holds beside what is on disk, and with them all that is
+    /// computed. False: it holds none.
+    bool surrender_pages();
     /// Makes room for `rows` more positions. Errors: resource_exhausted.
     base::Result<void> prepare(std::uint32_t rows);
 

@@ -18,7 +18,7 @@ Batcher::Progress MeanPooling::advance(RunningSet& running) {
     const std::uint32_t depth = open_.empty() ? 0 : open_.front().kv.tokens();
     base::Result<Part> part = next_part(running.rows_between_steps(depth));
     if (!part) {
-        if (!running.empty()) return Batcher::Progress::wants_pages;
+        if (!running.empty() || running.take_back_pages()) return Batcher::Progress::wants_pages;
         result_ = std::unexpected(std::move(part).error());
         return Batcher::Progress::done;
     }

@@ -27,7 +27,7 @@ RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
 }
 
 Verdict RunningSet::consider(Generation& generation) const {
-    return admission_.consider(generation, running_, parts_.clock.now());
+    return admission_.consider(generation, running_, pages_shared_, parts_.clock.now());
 }
 
 std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& generation) {
@@ -42,7 +42,7 @@ std::optional<std::uint64_t> RunningSet::admit(std::unique_ptr<Generation>& gene
         const auto held = static_cast<std::uint32_t>(kv.pages().size());
         const std::uint32_t wanted =
             expected - std::min(expected, held) + admission_.pages_promised(running_);
-        if (!running_.empty() && wanted > parts_.pages.pages_available()) return std::nullopt;
+        if (others_hold_pages() && wanted > parts_.pages.pages_available()) return std::nullopt;
         if (first) {
             report_.counters.cached_tokens += std::min(kv.tokens(), generation->prompt_tokens());
         }
@@ -167,6 +167,7 @@ bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
         const bool alone = std::ranges::none_of(running_, [&](const auto& other) {
             return other != nullptr && other.get() != &generation;
         });
+        if (alone && take_back_pages()) continue;
         if (alone && !pages_shared_) {
             generation.fail(std::move(room).error(), parts_.clock.now());
             running_[index].reset();
@@ -175,6 +176,13 @@ bool RunningSet::find_pages(std::size_t index, std::uint32_t rows) {
         }
         return false;
     }
+}
+
+bool RunningSet::take_back_pages() {
+    bool freed = false;
+    for (const auto& generation : set_aside_) freed |= generation->surrender_pages();
+    if (surrender_) freed |= surrender_();
+    return freed;
 }
 
 /// Of those less important than running_[than], the one to set aside.
@@ -215,7 +223,7 @@ bool RunningSet::swap_in(Generation& generation) {
         std::uint64_t{generation.kv().pages_swapped()} * parts_.pages.geometry().page_bytes();
     const base::Instant begin = parts_.clock.now();
     if (const base::Result<void> done = generation.swap_in(*parts_.spill); !done) {
-        if (done.error().code != base::Code::resource_exhausted || running_.empty()) {
+        if (done.error().code != base::Code::resource_exhausted || !others_hold_pages()) {
             generation.lose_pages();
         }
         return false;
@@ -271,7 +279,9 @@ void RunningSet::tell(Generation& generation, std::span<float> logits) {
         report_.generated[generation.tenant()] += made;
         if (before > 0) report_.gaps.push_back(now - told);
     }
-    if (generation.ended()) forecast_.observe(generation.completion_tokens());
+    if (generation.ended() && generation.answers()) {
+        forecast_.observe(generation.completion_tokens());
+    }
 }
 
 void RunningSet::forget_finished() {

@@ -8,10 +8,12 @@
 // answer.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -88,10 +90,18 @@ public:
     std::uint32_t rows_between_steps(std::uint32_t depth) const;
     /// Other work holds pages for now: a sequence that finds none waits for them.
     void share_pages(bool shared) { pages_shared_ = shared; }
+    /// Asked when nobody who runs can give pages: makes those that wait give up the ones they still
+    /// hold, and returns whether any did.
+    using Surrender = std::function<bool()>;
+    void on_famine(Surrender surrender) { surrender_ = std::move(surrender); }
+    /// Takes back what those hold that were set aside. False: they hold nothing.
+    bool take_back_pages();
     /// Other work computed such rows.
     void observe(const StepShape& shape, double seconds) { cost_.observe(shape, seconds); }
 
 private:
+    /// Somebody else will give pages back.
+    bool others_hold_pages() const { return pages_shared_ || !running_.empty(); }
     void end_overdue();
     std::vector<SequenceWork> work() const;
     std::vector<RowShare> plan();
@@ -115,6 +125,7 @@ private:
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: gone in this step
     std::vector<std::unique_ptr<Generation>> set_aside_;
     bool pages_shared_ = false;
+    Surrender surrender_;
     std::vector<BatchRow> rows_;
     StepReport report_;
 };

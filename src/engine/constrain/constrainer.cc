@@ -8,8 +8,9 @@ Constrainer::Constrainer(std::shared_ptr<const Tokenizer> tokenizer, Constrainer
     : tokenizer_(std::move(tokenizer)), limits_(limits) {}
 
 std::unique_ptr<Guide> Constrainer::guide(const std::shared_ptr<const Grammar>& grammar,
-                                          std::vector<std::string> triggers) {
-    return std::make_unique<Guide>(masks_of(grammar), tokenizer_, std::move(triggers));
+                                          std::vector<std::string> triggers, TriggerPause pause) {
+    return std::make_unique<Guide>(masks_of(grammar), tokenizer_, std::move(triggers),
+                                   std::move(pause));
 }
 
 std::shared_ptr<Masks> Constrainer::masks_of(const std::shared_ptr<const Grammar>& grammar) {

@@ -22,7 +22,7 @@ public:
 
     /// Takes its time (a walk over the vocabulary or the grammar): not on the engine's thread.
     std::unique_ptr<Guide> guide(const std::shared_ptr<const Grammar>& grammar,
-                                 std::vector<std::string> triggers);
+                                 std::vector<std::string> triggers, TriggerPause pause = {});
 
 private:
     struct Entry {

@@ -9,8 +9,16 @@ using base::Code;
 using base::fail;
 
 Guide::Guide(std::shared_ptr<Masks> masks, std::shared_ptr<const Tokenizer> tokenizer,
-             std::vector<std::string> triggers)
-    : masks_(std::move(masks)), tokenizer_(std::move(tokenizer)), triggers_(std::move(triggers)) {
+             std::vector<std::string> triggers, TriggerPause pause)
+    : masks_(std::move(masks)),
+      tokenizer_(std::move(tokenizer)),
+      triggers_(std::move(triggers)),
+      pause_(std::move(pause)) {
+    if (!pause_.close.empty()) {
+        free_.phase = pause_.begun          ? Phase::paused
+                      : pause_.open.empty() ? Phase::watching
+                                            : Phase::start;
+    }
     std::erase(triggers_, "");
     for (const std::string& trigger : triggers_) {
         trigger_bytes_max_ = std::max(trigger_bytes_max_, trigger.size());
@@ -46,20 +54,47 @@ bool Guide::accept(TokenId token) {
     return true;
 }
 
+/// True when the triggers count in what is left of the text.
+bool Guide::leave_pause(Free& free) const {
+    std::string& text = free.text;
+    if (free.phase == Phase::start) {
+        text.erase(0, std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+        const bool may_open = text.size() < pause_.open.size() && pause_.open.starts_with(text);
+        if (may_open) return false;
+        free.phase = text.starts_with(pause_.open) ? Phase::paused : Phase::watching;
+        if (free.phase == Phase::paused) text.erase(0, pause_.open.size());
+    }
+    if (free.phase == Phase::watching) return true;
+    const std::size_t close = text.find(pause_.close);
+    if (close == std::string::npos) {
+        text.erase(0, text.size() - std::min(text.size(), pause_.close.size() - 1));
+        return false;
+    }
+    text.erase(0, close + pause_.close.size());
+    free.phase = Phase::watching;
+    return true;
+}
+
 bool Guide::accept_free(TokenId token) {
-    const std::string text = tail_ + tokenizer_->piece(token, true);
+    Free next = free_;
+    next.text += tokenizer_->piece(token, true);
     std::size_t end = std::string::npos;  // of the trigger that is complete first
+    if (!leave_pause(next)) {
+        free_ = std::move(next);
+        return true;
+    }
     for (const std::string& trigger : triggers_) {
-        const std::size_t at = text.find(trigger);
+        const std::size_t at = next.text.find(trigger);
         if (at != std::string::npos) end = std::min(end, at + trigger.size());
     }
     if (end == std::string::npos) {
-        tail_ = text.substr(text.size() - std::min(text.size(), trigger_bytes_max_ - 1));
+        next.text.erase(0, next.text.size() - std::min(next.text.size(), trigger_bytes_max_ - 1));
+        free_ = std::move(next);
         return true;
     }
     Constraint begun(masks_);
-    if (!begun.accept_bytes(std::string_view(text).substr(end))) return false;
-    tail_.clear();
+    if (!begun.accept_bytes(std::string_view(next.text).substr(end))) return false;
+    free_ = {};
     if (!begun.finished()) constraint_ = std::move(begun);
     return true;
 }

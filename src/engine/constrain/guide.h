@@ -2,6 +2,7 @@
 // What one generation may say: under a grammar from its first token, or free until a trigger text
 // was generated, then under the grammar until that ends, then free again.
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "base/core/result.h"
 #include "engine/constrain/constraint.h"
+#include "engine/constrain/trigger_pause.h"
 
 namespace engine::constrain {
 
@@ -18,7 +20,7 @@ class Guide {
 public:
     /// Without triggers the grammar applies from the start. Empty triggers are ignored.
     Guide(std::shared_ptr<Masks> masks, std::shared_ptr<const Tokenizer> tokenizer,
-          std::vector<std::string> triggers);
+          std::vector<std::string> triggers, TriggerPause pause = {});
 
     /// Sets the logits of tokens that may not come now to -infinity. Errors: failed_precondition
     /// when none may: the generation must end with it.
@@ -32,14 +34,21 @@ public:
     std::vector<TokenId> forced(std::span<const TokenId> before, std::size_t tokens_max);
 
 private:
+    enum class Phase : std::uint8_t { start, paused, watching };
+    struct Free {
+        Phase phase = Phase::watching;
+        std::string text;  ///< the last bytes, in which a marker or a trigger may begin
+    };
     bool accept_free(TokenId token);
+    bool leave_pause(Free& free) const;
 
     std::shared_ptr<Masks> masks_;
     std::shared_ptr<const Tokenizer> tokenizer_;
     std::vector<std::string> triggers_;
     std::size_t trigger_bytes_max_ = 0;
     std::optional<Constraint> constraint_;  ///< none: free
-    std::string tail_;                      ///< the last free bytes, in which a trigger may begin
+    const TriggerPause pause_;
+    Free free_;
 };
 
 }  // namespace engine::constrain

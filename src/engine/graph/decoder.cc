@@ -113,7 +113,7 @@ void Decoder::store_keys_and_values(base::ThreadPool& pool, std::span<const Batc
 std::size_t Decoder::drop_unwanted_rows(std::span<const BatchRow> rows) {
     Scratch& s = *scratch_;
     std::size_t kept = 0;
-    const auto move_row = [&](std::vector<float>& buffer, std::size_t from, std::size_t width) {
+    const auto move_row = [&](UnsetFloats& buffer, std::size_t from, std::size_t width) {
         std::copy_n(buffer.data() + from * width, width, buffer.data() + kept * width);
     };
     for (std::size_t r = 0; r < rows.size(); ++r) {

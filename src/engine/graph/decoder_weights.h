@@ -3,6 +3,8 @@
 // decoder_bind.cc.
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/graph/decoder.h"
@@ -38,11 +40,30 @@ struct Decoder::Layer {
     std::uint32_t window = 0;
 };
 
+/// Leaves new elements as they are: a page that no pass has written is not taken from the system,
+/// which is most of them as long as no prompt fills a step.
+template <class T>
+struct UnsetAllocator : std::allocator<T> {
+    template <class U>
+    struct rebind {
+        using other = UnsetAllocator<U>;
+    };
+    template <class U>
+    void construct(U* at) {
+        ::new (static_cast<void*>(at)) U;
+    }
+    template <class U, class... Args>
+    void construct(U* at, Args&&... args) {
+        std::construct_at(at, std::forward<Args>(args)...);
+    }
+};
+using UnsetFloats = std::vector<float, UnsetAllocator<float>>;
+
 /// A step's rows by expert. Pair p is one row at one of its experts; pairs of an expert are
 /// neighbours, in order of their rows.
 struct Decoder::ExpertScratch {
-    std::vector<float> router_logits, shared_weights, shared_gate, shared_out;
-    std::vector<float> hidden, out;         ///< [pairs, experts.ffn_dim], [pairs, dim]
+    UnsetFloats router_logits, shared_weights, shared_gate, shared_out;
+    UnsetFloats hidden, out;                ///< [pairs, experts.ffn_dim], [pairs, dim]
     std::vector<ExpertChoice> choices;      ///< [rows, used]
     std::vector<std::uint32_t> first_pair;  ///< [experts + 1]
     std::vector<std::uint32_t> row_of;      ///< [pairs]
@@ -54,7 +75,8 @@ struct Decoder::ExpertScratch {
 
 /// Allocated once for rows_max rows; only `logits` may grow, with the rows that want output.
 struct Decoder::Scratch {
-    std::vector<float> x, normed, q, k, v, attended, gate, block_out, logits;
+    UnsetFloats x, normed, q, k, v, attended, gate, block_out;
+    std::vector<float> logits;
     std::vector<std::uint32_t> page_offsets;  ///< of each row: its position in its page
     std::vector<AttentionRow> attention;
     AttentionScratch attention_scratch;

@@ -68,11 +68,15 @@ KvSequence PrefixCache::take(const KvScope& scope, std::span<const TokenId> toke
     return sequence;
 }
 
-std::uint32_t PrefixCache::matched_tokens(const KvScope& scope,
-                                          std::span<const TokenId> tokens) const {
-    if (tokens.empty()) return 0;
+PrefixFound PrefixCache::look(const KvScope& scope, std::span<const TokenId> tokens) const {
+    if (tokens.empty()) return {};
     const PrefixTree::Match match = tree_.match(scope, tokens.first(tokens.size() - 1));
-    return match.tokens + match.partial_tokens;
+    if (match.node == nullptr) return {};
+    PrefixFound found{match.tokens + match.partial_tokens};
+    for (const PrefixNode* node = match.node; !node->is_root(); node = node->parent) {
+        found.pages_idle += !node->in_use();
+    }
+    return found;
 }
 
 void PrefixCache::put(const KvScope& scope, std::span<const TokenId> tokens,
@@ -210,6 +214,13 @@ base::Result<KeptPrefix> PrefixCache::keep(const KvScope& scope, std::span<const
         return base::fail(base::Code::failed_precondition,
                           "a prefix of {} tokens is to be kept and {} of them are computed",
                           tokens.size(), sequence.exact_tokens());
+    }
+    expire();
+    if (kept_.size() >= limits_.kept_max) {
+        return base::fail(base::Code::resource_exhausted,
+                          "{} prefixes are kept, which is the limit; name one that is there again, "
+                          "drop one or wait until one expires",
+                          kept_.size());
     }
     const KvSequence prefix = [&] {
         KvSequence twin = sequence.fork();

@@ -30,8 +30,9 @@ struct PrefixCacheLimits {
     /// Parts of the pool's pages, 0 to 1. A tenant with more cached than its share gives first, as
     /// long as another tenant has cached pages too.
     double tenant_share = 0.5;
-    double session_share = 0.5;  ///< protected for sessions, at most
-    double kept_share = 0.5;     ///< in kept prefixes, at most
+    double session_share = 0.5;     ///< protected for sessions, at most
+    double kept_share = 0.5;        ///< in kept prefixes, at most
+    std::uint32_t kept_max = 1024;  ///< kept prefixes: one text kept again and again takes no page
     base::Duration session_idle = std::chrono::minutes(10);
     std::uint32_t sessions_max = 4096;
 };
@@ -44,6 +45,14 @@ struct PrefixCacheStats {
     std::uint32_t sessions = 0, pages_protected = 0;
     std::uint32_t kept_prefixes = 0, pages_kept = 0;
     std::map<std::string, std::uint32_t> pages_by_tenant;
+};
+
+/// A cached prefix that nobody took yet.
+struct PrefixFound {
+    std::uint32_t tokens = 0;
+    /// Of its whole pages, those that only the cache holds: the pool counts them as available, and
+    /// no more once they are taken.
+    std::uint32_t pages_idle = 0;
 };
 
 class PrefixCache {
@@ -62,7 +71,10 @@ public:
                     std::uint32_t* matched = nullptr);
     /// What take would find, without moving anything; take may still find less, by a part of a
     /// page, when the pool is full.
-    std::uint32_t matched_tokens(const KvScope& scope, std::span<const TokenId> tokens) const;
+    PrefixFound look(const KvScope& scope, std::span<const TokenId> tokens) const;
+    std::uint32_t matched_tokens(const KvScope& scope, std::span<const TokenId> tokens) const {
+        return look(scope, tokens).tokens;
+    }
 
     enum class Tail {
         leave,  ///< the sequence goes on: its partly filled page is its own
@@ -76,7 +88,7 @@ public:
 
     /// Keeps the cached pages of `tokens` for `time_to_live`, whatever else needs room. Errors:
     /// failed_precondition (the sequence does not hold them), resource_exhausted (kept prefixes
-    /// would pass their share; says both numbers).
+    /// would pass their share or their number; says both numbers).
     base::Result<KeptPrefix> keep(const KvScope& scope, std::span<const TokenId> tokens,
                                   base::Duration time_to_live, const KvSequence& sequence);
     /// Errors: not_found, also when it is another tenant's.

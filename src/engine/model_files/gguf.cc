@@ -385,6 +385,9 @@ bool GgufFile::on_disk() const {
 void GgufFile::will_read(const TensorView& tensor) const {
     impl_->advise(base::AccessHint::will_need, tensor);
 }
+void GgufFile::will_read_single_rows(const TensorView& tensor) const {
+    impl_->advise(base::AccessHint::random, tensor);
+}
 void GgufFile::release_pages(const TensorView& tensor) const {
     impl_->advise(base::AccessHint::dont_need, tensor);
 }

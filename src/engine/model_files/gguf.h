@@ -69,6 +69,9 @@ public:
     bool on_disk() const;                      ///< path() is the file that is mapped
     /// Tells the system that a tensor is about to be read. Nothing for from_memory.
     void will_read(const TensorView& tensor) const;
+    /// Tells it that single rows of a tensor are read, so that each comes without what lies around
+    /// it. Likewise.
+    void will_read_single_rows(const TensorView& tensor) const;
     /// Lets the system have a tensor's pages back; later reads fetch them again. Likewise.
     void release_pages(const TensorView& tensor) const;
 

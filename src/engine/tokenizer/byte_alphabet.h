@@ -17,6 +17,8 @@ public:
     /// The bytes a stored token stands for. Characters outside the alphabet stay as they are: they
     /// occur in control tokens, which are stored as plain text.
     std::string bytes_of(std::string_view stored) const;
+    /// The same, in place of what `out` held: a vocabulary has some 500,000 such texts.
+    void write_bytes_of(std::string_view stored, std::string& out) const;
     /// The character that stands for one byte.
     char32_t character_of(unsigned char byte) const { return characters_[byte]; }
 

@@ -39,7 +39,7 @@ private:
 
     void index_tokens();
     void index_merges();
-    Symbol symbol_for(std::string bytes);
+    Symbol symbol_for(std::string_view bytes);
     void encode_text(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const;
     void encode_valid(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const;
     void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
@@ -94,10 +94,10 @@ void ByteBpe::index_tokens() {
     }
 }
 
-Symbol ByteBpe::symbol_for(std::string bytes) {
+Symbol ByteBpe::symbol_for(std::string_view bytes) {
     if (const Symbol known = by_bytes_.find(bytes); known >= 0) return known;
     const auto fresh = static_cast<Symbol>(bytes_.size());
-    bytes_.push_back(std::move(bytes));
+    bytes_.emplace_back(bytes);
     by_bytes_.insert(bytes_.back(), fresh);
     return fresh;
 }
@@ -105,15 +105,16 @@ Symbol ByteBpe::symbol_for(std::string bytes) {
 void ByteBpe::index_merges() {
     const ByteAlphabet alphabet;
     std::uint32_t rank = 0;
+    std::string joined, right;
     for (const std::string_view line : vocabulary_.merges) {
         const std::size_t space = line.find(' ', 1);
         if (space == std::string_view::npos) continue;
-        std::string left = alphabet.bytes_of(line.substr(0, space));
-        std::string right = alphabet.bytes_of(line.substr(space + 1));
-        std::string joined = left + right;
-        const Symbol left_symbol = symbol_for(std::move(left));
-        const Symbol right_symbol = symbol_for(std::move(right));
-        merges_.add(left_symbol, right_symbol, {rank++, symbol_for(std::move(joined))});
+        alphabet.write_bytes_of(line.substr(0, space), joined);
+        alphabet.write_bytes_of(line.substr(space + 1), right);
+        const Symbol left_symbol = symbol_for(joined);
+        const Symbol right_symbol = symbol_for(right);
+        joined += right;
+        merges_.add(left_symbol, right_symbol, {rank++, symbol_for(joined)});
     }
 }
 

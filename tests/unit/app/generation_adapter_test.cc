@@ -151,7 +151,7 @@ TEST_F(Adapter, CallsSomeToolWhenOneIsRequired) {
 
 TEST_F(Adapter, CallsInParallelOnlyWhenAllowed) {
     gate::GenerationRequest request = asking(Kind::required);
-    request.tool_choice.parallel = true;
+    request.tool_choice.parallel = request.tool_choice.parallel_asked = true;
     request.max_tokens = 400;
     const auto heard = run(std::move(request));
     ASSERT_TRUE(heard);
@@ -159,6 +159,21 @@ TEST_F(Adapter, CallsInParallelOnlyWhenAllowed) {
     for (const auto& call : heard->calls) ids.insert(call.id);
     EXPECT_EQ(ids.size(), heard->calls.size());
     EXPECT_GE(heard->calls.size(), 1u);
+}
+
+/// This model's template shows no tools: it is told of them in words.
+TEST_F(Adapter, ToldInWordsOneCallIsTheDefault) {
+    gate::GenerationRequest one = asking(Kind::required), more = asking(Kind::required);
+    one.tool_choice.parallel = true;
+    one.max_tokens = 400;
+    const auto heard = run(one);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->calls.size(), 1u);
+    EXPECT_EQ(heard->end.finish, gate::Finish::tool_calls);
+    more.tool_choice.parallel = more.tool_choice.parallel_asked = true;
+    const auto first = engine_request(*engine_, std::move(one), {1});
+    const auto second = engine_request(*engine_, std::move(more), {1});
+    EXPECT_NE(first->grammar, second->grammar);
 }
 
 TEST_F(Adapter, SaysNothingOfToolsThatMayNotBeCalled) {
@@ -176,6 +191,29 @@ TEST_F(Adapter, IsFreeUntilTheModelBeginsACall) {
     ASSERT_TRUE(ask);
     EXPECT_NE(ask->grammar, nullptr);
     EXPECT_EQ(ask->grammar_triggers, std::vector<std::string>{"<tool_call>"});
+}
+
+TEST_F(Adapter, AKeptPrefixOfAChatStandsInItsPromptOnce) {
+    gate::GenerationRequest request;
+    const json::object begin{{"role", "user"}, {"content", "Once upon a time there was a girl"}};
+    request.prompt.messages = json::array{begin};
+    const auto kept = engine_->keep_prefix(
+        "t", *prompt_tokens(*engine_, request, PromptEnd::messages_follow), std::chrono::hours(1));
+    ASSERT_TRUE(kept) << kept.error().message;
+    request.prompt.messages->push_back(json::object{{"role", "user"}, {"content", "named Lily"}});
+    request.tenant = "t";
+    request.cache_id = kept->id;
+    request.max_tokens = 3;
+    const std::size_t whole = prompt_tokens(*engine_, request)->size();
+    const auto heard = run(request);
+    ASSERT_TRUE(heard) << heard.error().message;
+    EXPECT_EQ(heard->end.prompt_tokens, whole);
+
+    request.prompt.messages->erase(request.prompt.messages->begin());
+    const auto other = run(request);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, base::Code::invalid_argument);
+    EXPECT_EQ(other.error().subject, "cache_id");
 }
 
 TEST_F(Adapter, KeepsStopStringsOutOfCalls) {

@@ -41,6 +41,8 @@ TEST(ParseTools, ReadsToolsAndChoice) {
     };
     EXPECT_EQ(choice("").tool_choice.kind, ToolChoice::Kind::automatic);
     EXPECT_TRUE(choice("").tool_choice.parallel);
+    EXPECT_FALSE(choice("").tool_choice.parallel_asked);
+    EXPECT_TRUE(choice(R"(,"parallel_tool_calls":true)").tool_choice.parallel_asked);
     EXPECT_EQ(choice("").tools.as_array().size(), 2U);
     EXPECT_EQ(choice(R"(,"tool_choice":"required")").tool_choice.kind, ToolChoice::Kind::required);
     EXPECT_TRUE(choice(R"(,"tool_choice":"none")").tools.is_null());

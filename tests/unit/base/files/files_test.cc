@@ -8,6 +8,7 @@
 
 #include "base/files/mapped_file.h"
 #include "base/files/sha256.h"
+#include "base/files/unique_fd.h"
 #include "support/temp_dir.h"
 
 namespace {
@@ -29,6 +30,25 @@ TEST(MappedFile, ShowsTheWholeFileAndSurvivesAMove) {
     const base::MappedFile moved = *std::move(file);
     EXPECT_EQ(text_of(moved), "hello");
     EXPECT_EQ(moved.bytes().data(), address);
+}
+
+// Whether the page cache has it or not; any offset and length; again after it is there.
+TEST(MappedFile, LoadingAnyPartChangesNothing) {
+    const test::TempDir dir;
+    std::string text;
+    for (int i = 0; i < 300'000; ++i) text += static_cast<char>('a' + i * 7 % 26);
+    test::write_text(dir.file("a"), text);
+    for (const bool cached : {false, true}) {
+        const base::UniqueFd file(::open(dir.file("a").c_str(), O_RDONLY | O_CLOEXEC));
+        if (!cached) ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+        const auto mapped = base::MappedFile::open(dir.file("a"));
+        ASSERT_TRUE(mapped.has_value());
+        mapped->load(5'000, 200'001);
+        mapped->load(0, 0);
+        mapped->load(text.size() - 1, 1);
+        mapped->load(0, text.size());
+        EXPECT_EQ(text_of(*mapped), text);
+    }
 }
 
 TEST(MappedFile, KeepsTheOldContentWhenTheFileIsReplaced) {

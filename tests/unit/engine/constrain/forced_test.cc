@@ -154,6 +154,39 @@ TEST(Guide, TriggersBeginTheGrammarAndItsEndFreesTheText) {
     EXPECT_EQ(allowed(), 1);
 }
 
+TEST(Guide, TriggersDoNotCountInReasoning) {
+    for (const bool begun : {false, true}) {
+        Case c;
+        Guide guide(c.masks(c.builder.literal("{")), c.tokenizer, {"<call>"}, {"x", "}", begun});
+        std::vector<float> logits(c.tokenizer->size());
+        const auto allowed = [&] {
+            std::fill(logits.begin(), logits.end(), 0.f);
+            EXPECT_TRUE(guide.restrict(logits));
+            return std::count(logits.begin(), logits.end(), 0.f);
+        };
+        const auto all = static_cast<std::ptrdiff_t>(logits.size());
+        if (!begun) {
+            ASSERT_TRUE(guide.accept(c.id("x")));
+        }
+        for (const char* text : {"ab", "<call>", "a", "}"}) {
+            ASSERT_TRUE(guide.accept(c.id(text)));
+            EXPECT_EQ(allowed(), all);
+        }
+        ASSERT_TRUE(guide.accept(c.id("x")));  // behind the reasoning it is a letter like others
+        EXPECT_EQ(allowed(), all);
+        ASSERT_TRUE(guide.accept(c.id("<call>")));
+        EXPECT_EQ(allowed(), 1);
+    }
+}
+
+TEST(Guide, TriggersCountAtOnceWithoutReasoning) {
+    Case c;
+    Guide guide(c.masks(c.builder.literal("{")), c.tokenizer, {"<call>"}, {"xx", "}", false});
+    ASSERT_TRUE(guide.accept(c.id("x")));  // may become reasoning
+    ASSERT_TRUE(guide.accept(c.id("<call>")));
+    EXPECT_EQ(c.pieces(guide.forced({}, 9)), Pieces{"{"});
+}
+
 TEST(Guide, ATriggerInsideATokenNeedsTheRestToFit) {
     Case c;
     Guide guide(c.masks(c.builder.literal("cd")), c.tokenizer, {"ab"});

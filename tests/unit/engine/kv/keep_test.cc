@@ -103,6 +103,19 @@ TEST_F(KeepTest, OneTextKeptTwiceCostsOnceAndEndsTwice) {
     EXPECT_EQ(cache.stats().pages_kept, 3u);
 }
 
+TEST_F(KeepTest, OneTextIsNotKeptWithoutEnd) {
+    const Tokens text = counting(0, 12);
+    const std::uint32_t most = PrefixCacheLimits().kept_max;
+    for (std::uint32_t i = 0; i < most; ++i) ASSERT_TRUE(keep(a, text, seconds(i < 2 ? 1 : 60)));
+    const auto refused = keep(a, text, minutes(5));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::resource_exhausted);
+    EXPECT_EQ(cache.list("a").size(), most);
+    clock.advance(seconds(2));
+    EXPECT_TRUE(keep(a, text, minutes(5)).has_value());
+    EXPECT_EQ(cache.list("a").size(), most - 1);
+}
+
 TEST_F(KeepTest, KeptPrefixesTakeNoMoreThanTheirShare) {
     ASSERT_TRUE(keep(a, counting(0, 60), minutes(5)).has_value());
     const auto refused = keep(a, counting(500, 24), minutes(5));

@@ -1,6 +1,8 @@
 #include "engine/packed_weights.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <filesystem>
@@ -212,6 +214,24 @@ TEST_F(PackedWeightsTest, AnotherModelUnderThePathReplacesTheFile) {
     const auto again = open_in_file();
     expect_packed();
     only_file();
+}
+
+TEST_F(PackedWeightsTest, AnotherModelOfTheSameSizeAndDateReplacesTheFile) {
+    { const auto made = open_in_file(); }
+    struct stat before = {};
+    ASSERT_EQ(::stat(model_path().c_str(), &before), 0);
+    for (std::byte& b : bytes_) b ^= std::byte{0x55};
+    write_model("b model");
+    // As tar, rsync and image layers do. A file system's clock may stand still for some ms.
+    struct stat after = before;
+    while (after.st_ctim.tv_nsec == before.st_ctim.tv_nsec) {
+        const timespec times[] = {before.st_atim, before.st_mtim};
+        ASSERT_EQ(::utimensat(AT_FDCWD, model_path().c_str(), times, 0), 0);
+        ASSERT_EQ(::stat(model_path().c_str(), &after), 0);
+    }
+    const auto again = open_in_file();
+    EXPECT_FALSE(again->from_file());
+    expect_packed();
 }
 
 TEST_F(PackedWeightsTest, OtherMatricesReplaceTheFile) {

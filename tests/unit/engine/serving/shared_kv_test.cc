@@ -164,6 +164,100 @@ TEST(SharedKv, SwappedOutAndBackGivesTheSameAnswer) {
     EXPECT_GT(engine->stats().swapped_out_bytes_total, 0u);
 }
 
+/// A prompt of 12 pages of 16, urgent, comes while two others run that share 6.
+struct UrgentAmongSharers {
+    UrgentAmongSharers() {
+        options.kv_bytes_max = pages(16);
+        options.kv_spill_dir = dir.path();
+        base::Rng rng(21);
+        const std::vector<TokenId> system = random_tokens(rng, 6 * 32);
+        for (std::uint64_t i = 0; i < 2; ++i) {
+            std::vector<TokenId> prompt = system;
+            for (int j = 0; j < 40; ++j) prompt.push_back(static_cast<TokenId>(3 + rng.below(500)));
+            sharers.push_back(sampled(std::move(prompt), i, 60));
+        }
+        urgent = sampled(random_tokens(rng, 12 * 32), 7, 20);
+        urgent.priority = 1;
+    }
+    const test::TempDir dir;
+    EngineOptions options;
+    std::vector<GenerateRequest> sharers;
+    GenerateRequest urgent;
+};
+
+TEST(SharedKv, WhatWaitsSwappedOutGivesItsSharedPagesToWhoRunsAlone) {
+    UrgentAmongSharers with;
+    const TickingClock clock;
+    const auto engine = open_smoke(clock, with.options);
+    teach_short_answers(*engine);
+    std::vector<std::shared_ptr<Collector>> sinks;
+    const auto urgent = std::make_shared<Collector>();
+    for (const GenerateRequest& request : with.sharers) {
+        sinks.push_back(std::make_shared<Collector>());
+        if (sinks.size() == 2) {
+            sinks[1]->on_each = [&](std::size_t tokens) {
+                if (tokens != 5) return;
+                EXPECT_TRUE(engine->submit(with.urgent, urgent).has_value());
+            };
+        }
+        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
+    }
+    for (std::size_t i = 0; i < sinks.size(); ++i) {
+        EXPECT_EQ(sinks[i]->wait().reason, FinishReason::length);
+        EXPECT_EQ(sinks[i]->ids(), alone(with.sharers[i])) << "request " << i;
+    }
+    const Completion done = urgent->wait();
+    EXPECT_EQ(done.reason, FinishReason::length) << (done.error ? done.error->message : "");
+    EXPECT_EQ(urgent->ids(), alone(with.urgent));
+    engine->stop();
+    EXPECT_GT(engine->stats().swapped_out_bytes_total, 0u);
+}
+
+TEST(SharedKv, WhoWaitsForPagesDoesNotTakeItsPrefixInEveryStep) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(16)});
+    base::Rng rng(22);
+    std::vector<TokenId> prompt = random_tokens(rng, 6 * 32);
+    generate(*engine, sampled(prompt, 1, 4));
+    prompt.push_back(77);
+    // 11 pages, 6 of them cached, beside a request that is expected to take 7.
+    const GenerateRequest waits = sampled(prompt, 2, 150);
+    const auto waiting = std::make_shared<Collector>();
+    const auto running = std::make_shared<Collector>();
+    running->on_each = [&](std::size_t tokens) {
+        if (tokens != 2) return;
+        EXPECT_TRUE(engine->submit(waits, waiting).has_value());
+    };
+    ASSERT_TRUE(engine->submit(sampled({5, 403}, 3, 200), running).has_value());
+    EXPECT_EQ(running->wait().reason, FinishReason::length);
+    EXPECT_EQ(waiting->wait().reason, FinishReason::length);
+    EXPECT_EQ(waiting->ids(), alone(waits));
+    EXPECT_EQ(engine->stats().prefix_hits_total, 1u);
+}
+
+TEST(SharedKv, AnUrgentRequestWhosePrefixIsCachedMakesItsWay) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(16)});
+    base::Rng rng(23);
+    std::vector<TokenId> prompt = random_tokens(rng, 6 * 32);
+    generate(*engine, sampled(prompt, 1, 4));
+    prompt.push_back(77);
+    GenerateRequest urgent = sampled(prompt, 2, 150);
+    urgent.priority = 1;
+    const auto urgent_sink = std::make_shared<Collector>();
+    const auto running = std::make_shared<Collector>();
+    std::size_t tokens_before = 0;
+    running->on_each = [&](std::size_t tokens) {
+        if (tokens != 2) return;
+        EXPECT_TRUE(engine->submit(urgent, urgent_sink).has_value());
+    };
+    urgent_sink->on_each = [&](std::size_t tokens) {
+        if (tokens == 1) tokens_before = running->events().size();
+    };
+    ASSERT_TRUE(engine->submit(sampled({1, 403}, 3, 200), running).has_value());
+    EXPECT_EQ(running->wait().reason, FinishReason::length);
+    EXPECT_EQ(urgent_sink->wait().reason, FinishReason::length);
+    EXPECT_LT(tokens_before, 20u) << "it waited for the other one's end";
+}
+
 TEST(SharedKv, AnUrgentRequestTakesTheOnlyPlace) {
     const auto engine = open_smoke(kClock, {.running_max = 1});
     base::Rng rng(13);
@@ -229,11 +323,42 @@ TEST(SharedKv, AKeptPrefixIsContinuedByItsId) {
     whole.insert(whole.end(), {42, 43});
     EXPECT_EQ(outcome.sink->ids(), alone(sampled(whole, 3, 10)));
 
+    GenerateRequest whole_chat = sampled(whole, 3, 10);
+    whole_chat.tenant = "a";
+    whole_chat.cache_id = kept->id;
+    whole_chat.prompt_has_prefix = true;
+    const Outcome chat = generate(*engine, whole_chat);
+    EXPECT_EQ(chat.completion.prompt_tokens, 98u);
+    EXPECT_GE(chat.completion.cached_tokens, 96u);
+    EXPECT_EQ(chat.sink->ids(), outcome.sink->ids());
+    whole_chat.prompt.erase(whole_chat.prompt.begin());
+    const auto other = engine->submit(whole_chat, std::make_shared<Collector>());
+    ASSERT_FALSE(other.has_value());
+    EXPECT_EQ(other.error().code, Code::invalid_argument);
+    EXPECT_EQ(other.error().subject, "cache_id");
+
     request.tenant = "b";
     EXPECT_EQ(engine->submit(request, std::make_shared<Collector>()).error().code, Code::not_found);
     EXPECT_EQ(engine->drop_prefix("b", kept->id).error().code, Code::not_found);
     EXPECT_TRUE(engine->drop_prefix("a", kept->id).has_value());
     EXPECT_TRUE(engine->kept_prefixes("a").empty());
+}
+
+TEST(SharedKv, KeepingPrefixesTeachesNothingOfAnswers) {
+    const auto engine = open_smoke(kClock, {.kv_bytes_max = pages(8)});
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_TRUE(engine->keep_prefix("", {1, 403}, std::chrono::hours(1)).has_value());
+    }
+    base::Rng rng(24);
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        sinks.push_back(std::make_shared<Collector>());
+        const GenerateRequest request = sampled(random_tokens(rng, 20), i, 120);
+        ASSERT_TRUE(engine->submit(request, sinks.back()).has_value());
+    }
+    for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::length);
+    engine->stop();
+    EXPECT_EQ(engine->stats().preempted_total, 0u) << "answers were taken for short ones";
 }
 
 TEST(SharedKv, EmbeddingWaitsForPagesInsteadOfFailing) {
