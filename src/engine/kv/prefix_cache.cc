@@ -20,6 +20,15 @@ bool ancestor_is_idle(const PrefixNode& node) {
     return false;
 }
 
+/// Pages up to `tip` that no kept prefix holds.
+std::uint32_t pages_not_kept(const PrefixNode& tip) {
+    std::uint32_t pages = 0;
+    for (const PrefixNode* node = &tip; !node->is_root(); node = node->parent) {
+        pages += node->kept_below == 0;
+    }
+    return pages;
+}
+
 }  // namespace
 
 PrefixCache::PrefixCache(KvPool& pool, BlockHash model, const base::Clock& clock,
@@ -234,10 +243,7 @@ base::Result<KeptPrefix> PrefixCache::keep(const KvScope& scope, std::span<const
                           "a prefix of {} tokens does not fit a prefix cache of {} pages",
                           tokens.size(), limits_.pages_max);
     }
-    std::uint32_t fresh = 0;
-    for (const PrefixNode* node = tip; !node->is_root(); node = node->parent) {
-        fresh += node->kept_below == 0;
-    }
+    const std::uint32_t fresh = pages_not_kept(*tip);
     const std::uint32_t share = part_of(pool_.pages_total(), limits_.kept_share);
     if (pages_kept_ + fresh > share) {
         return base::fail(base::Code::resource_exhausted,
@@ -245,24 +251,29 @@ base::Result<KeptPrefix> PrefixCache::keep(const KvScope& scope, std::span<const
                           "may hold {}; drop one or wait until one expires",
                           fresh, pages_kept_, share);
     }
+    return pin(*tip, tokens, clock_.now() + time_to_live);
+}
+
+/// From now on the pages up to `tip` stay until `expires`.
+KeptPrefix PrefixCache::pin(PrefixNode& tip, std::span<const TokenId> tokens,
+                            base::Instant expires) {
+    pages_kept_ += pages_not_kept(tip);
     Kept kept;
-    kept.tip = tip;
+    kept.tip = &tip;
     kept.tokens.assign(tokens.begin(), tokens.end());
-    for (PrefixNode* node = tip; !node->is_root(); node = node->parent) {
+    for (PrefixNode* node = &tip; !node->is_root(); node = node->parent) {
         ++node->kept_below;
         kept.pages.push_back(node->page.share());
     }
-    pages_kept_ += fresh;
     // The name of what is kept and a number: two owners of one text do not end each other's.
     const std::string id =
-        fmt::format("prefix-{}-{}", to_hex(tip->hash).substr(0, 16), ++kept_ever_);
-    kept.prefix = {id, scope.tenant, static_cast<std::uint32_t>(tokens.size()),
-                   clock_.now() + time_to_live};
-    next_expiry_ = std::min(next_expiry_, kept.prefix.expires);
+        fmt::format("prefix-{}-{}", to_hex(tip.hash).substr(0, 16), ++kept_ever_);
+    kept.prefix = {id, tip.scope->tenant, static_cast<std::uint32_t>(tokens.size()), expires};
+    next_expiry_ = std::min(next_expiry_, expires);
     KeptPrefix made = kept.prefix;
     {
         const std::lock_guard lock(mutex_);
-        kept_.emplace(KeptKey{scope.tenant, id}, std::move(kept));
+        kept_.emplace(KeptKey{made.tenant, id}, std::move(kept));
     }
     publish();
     return made;

@@ -125,6 +125,7 @@ private:
     std::uint32_t evict_blocked(std::uint32_t pages);
     void forget(PrefixNode& leaf);
     PrefixNode* covering_node(const KvScope& scope, std::span<const TokenId> tokens) const;
+    KeptPrefix pin(PrefixNode& tip, std::span<const TokenId> tokens, base::Instant expires);
     void unpin(Kept& kept);
     void publish();
 
