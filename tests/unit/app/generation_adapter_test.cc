@@ -318,7 +318,7 @@ class DefaultModel : public Adapter {
 protected:
     void SetUp() override {
         const auto path = test::cached_model("SmolLM2-135M-Instruct.Q4_1.gguf");
-        if (!path) GTEST_SKIP();
+        if (!path) GTEST_SKIP() << "the default model is not in the cache";
         open(*path);
     }
     static gate::GenerationRequest weather(Kind kind, std::string name = "") {

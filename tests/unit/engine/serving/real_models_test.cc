@@ -108,9 +108,11 @@ TEST(DefaultModel, RendersItsChatTemplateAndAnswersAsLlamaCppDoes) {
     ASSERT_TRUE(engine.submit(request, sink).has_value());
     const auto completion = sink->end.get_future().get();
     EXPECT_EQ(completion.reason, engine::FinishReason::length);
-    // A 135M model at 4 bits: llama.cpp begins with the same words. What follows is a near tie that
-    // builds with other optimisation levels round to either side.
-    EXPECT_TRUE(sink->text.starts_with("L'Étoile, la ")) << sink->text;
+    // A 135M model at 4 bits: with AVX-512 the words are llama.cpp's; with AVX2, which sums in
+    // another order, the fourth one is the other side of a near tie.
+    EXPECT_TRUE(sink->text.starts_with("L'Étoile, la Marseillaise, la femme") ||
+                sink->text.starts_with("L'Étoile, la Cité, la Nation"))
+        << sink->text;
 }
 
 }  // namespace
