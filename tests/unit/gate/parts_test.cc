@@ -198,6 +198,32 @@ TEST(ResponseStore, DropsTheOldestAndKeepsTenantsApart) {
     EXPECT_EQ(store.bytes(), 999U);
 }
 
+TEST(ResponseStore, WhoHoldsAnEqualShareLosesNothingToOthers) {
+    test::for_each_seed(100, [](base::Rng& rng) {
+        constexpr std::size_t kTenants = 4, kCount = 40, kBytes = 4000;
+        ResponseStore store(kCount, kBytes);
+        // The first tenant keeps within its share; the others store what they like.
+        std::vector<std::string> own;
+        std::size_t own_bytes = 0;
+        for (int i = 0; i < 400; ++i) {
+            const std::uint64_t tenant = rng.below(kTenants);
+            const std::size_t size = 1 + rng.below(300);
+            const std::string id = std::to_string(tenant == 0 ? i : rng.below(60));
+            if (tenant == 0) {
+                if (own.size() == kCount / kTenants || own_bytes + size > kBytes / kTenants)
+                    continue;
+                own.push_back(id);
+                own_bytes += size;
+            }
+            store.add({id, std::to_string(tenant), "", std::string(size, 'x'), "", ""});
+            ASSERT_LE(store.count(), kCount);
+            ASSERT_LE(store.bytes(), kBytes);
+            for (const std::string& one : own) ASSERT_NE(store.find("0", one), nullptr);
+        }
+        for (const std::string& one : own) EXPECT_TRUE(store.remove("0", one));
+    });
+}
+
 TEST(AnswerWriter, PhasesThatWereNotReachedAreNull) {
     GenerationEnd end;
     end.received = base::Instant{1};
