@@ -67,6 +67,7 @@ Timings timings_of(const GenerationEnd& end) {
     if (out.decode_ms && *out.decode_ms > 0 && end.completion_tokens > 1) {
         out.decode_tokens_per_s = 1000.0 * (end.completion_tokens - 1) / *out.decode_ms;
     }
+    out.context_dropped_tokens = end.context_dropped_tokens;
     return out;
 }
 
@@ -86,7 +87,7 @@ void append_timings(std::string& out, const Timings& timings) {
     field("total_ms", timings.total_ms);
     field("prefill_tokens_per_s", timings.prefill_tokens_per_s);
     field("decode_tokens_per_s", timings.decode_tokens_per_s);
-    out += '}';
+    append(out, ",\"context_dropped_tokens\":{}}}", timings.context_dropped_tokens);
 }
 
 std::string LogprobText::take_entries() {

@@ -35,10 +35,11 @@ private:
     std::size_t offset_bytes_ = 0;
 };
 
-/// Durations of one choice, for the documented extension "timings".
+/// Where one choice's time went, and its context, for the documented extension "timings".
 struct Timings {
     std::optional<double> queue_ms, template_ms, prefill_ms, decode_ms, ttft_ms, total_ms;
     std::optional<double> prefill_tokens_per_s, decode_tokens_per_s;
+    std::uint32_t context_dropped_tokens = 0;
 };
 Timings timings_of(const GenerationEnd& end);
 /// "timings":{...}

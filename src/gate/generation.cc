@@ -182,9 +182,12 @@ void Generation::abandon_start(const base::Error& error) {
 
 /// A prompt that is too long is in `messages`, in `prompt` or in `input`.
 ApiError Generation::told(const base::Error& error) const {
-    return backend_error(error, parsed_.api == Api::chat          ? "messages"
-                                : parsed_.api == Api::completions ? "prompt"
-                                                                  : "input");
+    ApiError out = backend_error(error, parsed_.api == Api::chat          ? "messages"
+                                        : parsed_.api == Api::completions ? "prompt"
+                                                                          : "input");
+    const bool renamed = parsed_.api == Api::responses && out.param == "context_overflow";
+    if (renamed) out.param = "truncation";
+    return out;
 }
 
 void Generation::fail(const ApiError& error) {

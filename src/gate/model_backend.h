@@ -68,6 +68,14 @@ struct AnswerFormat {
     std::string pattern;       ///< with regex and ebnf
 };
 
+/// What happens when the conversation and its answer are longer than the context.
+enum class ContextOverflow {
+    error,  ///< a prompt that is too long is refused, an answer ends with the context
+    /// The oldest turns of a chat are left out, and an answer goes on while tokens in the middle of
+    /// the context are forgotten.
+    shift,
+};
+
 struct GenerationRequest {
     std::string model;
     Prompt prompt;
@@ -84,6 +92,7 @@ struct GenerationRequest {
     base::json::object template_extra;  ///< chat_template_kwargs
     Sampling sampling;
     std::uint32_t max_tokens = 0;  ///< 0 = until stop or context is full
+    ContextOverflow context_overflow = ContextOverflow::error;
     std::vector<std::string> stop;
     std::optional<std::uint32_t> top_logprobs;
     bool ignore_eos = false;
@@ -119,6 +128,8 @@ struct GenerationEnd {
     std::string text, reasoning;  ///< last held-back pieces
     std::vector<ToolCallDelta> tool_calls;
     std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+    /// With a shift: of the prompt, left out; of prompt and answer, forgotten.
+    std::uint32_t context_dropped_tokens = 0;
     std::uint64_t seed = 0;
     /// For spans and the request log; zero when never reached. `templated`: prompt is token ids.
     base::Instant received, templated, started, first_token, finished;
