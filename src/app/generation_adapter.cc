@@ -23,6 +23,14 @@ gate::TokenText token_text(const engine::TokenLogprob& token) {
     return {token.id, token.bytes, token.logprob};
 }
 
+/// Empty when no log probabilities were asked for.
+std::optional<gate::TokenLogprobs> logprobs_of(const engine::TokenEvent& event) {
+    if (!event.chosen) return std::nullopt;
+    gate::TokenLogprobs out{token_text(*event.chosen), {}};
+    for (const auto& token : event.top) out.top.push_back(token_text(token));
+    return out;
+}
+
 gate::Finish finish_of(engine::FinishReason reason) {
     switch (reason) {
         case engine::FinishReason::stop:
@@ -50,13 +58,13 @@ public:
 
     void on_token(const engine::TokenEvent& event) override {
         gate::TokenDelta delta;
+        std::optional<gate::TokenLogprobs> logprobs = logprobs_of(event);
         if (chat_) {
-            chat_->push(event.text, delta);
+            chat_->push(event.text, std::move(logprobs), delta);
         } else {
             delta.text = event.text;
+            if (logprobs) delta.logprobs.push_back(*std::move(logprobs));
         }
-        if (event.chosen) delta.chosen = token_text(*event.chosen);
-        for (const auto& token : event.top) delta.top.push_back(token_text(token));
         listener_->on_delta(delta);
     }
 

@@ -252,11 +252,13 @@ void Generation::on_delta(std::size_t index, const TokenDelta& delta) {
         choice.output.pieces.add(delta.text, delta.reasoning, delta.tool_calls);
         if (!delta.reasoning.empty()) ++choice.output.reasoning_tokens;
         if (parsed_.request.top_logprobs) {
-            choice.output.logprobs.add(parsed_.api != Api::completions, delta);
+            choice.output.logprobs.add(parsed_.api != Api::completions, delta.logprobs);
         }
         if (!parsed_.stream) return;
-        pending_bytes_ += delta.text.size() + delta.reasoning.size() +
-                          (delta.chosen ? 100 * (1 + delta.top.size()) : 0);
+        pending_bytes_ += delta.text.size() + delta.reasoning.size();
+        for (const TokenLogprobs& token : delta.logprobs) {
+            pending_bytes_ += 100 * (1 + token.top.size());
+        }
         for (const ToolCallDelta& call : delta.tool_calls) pending_bytes_ += call.arguments.size();
         if (pending_bytes_ > kPendingBytesMax && !std::exchange(too_slow_, true)) {
             too_slow = handles_locked();
@@ -264,7 +266,7 @@ void Generation::on_delta(std::size_t index, const TokenDelta& delta) {
         // The network thread has not come for what was told before: it will find this too.
         if (asked_ && too_slow.empty()) return;
         if (delta.text.empty() && delta.reasoning.empty() && delta.tool_calls.empty() &&
-            !delta.chosen) {
+            delta.logprobs.empty()) {
             return;
         }
     }
@@ -279,6 +281,7 @@ void Generation::on_end(std::size_t index, const GenerationEnd& end) {
         Choice& choice = choices_[index];
         if (std::exchange(choice.output.ended, true)) return;
         choice.output.pieces.add(end.text, end.reasoning, end.tool_calls);
+        choice.output.logprobs.add(parsed_.api != Api::completions, end.logprobs);
         choice.output.end = end;
         last = ++ended_ == choices_.size();
         if (refused_) return;

@@ -105,6 +105,11 @@ struct TokenText {
     float logprob = 0.f;
 };
 
+struct TokenLogprobs {
+    TokenText chosen;
+    std::vector<TokenText> top;
+};
+
 /// A piece of a tool call. The first one of a call has id and name; arguments are JSON text that
 /// comes in pieces.
 struct ToolCallDelta {
@@ -116,8 +121,9 @@ struct TokenDelta {
     std::string text;       ///< complete UTF-8; may be empty
     std::string reasoning;  ///< likewise
     std::vector<ToolCallDelta> tool_calls;
-    std::optional<TokenText> chosen;  ///< with logprobs only
-    std::vector<TokenText> top;
+    /// With logprobs only: the tokens of `text`. In chats those of reasoning and calls are left
+    /// out, and one may come before the last of its text.
+    std::vector<TokenLogprobs> logprobs;
 };
 
 enum class Finish { stop, length, tool_calls, cancelled, deadline, error };
@@ -127,6 +133,7 @@ struct GenerationEnd {
     std::optional<base::Error> error;
     std::string text, reasoning;  ///< last held-back pieces
     std::vector<ToolCallDelta> tool_calls;
+    std::vector<TokenLogprobs> logprobs;
     std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
     /// With a shift: of the prompt, left out; of prompt and answer, forgotten.
     std::uint32_t context_dropped_tokens = 0;

@@ -356,11 +356,12 @@ private:
             stop_hit_ = true;
         }
         if (job.request.top_logprobs) {
-            delta.chosen = gate::TokenText{7, delta.text, -0.25f};
+            gate::TokenLogprobs token{{7, delta.text, -0.25f}, {}};
             for (std::uint32_t k = 0; k < *job.request.top_logprobs; ++k) {
-                delta.top.push_back({static_cast<std::int32_t>(k), "\xff" + std::to_string(k),
+                token.top.push_back({static_cast<std::int32_t>(k), "\xff" + std::to_string(k),
                                      -0.5f - static_cast<float>(k)});
             }
+            delta.logprobs.push_back(std::move(token));
         }
         tell(job, delta);
     }

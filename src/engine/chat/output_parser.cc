@@ -48,7 +48,7 @@ void OutputParser::push(std::string_view text, std::vector<Event>& events) {
     while (step(false)) {
     }
     buffer_.erase(0, at_);
-    at_ = 0;
+    dropped_ += std::exchange(at_, 0);
     events_ = nullptr;
 }
 
@@ -90,7 +90,9 @@ void OutputParser::enter(State state) {
 void OutputParser::write(Kind kind, std::string_view text) {
     if (text.empty()) return;
     const std::uint32_t index = kind == Kind::arguments ? calls_ - 1 : 0;
-    events_->push_back({kind, index, {}, {}, std::string(text)});
+    // What is content is a part of the rest, from its beginning on.
+    const std::size_t at = kind == Kind::content ? decided() : 0;
+    events_->push_back({kind, index, at, {}, {}, std::string(text)});
 }
 
 void OutputParser::write_content(std::size_t bytes) {
@@ -241,7 +243,7 @@ bool OutputParser::step_head(bool at_end) {
 
 void OutputParser::begin_call() {
     const std::string& name = head_.tool->name;
-    events_->push_back({Kind::call, calls_, options_.new_id(name, calls_), name, {}});
+    events_->push_back({Kind::call, calls_, 0, options_.new_id(name, calls_), name, {}});
     ++calls_;
     at_ += head_.end;
     in_list_ = head_.list;

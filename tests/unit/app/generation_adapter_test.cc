@@ -404,7 +404,7 @@ TEST_F(DefaultModel, AnswersOrCallsWhenItMayChoose) {
 
 gate::TokenDelta pushed(ChatSink& sink, std::string_view text) {
     gate::TokenDelta delta;
-    sink.push(text, delta);
+    sink.push(text, {}, delta);
     return delta;
 }
 
@@ -449,7 +449,7 @@ TEST(ChatSink, MatchesStopStringsInTheAnswerOnly) {
 TEST(ChatSink, SaysLengthWhenACallWasCut) {
     ChatSink sink(sink_options(true, {}));
     gate::TokenDelta delta;
-    sink.push("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\"", delta);
+    sink.push("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\"", {}, delta);
     gate::GenerationEnd end;
     end.finish = gate::Finish::length;
     sink.finish("", end);

@@ -234,17 +234,15 @@ TEST(AnswerWriter, PhasesThatWereNotReachedAreNull) {
 
 TEST(LogprobText, TextOffsetsCountOverEvents) {
     LogprobText logprobs;
-    TokenDelta delta;
-    delta.chosen = TokenText{1, "ab", -0.5f};
-    delta.top = {{1, "ab", -0.5f}, {2, "c", -1.5f}};
+    const TokenLogprobs token{{1, "ab", -0.5f}, {{1, "ab", -0.5f}, {2, "c", -1.5f}}};
     std::string out;
-    logprobs.add(false, delta);
+    logprobs.add(false, {&token, 1});
     logprobs.append_to(out, false);
     EXPECT_EQ(out, R"({"tokens":["ab"],"token_logprobs":[-0.5],)"
                    R"("top_logprobs":[{"ab":-0.5,"c":-1.5}],"text_offset":[0]})");
     EXPECT_TRUE(logprobs.empty());
     out.clear();
-    logprobs.add(false, delta);
+    logprobs.add(false, {&token, 1});
     logprobs.append_to(out, false);
     EXPECT_THAT(out, testing::HasSubstr(R"("text_offset":[2])"));
 }
