@@ -103,8 +103,8 @@ struct GenerateRequest {
 
     /// The output is a text of this grammar, or begins one where `max_tokens` cuts it. Null: free.
     std::shared_ptr<const constrain::Grammar> grammar = {};
-    /// The grammar applies after one of these texts was generated, and again after each further
-    /// one; outside of it the output is free. Empty: from the first token.
+    /// The output is free until one of these texts was generated, with which a text of the grammar
+    /// begins, and again behind that text. Empty: the grammar applies from the first token.
     std::vector<std::string> grammar_triggers = {};
     /// Where they do not count: reasoning before the answer.
     constrain::TriggerPause trigger_pause = {};

@@ -34,6 +34,9 @@ OutputParser::OutputParser(std::shared_ptr<const ChatFormat> format,
     : format_(std::move(format)), tools_(std::move(tools)), options_(std::move(options)) {
     if (tools_) content_marks_ = format_->calls.openers;
     for (const std::string& text : format_->silent) content_marks_.push_back(text);
+    if (format_->reasoning.anywhere && options_.split_reasoning) {
+        content_marks_.push_back(format_->reasoning.open);
+    }
     reasoning_close_ = {format_->reasoning.close};
     if (options_.reasoning_open && !format_->reasoning.close.empty()) {
         raw_reasoning_ = !options_.split_reasoning;
@@ -211,7 +214,12 @@ bool OutputParser::step_content(bool at_end) {
     const auto is_mark = [&](const std::string& one) {
         return text.substr(space).starts_with(one);
     };
-    if (std::ranges::any_of(format_->silent, is_mark)) {
+    const ReasoningSyntax& reasoning = format_->reasoning;
+    if (reasoning.anywhere && options_.split_reasoning && is_mark(reasoning.open)) {
+        at_ += space + mark.bytes;
+        drop_space_ = true;
+        enter(State::reasoning);
+    } else if (std::ranges::any_of(format_->silent, is_mark)) {
         at_ += space + mark.bytes;
         drop_space_ = true;
     } else {
@@ -247,8 +255,9 @@ void OutputParser::begin_call() {
     ++calls_;
     at_ += head_.end;
     in_list_ = head_.list;
-    if (format_->calls.shape == CallShape::parameters ||
-        format_->calls.shape == CallShape::pythonic) {
+    const CallShape shape = format_->calls.shape;
+    if (shape == CallShape::parameters || shape == CallShape::pythonic ||
+        shape == CallShape::keyed) {
         first_argument_ = true;
         argument_search_ = 0;
         enter(State::argument_list);
@@ -343,8 +352,7 @@ bool OutputParser::step_after(bool at_end) {
         enter(State::head);
         return true;
     }
-    const bool one_by_one =
-        calls.shape == CallShape::named_json || calls.shape == CallShape::parameters;
+    const bool one_by_one = calls.shape != CallShape::json && calls.shape != CallShape::pythonic;
     const Scan open = one_by_one ? Cursor(text).loose(calls.call_open) : Scan::no;
     if (open == Scan::yes) {
         enter(State::head);

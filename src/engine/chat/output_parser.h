@@ -95,7 +95,8 @@ private:
     std::shared_ptr<const ChatFormat> format_;
     std::shared_ptr<const ToolSet> tools_;
     ParserOptions options_;
-    std::vector<std::string> content_marks_;  ///< openers, then silent markers
+    std::vector<std::string>
+        content_marks_;  ///< openers, silent markers, reasoning that comes again
     std::vector<std::string> reasoning_close_;
 
     State state_ = State::start;
