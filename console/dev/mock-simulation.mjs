@@ -157,7 +157,7 @@ function record({ unix_ms, model, tokens, times, status, finish, user_agent, err
   const total = times.length ? at : 0.4;
   return {
     id: `req-${hex(12)}`, trace_id: hex(32), unix_ms, method: "POST", path: model === "use-lite" ? "/v1/embeddings" : "/v1/chat/completions",
-    model, stream: model !== "use-lite", status, finish, error, prompt_tokens: 38, cached_tokens: 16, completion_tokens: tokens,
+    model, stream: model !== "use-lite", status, finish, error, prompt_tokens: 38, cached_tokens: 16, completion_tokens: tokens, context_dropped_tokens: 0,
     queue_ms: ms.queue ?? null, template_ms: ms.template ?? null, prefill_ms: ms.prefill ?? null, decode_ms: ms.decode ?? null, stream_ms: ms.stream ?? null,
     ttft_ms: times.length ? ms.queue + ms.template + ms.prefill : null, total_ms: total,
     tokens_per_s: ms.decode ? (1000 * tokens) / ms.decode : null, client: "127.0.0.1", user_agent, spans,

@@ -109,7 +109,8 @@ json::value offered_tools(const gate::GenerationRequest& request) {
 }
 
 bool may_call_in_parallel(const chat::ChatFormat& format, const gate::ToolChoice& choice) {
-    if (!choice.parallel || choice.kind == gate::ToolChoice::Kind::named) return false;
+    const bool one = !choice.parallel || choice.kind == gate::ToolChoice::Kind::named;
+    if (one || format.calls.one_call) return false;
     return format.template_has_tools || choice.parallel_asked;
 }
 

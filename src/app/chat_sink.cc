@@ -11,17 +11,22 @@ ChatSink::ChatSink(ChatSinkOptions options)
       stops_(std::move(options.stop)),
       parallel_(options.parallel) {}
 
-void ChatSink::push(std::string_view text, gate::TokenDelta& delta) {
+void ChatSink::push(std::string_view text, std::optional<gate::TokenLogprobs> logprobs,
+                    gate::TokenDelta& delta) {
+    if (logprobs) tokens_.add(*std::move(logprobs), text.size());
     parser_.push(text, events_);
-    tell({delta.text, delta.reasoning, delta.tool_calls});
+    tell({delta.text, delta.reasoning, delta.tool_calls, delta.logprobs});
+    tokens_.decided(parser_.decided());
 }
 
 void ChatSink::finish(std::string_view text, gate::GenerationEnd& end) {
     if (!stops_.matched()) {
+        const Pieces pieces{end.text, end.reasoning, end.tool_calls, end.logprobs};
+        tokens_.extend(text.size());
         parser_.push(text, events_);
         parser_.finish(events_);
-        tell({end.text, end.reasoning, end.tool_calls});
-        end.text += stops_.finish();
+        tell(pieces);
+        show(stops_.finish(), pieces);
     }
     const bool called = parser_.calls() > 0 && end.finish == gate::Finish::stop;
     if (called) end.finish = gate::Finish::tool_calls;
@@ -36,7 +41,8 @@ void ChatSink::tell(Pieces pieces) {
         if (stops_.matched() || (!parallel_ && event.index > 0)) continue;
         switch (event.kind) {
             case Event::Kind::content:
-                pieces.text += stops_.push(event.text);
+                tokens_.content(event.at, event.text.size());
+                show(stops_.push(event.text), pieces);
                 break;
             case Event::Kind::reasoning:
                 pieces.reasoning += event.text;
@@ -56,6 +62,11 @@ void ChatSink::tell(Pieces pieces) {
         }
     }
     events_.clear();
+}
+
+void ChatSink::show(std::string_view content, const Pieces& pieces) {
+    pieces.text += content;
+    tokens_.shown(content.size(), pieces.logprobs);
 }
 
 }  // namespace app

@@ -3,9 +3,11 @@
 // calls for the gateway's listener.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "app/content_tokens.h"
 #include "engine/chat/output_parser.h"
 #include "engine/engine.h"
 #include "engine/sample/text_stream.h"
@@ -26,7 +28,10 @@ class ChatSink {
 public:
     explicit ChatSink(ChatSinkOptions options);
 
-    void push(std::string_view text, gate::TokenDelta& delta);
+    /// `logprobs`: of the token that freed the text, when they are asked for. Those of content come
+    /// out with it.
+    void push(std::string_view text, std::optional<gate::TokenLogprobs> logprobs,
+              gate::TokenDelta& delta);
     void finish(std::string_view text, gate::GenerationEnd& end);
     bool has_enough() const;
 
@@ -34,11 +39,14 @@ private:
     struct Pieces {
         std::string &text, &reasoning;
         std::vector<gate::ToolCallDelta>& tool_calls;
+        std::vector<gate::TokenLogprobs>& logprobs;
     };
     void tell(Pieces pieces);
+    void show(std::string_view content, const Pieces& pieces);
 
     engine::chat::OutputParser parser_;
     engine::TextStream stops_;
+    ContentTokens tokens_;
     bool parallel_;
     std::vector<engine::chat::Event> events_;
 };

@@ -130,8 +130,9 @@ Result<void> EngineBackend::submit(const std::shared_ptr<Ticket>& ticket, ModelP
     engine::Engine& engine = lease.engine();
     DG_TRY(check_generates(engine, request.model));
     if (request.max_tokens == 0) request.max_tokens = lease.max_tokens_default();
-    auto prompt = DG_TRY(prompt_tokens(engine, request));
-    auto sink = make_sink(engine, request, ticket, {ticket->received(), clock_.now()}, prompt);
+    ModelPrompt prompt = DG_TRY(answer_prompt(engine, request));
+    auto sink = make_sink(engine, request, ticket,
+                          {ticket->received(), clock_.now(), prompt.dropped_tokens}, prompt.tokens);
     auto ask = DG_TRY(engine_request(engine, std::move(request), std::move(prompt)));
     return ticket->submit(std::move(lease), std::move(ask), std::move(sink));
 }

@@ -1,10 +1,12 @@
 #include "app/generation_adapter.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "app/answer_constraint.h"
 #include "app/chat_sink.h"
+#include "app/context_fit.h"
 #include "base/core/rng.h"
 #include "engine/chat/tool_messages.h"
 
@@ -19,6 +21,14 @@ using base::Result;
 
 gate::TokenText token_text(const engine::TokenLogprob& token) {
     return {token.id, token.bytes, token.logprob};
+}
+
+/// Empty when no log probabilities were asked for.
+std::optional<gate::TokenLogprobs> logprobs_of(const engine::TokenEvent& event) {
+    if (!event.chosen) return std::nullopt;
+    gate::TokenLogprobs out{token_text(*event.chosen), {}};
+    for (const auto& token : event.top) out.top.push_back(token_text(token));
+    return out;
 }
 
 gate::Finish finish_of(engine::FinishReason reason) {
@@ -40,21 +50,21 @@ gate::Finish finish_of(engine::FinishReason reason) {
 /// Carries the engine's events over to the gateway's listener; in chats through a ChatSink.
 class ListenerSink final : public engine::GenerationSink {
 public:
-    ListenerSink(std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times,
+    ListenerSink(std::shared_ptr<gate::GenerationListener> listener, const PromptFacts& facts,
                  std::optional<ChatSinkOptions> chat)
-        : listener_(std::move(listener)), times_(times) {
+        : listener_(std::move(listener)), facts_(facts) {
         if (chat) chat_.emplace(*std::move(chat));
     }
 
     void on_token(const engine::TokenEvent& event) override {
         gate::TokenDelta delta;
+        std::optional<gate::TokenLogprobs> logprobs = logprobs_of(event);
         if (chat_) {
-            chat_->push(event.text, delta);
+            chat_->push(event.text, std::move(logprobs), delta);
         } else {
             delta.text = event.text;
+            if (logprobs) delta.logprobs.push_back(*std::move(logprobs));
         }
-        if (event.chosen) delta.chosen = token_text(*event.chosen);
-        for (const auto& token : event.top) delta.top.push_back(token_text(token));
         listener_->on_delta(delta);
     }
 
@@ -73,8 +83,9 @@ public:
         end.cached_tokens = completion.cached_tokens;
         end.completion_tokens = completion.completion_tokens;
         end.seed = completion.seed;
-        end.received = times_.received;
-        end.templated = times_.templated;
+        end.context_dropped_tokens = facts_.dropped_tokens + completion.context_dropped_tokens;
+        end.received = facts_.received;
+        end.templated = facts_.templated;
         end.started = completion.started;
         end.first_token = completion.first_token;
         end.finished = completion.finished;
@@ -83,7 +94,7 @@ public:
 
 private:
     std::shared_ptr<gate::GenerationListener> listener_;
-    AdapterTimes times_;
+    PromptFacts facts_;
     std::optional<ChatSink> chat_;
 };
 
@@ -117,8 +128,7 @@ std::string plain_chat(const json::array& messages) {
 /// Templates refuse what they were not made for: a system message, two calls in one message. What
 /// one refuses is said in other messages; if that fails too, its first words are the error.
 Result<std::string> chat_text(const engine::Engine& engine, const gate::GenerationRequest& request,
-                              PromptEnd end) {
-    const json::array& messages = *request.prompt.messages;
+                              const json::array& messages, PromptEnd end) {
     const json::value tools = offered_tools(request);
     chat::ChatFormat format = *engine.chat_format();
     using chat::ToolsPlace;
@@ -146,6 +156,30 @@ Result<std::string> chat_text(const engine::Engine& engine, const gate::Generati
 /// Most templates write BOS themselves; the tokenizer would put a second one before it.
 void drop_double_bos(std::vector<engine::TokenId>& tokens, engine::TokenId bos) {
     if (tokens.size() >= 2 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
+}
+
+std::vector<engine::TokenId> encoded(const engine::Engine& engine, const std::string& text) {
+    const engine::Tokenizer& tokenizer = engine.tokenizer();
+    auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = true});
+    drop_double_bos(tokens, tokenizer.bos());
+    return tokens;
+}
+
+Result<std::vector<engine::TokenId>> chat_tokens(const engine::Engine& engine,
+                                                 const gate::GenerationRequest& request,
+                                                 const json::array& messages, PromptEnd end) {
+    return encoded(engine, DG_TRY(chat_text(engine, request, messages, end)));
+}
+
+/// Tokens of `prompt` with which every chat of the same system prompt and tools begins.
+std::uint32_t lasting_tokens(const engine::Engine& engine, const gate::GenerationRequest& request,
+                             std::span<const engine::TokenId> prompt) {
+    json::array beginning = system_messages(*request.prompt.messages);
+    beginning.push_back(json::object{{"role", "user"}, {"content", ""}});
+    // A template that refuses it has no beginning of its own to keep.
+    const auto other = chat_tokens(engine, request, beginning, PromptEnd::messages_follow)
+                           .value_or(std::vector<engine::TokenId>());
+    return static_cast<std::uint32_t>(std::ranges::mismatch(prompt, other).in1 - prompt.begin());
 }
 
 /// Chats whose text has more than content in it.
@@ -193,8 +227,8 @@ std::optional<ChatSinkOptions> chat_sink_options(const engine::Engine& engine,
 Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
                                                    const gate::GenerationRequest& request,
                                                    PromptEnd end) {
-    const engine::Tokenizer& tokenizer = engine.tokenizer();
     if (request.prompt.tokens) {
+        const engine::Tokenizer& tokenizer = engine.tokenizer();
         for (const engine::TokenId id : *request.prompt.tokens) {
             if (id >= 0 && static_cast<std::uint32_t>(id) < tokenizer.size()) continue;
             return fail_on("prompt", Code::invalid_argument,
@@ -202,18 +236,32 @@ Result<std::vector<engine::TokenId>> prompt_tokens(const engine::Engine& engine,
         }
         return *request.prompt.tokens;
     }
-    const std::string text = request.prompt.messages ? DG_TRY(chat_text(engine, request, end))
-                                                     : request.prompt.text.value_or("");
-    auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = true});
-    drop_double_bos(tokens, tokenizer.bos());
-    return tokens;
+    if (!request.prompt.messages) return encoded(engine, request.prompt.text.value_or(""));
+    return chat_tokens(engine, request, *request.prompt.messages, end);
+}
+
+Result<ModelPrompt> answer_prompt(const engine::Engine& engine,
+                                  const gate::GenerationRequest& request) {
+    ModelPrompt prompt;
+    prompt.tokens = DG_TRY(prompt_tokens(engine, request));
+    const bool shifts = request.context_overflow == gate::ContextOverflow::shift;
+    if (!shifts || !request.prompt.messages) return prompt;
+    prompt.lasting_tokens = lasting_tokens(engine, request, prompt.tokens);
+    auto [tokens, dropped] = DG_TRY(
+        fit_prompt(std::move(prompt.tokens), *request.prompt.messages, engine.info().context_tokens,
+                   [&](const json::array& messages) {
+                       return chat_tokens(engine, request, messages, PromptEnd::answer_follows);
+                   }));
+    prompt.tokens = std::move(tokens);
+    prompt.dropped_tokens = dropped;
+    return prompt;
 }
 
 Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
                                                gate::GenerationRequest&& request,
-                                               std::vector<engine::TokenId> prompt) {
+                                               ModelPrompt prompt) {
     engine::GenerateRequest out;
-    out.prompt = std::move(prompt);
+    out.prompt = std::move(prompt.tokens);
     const gate::Sampling& in = request.sampling;
     out.sampling = {.temperature = in.temperature,
                     .top_k = in.top_k,
@@ -226,6 +274,10 @@ Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
                     .logit_bias = in.logit_bias,
                     .seed = in.seed};
     out.max_tokens = request.max_tokens;
+    if (request.context_overflow == gate::ContextOverflow::shift) {
+        out.context_overflow = engine::ContextOverflow::shift;
+        out.context_keep_tokens = prompt.lasting_tokens;
+    }
     if (is_parsed(engine, request)) {
         out.emit_special = !engine.chat_format()->control_texts.empty();
     } else {
@@ -246,9 +298,9 @@ Result<engine::GenerateRequest> engine_request(const engine::Engine& engine,
 
 std::shared_ptr<engine::GenerationSink> make_sink(
     const engine::Engine& engine, const gate::GenerationRequest& request,
-    std::shared_ptr<gate::GenerationListener> listener, AdapterTimes times,
+    std::shared_ptr<gate::GenerationListener> listener, const PromptFacts& facts,
     std::span<const engine::TokenId> prompt) {
-    return std::make_shared<ListenerSink>(std::move(listener), times,
+    return std::make_shared<ListenerSink>(std::move(listener), facts,
                                           chat_sink_options(engine, request, prompt));
 }
 

@@ -162,7 +162,9 @@ base::Result<void> Engine::Impl::load() {
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
-        BatcherLimits{options.queue_depth_max, options.running_max, model.context_tokens}, clock);
+        BatcherLimits{options.queue_depth_max, options.running_max, model.context_tokens,
+                      kv != nullptr ? kv->geometry().page_tokens : 0},
+        clock);
     load_seconds = base::to_seconds(clock.now() - begin);
     return {};
 }
@@ -306,6 +308,8 @@ base::Result<void> Engine::Impl::continue_kept(GenerateRequest& request) const {
         return base::fail_on("cache_id", found.error().code, "{}", found.error().message);
     }
     std::vector<TokenId> tokens = *std::move(found);
+    request.context_keep_tokens =
+        std::max(request.context_keep_tokens, static_cast<std::uint32_t>(tokens.size()));
     if (request.prompt_has_prefix) {
         const auto differs = std::ranges::mismatch(tokens, request.prompt);
         const auto same = static_cast<std::size_t>(differs.in1 - tokens.begin());

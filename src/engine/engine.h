@@ -69,14 +69,25 @@ struct SamplingParams {
     std::optional<std::uint64_t> seed = {};  ///< none: from entropy, reported in Completion
 };
 
+/// What happens when prompt and answer fill the context.
+enum class ContextOverflow {
+    stop,   ///< the answer ends, with reason length
+    shift,  ///< tokens in the middle are forgotten and it goes on
+};
+
 struct GenerateRequest {
     std::vector<TokenId> prompt;  ///< at least one token
     SamplingParams sampling;
-    std::uint32_t max_tokens = 0;               ///< 0 = until stop or context is full
+    /// 0 = until stop or context is full; with a shift, as many as the context holds.
+    std::uint32_t max_tokens = 0;
     std::vector<std::string> stop;              ///< matched across token borders, not emitted
     std::optional<std::uint32_t> top_logprobs;  ///< none: no logprobs; 0..20 alternatives per token
     bool ignore_eos = false;                    ///< for benchmarks
     base::Instant deadline = base::Instant::never();
+    ContextOverflow context_overflow = ContextOverflow::stop;
+    /// With shift: leading tokens that stay, those of `cache_id` and whole KV pages at least. The
+    /// prompt itself must fit the context.
+    std::uint32_t context_keep_tokens = 0;
 
     /// Whose it is: cached prefixes are shared within a tenant only, and tenants get equal shares
     /// of a busy engine. "" is a tenant like any other.
@@ -92,8 +103,8 @@ struct GenerateRequest {
 
     /// The output is a text of this grammar, or begins one where `max_tokens` cuts it. Null: free.
     std::shared_ptr<const constrain::Grammar> grammar = {};
-    /// The grammar applies after one of these texts was generated, and again after each further
-    /// one; outside of it the output is free. Empty: from the first token.
+    /// The output is free until one of these texts was generated, with which a text of the grammar
+    /// begins, and again behind that text. Empty: the grammar applies from the first token.
     std::vector<std::string> grammar_triggers = {};
     /// Where they do not count: reasoning before the answer.
     constrain::TriggerPause trigger_pause = {};
@@ -126,6 +137,7 @@ struct Completion {
     std::uint32_t prompt_tokens = 0;
     std::uint32_t cached_tokens = 0;  ///< of the prompt, found in KV
     std::uint32_t completion_tokens = 0;
+    std::uint32_t context_dropped_tokens = 0;  ///< forgotten by context shifts
     std::uint64_t seed = 0;
     base::Instant submitted, started, first_token, finished;  ///< zero when never reached
 };
@@ -226,7 +238,8 @@ public:
                                           const base::json::object& extra) const;
 
     /// Thread-safe. Errors: invalid_argument (empty prompt, sampling out of range, prompt longer
-    /// than the context: says both numbers), resource_exhausted (queue full).
+    /// than the context or nothing to drop for a shift: says the numbers), resource_exhausted
+    /// (queue full).
     base::Result<GenerationId> submit(GenerateRequest request,
                                       std::shared_ptr<GenerationSink> sink);
     /// Stops within one step. Unknown or finished ids are ignored. Thread-safe.

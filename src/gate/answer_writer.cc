@@ -67,6 +67,7 @@ Timings timings_of(const GenerationEnd& end) {
     if (out.decode_ms && *out.decode_ms > 0 && end.completion_tokens > 1) {
         out.decode_tokens_per_s = 1000.0 * (end.completion_tokens - 1) / *out.decode_ms;
     }
+    out.context_dropped_tokens = end.context_dropped_tokens;
     return out;
 }
 
@@ -86,40 +87,44 @@ void append_timings(std::string& out, const Timings& timings) {
     field("total_ms", timings.total_ms);
     field("prefill_tokens_per_s", timings.prefill_tokens_per_s);
     field("decode_tokens_per_s", timings.decode_tokens_per_s);
-    out += '}';
+    append(out, ",\"context_dropped_tokens\":{}}}", timings.context_dropped_tokens);
 }
 
 std::string LogprobText::take_entries() {
     return std::exchange(tokens_, {});
 }
 
-void LogprobText::add(bool chat, const TokenDelta& delta) {
-    if (!delta.chosen) return;
+void LogprobText::add(bool chat, std::span<const TokenLogprobs> tokens) {
+    for (const TokenLogprobs& token : tokens) add_one(chat, token);
+}
+
+void LogprobText::add_one(bool chat, const TokenLogprobs& token) {
+    const auto& [chosen, top] = token;
     const bool first = tokens_.empty();
     if (!first) tokens_ += ',';
     if (chat) {
-        append_token_fields(tokens_, *delta.chosen);
+        append_token_fields(tokens_, chosen);
         tokens_ += R"(,"top_logprobs":[)";
-        for (std::size_t i = 0; i < delta.top.size(); ++i) {
+        for (std::size_t i = 0; i < top.size(); ++i) {
             if (i > 0) tokens_ += ',';
-            append_token_fields(tokens_, delta.top[i]);
+            append_token_fields(tokens_, top[i]);
             tokens_ += '}';
         }
         tokens_ += "]}";
         return;
     }
-    append_json_string(tokens_, delta.chosen->bytes);
+    append_json_string(tokens_, chosen.bytes);
     const std::string_view comma = first ? "" : ",";
     values_ += comma;
-    append_json_float(values_, delta.chosen->logprob);
+    append_json_float(values_, chosen.logprob);
     append(offsets_, "{}{}", comma, offset_bytes_);
-    offset_bytes_ += delta.chosen->bytes.size();
+    offset_bytes_ += chosen.bytes.size();
     alternatives_.append(comma).append("{");
-    for (std::size_t i = 0; i < delta.top.size(); ++i) {
+    for (std::size_t i = 0; i < top.size(); ++i) {
         if (i > 0) alternatives_ += ',';
-        append_json_string(alternatives_, delta.top[i].bytes);
+        append_json_string(alternatives_, top[i].bytes);
         alternatives_ += ':';
-        append_json_float(alternatives_, delta.top[i].logprob);
+        append_json_float(alternatives_, top[i].logprob);
     }
     alternatives_ += '}';
 }

@@ -22,7 +22,7 @@ std::string_view finish_reason(Finish finish);
 /// Log probabilities of some tokens, already as JSON, in the shape of one of the APIs.
 class LogprobText {
 public:
-    void add(bool chat, const TokenDelta& delta);
+    void add(bool chat, std::span<const TokenLogprobs> tokens);
     bool empty() const { return tokens_.empty(); }
     /// The value of "logprobs" and forget what was added; text offsets go on counting.
     void append_to(std::string& out, bool chat);
@@ -30,15 +30,18 @@ public:
     std::string take_entries();
 
 private:
+    void add_one(bool chat, const TokenLogprobs& token);
+
     std::string tokens_;                           // chat: finished entries; else token strings
     std::string values_, alternatives_, offsets_;  // completions only
     std::size_t offset_bytes_ = 0;
 };
 
-/// Durations of one choice, for the documented extension "timings".
+/// Where one choice's time went, and its context, for the documented extension "timings".
 struct Timings {
     std::optional<double> queue_ms, template_ms, prefill_ms, decode_ms, ttft_ms, total_ms;
     std::optional<double> prefill_tokens_per_s, decode_tokens_per_s;
+    std::uint32_t context_dropped_tokens = 0;
 };
 Timings timings_of(const GenerationEnd& end);
 /// "timings":{...}

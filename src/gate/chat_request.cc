@@ -57,6 +57,7 @@ Result<GenerationCall> parse_chat_request(std::string_view text, const ParseLimi
         call.request.template_extra = extra->get_object();
     }
     DG_TRY(read_reasoning(body, call.request));
+    DG_TRY(read_overflow(body, "context_overflow", "error", "shift", call.request));
     const auto longest = integer(body, "max_completion_tokens");
     call.request.max_tokens =
         static_cast<std::uint32_t>(longest ? *longest : integer(body, "max_tokens").value_or(0));
@@ -73,6 +74,7 @@ Result<GenerationCall> parse_completion_request(std::string_view text, const Par
         call.request.top_logprobs = static_cast<std::uint32_t>(*top);
     }
     call.request.format = DG_TRY(parse_answer_format(body));
+    DG_TRY(read_overflow(body, "context_overflow", "error", "shift", call.request));
     call.echo = flag(body, "echo");
     if (call.echo && call.request.top_logprobs) {
         return fail_on("echo", Code::unimplemented,

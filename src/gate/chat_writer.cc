@@ -72,7 +72,7 @@ void ChatWriter::close_event(std::string& out, LogprobText* logprobs) const {
 }
 
 void ChatWriter::append_piece(EventText& out, std::uint32_t index, const Piece& piece,
-                              LogprobText& logprobs) const {
+                              LogprobText* logprobs) const {
     if (piece.kind != Piece::Kind::call) {
         std::string& event = open_event(out, index);
         event += !facts_.chat                      ? "\"text\":\""
@@ -80,14 +80,14 @@ void ChatWriter::append_piece(EventText& out, std::uint32_t index, const Piece& 
                                                    : "\"delta\":{\"reasoning_content\":\"";
         append_json_escaped(event, piece.text);
         event += facts_.chat ? "\"}" : "\"";
-        return close_event(event, &logprobs);
+        return close_event(event, piece.kind == Piece::Kind::text ? logprobs : nullptr);
     }
     if (!piece.call_id.empty() || !piece.call_name.empty()) {
         std::string& event = open_event(out, index);
         append(event, "\"delta\":{{\"tool_calls\":[{{\"index\":{},", piece.call_index);
         append_call_head(event, piece.call_id, piece.call_name);
         event += "\"\"}}]}";
-        close_event(event, &logprobs);
+        close_event(event, nullptr);
     }
     if (piece.text.empty()) return;
     std::string& event = open_event(out, index);
@@ -95,7 +95,7 @@ void ChatWriter::append_piece(EventText& out, std::uint32_t index, const Piece& 
            piece.call_index);
     append_json_escaped(event, piece.text);
     event += "\"}}]}";
-    close_event(event, &logprobs);
+    close_event(event, nullptr);
 }
 
 void ChatWriter::append_events(EventText& out, std::uint32_t index, ChoiceOutput& choice) {
@@ -107,11 +107,11 @@ void ChatWriter::append_events(EventText& out, std::uint32_t index, ChoiceOutput
         close_event(event, nullptr);
     }
     for (const Piece& piece : choice.pieces.pieces()) {
-        append_piece(out, index, piece, choice.logprobs);
+        append_piece(out, index, piece, &choice.logprobs);
     }
     choice.pieces.clear();
     if (!choice.logprobs.empty()) {  // of tokens that are part of a character still to come
-        append_piece(out, index, Piece{}, choice.logprobs);
+        append_piece(out, index, Piece{}, &choice.logprobs);
     }
     if (choice.ended && !std::exchange(choice.finish_sent, true) &&
         choice.end.finish != Finish::error) {

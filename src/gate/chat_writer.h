@@ -25,7 +25,7 @@ public:
 private:
     std::string& open_event(EventText& out, std::uint32_t index) const;
     void append_piece(EventText& out, std::uint32_t index, const Piece& piece,
-                      LogprobText& logprobs) const;
+                      LogprobText* logprobs) const;
     void close_event(std::string& out, LogprobText* logprobs) const;
     void append_finish(EventText& out, std::uint32_t index, const GenerationEnd& end) const;
     void append_message(std::string& out, const JoinedAnswer& answer) const;

@@ -22,6 +22,18 @@ constexpr FieldSpec kModel{
 constexpr FieldSpec kModelOrFirst{
     "model", kString, Use::optional, 0, 0, "Model id; default: the first of GET /v1/models."};
 
+constexpr FieldSpec kContextOverflow{
+    "context_overflow",
+    kString,
+    Use::optional,
+    0,
+    0,
+    "Extension: \"error\" (default): a prompt over the context is refused, an answer ends with it. "
+    "\"shift\": the oldest turns of a chat are left out, and when the context is full tokens "
+    "behind "
+    "the system prompt are forgotten and the answer goes on, without max_tokens for as many tokens "
+    "as the context holds."};
+
 constexpr std::array kStreaming = {
     FieldSpec{"stream", kBoolean, Use::optional, 0, 0, "Answer as server-sent events."},
     FieldSpec{"stream_options", kObject, Use::optional, 0, 0,
@@ -75,6 +87,7 @@ constexpr std::array kSampling = {
 };
 
 constexpr std::array kChat = {
+    kContextOverflow,
     FieldSpec{"messages", kArray, Use::required, 0, 0,
               "The conversation: objects with role (system, developer, user, assistant, tool) and "
               "content (a string, or parts of type text)."},
@@ -116,6 +129,7 @@ constexpr std::array kChat = {
 };
 
 constexpr std::array kCompletion = {
+    kContextOverflow,
     FieldSpec{"prompt", kString | kArray, Use::required, 0, 0,
               "A string, strings, token ids, or arrays of token ids."},
     FieldSpec{"max_tokens", kInteger, Use::optional, 1, 16'777'216,
@@ -188,8 +202,11 @@ constexpr std::array kResponses = {
               "Keep the response in memory, among the newest, for GET and previous_response_id; "
               "default true."},
     FieldSpec{"metadata", kObject, Use::optional, 0, 0, "Repeated in the response."},
-    FieldSpec{"truncation", kString, Use::optional, 0, 0,
-              "Only \"disabled\": an input over the context is an error."},
+    FieldSpec{
+        "truncation", kString, Use::optional, 0, 0,
+        "\"disabled\" (default): an input over the context is an error, an answer ends with "
+        "it. \"auto\": the oldest turns are left out, and the answer goes on when the context "
+        "is full."},
     FieldSpec{"chat_template_kwargs", kObject, Use::optional, 0, 0,
               "Extension: more variables for the chat template."},
     FieldSpec{"max_tool_calls", 0, Use::ignored, 0, 0, "Accepted, no effect: no built-in tools."},

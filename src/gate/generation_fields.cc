@@ -110,6 +110,15 @@ Result<Sampling> sampling(const json::object& body) {
     return out;
 }
 
+Result<void> read_overflow(const json::object& body, std::string_view name, std::string_view error,
+                           std::string_view shift, GenerationRequest& request) {
+    const std::string wanted = text(body, name);
+    if (wanted == shift) request.context_overflow = ContextOverflow::shift;
+    if (wanted.empty() || wanted == error || wanted == shift) return {};
+    return fail_on(std::string(name), Code::invalid_argument, "'{}' is '{}'; it must be {} or {}",
+                   name, wanted.substr(0, 100), error, shift);
+}
+
 void read_serving(const json::object& body, GenerationRequest& request) {
     request.cache_id = text(body, "cache_id");
     request.session = text(body, "session_id");

@@ -2,6 +2,7 @@
 // What the APIs that generate have in common: sampling, stop strings, streams, whose request it is.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
@@ -15,6 +16,10 @@ std::string model_name(const base::json::object& body);
 base::Result<std::vector<std::string>> stop_strings(const base::json::object& body,
                                                     const ParseLimits& limits);
 base::Result<Sampling> sampling(const base::json::object& body);
+/// `name` is one of `error` (also when it is missing) and `shift`, in the words of an API.
+base::Result<void> read_overflow(const base::json::object& body, std::string_view name,
+                                 std::string_view error, std::string_view shift,
+                                 GenerationRequest& request);
 /// cache_id, session_id, priority.
 void read_serving(const base::json::object& body, GenerationRequest& request);
 /// `reasoning_effort` as the templates' variables, and `reasoning_format`. Before it,

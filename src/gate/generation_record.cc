@@ -34,6 +34,7 @@ void Generation::fill_record_locked(RequestRecord& record) const {
     record.prompt_tokens = usage.prompt_tokens;
     record.cached_tokens = usage.cached_tokens;
     record.completion_tokens = usage.completion_tokens;
+    record.context_dropped_tokens = first.context_dropped_tokens;
     record.finish = finish_name(first);
     if (cancelled_) record.finish = "cancelled";
     if (const auto error = first_error_locked()) {

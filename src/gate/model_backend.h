@@ -68,6 +68,14 @@ struct AnswerFormat {
     std::string pattern;       ///< with regex and ebnf
 };
 
+/// What happens when the conversation and its answer are longer than the context.
+enum class ContextOverflow {
+    error,  ///< a prompt that is too long is refused, an answer ends with the context
+    /// The oldest turns of a chat are left out, and an answer goes on while tokens in the middle of
+    /// the context are forgotten.
+    shift,
+};
+
 struct GenerationRequest {
     std::string model;
     Prompt prompt;
@@ -84,6 +92,7 @@ struct GenerationRequest {
     base::json::object template_extra;  ///< chat_template_kwargs
     Sampling sampling;
     std::uint32_t max_tokens = 0;  ///< 0 = until stop or context is full
+    ContextOverflow context_overflow = ContextOverflow::error;
     std::vector<std::string> stop;
     std::optional<std::uint32_t> top_logprobs;
     bool ignore_eos = false;
@@ -94,6 +103,11 @@ struct TokenText {
     std::int32_t id = 0;
     std::string bytes;
     float logprob = 0.f;
+};
+
+struct TokenLogprobs {
+    TokenText chosen;
+    std::vector<TokenText> top;
 };
 
 /// A piece of a tool call. The first one of a call has id and name; arguments are JSON text that
@@ -107,8 +121,9 @@ struct TokenDelta {
     std::string text;       ///< complete UTF-8; may be empty
     std::string reasoning;  ///< likewise
     std::vector<ToolCallDelta> tool_calls;
-    std::optional<TokenText> chosen;  ///< with logprobs only
-    std::vector<TokenText> top;
+    /// With logprobs only: the tokens of `text`. In chats those of reasoning and calls are left
+    /// out, and one may come before the last of its text.
+    std::vector<TokenLogprobs> logprobs;
 };
 
 enum class Finish { stop, length, tool_calls, cancelled, deadline, error };
@@ -118,7 +133,10 @@ struct GenerationEnd {
     std::optional<base::Error> error;
     std::string text, reasoning;  ///< last held-back pieces
     std::vector<ToolCallDelta> tool_calls;
+    std::vector<TokenLogprobs> logprobs;
     std::uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+    /// With a shift: of the prompt, left out; of prompt and answer, forgotten.
+    std::uint32_t context_dropped_tokens = 0;
     std::uint64_t seed = 0;
     /// For spans and the request log; zero when never reached. `templated`: prompt is token ids.
     base::Instant received, templated, started, first_token, finished;

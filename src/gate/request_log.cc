@@ -33,6 +33,7 @@ json::object to_json(const RequestRecord& r, bool with_spans) {
                      {"prompt_tokens", r.prompt_tokens},
                      {"cached_tokens", r.cached_tokens},
                      {"completion_tokens", r.completion_tokens},
+                     {"context_dropped_tokens", r.context_dropped_tokens},
                      {"queue_ms", optional_number(r.queue_ms)},
                      {"template_ms", optional_number(r.template_ms)},
                      {"prefill_ms", optional_number(r.prefill_ms)},

@@ -27,6 +27,7 @@ struct RequestRecord {
     int status = 0;
     std::string error_code, error_message;  ///< empty code: none
     std::uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+    std::uint64_t context_dropped_tokens = 0;  ///< of the first choice
     std::optional<double> queue_ms, template_ms, prefill_ms, decode_ms, stream_ms, ttft_ms;
     std::optional<double> total_ms, tokens_per_s, itl_ms;
     std::vector<RequestSpan> spans;

@@ -1,5 +1,6 @@
 #include "gate/response_store.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace gate {
@@ -9,50 +10,65 @@ std::size_t bytes_of(const StoredResponse& response) {
     return response.object.size() + response.input_items.size() + response.messages.size();
 }
 
-/// Clients may choose ids: one tenant's must not get in another's way. Tenants hold no line ends.
-std::string key_of(std::string_view tenant, std::string_view id) {
-    std::string key(tenant);
-    return key.append("\n").append(id);
-}
-
 }  // namespace
 
 void ResponseStore::add(StoredResponse response) {
     const std::lock_guard lock(mutex_);
-    const std::string key = key_of(response.tenant, response.id);
-    if (const auto before = by_key_.find(key); before != by_key_.end()) drop_locked(before->second);
-    bytes_ += bytes_of(response);
-    entries_.push_back(std::make_shared<const StoredResponse>(std::move(response)));
-    by_key_.emplace(key, std::prev(entries_.end()));
-    while (!entries_.empty() && (entries_.size() > count_max_ || bytes_ > bytes_max_)) {
-        drop_locked(entries_.begin());
+    const auto own = tenants_.try_emplace(response.tenant).first;
+    Tenant& tenant = own->second;
+    const std::size_t bytes = bytes_of(response);
+    const std::string id = response.id;
+    tenant.entries.push_back(std::make_shared<const StoredResponse>(std::move(response)));
+    tenant.bytes += bytes;
+    bytes_ += bytes;
+    ++count_;
+    // The new one stands already, so the tenant stays when the one before goes.
+    if (const auto before = tenant.by_id.find(id); before != tenant.by_id.end()) {
+        drop_locked(own, before->second);
+    }
+    tenant.by_id.emplace(id, std::prev(tenant.entries.end()));
+    while (count_ > count_max_ || bytes_ > bytes_max_) {
+        const bool by_bytes = bytes_ > bytes_max_;
+        const auto held = [&](const auto& one) {
+            return by_bytes ? one.second.bytes : one.second.entries.size();
+        };
+        const auto most = std::ranges::max_element(tenants_, {}, held);
+        drop_locked(most, most->second.entries.begin());
     }
 }
 
-void ResponseStore::drop_locked(std::list<Entry>::iterator entry) {
-    bytes_ -= bytes_of(**entry);
-    by_key_.erase(key_of((*entry)->tenant, (*entry)->id));
-    entries_.erase(entry);
+void ResponseStore::drop_locked(Tenants::iterator tenant, std::list<Entry>::iterator entry) {
+    const std::size_t bytes = bytes_of(**entry);
+    bytes_ -= bytes;
+    --count_;
+    tenant->second.bytes -= bytes;
+    tenant->second.by_id.erase((*entry)->id);
+    tenant->second.entries.erase(entry);
+    if (tenant->second.entries.empty()) tenants_.erase(tenant);
 }
 
 std::shared_ptr<const StoredResponse> ResponseStore::find(std::string_view tenant,
                                                           std::string_view id) const {
     const std::lock_guard lock(mutex_);
-    const auto found = by_key_.find(key_of(tenant, id));
-    return found == by_key_.end() ? nullptr : *found->second;
+    const auto owner = tenants_.find(tenant);
+    if (owner == tenants_.end()) return nullptr;
+    const auto found = owner->second.by_id.find(std::string(id));
+    return found == owner->second.by_id.end() ? nullptr : *found->second;
 }
 
 bool ResponseStore::remove(std::string_view tenant, std::string_view id) {
     const std::lock_guard lock(mutex_);
-    const auto found = by_key_.find(key_of(tenant, id));
-    if (found == by_key_.end()) return false;
-    drop_locked(found->second);
+    const auto owner = tenants_.find(tenant);
+    if (owner == tenants_.end()) return false;
+    const auto found = owner->second.by_id.find(std::string(id));
+    if (found == owner->second.by_id.end()) return false;
+    drop_locked(owner, found->second);
     return true;
 }
 
 std::size_t ResponseStore::count() const {
     const std::lock_guard lock(mutex_);
-    return entries_.size();
+    return count_;
 }
 
 std::size_t ResponseStore::bytes() const {

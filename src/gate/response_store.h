@@ -1,9 +1,11 @@
 #pragma once
 // The newest responses of /v1/responses, for GET and for the turn that continues them. In memory
-// and bounded: the oldest go first.
+// and bounded. When it is full, the tenant that holds the most of what is short loses its oldest:
+// who holds no more than an equal share loses nothing to others.
 
 #include <cstddef>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,13 +38,18 @@ public:
 
 private:
     using Entry = std::shared_ptr<const StoredResponse>;
-    void drop_locked(std::list<Entry>::iterator entry);
+    struct Tenant {
+        std::list<Entry> entries;  ///< oldest first; never empty
+        std::unordered_map<std::string, std::list<Entry>::iterator> by_id;
+        std::size_t bytes = 0;
+    };
+    using Tenants = std::map<std::string, Tenant, std::less<>>;
+    void drop_locked(Tenants::iterator tenant, std::list<Entry>::iterator entry);
 
     const std::size_t count_max_, bytes_max_;
-    mutable std::mutex mutex_;                                            // guards what follows
-    std::list<Entry> entries_;                                            // oldest first
-    std::unordered_map<std::string, std::list<Entry>::iterator> by_key_;  // tenant and id
-    std::size_t bytes_ = 0;
+    mutable std::mutex mutex_;  // guards what follows
+    Tenants tenants_;
+    std::size_t count_ = 0, bytes_ = 0;
 };
 
 }  // namespace gate

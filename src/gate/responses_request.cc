@@ -268,11 +268,7 @@ Result<GenerationCall> parse_responses_request(std::string_view body_text,
         return fail_on("background", Code::invalid_argument,
                        "'background' needs \"store\": true: there is no other way to the response");
     }
-    if (const std::string truncation = text(body, "truncation");
-        !truncation.empty() && truncation != "disabled") {
-        return fail_on("truncation", Code::unimplemented,
-                       "'truncation' may only be \"disabled\"; shorten the input yourself");
-    }
+    DG_TRY(read_overflow(body, "truncation", "disabled", "auto", call.request));
     DG_TRY(read_input(body.at("input"), call));
     ToolFields tools = DG_TRY(parse_tools(body, ToolShape::flat));
     call.request.tools = std::move(tools.tools);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
 #include "gate/gateway_impl.h"
 #include "gate/generation.h"
@@ -67,7 +68,8 @@ void Gateway::Impl::attach_stream(const std::shared_ptr<Generation>& generation,
     responder->send(render(error));
 }
 
-/// An error when too many are running. One that is over makes room.
+/// An error when too many are running, or too many of the tenant's. One that is over makes room:
+/// one of the tenant that holds the most.
 std::optional<ApiError> Gateway::Impl::keep_stream(const std::shared_ptr<Generation>& generation) {
     const std::string key = stream_key(generation->tenant(), generation->id());
     std::shared_ptr<Generation> leaving;  // dies after the lock
@@ -80,15 +82,36 @@ std::optional<ApiError> Gateway::Impl::keep_stream(const std::shared_ptr<Generat
              fmt::format("'{}' is still running; choose another X-Request-Id", generation->id()),
              "X-Request-Id"});
     }
+    struct Held {
+        std::size_t running = 0, over = 0;
+    };
+    std::unordered_map<std::string, Held> held;
+    for (const auto& entry : streams) {
+        Held& tenants = held[entry.second->tenant()];
+        ++(over(entry) ? tenants.over : tenants.running);
+    }
+    const auto full = [](std::size_t running, std::string_view whose) {
+        return backend_error({Code::resource_exhausted,
+                              fmt::format("{} kept streams{} are running, which is the limit; try "
+                                          "again later",
+                                          running, whose),
+                              {}});
+    };
+    // A quarter of the places is for others.
+    const std::size_t own_max = options.streams_max - options.streams_max / 4;
+    if (const std::size_t own = held[generation->tenant()].running; own >= own_max) {
+        return full(own, " of this tenant");
+    }
     if (place == streams.end() && streams.size() >= options.streams_max) {
-        place = std::ranges::find_if(streams, over);
-        if (place == streams.end()) {
-            return backend_error({Code::resource_exhausted,
-                                  fmt::format("{} kept streams are running, which is the limit; "
-                                              "try again later",
-                                              options.streams_max),
-                                  {}});
+        std::size_t most = 0;
+        for (auto at = streams.begin(); at != streams.end(); ++at) {
+            if (!over(*at)) continue;
+            const Held& tenants = held[at->second->tenant()];
+            if (tenants.running + tenants.over <= most) continue;
+            most = tenants.running + tenants.over;
+            place = at;
         }
+        if (place == streams.end()) return full(options.streams_max, "");
     }
     if (place != streams.end()) {
         leaving = std::move(place->second);

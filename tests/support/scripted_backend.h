@@ -3,7 +3,8 @@
 // what it was asked, four bytes a token, from one thread that steps all requests in turn.
 //
 //   "fail"  ends with an error     "full"  start() is refused: queue full
-//   "hold"  says nothing until cancelled    "toolong"  start() is refused: over the context
+//   "hold"  says nothing until cancelled    "toolong"  start() is refused: over the context;
+//   with a context shift 3000 tokens of it are dropped instead
 //   "late"  one token, then fails  "forever"  tokens until cancelled or max_tokens
 //   "call NAME ARGUMENTS"  calls that tool; "calls ..." twice; "think TEXT"  reasons, then says
 //   TEXT
@@ -127,7 +128,8 @@ public:
             return base::fail(base::Code::resource_exhausted,
                               "256 requests wait; the limit is 256");
         }
-        if (asked == "toolong") {
+        const bool shifts = request.context_overflow == gate::ContextOverflow::shift;
+        if (asked == "toolong" && !shifts) {
             return base::fail_on("context_tokens", base::Code::invalid_argument,
                                  "the prompt has 5000 tokens, the context holds 2048");
         }
@@ -138,6 +140,7 @@ public:
         job.hold = asked == "hold";
         job.fail_after = asked == "fail" ? 0 : asked == "late" ? 1 : UINT32_MAX;
         job.prompt_tokens = token_count(asked);
+        job.dropped_tokens = asked == "toolong" ? 3000 : 0;
         job.request = std::move(request);
         job.listener = std::move(listener);
         job.templated = clock_.now();
@@ -224,7 +227,7 @@ private:
         std::vector<gate::TokenDelta> script;  ///< said before `text`
         gate::Finish finish = gate::Finish::stop;
         std::size_t at = 0, script_at = 0;
-        std::uint32_t generated = 0, prompt_tokens = 0, fail_after = UINT32_MAX;
+        std::uint32_t generated = 0, prompt_tokens = 0, dropped_tokens = 0, fail_after = UINT32_MAX;
         bool forever = false, hold = false, cancelled = false;
         base::Instant received, templated, started, first_token;
     };
@@ -353,11 +356,12 @@ private:
             stop_hit_ = true;
         }
         if (job.request.top_logprobs) {
-            delta.chosen = gate::TokenText{7, delta.text, -0.25f};
+            gate::TokenLogprobs token{{7, delta.text, -0.25f}, {}};
             for (std::uint32_t k = 0; k < *job.request.top_logprobs; ++k) {
-                delta.top.push_back({static_cast<std::int32_t>(k), "\xff" + std::to_string(k),
+                token.top.push_back({static_cast<std::int32_t>(k), "\xff" + std::to_string(k),
                                      -0.5f - static_cast<float>(k)});
             }
+            delta.logprobs.push_back(std::move(token));
         }
         tell(job, delta);
     }
@@ -381,6 +385,7 @@ private:
         end.prompt_tokens = job.prompt_tokens;
         end.cached_tokens = job.prompt_tokens / 2;
         end.completion_tokens = job.generated;
+        end.context_dropped_tokens = job.dropped_tokens;
         end.received = job.received;
         end.templated = job.templated;
         end.started = job.started;

@@ -67,6 +67,7 @@ export interface RequestRecord {
   prompt_tokens: number;
   cached_tokens: number;
   completion_tokens: number;
+  context_dropped_tokens: number;
   queue_ms: number | null;
   template_ms: number | null;
   prefill_ms: number | null;

@@ -248,6 +248,7 @@ export const en = {
   "request.no_spans": "No phase was reached.",
   "request.prompt_tokens": "Prompt tokens",
   "request.completion_tokens": "Completion tokens",
+  "request.dropped_tokens": "Tokens left out of the context",
   "request.stream": "Streamed",
   "request.client": "Client",
   "request.trace": "Trace",

@@ -250,6 +250,7 @@ export const zh: Messages = {
   "request.no_spans": "未到达任何阶段。",
   "request.prompt_tokens": "提示词元",
   "request.completion_tokens": "生成词元",
+  "request.dropped_tokens": "移出上下文的词元",
   "request.stream": "流式",
   "request.client": "客户端",
   "request.trace": "追踪",

@@ -73,6 +73,7 @@ function Detail({ record }: { record: RequestRecord }) {
           [t("column.rate"), formatRate(record.tokens_per_s)],
           [t("request.prompt_tokens"), `${formatNumber(record.prompt_tokens)}${cached}`],
           [t("request.completion_tokens"), formatNumber(record.completion_tokens)],
+          [t("request.dropped_tokens"), record.context_dropped_tokens ? formatNumber(record.context_dropped_tokens) : ""],
         ]}
       />
       <h3>{t("request.about")}</h3>

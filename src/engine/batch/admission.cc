@@ -39,7 +39,7 @@ std::uint32_t Admission::pages_expected(const Generation& generation) const {
     const std::uint32_t known = static_cast<std::uint32_t>(generation.tokens().size());
     const std::uint32_t more =
         forecast_.left(generation.completion_tokens(), generation.tokens_max());
-    return pool_.geometry().pages_for(known + more);
+    return pool_.geometry().pages_for(std::min(known + more, generation.window_tokens()));
 }
 
 std::uint32_t Admission::pages_promised(Generations running) const {

@@ -36,12 +36,20 @@ base::Result<GenerationId> Batcher::submit(GenerateRequest request,
                                            std::shared_ptr<GenerationSink> sink,
                                            std::unique_ptr<constrain::Guide> guide) {
     const auto prompt_tokens = static_cast<std::uint32_t>(request.prompt.size());
-    const std::uint32_t room = limits_.context_tokens - prompt_tokens;
-    const std::uint32_t tokens_max =
-        request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
+    ContextShift shift;
+    if (request.context_overflow == ContextOverflow::shift) {
+        shift = DG_TRY(
+            plan_shift(limits_.context_tokens, request.context_keep_tokens, limits_.page_tokens));
+    }
+    const std::uint32_t room =
+        shift.on() ? limits_.context_tokens : limits_.context_tokens - prompt_tokens;
+    const std::uint32_t tokens_max = request.max_tokens == 0 ? room
+                                     : shift.on()            ? request.max_tokens
+                                                             : std::min(request.max_tokens, room);
     auto generation =
         std::make_unique<Generation>(std::move(request), std::move(sink), tokens_max, clock_.now());
     generation->follow(std::move(guide));
+    generation->shift_by(shift);
     return enqueue(std::move(generation));
 }
 

@@ -29,6 +29,7 @@ struct BatcherLimits {
     std::uint32_t queue_depth_max = 256;
     std::uint32_t running_max = 16;
     std::uint32_t context_tokens = 0;
+    std::uint32_t page_tokens = 0;  ///< of KV; with a running set above 0
 };
 
 struct BatcherStats {
@@ -45,7 +46,8 @@ public:
     Batcher(std::unique_ptr<RunningSet> running, BatcherLimits limits, const base::Clock& clock);
     ~Batcher();  ///< stop()
 
-    /// Thread-safe. Errors: resource_exhausted (queue full), cancelled (stopped).
+    /// Thread-safe. Errors: resource_exhausted (queue full), cancelled (stopped), those of
+    /// plan_shift.
     /// guide: what the answer may say; null: free.
     base::Result<GenerationId> submit(GenerateRequest request, std::shared_ptr<GenerationSink> sink,
                                       std::unique_ptr<constrain::Guide> guide = nullptr);

@@ -1,5 +1,6 @@
 #include "engine/batch/generation.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -84,11 +85,19 @@ void Generation::give_back_pages() {
 }
 
 base::Result<void> Generation::prepare(std::uint32_t rows) {
-    return kv_.grow_to(computed_ + rows);
+    if (shift_.due(kv_.tokens())) {
+        cache_pages();  // what is whole can be found again, also when this has to be read again
+        DG_TRY(kv_.drop_middle(shift_.keep_tokens, shift_.drop_tokens));
+        completion_.context_dropped_tokens =
+            std::max(completion_.context_dropped_tokens, computed_ - kv_.tokens());
+    }
+    return kv_.grow_to(kv_.tokens() + rows);
 }
 
 SequenceWork Generation::work() const {
-    return {rows_left(), computed_, streams(), request_.priority, passed_over_};
+    const std::uint32_t held = kv_.tokens();
+    return {shift_.rows_within(held, rows_left()), shift_.depth(held), streams(), request_.priority,
+            passed_over_};
 }
 
 void Generation::accept(std::span<float> logits, const Tokenizer& tokenizer, base::Instant now) {

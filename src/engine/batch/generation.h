@@ -9,6 +9,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "engine/batch/context_shift.h"
 #include "engine/batch/step_plan.h"
 #include "engine/constrain/guide.h"
 #include "engine/engine.h"
@@ -47,6 +48,10 @@ public:
     bool answers() const { return keep_ == nullptr; }
     /// What the answer may say. Before the first step.
     void follow(std::unique_ptr<constrain::Guide> guide) { guide_ = std::move(guide); }
+    /// What it forgets when the context is full. Before the first step.
+    void shift_by(const ContextShift& shift) { shift_ = shift; }
+    /// Positions it holds at most.
+    std::uint32_t window_tokens() const { return shift_.window_tokens; }
 
     /// Ids are given in order of arrival. Before anything else.
     void name(GenerationId id) { id_ = id; }
@@ -84,7 +89,8 @@ public:
     /// While it waits: gives up pages it holds beside what is on disk, and with them all that is
     /// computed. False: it holds none.
     bool surrender_pages();
-    /// Makes room for `rows` more positions. Errors: resource_exhausted.
+    /// Makes room for `rows` more positions, of a full context in its middle first. Pre: rows <=
+    /// work().rows_left. Errors: resource_exhausted.
     base::Result<void> prepare(std::uint32_t rows);
 
     /// Tokens known and not in the cache yet. One while decoding; more while a prompt is read,
@@ -102,7 +108,10 @@ public:
     SequenceWork work() const;
     /// Other prompts got `rows` while this one waited for its own.
     void pass_over(std::uint32_t rows) { passed_over_ += rows; }
+    /// Of tokens(): those computed. Positions in kv(), and what shifts dropped since.
     std::uint32_t computed() const { return computed_; }
+    /// Positions in kv(): where the next row goes.
+    std::uint32_t depth() const { return kv_.tokens(); }
     void advance(std::uint32_t rows) {
         computed_ += rows;
         kv_.advance(rows);
@@ -148,7 +157,8 @@ private:
     SpillId swapped_;  ///< while kv_ is swapped out
     Awaited awaited_;
     bool ended_ = false;
-    std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_
+    std::uint32_t computed_ = 0;  ///< of tokens_: positions in kv_, and dropped ones
+    ContextShift shift_;
     std::uint64_t passed_over_ = 0;
     base::Instant last_token_;
 };

@@ -147,8 +147,8 @@ std::vector<RowShare> RunningSet::prepare_rows() {
         for (std::uint32_t r = 0; r < share.rows; ++r) {
             // Only the last known token predicts something new.
             const bool wants_output = r + 1 == generation.rows_left();
-            rows_.push_back({generation.token_at(r), &generation.kv(), generation.computed() + r,
-                             wants_output});
+            rows_.push_back(
+                {generation.token_at(r), &generation.kv(), generation.depth() + r, wants_output});
         }
     }
     return shares;
@@ -238,7 +238,7 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
     std::uint32_t prompt_rows = 0;
     for (const RowShare& share : shares) {
         const Generation& generation = *running_[share.sequence];
-        shape += chunk_shape(share.rows, generation.computed());
+        shape += chunk_shape(share.rows, generation.depth());
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
     cost_.observe(shape, seconds);
@@ -257,10 +257,10 @@ void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> 
     std::size_t row = 0;
     for (const RowShare& share : shares) {
         auto& generation = running_[share.sequence];
-        const std::uint32_t pages_before = generation->computed() / page_tokens;
+        const std::uint32_t pages_before = generation->depth() / page_tokens;
         generation->advance(share.rows);
         // A prompt's pages are of use to others as soon as they are written.
-        const bool filled = generation->computed() / page_tokens > pages_before;
+        const bool filled = generation->depth() / page_tokens > pages_before;
         if (filled && share.rows > 1) generation->cache_pages();
         if (generation->rows_left() > 0) continue;
         tell(*generation, logits.subspan(row++ * vocab, vocab));
@@ -297,7 +297,7 @@ StepReport RunningSet::take_report() {
 std::uint32_t RunningSet::rows_between_steps(std::uint32_t depth) const {
     StepShape streams;
     for (const auto& generation : running_) {
-        if (generation->streams()) streams += chunk_shape(1, generation->computed());
+        if (generation->streams()) streams += chunk_shape(1, generation->depth());
     }
     if (streams.rows == 0) return budget_.rows_max;
     const double alone = cost_.predict(streams);

@@ -43,7 +43,7 @@ Result<std::shared_ptr<const Grammar>> answer_grammar(const ChatFormat& format,
     }
     TextNodes nodes(builder, format.control_texts);
     const NodeId before = nodes.reasoning(format.reasoning, rule.reasoning);
-    return builder.build(builder.sequence({before, text}));
+    return builder.build(builder.sequence({before, nodes.markup(format.answer_open), text}));
 }
 
 std::string cache_key(const AnswerRule& rule) {

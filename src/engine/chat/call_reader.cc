@@ -2,6 +2,7 @@
 
 #include "base/json/json.h"
 #include "base/json/json_text.h"
+#include "engine/chat/keyed_values.h"
 
 namespace engine::chat {
 namespace {
@@ -125,19 +126,28 @@ Scan known_name(Cursor& cursor, const ToolSet& tools, CallHead& head) {
     return head.tool != nullptr ? Scan::yes : Scan::no;
 }
 
+Scan open_call(Cursor& cursor, const CallSyntax& syntax) {
+    const std::size_t start = cursor.at();
+    const Scan open = cursor.loose(syntax.call_open);
+    if (open == Scan::yes || syntax.other_call_opens.empty()) return open;
+    cursor = cursor.back_at(start);
+    const Scan other = cursor.any_loose(syntax.other_call_opens);
+    return other == Scan::no ? open : other;
+}
+
 Scan read_named_head(Cursor& cursor, const CallSyntax& syntax, const ToolSet& tools,
                      CallHead& head) {
     if (!syntax.section_open.empty()) {
         const Scan section = cursor.loose(syntax.section_open);
         if (section == Scan::more) return section;
     }
-    if (const Scan answer = cursor.loose(syntax.call_open); answer != Scan::yes) return answer;
+    if (const Scan answer = open_call(cursor, syntax); answer != Scan::yes) return answer;
     cursor.space();
     if (const Scan answer = known_name(cursor, tools, head); answer != Scan::yes) return answer;
     if (const Scan answer = cursor.any_loose(syntax.name_closes); answer != Scan::yes) {
         return answer;
     }
-    if (syntax.shape == CallShape::parameters) return Scan::yes;
+    if (syntax.shape != CallShape::named_json) return Scan::yes;
     cursor.space();
     if (cursor.ended()) return Scan::more;
     return cursor.peek() == '{' ? Scan::yes : Scan::no;
@@ -219,22 +229,41 @@ Scan read_parameter(Cursor& cursor, std::string_view text, const CallSyntax& syn
     return Scan::yes;
 }
 
-Scan read_keyword(Cursor& cursor, Argument& argument) {
+/// Over what stands between arguments: to the next one, or over `close`, which ends the call.
+Scan reach_argument(Cursor& cursor, char close, Argument& argument) {
     for (bool comma = false;; comma = true) {
         cursor.space();
         if (cursor.ended()) return Scan::more;
-        if (cursor.peek() == ')') {
+        if (cursor.peek() == close) {
             cursor.skip();
             argument.call_ended = true;
             argument.end = cursor.at();
             return Scan::yes;
         }
-        if (cursor.peek() != ',' || comma) break;
+        if (cursor.peek() != ',' || comma) return Scan::yes;
         cursor.skip();
     }
+}
+
+Scan read_keyword(Cursor& cursor, Argument& argument) {
+    const Scan reached = reach_argument(cursor, ')', argument);
+    if (reached != Scan::yes || argument.call_ended) return reached;
     if (const Scan answer = cursor.name(argument.key); answer != Scan::yes) return answer;
     if (const Scan answer = cursor.take('='); answer != Scan::yes) return answer;
     const Scan answer = cursor.python_value(argument.json);
+    argument.end = cursor.at();
+    return answer;
+}
+
+Scan read_keyed(Cursor& cursor, const CallSyntax& syntax, Argument& argument) {
+    const Scan reached = reach_argument(cursor, '}', argument);
+    if (reached != Scan::yes || argument.call_ended) return reached;
+    if (const Scan answer = read_keyed_key(cursor, syntax.quote, argument.key);
+        answer != Scan::yes) {
+        return answer;
+    }
+    if (const Scan answer = cursor.take(':'); answer != Scan::yes) return answer;
+    const Scan answer = read_keyed_value(cursor, syntax.quote, argument.json);
     argument.end = cursor.at();
     return answer;
 }
@@ -252,6 +281,7 @@ Scan read_head(std::string_view text, const CallSyntax& syntax, const ToolSet& t
             break;
         case CallShape::named_json:
         case CallShape::parameters:
+        case CallShape::keyed:
             answer = read_named_head(cursor, syntax, tools, head);
             break;
         case CallShape::pythonic:
@@ -291,6 +321,7 @@ Scan read_argument(std::string_view text, const CallSyntax& syntax, const Tool& 
     argument = {};
     Cursor cursor(text);
     if (syntax.shape == CallShape::pythonic) return read_keyword(cursor, argument);
+    if (syntax.shape == CallShape::keyed) return read_keyed(cursor, syntax, argument);
     const Scan close = cursor.loose(syntax.call_close);
     if (close == Scan::yes) {
         argument.call_ended = true;

@@ -102,6 +102,30 @@ CallSyntax kimi() {
     return s;
 }
 
+/// gpt-oss. A call is a message of its own whose header names the function; the header's parts come
+/// in either order, in the commentary channel or the one where the model thinks.
+CallSyntax harmony() {
+    CallSyntax s;
+    s.family = "harmony";
+    s.shape = CallShape::named_json;
+    s.call_open = "<|channel|>commentary to=functions.";
+    s.other_call_opens = {"<|channel|>analysis to=functions.", "to=functions."};
+    s.openers = {s.call_open};
+    s.openers.insert(s.openers.end(), s.other_call_opens.begin(), s.other_call_opens.end());
+    s.name_closes = {" <|constrain|>json<|message|>",
+                     "<|channel|>commentary <|constrain|>json<|message|>",
+                     "<|channel|>commentary json<|message|>",
+                     "<|channel|>analysis <|constrain|>json<|message|>",
+                     "<|channel|>analysis json<|message|>",
+                     "<|channel|>commentary<|message|>",
+                     " json<|message|>",
+                     "<|message|>"};
+    // <|call|> ends the answer: it is no text of the call.
+    s.closers = {"<|call|>"};
+    s.one_call = true;
+    return s;
+}
+
 CallSyntax functionary() {
     CallSyntax s;
     s.family = "functionary";
@@ -203,6 +227,20 @@ CallSyntax pythonic(std::string family, std::string open, std::string close) {
     return s;
 }
 
+CallSyntax gemma4() {
+    CallSyntax s;
+    s.family = "gemma4";
+    s.shape = CallShape::keyed;
+    s.openers = {"<|tool_call>"};
+    // Behind its calls it waits for their results.
+    s.closers = {"<tool_call|>", "<|tool_response>"};
+    s.call_open = "<|tool_call>call:";
+    s.name_closes = {"{"};
+    s.quote = "<|\"|>";
+    s.call_close = "}<tool_call|>";
+    return s;
+}
+
 std::vector<CallSyntax> all() {
     return {hermes(),
             llama3(),
@@ -214,6 +252,8 @@ std::vector<CallSyntax> all() {
                      "<｜tool▁call▁end｜>", ""),
             deepseek_dsml(),
             kimi(),
+            harmony(),
+            gemma4(),
             functionary(),
             json_list("granite", "<|tool_call|>", ""),
             json_list("nemotron", "<TOOLCALL>", "</TOOLCALL>"),

@@ -14,6 +14,8 @@ struct Rule {
 
 // First match wins, so a family whose markers another one shares comes before it.
 constexpr std::array kRules = {
+    Rule{"harmony", {"<|channel|>", "to=", "<|call|>"}},
+    Rule{"gemma4", {"<|tool_call>call:", "<tool_call|>", "<|\"|>"}},
     Rule{"deepseek_dsml", {"｜DSML｜", "function_calls", ""}},
     Rule{"deepseek_r1", {"<｜tool▁call▁begin｜>", "```json", ""}},
     Rule{"deepseek_v31", {"<｜tool▁call▁begin｜>", "", ""}},
@@ -59,6 +61,18 @@ bool reads_variable(std::string_view chat_template, std::string_view name) {
     return false;
 }
 
+/// gpt-oss: every message stands in a channel, and the model begins a new one after each.
+void set_harmony_channels(ChatFormat& format) {
+    format.reasoning = {.open = "<|channel|>analysis<|message|>",
+                        .close = "<|end|>",
+                        .then = "<|start|>assistant",
+                        .anywhere = true,
+                        .field = "thinking"};
+    format.answer_open = "<|channel|>final<|message|>";
+    format.silent = {"<|start|>assistant", format.answer_open, "<|channel|>commentary<|message|>",
+                     "<|end|>", "<|return|>"};
+}
+
 ReasoningSyntax reasoning_of(std::string_view chat_template) {
     struct Pair {
         std::string_view open, close;
@@ -67,7 +81,8 @@ ReasoningSyntax reasoning_of(std::string_view chat_template) {
         Pair{"<|START_THINKING|>", "<|END_THINKING|>"}, Pair{"[THINK]", "[/THINK]"},
         Pair{"<|channel>thought", "<channel|>"}, Pair{"<think>", "</think>"}};
     for (const auto& [open, close] : kPairs) {
-        if (has(chat_template, close)) return {std::string(open), std::string(close)};
+        if (has(chat_template, close))
+            return {.open = std::string(open), .close = std::string(close)};
     }
     return {};
 }
@@ -98,12 +113,13 @@ std::vector<std::string> markers(const ChatFormat& format) {
     std::vector<std::string> all;
     for (const std::string* text :
          {&calls.section_open, &calls.call_open, &calls.call_close, &calls.separator,
-          &calls.section_close, &calls.parameter_open, &calls.parameter_close,
-          &format.reasoning.open, &format.reasoning.close}) {
+          &calls.section_close, &calls.parameter_open, &calls.parameter_close, &calls.quote,
+          &format.reasoning.open, &format.reasoning.close, &format.reasoning.then,
+          &format.answer_open}) {
         add_markers(*text, all);
     }
-    for (const auto* list : {&calls.openers, &calls.closers, &calls.name_closes,
-                             &calls.parameter_middles, &format.silent}) {
+    for (const auto* list : {&calls.openers, &calls.other_call_opens, &calls.closers,
+                             &calls.name_closes, &calls.parameter_middles, &format.silent}) {
         for (const std::string& text : *list) add_markers(text, all);
     }
     std::ranges::sort(all, [](const std::string& a, const std::string& b) {
@@ -126,6 +142,7 @@ ChatFormat detect_format(std::string_view chat_template) {
     if (format.calls.family == "command_r") {
         format.silent = {"<|START_RESPONSE|>", "<|END_RESPONSE|>"};
     }
+    if (format.calls.family == "harmony") set_harmony_channels(format);
     return format;
 }
 

@@ -17,6 +17,7 @@ enum class CallShape : std::uint8_t {
     named_json,  ///< N, then all arguments as one JSON object
     parameters,  ///< N, then each argument between markers of its own
     pythonic,    ///< [N(key=value, ...), ...]
+    keyed,       ///< N{key:value,...} with texts between markers (keyed_values.h)
 };
 
 /// Stands in a pattern for an id that the model makes up: letters, digits, '_', '-', '.'.
@@ -31,16 +32,21 @@ constexpr char kAnyId = '\x01';
 struct CallSyntax {
     std::string family;  ///< for logs and tests
     CallShape shape = CallShape::json;
-    /// Any of these begins calls where it appears. The first one begins the canonical text, and is
-    /// what a lazy grammar waits for.
+    /// Any of these begins calls where it appears, and is what a lazy grammar waits for. The first
+    /// one begins the canonical text, the others a call that stands without its section.
     std::vector<std::string> openers;
     /// Markup after a call or the last one; dropped where it appears there.
     std::vector<std::string> closers;
     /// Calls may stand without an opener where the answer begins.
     bool bare = false;
     std::string section_open, call_open, call_close, separator, section_close;
+    /// Other ways to open a call, read like `call_open` and openers too.
+    std::vector<std::string> other_call_opens;
+    /// The model ends its answer with a call: there is never a second one beside it.
+    bool one_call = false;
     std::vector<std::string> name_closes;  ///< the first one is preferred
     std::string parameter_open, parameter_close;
+    std::string quote;  ///< keyed: stands on both sides of a text
     /// After the key. With two, the first is for strings and the second for other values as JSON.
     std::vector<std::string> parameter_middles;
     /// What the template insists on in a call's id, which clients send back: nine letters and
@@ -50,6 +56,11 @@ struct CallSyntax {
 
 struct ReasoningSyntax {
     std::string open, close;  ///< both empty: the family does not mark reasoning
+    std::string then = {};    ///< what the model writes between `close` and what follows
+    /// It may come again, anywhere in the answer.
+    bool anywhere = false;
+    /// The name that past reasoning has in the template's messages; empty: as clients send it.
+    std::string field = {};
 };
 
 struct ChatFormat {
@@ -57,6 +68,8 @@ struct ChatFormat {
     ReasoningSyntax reasoning;
     /// Markers around plain answers; dropped.
     std::vector<std::string> silent;
+    /// What the model writes before an answer in words; empty: nothing.
+    std::string answer_open;
     /// The template shows tools to the model; renders the calls of past messages; knows the role
     /// `tool`. What it does not, tool_messages.h says in ordinary messages.
     bool template_has_tools = false, template_has_calls = false, template_has_results = false;

@@ -23,7 +23,9 @@ public:
     std::size_t at() const { return at_; }
     bool ended() const { return at_ >= text_.size(); }
     char peek() const { return text_[at_]; }  ///< Pre: !ended()
+    std::string_view rest() const { return text_.substr(at_); }
     void skip() { ++at_; }
+    Cursor back_at(std::size_t at) const { return Cursor(text_, at); }
     void space();  ///< over the white space that is there
 
     Scan literal(std::string_view text);

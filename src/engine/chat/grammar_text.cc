@@ -42,7 +42,7 @@ NodeId TextNodes::none_of(std::string_view characters) {
 
 NodeId TextNodes::reasoning(const ReasoningSyntax& syntax, ReasoningState state) {
     if (state == ReasoningState::done || syntax.open.empty()) return builder_.sequence({});
-    const NodeId rest = builder_.sequence({until(syntax.close), any_space()});
+    const NodeId rest = builder_.sequence({until(syntax.close), any_space(), markup(syntax.then)});
     if (state == ReasoningState::open) return rest;
     return builder_.optional(builder_.sequence({any_space(), markup(syntax.open), rest}));
 }
@@ -57,6 +57,15 @@ NodeId TextNodes::any_space() {
 
 NodeId TextNodes::text_not_starting_with(std::string_view first) {
     return builder_.optional(builder_.sequence({none_of(first), any_text()}));
+}
+
+NodeId TextNodes::text_unlike(std::string_view start, std::string_view first) {
+    std::vector<NodeId> forms{text_not_starting_with(std::string(first) + start.front())};
+    for (std::size_t same = 1; same < start.size(); ++same) {
+        forms.push_back(builder_.sequence({builder_.literal(start.substr(0, same)),
+                                           text_not_starting_with(start.substr(same, 1))}));
+    }
+    return builder_.choice(std::move(forms));
 }
 
 NodeId TextNodes::markup(std::string_view text) {

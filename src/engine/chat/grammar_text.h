@@ -27,6 +27,9 @@ public:
     constrain::NodeId any_space();  ///< at most 16 characters
     /// Any text whose first character is not in `first`, or no text.
     constrain::NodeId text_not_starting_with(std::string_view first);
+    /// The same, and it does not begin with `start` either. Pre: start is not empty, nor does
+    /// `first` have its first character.
+    constrain::NodeId text_unlike(std::string_view start, std::string_view first);
     /// A text that begins neither with `start` nor with white space.
     constrain::NodeId text_not_like(std::string_view start);
     constrain::NodeId one_of(std::string_view characters);

@@ -34,6 +34,9 @@ OutputParser::OutputParser(std::shared_ptr<const ChatFormat> format,
     : format_(std::move(format)), tools_(std::move(tools)), options_(std::move(options)) {
     if (tools_) content_marks_ = format_->calls.openers;
     for (const std::string& text : format_->silent) content_marks_.push_back(text);
+    if (format_->reasoning.anywhere && options_.split_reasoning) {
+        content_marks_.push_back(format_->reasoning.open);
+    }
     reasoning_close_ = {format_->reasoning.close};
     if (options_.reasoning_open && !format_->reasoning.close.empty()) {
         raw_reasoning_ = !options_.split_reasoning;
@@ -48,7 +51,7 @@ void OutputParser::push(std::string_view text, std::vector<Event>& events) {
     while (step(false)) {
     }
     buffer_.erase(0, at_);
-    at_ = 0;
+    dropped_ += std::exchange(at_, 0);
     events_ = nullptr;
 }
 
@@ -90,7 +93,9 @@ void OutputParser::enter(State state) {
 void OutputParser::write(Kind kind, std::string_view text) {
     if (text.empty()) return;
     const std::uint32_t index = kind == Kind::arguments ? calls_ - 1 : 0;
-    events_->push_back({kind, index, {}, {}, std::string(text)});
+    // What is content is a part of the rest, from its beginning on.
+    const std::size_t at = kind == Kind::content ? decided() : 0;
+    events_->push_back({kind, index, at, {}, {}, std::string(text)});
 }
 
 void OutputParser::write_content(std::size_t bytes) {
@@ -209,7 +214,12 @@ bool OutputParser::step_content(bool at_end) {
     const auto is_mark = [&](const std::string& one) {
         return text.substr(space).starts_with(one);
     };
-    if (std::ranges::any_of(format_->silent, is_mark)) {
+    const ReasoningSyntax& reasoning = format_->reasoning;
+    if (reasoning.anywhere && options_.split_reasoning && is_mark(reasoning.open)) {
+        at_ += space + mark.bytes;
+        drop_space_ = true;
+        enter(State::reasoning);
+    } else if (std::ranges::any_of(format_->silent, is_mark)) {
         at_ += space + mark.bytes;
         drop_space_ = true;
     } else {
@@ -241,12 +251,13 @@ bool OutputParser::step_head(bool at_end) {
 
 void OutputParser::begin_call() {
     const std::string& name = head_.tool->name;
-    events_->push_back({Kind::call, calls_, options_.new_id(name, calls_), name, {}});
+    events_->push_back({Kind::call, calls_, 0, options_.new_id(name, calls_), name, {}});
     ++calls_;
     at_ += head_.end;
     in_list_ = head_.list;
-    if (format_->calls.shape == CallShape::parameters ||
-        format_->calls.shape == CallShape::pythonic) {
+    const CallShape shape = format_->calls.shape;
+    if (shape == CallShape::parameters || shape == CallShape::pythonic ||
+        shape == CallShape::keyed) {
         first_argument_ = true;
         argument_search_ = 0;
         enter(State::argument_list);
@@ -341,8 +352,7 @@ bool OutputParser::step_after(bool at_end) {
         enter(State::head);
         return true;
     }
-    const bool one_by_one =
-        calls.shape == CallShape::named_json || calls.shape == CallShape::parameters;
+    const bool one_by_one = calls.shape != CallShape::json && calls.shape != CallShape::pythonic;
     const Scan open = one_by_one ? Cursor(text).loose(calls.call_open) : Scan::no;
     if (open == Scan::yes) {
         enter(State::head);

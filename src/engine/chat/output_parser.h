@@ -29,6 +29,7 @@ struct Event {
     enum class Kind : std::uint8_t { content, reasoning, call, arguments };
     Kind kind = Kind::content;
     std::uint32_t index = 0;  ///< of the call, from 0
+    std::size_t at = 0;       ///< of content: where it stands in the text of all pushes
     std::string id, name;     ///< with call
     std::string text;         ///< content, reasoning, or a piece of the arguments' JSON
     bool operator==(const Event&) const = default;
@@ -51,6 +52,9 @@ public:
     void push(std::string_view text, std::vector<Event>& events);
     /// The end of the text: what was held back comes out.
     void finish(std::vector<Event>& events);
+
+    /// Bytes of the text that came out or were left out: what they are does not change any more.
+    std::size_t decided() const { return dropped_ + at_; }
 
     std::uint32_t calls() const { return calls_; }              ///< begun
     std::uint32_t calls_finished() const { return finished_; }  ///< their arguments are complete
@@ -91,12 +95,14 @@ private:
     std::shared_ptr<const ChatFormat> format_;
     std::shared_ptr<const ToolSet> tools_;
     ParserOptions options_;
-    std::vector<std::string> content_marks_;  ///< openers, then silent markers
+    std::vector<std::string>
+        content_marks_;  ///< openers, silent markers, reasoning that comes again
     std::vector<std::string> reasoning_close_;
 
     State state_ = State::start;
     std::string buffer_;
-    std::size_t at_ = 0;  ///< bytes of the buffer that are done
+    std::size_t at_ = 0;       ///< bytes of the buffer that are done
+    std::size_t dropped_ = 0;  ///< bytes of the text before the buffer
     std::vector<Event>* events_ = nullptr;
     std::uint32_t calls_ = 0, finished_ = 0;
     CallHead head_;

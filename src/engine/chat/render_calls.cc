@@ -1,6 +1,7 @@
 #include "engine/chat/render_calls.h"
 
 #include "base/json/json_text.h"
+#include "engine/chat/keyed_values.h"
 
 namespace engine::chat {
 namespace {
@@ -60,6 +61,10 @@ std::string arguments(const CallSyntax& syntax, const PastCall& call, const Tool
                 out += parameter(syntax, tool, key, value);
             }
             break;
+        case CallShape::keyed:
+            // Without the braces: they belong to the call.
+            out = keyed_text(call.arguments, syntax.quote);
+            return out.substr(1, out.size() - 2);
         case CallShape::pythonic:
             for (const auto& [key, value] : call.arguments) {
                 out += (out.empty() ? "" : ", ") + std::string(key) + "=" + python(value);

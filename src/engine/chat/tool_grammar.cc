@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "engine/chat/grammar_text.h"
+#include "engine/chat/keyed_values.h"
 #include "engine/constrain/schema.h"
 
 namespace engine::chat {
@@ -100,7 +101,8 @@ public:
           tools_(tools),
           rule_(rule),
           relax_(relax),
-          text_(builder_, format.control_texts) {}
+          text_(builder_, format.control_texts),
+          keyed_(builder_, text_, format.calls.quote) {}
 
     Result<std::shared_ptr<const Grammar>> build() {
         NodeId root = -1;
@@ -109,13 +111,14 @@ public:
             if (rule_.answer_schema) {
                 const NodeId value =
                     DG_TRY(constrain::add_schema(builder_, *rule_.answer_schema, kOneSpelling));
-                answer = builder_.choice({value, answer});
+                const NodeId words = builder_.sequence({text_.markup(format_.answer_open), value});
+                answer = builder_.choice({words, answer});
             }
             root = builder_.sequence({text_.reasoning(format_.reasoning, rule_.reasoning), answer});
         } else if (calls_.bare) {
-            root = DG_TRY(call_or_text());
+            root = DG_TRY(reasoned_call_or_text());
         } else {
-            root = DG_TRY(after_opener());
+            root = DG_TRY(from_opener());
         }
         return builder_.build(root);
     }
@@ -135,26 +138,51 @@ private:
         return builder_.sequence(std::move(parts));
     }
 
-    /// The rest of the calls whose opener the model wrote. It has one end, or the engine could not
-    /// tell where the model is free again: without a marker behind all calls it takes one call, and
-    /// the next opener begins the next one.
-    Result<NodeId> after_opener() {
-        const std::string begin = calls_.section_open + calls_.call_open;
-        const std::string& opener = calls_.openers.front();
-        DG_CHECK(begin.starts_with(opener));
-        const std::string rest = begin.substr(opener.size());
-        std::vector<NodeId> parts{text_.markup(rest), DG_TRY(name_and_arguments())};
-        if (rule_.parallel && !calls_.section_close.empty()) {
-            const NodeId next = DG_TRY(call());
-            parts.push_back(
-                builder_.repeat(builder_.sequence({text_.markup(calls_.separator), next}), 0));
+    /// Calls from an opener on, which the model wrote while it was free: as text, even where it is
+    /// a control token. They have one end, or the engine could not tell where the model is free
+    /// again: without a marker behind all calls it takes one call, and the next opener begins the
+    /// next one.
+    Result<NodeId> from_opener() {
+        std::vector<NodeId> forms;
+        for (const std::string& opener : calls_.openers) {
+            const bool in_section = &opener == &calls_.openers.front();
+            const bool other =
+                std::ranges::find(calls_.other_call_opens, opener) != calls_.other_call_opens.end();
+            const std::string begin =
+                other ? opener : (in_section ? calls_.section_open : "") + calls_.call_open;
+            DG_CHECK(begin.starts_with(opener));
+            std::vector<NodeId> parts{builder_.literal(opener),
+                                      text_.markup(begin.substr(opener.size())),
+                                      DG_TRY(name_and_arguments())};
+            if (in_section) {
+                if (rule_.parallel && !calls_.section_close.empty()) {
+                    const NodeId next = DG_TRY(call());
+                    parts.push_back(builder_.repeat(
+                        builder_.sequence({text_.markup(calls_.separator), next}), 0));
+                }
+                parts.push_back(text_.markup(calls_.section_close));
+            }
+            forms.push_back(builder_.sequence(std::move(parts)));
         }
-        parts.push_back(text_.markup(calls_.section_close));
-        return builder_.sequence(std::move(parts));
+        return builder_.choice(std::move(forms));
     }
 
-    /// For families that call without a marker.
-    Result<NodeId> call_or_text() {
+    /// For families that call without a marker. Behind reasoning the same choice comes again, so an
+    /// answer that begins with the reasoning's marker is not any text.
+    Result<NodeId> reasoned_call_or_text() {
+        const bool reasons =
+            rule_.reasoning != ReasoningState::done && !format_.reasoning.open.empty();
+        if (!reasons) return call_or_text();
+        const NodeId behind = builder_.sequence(
+            {text_.reasoning(format_.reasoning, ReasoningState::open), DG_TRY(call_or_text())});
+        if (rule_.reasoning == ReasoningState::open) return behind;
+        const std::string& open = format_.reasoning.open;
+        return builder_.choice({builder_.sequence({text_.any_space(), text_.markup(open), behind}),
+                                DG_TRY(call_or_text(open))});
+    }
+
+    /// `not_like`: what a text does not begin with; empty: anything but a call.
+    Result<NodeId> call_or_text(std::string_view not_like = {}) {
         NodeId calls = DG_TRY(all_calls(rule_.parallel));
         if (!calls_.openers.empty()) {
             calls =
@@ -162,9 +190,11 @@ private:
         }
         const bool braces = calls_.shape == CallShape::json;
         const char first = braces ? '{' : '[';
+        const std::string others = std::string{first} + " \t\n\r";
         std::vector<NodeId> forms{
-            calls, builder_.sequence({text_.any_space(), text_.text_not_starting_with(
-                                                             std::string{first} + " \t\n\r")})};
+            calls, builder_.sequence({text_.any_space(),
+                                      not_like.empty() ? text_.text_not_starting_with(others)
+                                                       : text_.text_unlike(not_like, others)})};
         std::vector<NodeId> other{builder_.literal(std::string{first}), text_.any_space()};
         // An object whose first key is not "name", a list whose first item is no name.
         if (braces) {
@@ -250,18 +280,19 @@ private:
                            keyword);
         }
         MemberList list;
-        const bool pythonic = calls_.shape == CallShape::pythonic;
-        list.separator = builder_.literal(pythonic ? ", " : "");
+        list.separator = builder_.literal(calls_.shape == CallShape::pythonic ? ", "
+                                          : calls_.shape == CallShape::keyed  ? ","
+                                                                              : "");
         list.close = text_.markup(calls_.call_close);
         const json::value* required = schema.if_contains("required");
         const json::value* properties = schema.if_contains("properties");
         if (properties == nullptr || !properties->is_object()) {
             return builder_.members(std::move(list));
         }
-        for (const auto& [name, property] : properties->get_object()) {
-            const json::value alone = standing_alone(schema, property);
-            auto member = pythonic ? keyword_argument(name, alone) : parameter(name, alone, relax);
-            if (!member) return inside(name, std::move(member).error());
+        for (const std::string& name : argument_names(properties->get_object())) {
+            const json::value alone = standing_alone(schema, properties->get_object().at(name));
+            auto member = argument(name, alone, relax);
+            if (!member) return inside(name, member.error());
             const bool needed = required != nullptr && required->is_array() &&
                                 std::ranges::find(required->get_array(), json::value(name)) !=
                                     required->get_array().end();
@@ -271,10 +302,24 @@ private:
     }
 
     /// The error's path from the arguments on, not from the one property.
-    static std::unexpected<base::Error> inside(std::string_view name, base::Error error) {
+    static std::unexpected<base::Error> inside(std::string_view name, const base::Error& error) {
         const std::string rest = error.subject.starts_with('$') ? error.subject.substr(1) : "";
-        error.subject = "$.properties." + std::string(name) + rest;
-        return std::unexpected(std::move(error));
+        return fail_on("$.properties." + std::string(name) + rest, error.code, "{}", error.message);
+    }
+
+    /// In the order in which the family writes them.
+    std::vector<std::string> argument_names(const json::object& properties) const {
+        if (calls_.shape == CallShape::keyed) return sorted_keys(properties);
+        std::vector<std::string> names;
+        for (const auto& entry : properties) names.emplace_back(entry.key());
+        return names;
+    }
+
+    Result<NodeId> argument(const std::string& name, const json::value& schema, bool relax) {
+        if (calls_.shape == CallShape::pythonic) return keyword_argument(name, schema);
+        if (calls_.shape != CallShape::keyed) return parameter(name, schema, relax);
+        const NodeId value = DG_TRY(keyed_.value(schema, relax));
+        return builder_.sequence({builder_.literal(name + ":"), value});
     }
 
     Result<NodeId> keyword_argument(std::string_view name, const json::value& schema) {
@@ -338,6 +383,7 @@ private:
     const std::vector<bool>& relax_;
     GrammarBuilder builder_;
     TextNodes text_;
+    KeyedGrammar keyed_;
     NodeId call_ = -1, named_ = -1;
     std::size_t failed_ = 0;
 };
@@ -346,7 +392,7 @@ private:
 
 std::vector<std::string> grammar_triggers(const ChatFormat& format, const ToolRule& rule) {
     if (holds_from_start(rule) || format.calls.bare) return {};
-    return {format.calls.openers.front()};
+    return format.calls.openers;
 }
 
 Result<std::shared_ptr<const Grammar>> tool_grammar(const ChatFormat& format, const ToolSet& tools,

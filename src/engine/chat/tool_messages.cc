@@ -105,6 +105,48 @@ void add_result(json::array& out, const json::object& message, bool continues) {
     }
 }
 
+const json::array* calls_of(const json::value& message) {
+    const json::object* object = message.if_object();
+    const json::value* calls = object ? object->if_contains("tool_calls") : nullptr;
+    return calls != nullptr ? calls->if_array() : nullptr;
+}
+
+/// Each call with its result in messages of their own, for templates that show one per message.
+json::array one_call_each(const json::array& messages) {
+    json::array out;
+    for (std::size_t i = 0; i < messages.size();) {
+        const json::array* calls = calls_of(messages[i]);
+        if (calls == nullptr || calls->size() < 2) {
+            out.push_back(messages[i++]);
+            continue;
+        }
+        std::size_t end = i + 1;
+        while (end < messages.size() && role_of(messages[end]) == "tool") ++end;
+        json::object one = messages[i].get_object();  // what was said stands before the first call
+        for (const json::value& call : *calls) {
+            one["tool_calls"] = json::array{call};
+            out.push_back(one);
+            one = {{"role", "assistant"}, {"content", ""}};
+            const std::string id = call.is_object() ? member_text(call.get_object(), "id") : "";
+            for (std::size_t r = i + 1; r < end; ++r) {
+                const json::object& result = messages[r].get_object();
+                if (member_text(result, "tool_call_id") == id) out.push_back(result);
+            }
+        }
+        i = end;
+    }
+    return out;
+}
+
+/// What was thought before a call, under the template's own name for it.
+void rename_reasoning(const std::string& field, json::array& messages) {
+    for (json::value& message : messages) {
+        if (calls_of(message) == nullptr || !text_of(message.get_object()).empty()) continue;
+        const std::string thought = member_text(message.get_object(), "reasoning_content");
+        if (!thought.empty()) message.get_object().emplace(field, thought);
+    }
+}
+
 void tell_tools(json::array& messages, const std::string& words, ToolsPlace place) {
     if (place == ToolsPlace::system_message) {
         if (!messages.empty() && role_of(messages.front()) == "system") {
@@ -139,6 +181,8 @@ json::array tool_messages(const ChatFormat& format, const json::array& messages,
         }
         after_result = result;
     }
+    if (format.calls.one_call && format.template_has_calls) out = one_call_each(out);
+    if (!format.reasoning.field.empty()) rename_reasoning(format.reasoning.field, out);
     const json::array* list = tools.if_array();
     if (list != nullptr && !list->empty() && !format.template_has_tools) {
         tell_tools(out, tools_in_words(format, tools), place);

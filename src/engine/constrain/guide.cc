@@ -78,14 +78,17 @@ bool Guide::leave_pause(Free& free) const {
 bool Guide::accept_free(TokenId token) {
     Free next = free_;
     next.text += tokenizer_->piece(token, true);
-    std::size_t end = std::string::npos;  // of the trigger that is complete first
+    // Of the trigger that is complete first; of two that end there the longer one.
+    std::size_t begin = 0, end = std::string::npos;
     if (!leave_pause(next)) {
         free_ = std::move(next);
         return true;
     }
     for (const std::string& trigger : triggers_) {
         const std::size_t at = next.text.find(trigger);
-        if (at != std::string::npos) end = std::min(end, at + trigger.size());
+        if (at == std::string::npos || at + trigger.size() > end) continue;
+        begin = at + trigger.size() < end ? at : std::min(begin, at);
+        end = at + trigger.size();
     }
     if (end == std::string::npos) {
         next.text.erase(0, next.text.size() - std::min(next.text.size(), trigger_bytes_max_ - 1));
@@ -93,7 +96,7 @@ bool Guide::accept_free(TokenId token) {
         return true;
     }
     Constraint begun(masks_);
-    if (!begun.accept_bytes(std::string_view(next.text).substr(end))) return false;
+    if (!begun.accept_bytes(std::string_view(next.text).substr(begin))) return false;
     free_ = {};
     if (!begun.finished()) constraint_ = std::move(begun);
     return true;

@@ -1,6 +1,7 @@
 #pragma once
-// What one generation may say: under a grammar from its first token, or free until a trigger text
-// was generated, then under the grammar until that ends, then free again.
+// What one generation may say: under a grammar from its first token, or free until a trigger was
+// generated, with which a text of the grammar begins, then under the grammar until that ends, then
+// free again.
 
 #include <cstdint>
 #include <memory>

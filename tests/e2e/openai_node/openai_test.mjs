@@ -100,6 +100,66 @@ test('logprobs of chat', async () => {
   }
 });
 
+const bytesOf = (tokens) => Buffer.from(tokens.flatMap((token) => token.bytes)).toString();
+
+test('logprobs stand beside the content alone, whole and streamed', async () => {
+  const whole = (await answer({ logprobs: true })).choices[0];
+  assert.equal(bytesOf(whole.logprobs.content).trim(), whole.message.content.trim());
+  const stream = await answer({ logprobs: true, stream: true });
+  const tokens = [];
+  for await (const chunk of stream) tokens.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+  assert.equal(bytesOf(tokens), bytesOf(whole.logprobs.content));
+  const called = (await answer({
+    max_tokens: 200, logprobs: true, tool_choice: 'required', tools: [{ type: 'function', function: {
+      name: 'now', parameters: { type: 'object', properties: {}, additionalProperties: false } } }],
+  })).choices[0];
+  assert.equal(called.message.tool_calls[0].function.name, 'now');
+  assert.deepEqual(called.logprobs?.content ?? [], []);
+});
+
+test('a conversation over the context is refused or shortened', { skip: model.startsWith('fake/') },
+  async () => {
+    const context = cards.find((card) => card.id === model).context_tokens;
+    const turns = [{ role: 'system', content: 'Count.' }];
+    for (let i = 0; i < context / 8; ++i) {
+      turns.push({ role: 'user', content: 'one two three four five six' },
+        { role: 'assistant', content: 'seven' });
+    }
+    turns.push({ role: 'user', content: 'Once upon a time' });
+    await assert.rejects(answer({ messages: turns }),
+      (error) => error.status === 400 && error.code === 'context_length_exceeded');
+    const short = { messages: turns, max_tokens: 4, context_overflow: 'shift' };
+    const first = await answer(short);
+    assert.ok(first.timings.context_dropped_tokens > 0);
+    assert.ok(first.usage.prompt_tokens < context);
+    const again = await answer(short);
+    assert.equal(again.choices[0].message.content, first.choices[0].message.content);
+    const ask = { model, input: turns, temperature: 0, max_output_tokens: 4, store: false };
+    for (const truncation of ['disabled', undefined]) {
+      await assert.rejects(client.responses.create({ ...ask, truncation }),
+        (error) => error.status === 400 && error.code === 'context_length_exceeded');
+    }
+    const response = await client.responses.create({ ...ask, truncation: 'auto' });
+    assert.equal(response.truncation, 'auto');
+    assert.equal(response.usage.input_tokens, first.usage.prompt_tokens);
+  });
+
+test('an answer goes on when the context is full', { skip: model.startsWith('fake/') }, async () => {
+  const context = cards.find((card) => card.id === model).context_tokens;
+  const words = (n) => ({ messages: [{ role: 'user', content: 'one '.repeat(n) }], ignore_eos: true });
+  const tokens = async (n) => (await answer({ ...words(n), max_tokens: 1 })).usage.prompt_tokens;
+  const [few, more] = [await tokens(10), await tokens(20)];
+  const ask = words(10 + Math.floor((context - 30 - few) / ((more - few) / 10)));
+  const cut = await answer({ ...ask, max_tokens: 80 });
+  assert.equal(cut.usage.total_tokens, context);
+  assert.equal(cut.choices[0].finish_reason, 'length');
+  assert.ok(cut.usage.completion_tokens < 80);
+  const whole = await answer({ ...ask, max_tokens: 80, context_overflow: 'shift' });
+  assert.equal(whole.usage.completion_tokens, 80);
+  assert.ok(whole.timings.context_dropped_tokens > 0);
+  assert.ok(whole.choices[0].message.content.startsWith(cut.choices[0].message.content));
+});
+
 test('completions take text, several prompts, and stream', async () => {
   const ask = { model, temperature: 0, max_tokens: 6 };
   const whole = await client.completions.create({ ...ask, prompt: ['Once upon a time', 'One'] });

@@ -101,6 +101,35 @@ class OpenAiClient(unittest.TestCase):
             model=self.model, prompt="Once upon a time", max_tokens=2, temperature=0, logprobs=1)
         self.assertEqual(len(scored.choices[0].logprobs.token_logprobs), 2)
 
+    def test_logprobs_are_of_the_content(self):
+        whole = self.answer(logprobs=True).choices[0]
+        text = bytes(b for token in whole.logprobs.content for b in token.bytes).decode()
+        self.assertEqual(text.strip(), whole.message.content.strip())
+        parts = self.answer(logprobs=True, stream=True)
+        tokens = [token for part in parts if part.choices and part.choices[0].logprobs
+                  for token in part.choices[0].logprobs.content]
+        self.assertEqual(bytes(b for token in tokens for b in token.bytes).decode(), text)
+
+    def test_truncation(self):
+        if self.model.startswith("fake/"):
+            self.skipTest("the scripted model has no context")
+        context = next(card["context_tokens"] for card in admin("models")["models"]
+                       if card["id"] == self.model)
+        turns = [{"role": "system", "content": "Count."}]
+        for _ in range(context // 8):
+            turns += [{"role": "user", "content": "one two three four five six"},
+                      {"role": "assistant", "content": "seven"}]
+        turns.append({"role": "user", "content": "Once upon a time"})
+        ask = {"model": self.model, "input": turns, "temperature": 0, "max_output_tokens": 4}
+        with self.assertRaises(openai.BadRequestError) as refused:
+            self.client.responses.create(truncation="disabled", **ask)
+        self.assertEqual(refused.exception.code, "context_length_exceeded")
+        response = self.client.responses.create(truncation="auto", **ask)
+        self.assertLess(response.usage.input_tokens, context)
+        chat = self.answer(messages=turns, max_tokens=4, extra_body={"context_overflow": "shift"})
+        self.assertEqual(chat.usage.prompt_tokens, response.usage.input_tokens)
+        self.assertGreater(chat.model_extra["timings"]["context_dropped_tokens"], 0)
+
     def test_completions(self):
         ask = {"model": self.model, "temperature": 0, "max_tokens": 6}
         whole = self.client.completions.create(prompt=["Once upon a time", "One"], **ask)

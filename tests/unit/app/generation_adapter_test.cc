@@ -103,8 +103,9 @@ protected:
 
     base::Result<Heard> run(gate::GenerationRequest request) {
         auto listener = std::make_shared<Collect>();
-        auto prompt = DG_TRY(prompt_tokens(*engine_, request));
-        auto sink = make_sink(*engine_, request, listener, {}, prompt);
+        ModelPrompt prompt = DG_TRY(answer_prompt(*engine_, request));
+        const PromptFacts facts{{}, {}, prompt.dropped_tokens};
+        auto sink = make_sink(*engine_, request, listener, facts, prompt.tokens);
         auto ask = DG_TRY(engine_request(*engine_, std::move(request), std::move(prompt)));
         DG_TRY(engine_->submit(std::move(ask), std::move(sink)));
         return listener->wait();
@@ -171,8 +172,8 @@ TEST_F(Adapter, ToldInWordsOneCallIsTheDefault) {
     EXPECT_EQ(heard->calls.size(), 1u);
     EXPECT_EQ(heard->end.finish, gate::Finish::tool_calls);
     more.tool_choice.parallel = more.tool_choice.parallel_asked = true;
-    const auto first = engine_request(*engine_, std::move(one), {1});
-    const auto second = engine_request(*engine_, std::move(more), {1});
+    const auto first = engine_request(*engine_, std::move(one), {{1}});
+    const auto second = engine_request(*engine_, std::move(more), {{1}});
     EXPECT_NE(first->grammar, second->grammar);
 }
 
@@ -181,13 +182,13 @@ TEST_F(Adapter, SaysNothingOfToolsThatMayNotBeCalled) {
     without.tools = nullptr;
     EXPECT_EQ(*prompt_tokens(*engine_, with), *prompt_tokens(*engine_, without));
     EXPECT_NE(*prompt_tokens(*engine_, with), *prompt_tokens(*engine_, asking(Kind::automatic)));
-    const auto ask = engine_request(*engine_, std::move(with), {1});
+    const auto ask = engine_request(*engine_, std::move(with), {{1}});
     ASSERT_TRUE(ask);
     EXPECT_EQ(ask->grammar, nullptr);
 }
 
 TEST_F(Adapter, IsFreeUntilTheModelBeginsACall) {
-    const auto ask = engine_request(*engine_, asking(Kind::automatic), {1});
+    const auto ask = engine_request(*engine_, asking(Kind::automatic), {{1}});
     ASSERT_TRUE(ask);
     EXPECT_NE(ask->grammar, nullptr);
     EXPECT_EQ(ask->grammar_triggers, std::vector<std::string>{"<tool_call>"});
@@ -214,6 +215,49 @@ TEST_F(Adapter, AKeptPrefixOfAChatStandsInItsPromptOnce) {
     ASSERT_FALSE(other);
     EXPECT_EQ(other.error().code, base::Code::invalid_argument);
     EXPECT_EQ(other.error().subject, "cache_id");
+}
+
+/// A conversation over the context, whose answer then goes on past it.
+TEST_F(Adapter, AChatThatIsTooLongLosesItsOldestTurnsWhereItMay) {
+    gate::GenerationRequest request;
+    json::array& messages = request.prompt.messages.emplace();
+    messages.push_back(json::object{{"role", "system"}, {"content", "Tell stories of animals."}});
+    for (int i = 0; i < 60; ++i) {
+        messages.push_back(json::object{{"role", "user"}, {"content", "Tell me about a big dog."}});
+        messages.push_back(
+            json::object{{"role", "assistant"}, {"content", "Once upon a time there was a dog."}});
+    }
+    messages.push_back(json::object{{"role", "user"}, {"content", "Once there was a girl"}});
+    request.sampling.temperature = 0;
+    request.max_tokens = 600;
+    request.ignore_eos = true;
+    const std::size_t whole = prompt_tokens(*engine_, request)->size();
+    const std::uint32_t context = engine_->info().context_tokens;
+    ASSERT_GT(whole, context);
+    const auto refused = run(request);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().subject, "context_tokens");
+
+    request.context_overflow = gate::ContextOverflow::shift;
+    const auto prompt = answer_prompt(*engine_, request);
+    ASSERT_TRUE(prompt) << prompt.error().message;
+    EXPECT_EQ(prompt->dropped_tokens, whole - prompt->tokens.size());
+    const std::string text = engine_->tokenizer().decode(prompt->tokens);
+    EXPECT_NE(text.find("Tell stories of animals.\nTell me about"), std::string::npos) << text;
+    EXPECT_TRUE(text.ends_with("Once there was a girl")) << text;
+    // All of the system prompt, and what every chat goes on with.
+    const auto system = engine_->tokenizer().encode("Tell stories of animals.");
+    EXPECT_GE(prompt->lasting_tokens + 1, system.size());
+    EXPECT_LE(prompt->lasting_tokens, system.size() + 2);
+
+    const auto heard = run(request);
+    ASSERT_TRUE(heard) << heard.error().message;
+    EXPECT_EQ(heard->end.completion_tokens, 600u);
+    EXPECT_EQ(heard->end.prompt_tokens, prompt->tokens.size());
+    EXPECT_GT(heard->end.context_dropped_tokens, prompt->dropped_tokens);
+    const std::uint32_t all = heard->end.prompt_tokens + 599;
+    EXPECT_LE(all - (heard->end.context_dropped_tokens - prompt->dropped_tokens), context);
+    EXPECT_EQ(run(request)->text, heard->text);
 }
 
 TEST_F(Adapter, KeepsStopStringsOutOfCalls) {
@@ -360,7 +404,7 @@ TEST_F(DefaultModel, AnswersOrCallsWhenItMayChoose) {
 
 gate::TokenDelta pushed(ChatSink& sink, std::string_view text) {
     gate::TokenDelta delta;
-    sink.push(text, delta);
+    sink.push(text, {}, delta);
     return delta;
 }
 
@@ -405,7 +449,7 @@ TEST(ChatSink, MatchesStopStringsInTheAnswerOnly) {
 TEST(ChatSink, SaysLengthWhenACallWasCut) {
     ChatSink sink(sink_options(true, {}));
     gate::TokenDelta delta;
-    sink.push("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\"", delta);
+    sink.push("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\"", {}, delta);
     gate::GenerationEnd end;
     end.finish = gate::Finish::length;
     sink.finish("", end);

@@ -116,6 +116,55 @@ TEST_F(GatewayTest, LogprobsHaveEachApisShape) {
     EXPECT_EQ(tokens, 3U);
 }
 
+TEST_F(GatewayTest, LogprobsStandBesideContentAlone) {
+    start();
+    const std::string more = R"(,"logprobs":true,"tools":[{"type":"function","function":)"
+                             R"({"name":"f","parameters":{}}}])";
+    const auto body = parsed(post("/v1/chat/completions", chat("think answer", more)).body);
+    const auto& choice = body.at("choices").at(0).as_object();
+    EXPECT_EQ(choice.at("message").at("reasoning_content").as_string(), "Let me think.");
+    std::string joined;
+    for (const auto& token : choice.at("logprobs").at("content").as_array()) {
+        joined += std::string(token.at("token").as_string());
+    }
+    EXPECT_EQ(joined, "answer");
+    joined.clear();
+    for (const auto& event :
+         events(post("/v1/chat/completions", chat("think answer", more + R"(,"stream":true)")))) {
+        const auto& streamed = event.at("choices").at(0).as_object();
+        if (!streamed.at("logprobs").is_object()) continue;
+        EXPECT_TRUE(streamed.at("delta").as_object().contains("content"))
+            << json::serialize(streamed);
+        for (const auto& token : streamed.at("logprobs").at("content").as_array()) {
+            joined += std::string(token.at("token").as_string());
+        }
+    }
+    EXPECT_EQ(joined, "answer");
+}
+
+TEST_F(GatewayTest, AContextShiftIsAskedForAndTold) {
+    start();
+    const auto refused = post("/v1/chat/completions", chat("toolong"));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_EQ(error_code(refused), "context_length_exceeded");
+    EXPECT_EQ(
+        post("/v1/chat/completions", chat("toolong", R"(,"context_overflow":"error")")).status,
+        400);
+    const std::string shift = R"(,"context_overflow":"shift")";
+    const auto dropped = [](const json::value& from) {
+        return from.at("timings").at("context_dropped_tokens").as_int64();
+    };
+    EXPECT_EQ(dropped(parsed(post("/v1/chat/completions", chat("toolong", shift)).body)), 3000);
+    EXPECT_EQ(newest_record().at("context_dropped_tokens").as_int64(), 3000);
+    const auto streamed =
+        events(post("/v1/chat/completions", chat("toolong", shift + R"(,"stream":true)")));
+    EXPECT_EQ(dropped(streamed.back()), 3000);
+    const auto plain = post("/v1/completions",
+                            R"({"model":"fake/chat","prompt":"abc","context_overflow":"shift"})");
+    EXPECT_EQ(dropped(parsed(plain.body)), 0);
+    EXPECT_EQ(backend_.last_request().context_overflow, gate::ContextOverflow::shift);
+}
+
 TEST_F(GatewayTest, CompletionsTakeSeveralPromptsAndEcho) {
     start();
     auto body = parsed(

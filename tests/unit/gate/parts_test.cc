@@ -198,6 +198,32 @@ TEST(ResponseStore, DropsTheOldestAndKeepsTenantsApart) {
     EXPECT_EQ(store.bytes(), 999U);
 }
 
+TEST(ResponseStore, WhoHoldsAnEqualShareLosesNothingToOthers) {
+    test::for_each_seed(100, [](base::Rng& rng) {
+        constexpr std::size_t kTenants = 4, kCount = 40, kBytes = 4000;
+        ResponseStore store(kCount, kBytes);
+        // The first tenant keeps within its share; the others store what they like.
+        std::vector<std::string> own;
+        std::size_t own_bytes = 0;
+        for (int i = 0; i < 400; ++i) {
+            const std::uint64_t tenant = rng.below(kTenants);
+            const std::size_t size = 1 + rng.below(300);
+            const std::string id = std::to_string(tenant == 0 ? i : rng.below(60));
+            if (tenant == 0) {
+                if (own.size() == kCount / kTenants || own_bytes + size > kBytes / kTenants)
+                    continue;
+                own.push_back(id);
+                own_bytes += size;
+            }
+            store.add({id, std::to_string(tenant), "", std::string(size, 'x'), "", ""});
+            ASSERT_LE(store.count(), kCount);
+            ASSERT_LE(store.bytes(), kBytes);
+            for (const std::string& one : own) ASSERT_NE(store.find("0", one), nullptr);
+        }
+        for (const std::string& one : own) EXPECT_TRUE(store.remove("0", one));
+    });
+}
+
 TEST(AnswerWriter, PhasesThatWereNotReachedAreNull) {
     GenerationEnd end;
     end.received = base::Instant{1};
@@ -208,17 +234,15 @@ TEST(AnswerWriter, PhasesThatWereNotReachedAreNull) {
 
 TEST(LogprobText, TextOffsetsCountOverEvents) {
     LogprobText logprobs;
-    TokenDelta delta;
-    delta.chosen = TokenText{1, "ab", -0.5f};
-    delta.top = {{1, "ab", -0.5f}, {2, "c", -1.5f}};
+    const TokenLogprobs token{{1, "ab", -0.5f}, {{1, "ab", -0.5f}, {2, "c", -1.5f}}};
     std::string out;
-    logprobs.add(false, delta);
+    logprobs.add(false, {&token, 1});
     logprobs.append_to(out, false);
     EXPECT_EQ(out, R"({"tokens":["ab"],"token_logprobs":[-0.5],)"
                    R"("top_logprobs":[{"ab":-0.5,"c":-1.5}],"text_offset":[0]})");
     EXPECT_TRUE(logprobs.empty());
     out.clear();
-    logprobs.add(false, delta);
+    logprobs.add(false, {&token, 1});
     logprobs.append_to(out, false);
     EXPECT_THAT(out, testing::HasSubstr(R"("text_offset":[2])"));
 }

@@ -277,7 +277,8 @@ TEST(ParseResponses, NamesWhatIsWrong) {
     EXPECT_EQ(fault(R"({"input":"x","text":{"format":{"type":"json_schema","name":"n"}}})"),
               "text.format.schema");
     EXPECT_EQ(fault(R"({"input":"x","reasoning":{"effort":"huge"}})"), "reasoning.effort");
-    EXPECT_EQ(fault(R"({"input":"x","truncation":"auto"})"), "truncation");
+    EXPECT_EQ(fault(R"({"input":"x","truncation":"sometimes"})"), "truncation");
+    EXPECT_EQ(fault(R"({"input":"x","truncation":"auto"})"), "accepted");
     EXPECT_EQ(fault(R"({"input":"x","conversation":"c"})"), "conversation");
     EXPECT_EQ(fault(R"({"input":"x","include":["file_search_call.results"]})"), "include[0]");
     EXPECT_EQ(fault(R"({"input":"x","tools":[{"type":"web_search"}]})"), "tools[0].type");

@@ -176,6 +176,47 @@ TEST_F(StreamsTest, TooManyKeptStreamsAreRefused) {
     EXPECT_EQ(post("/v1/chat/completions", chat("hello")).status, 200);
 }
 
+TEST_F(StreamsTest, OneTenantCannotTakeEveryPlace) {
+    gate::GatewayOptions options;
+    options.streams_max = 4;
+    start(options);
+    std::vector<std::unique_ptr<test::RawClient>> clients;
+    const auto ask = [&](std::string_view tenant, std::string_view content) {
+        clients.push_back(std::make_unique<test::RawClient>(server_->port()));
+        clients.back()->send(request("POST", "/v1/chat/completions", resumable(content),
+                                     "X-Dougong-Tenant: " + std::string(tenant) + "\r\n"));
+        return clients.back()->read_head().status;
+    };
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(ask("a", "forever"), 200) << i;
+    EXPECT_EQ(ask("a", "forever"), 429) << "the last quarter is for others";
+    EXPECT_EQ(ask("b", "forever"), 200);
+    EXPECT_EQ(ask("c", "forever"), 429) << "nothing that runs is pushed out";
+}
+
+TEST_F(StreamsTest, TheTenantWithTheMostMakesRoom) {
+    gate::GatewayOptions options;
+    options.streams_max = 4;
+    start(options);
+    const auto end_one = [&](std::string_view tenant, std::string_view id) {
+        const std::string headers = "X-Dougong-Tenant: " + std::string(tenant) +
+                                    "\r\nX-Request-Id: " + std::string(id) + "\r\n";
+        EXPECT_EQ(post("/v1/chat/completions", resumable("hello"), headers).status, 200);
+    };
+    const auto there = [&](std::string_view tenant, std::string_view id) {
+        test::RawClient client(server_->port());
+        return client
+                   .request("GET", "/v1/streams/chatcmpl-" + std::string(id), "",
+                            "X-Dougong-Tenant: " + std::string(tenant) + "\r\n")
+                   .status == 200;
+    };
+    end_one("quiet", "only");
+    for (int i = 0; i < 12; ++i) end_one("loud", std::to_string(i));
+    EXPECT_TRUE(there("quiet", "only"));
+    end_one("other", "first");
+    EXPECT_TRUE(there("quiet", "only"));
+    EXPECT_TRUE(there("other", "first"));
+}
+
 /// A tenant's stream may have any id of another's, but not one of its own that still runs.
 TEST_F(StreamsTest, AnIdIsTakenWithinOneTenantOnly) {
     start();

@@ -39,6 +39,7 @@ TEST(DetectFormat, KnowsThePublishedTemplates) {
         {"ai21labs-AI21-Jamba-Large-1.6", "jamba"},
         {"deepseek-ai-DeepSeek-V3.2", "deepseek_dsml"},
         {"google-gemma-2-2b-it", "generic"},
+        {"google-gemma-4-31B-it", "gemma4"},
         {"ibm-granite-granite-3.0-8b-instruct", "granite"},
         {"ibm-granite-granite-3.3-2B-Instruct", "granite"},
         {"ibm-granite-granite-4.0", "hermes"},
@@ -48,6 +49,7 @@ TEST(DetectFormat, KnowsThePublishedTemplates) {
         {"mistralai-Mistral-7B-Instruct-v0.3", "mistral_list"},
         {"mistralai-Mistral-Nemo-Instruct-2407", "mistral_list"},
         {"moonshotai-Kimi-K2-Thinking", "kimi"},
+        {"openai-gpt-oss-120b", "harmony"},
         {"phi-4", "generic"},
         {"zai-org-GLM-5.1", "glm_tight"},
     };

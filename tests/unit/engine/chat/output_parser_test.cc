@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "parser_cases.h"
 #include "support/seeds.h"
 
@@ -24,6 +27,18 @@ std::shared_ptr<const ToolSet> tool_set() {
 
 std::shared_ptr<const ChatFormat> format_of(std::string_view family, bool think) {
     auto format = std::make_shared<ChatFormat>();
+    // These have markers of their own around everything.
+    const std::string published = family == "harmony"  ? "openai-gpt-oss-120b"
+                                  : family == "gemma4" ? "google-gemma-4-31B-it"
+                                                       : "";
+    if (!published.empty()) {
+        std::ifstream file(
+            DG_SOURCE_DIR "/tests/golden/templates/templates/" + published + ".jinja",
+            std::ios::binary);
+        EXPECT_TRUE(file) << published;
+        *format = detect_format(std::string(std::istreambuf_iterator<char>(file), {}));
+        return format;
+    }
     format->calls = call_syntax(family);
     if (think) format->reasoning = {"<think>", "</think>"};
     return format;

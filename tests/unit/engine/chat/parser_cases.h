@@ -24,7 +24,7 @@ struct Parsed {
 struct ParserCase {
     std::string name, family, text;
     Parsed expected;
-    bool think = false;  ///< the family marks reasoning with <think>
+    bool think = false;  ///< reasoning is marked: with <think> where the family has no own way
 };
 
 inline const std::string kBern = R"({"city": "Bern"})";
@@ -151,6 +151,69 @@ inline std::vector<ParserCase> parser_cases() {
          "functions.multiply:1<|tool_call_argument_begin|>{\"a\": 17, \"b\": 23}<|tool_call_end|>"
          "<|tool_calls_section_end|>",
          {"", "", two}},
+        {"Harmony",
+         "harmony",
+         "<|channel|>analysis<|message|>Bern, then.<|end|><|start|>assistant<|channel|>commentary "
+         "to=functions.get_temperature <|constrain|>json<|message|>{\"city\": \"Bern\"}<|call|>",
+         {"", "Bern, then.", one},
+         true},
+        {"HarmonyRecipientFirst",
+         "harmony",
+         "<|start|>assistant to=functions.get_temperature<|channel|>commentary "
+         "json<|message|>{\"city\": \"Bern\"}<|call|>",
+         {"", "", one},
+         true},
+        {"HarmonyWithoutStart",
+         "harmony",
+         " to=functions.get_temperature<|channel|>commentary "
+         "<|constrain|>json<|message|>{\"city\": \"Bern\"}",
+         {"", "", one},
+         true},
+        {"HarmonyFinal",
+         "harmony",
+         "<|channel|>analysis<|message|>Simple.<|end|><|start|>assistant<|channel|>final<|message|>"
+         "It is 19 °C,\n\nor 292 K.<|return|>",
+         {"It is 19 °C,\n\nor 292 K.", "Simple.", {}},
+         true},
+        {"HarmonyPreamble",
+         "harmony",
+         "<|channel|>analysis<|message|>One. <|end|><|start|>assistant<|channel|>commentary"
+         "<|message|>Let me look.<|end|><|start|>assistant<|channel|>analysis<|message|>Two."
+         "<|end|><|start|>assistant<|channel|>analysis to=functions.multiply json<|message|>"
+         "{\"a\": 17, \"b\": 23}<|call|>",
+         {"Let me look.", "One.Two.", {sum}},
+         true},
+        {"HarmonyUnknownToolIsContent",
+         "harmony",
+         "<|channel|>commentary to=functions.launch <|constrain|>json<|message|>{}<|call|>",
+         {"<|channel|>commentary to=functions.launch <|constrain|>json<|message|>{}<|call|>",
+          "",
+          {}},
+         true},
+        {"Gemma4",
+         "gemma4",
+         "<|tool_call>call:get_temperature{city:<|\"|>Bern<|\"|>}<tool_call|><|tool_call>call:"
+         "multiply{a:17,b:23}<tool_call|><|tool_response>",
+         {"", "", two}},
+        {"Gemma4AfterThinking",
+         "gemma4",
+         "<|channel>thought\nBern, then.\n<channel|>Let me look.<|tool_call>call:get_temperature"
+         "{city:<|\"|>Bern<|\"|>}<tool_call|>",
+         {"Let me look.", "Bern, then.", one},
+         true},
+        {"Gemma4Values",
+         "gemma4",
+         "<|tool_call>call:multiply{a:[1,-2.5e3,<|\"|>x,}\"y<|\"|>],b:{k:[true,null],<|\"|>o d"
+         "<|\"|>:{}},c:<|\"|><|\"|>,d: warm }<tool_call|>",
+         {"",
+          "",
+          {{"multiply",
+            "{\"a\": [1, -2.5e3, \"x,}\\\"y\"], \"b\": {\"k\": [true, null], \"o d\": {}}, "
+            "\"c\": \"\", \"d\": \"warm\"}"}}}},
+        {"Gemma4UnknownToolIsContent",
+         "gemma4",
+         "<|tool_call>call:launch{}<tool_call|>",
+         {"<|tool_call>call:launch{}<tool_call|>", "", {}}},
         {"Functionary",
          "functionary",
          "<function=get_temperature>{\"city\": \"Bern\"}</function><function=multiply>{\"a\": 17, "

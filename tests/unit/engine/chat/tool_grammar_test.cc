@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
+#include "engine/chat/answer_grammar.h"
 #include "engine/chat/output_parser.h"
 #include "engine/chat/render_calls.h"
 #include "engine/constrain/matcher.h"
@@ -82,6 +86,11 @@ protected:
     std::string render(const std::vector<PastCall>& calls) const {
         return render_calls(GetParam(), calls, tool_set().get());
     }
+    static std::string call_without_section(std::string text) {
+        const CallSyntax& calls = GetParam();
+        text.resize(text.size() - calls.section_close.size());
+        return text.substr(calls.section_open.size());
+    }
 };
 
 TEST_P(EachSyntax, TakesGoodCallsAndTheParserReadsThemBack) {
@@ -112,7 +121,7 @@ TEST_P(EachSyntax, RefusesWhatTheToolsDoNotAllow) {
     EXPECT_FALSE(matches(required(format(), false), render(good_calls())));
 }
 
-TEST_P(EachSyntax, IsLazyAfterTheFirstMarker) {
+TEST_P(EachSyntax, IsLazyUntilAnyOfItsMarkers) {
     const auto built = tool_grammar(format(), *tool_set(), {});
     ASSERT_TRUE(built) << built.error().message;
     const std::string text = render({good_calls()[1]});
@@ -122,9 +131,22 @@ TEST_P(EachSyntax, IsLazyAfterTheFirstMarker) {
         EXPECT_TRUE(matches(*built, text));
         return;
     }
-    ASSERT_EQ(triggers.size(), 1u);
+    EXPECT_EQ(triggers, GetParam().openers);
     ASSERT_TRUE(text.starts_with(triggers.front()));
-    EXPECT_TRUE(matches(*built, text.substr(triggers.front().size()))) << text;
+    EXPECT_TRUE(matches(*built, text)) << text;
+    for (const std::string& opener : std::span(triggers).subspan(1)) {
+        const bool other = std::ranges::find(GetParam().other_call_opens, opener) !=
+                           GetParam().other_call_opens.end();
+        const std::string call =
+            other ? opener + text.substr(GetParam().call_open.size()) : call_without_section(text);
+        ASSERT_TRUE(call.starts_with(opener)) << call;
+        EXPECT_TRUE(matches(*built, call)) << call;
+        EXPECT_FALSE(matches(*built, call + call)) << "one call; the next has an opener again";
+        EXPECT_EQ(parsed_calls(format(), call).size(), 1u);
+        std::string unknown = call;
+        unknown.replace(unknown.find("multiply"), 8, "launched");
+        EXPECT_FALSE(matches(*built, unknown)) << unknown;
+    }
 }
 
 /// Any text of the grammar, walked at random, is calls of known tools with JSON arguments.
@@ -221,6 +243,107 @@ TEST(ToolGrammar, LeavesLlamaFreeToAnswer) {
     EXPECT_TRUE(matches(*lists, "[1, 2]"));
     EXPECT_TRUE(matches(*lists, "[now()]"));
     EXPECT_FALSE(matches(*lists, "[launch()]"));
+}
+
+TEST(ToolGrammar, AnswersHarmonyInItsChannels) {
+    std::ifstream file(DG_SOURCE_DIR "/tests/golden/templates/templates/openai-gpt-oss-120b.jinja",
+                       std::ios::binary);
+    const ChatFormat format = detect_format(std::string(std::istreambuf_iterator<char>(file), {}));
+    ASSERT_EQ(format.calls.family, "harmony");
+    ToolRule rule;
+    rule.parallel = false;
+    rule.answer_schema = *base::parse_json(R"({"type": "integer"})");
+    auto grammar = *tool_grammar(format, *tool_set(), rule);
+    const std::string thought = "<|channel|>analysis<|message|>hm <|x<|end|><|start|>assistant";
+    const std::string call =
+        "<|channel|>commentary to=functions.now <|constrain|>json<|message|>{}";
+    for (const std::string& before : {std::string(), thought}) {
+        EXPECT_TRUE(matches(grammar, before + "<|channel|>final<|message|>17"));
+        EXPECT_TRUE(matches(grammar, before + call));
+        EXPECT_FALSE(matches(grammar, before + "17"));
+        EXPECT_FALSE(matches(grammar, before + call + call));
+    }
+    AnswerRule answer;
+    answer.kind = AnswerRule::Kind::json_schema;
+    answer.schema = *rule.answer_schema;
+    answer.reasoning = ReasoningState::possible;
+    grammar = *answer_grammar(format, answer);
+    EXPECT_TRUE(matches(grammar, thought + "<|channel|>final<|message|>17"));
+    EXPECT_FALSE(matches(grammar, thought + "17"));
+}
+
+TEST(ToolGrammar, HoldsGemmasValuesToTheirSchemas) {
+    constexpr std::string_view kNested = R"([{"type": "function", "function": {"name": "plan",
+        STRICT "parameters": {"type": "object", "properties": {
+            "to": {"type": "object", "properties": {"zip": {"type": "integer"},
+                   "City": {"type": "string"}}, "required": ["City"]},
+            "days": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "how": {"enum": ["train", 7]},
+            "free": PATTERN}, "required": ["to"]}}}])";
+    const auto set = [&](std::string_view strict, std::string_view free) {
+        std::string text(kNested);
+        text.replace(text.find("STRICT"), 6, strict);
+        text.replace(text.find("PATTERN"), 7, free);
+        return tool_set(text);
+    };
+    const ChatFormat format = format_of("gemma4");
+    ToolRule rule;
+    rule.kind = ToolRule::Kind::required;
+    const auto built = tool_grammar(
+        format, *set("", R"({"type": "array", "minItems": 2, "items": {"type": "string"}})"), rule);
+    ASSERT_TRUE(built) << built.error().message;
+    const auto plan = [](std::string_view arguments) {
+        return "<|tool_call>call:plan{" + std::string(arguments) + "}<tool_call|>";
+    };
+    for (const char* good :
+         {"to:{City:<|\"|>Bern<|\"|>}", "to:{City:<|\"|>a } , < b<|\"|>,zip:3000}",
+          "days:[1,2],how:<|\"|>train<|\"|>,to:{City:<|\"|><|\"|>}",
+          "how:7,to:{City:<|\"|>x<|\"|>}", "days:[],to:{City:<|\"|>x<|\"|>}",
+          "free:[{a:[null,<|\"|>b<|\"|>]},-1.5],to:{City:<|\"|>x<|\"|>}"}) {
+        EXPECT_TRUE(matches(*built, plan(good))) << plan(good);
+    }
+    for (const char* bad :
+         {"", "to:{}", "to:{City:Bern}", "to:{City:<|\"|>x<|\"|>,zip:<|\"|>3<|\"|>}",
+          "to:{City:<|\"|>x<|\"|>},how:7", "days:[0],to:{City:<|\"|>x<|\"|>}",
+          "how:<|\"|>bus<|\"|>,to:{City:<|\"|>x<|\"|>}"}) {
+        EXPECT_FALSE(matches(*built, plan(bad))) << plan(bad);
+    }
+    const auto strict = tool_grammar(
+        format, *set("\"strict\": true,", R"({"type": "array", "minItems": 2})"), rule);
+    ASSERT_FALSE(strict);
+    EXPECT_EQ(strict.error().code, base::Code::unimplemented);
+    EXPECT_EQ(strict.error().subject, "tools[0].function.parameters.properties.free.minItems");
+}
+
+TEST(ToolGrammar, HoldsBareCallsBehindReasoning) {
+    for (const char* family : {"llama3", "llama_pythonic"}) {
+        SCOPED_TRACE(family);
+        ChatFormat format = format_of(family);
+        format.reasoning = {"<think>", "</think>"};
+        const std::string good = render_calls(format.calls, {good_calls()[1]}, nullptr);
+        std::string bad = good;
+        bad.replace(bad.find("multiply"), 8, "launched");
+        ToolRule rule;
+        auto grammar = *tool_grammar(format, *tool_set(), rule);
+        for (const std::string before : {"", "<think>\n{ hm [</think>\n\n", " <think></think>"}) {
+            EXPECT_TRUE(matches(grammar, before + good)) << before + good;
+            EXPECT_FALSE(matches(grammar, before + bad)) << before + bad;
+            EXPECT_TRUE(matches(grammar, before + "It is 19 degrees.")) << before;
+        }
+        for (const char* text : {"", "<", "<thin", "<b>bold</b>", "< think>", "  <thank you>"}) {
+            EXPECT_TRUE(matches(grammar, text)) << text;
+        }
+        EXPECT_FALSE(matches(grammar, "<think>hm</think>" + bad));
+        rule.reasoning = ReasoningState::open;
+        grammar = *tool_grammar(format, *tool_set(), rule);
+        EXPECT_TRUE(matches(grammar, "hm</think>\n" + good));
+        EXPECT_FALSE(matches(grammar, "hm</think>\n" + bad));
+        EXPECT_FALSE(matches(grammar, good)) << "still thinking";
+        rule.reasoning = ReasoningState::done;
+        grammar = *tool_grammar(format, *tool_set(), rule);
+        EXPECT_TRUE(matches(grammar, good));
+        EXPECT_FALSE(matches(grammar, bad));
+    }
 }
 
 TEST(ToolGrammar, HoldsTheAnswerToItsSchemaWhereNothingIsCalled) {

@@ -43,6 +43,32 @@ std::string content(const json::value& message) {
     return std::string(message.at("content").as_string());
 }
 
+TEST(ToolMessages, ShowHarmonyEachCallWithItsResult) {
+    const std::string text = published("openai-gpt-oss-120b");
+    json::array messages = conversation();
+    messages[2].as_object()["content"] = nullptr;
+    messages[2].as_object()["reasoning_content"] = "Both, then.";
+    const auto said =
+        tool_messages(detect_format(text), messages, tools(), ToolsPlace::system_message);
+    ASSERT_EQ(said.size(), 6u);
+    const auto parsed = base::Template::parse(text);
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    const auto prompt = render_chat_prompt(
+        *parsed, {{"messages", said}, {"tools", tools()}, {"add_generation_prompt", true}}, {});
+    ASSERT_TRUE(prompt) << prompt.error().message;
+    const std::size_t from = prompt->find("<|start|>assistant<|channel|>");
+    ASSERT_NE(from, std::string::npos) << *prompt;
+    EXPECT_EQ(prompt->substr(from),
+              "<|start|>assistant<|channel|>analysis<|message|>Both, then.<|end|>"
+              "<|start|>assistant to=functions.now<|channel|>commentary json<|message|>"
+              "{\"city\": \"Bern\"}<|call|>"
+              "<|start|>functions.now to=assistant<|channel|>commentary<|message|>\"noon\"<|end|>"
+              "<|start|>assistant to=functions.now<|channel|>commentary json<|message|>"
+              "{\"city\": \"Oslo\"}<|call|>"
+              "<|start|>functions.now to=assistant<|channel|>commentary<|message|>\"noon too\""
+              "<|end|><|start|>assistant");
+}
+
 TEST(ToolMessages, SayInWordsWhatATemplateLeavesOut) {
     const ChatFormat format = detect_format(published("HuggingFaceTB-SmolLM2-135M-Instruct"));
     const auto said = tool_messages(format, conversation(), tools(), ToolsPlace::system_message);

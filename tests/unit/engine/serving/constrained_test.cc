@@ -192,8 +192,11 @@ TEST(Constrained, TriggersLeaveTheTextBeforeThemFree) {
     // A word that the model writes by itself begins the grammar.
     const std::string trigger = story.substr(20, 8);
     GenerateRequest r = free;
-    r.grammar = schema(R"({"enum":["first","second"]})");
-    r.grammar_triggers = {trigger};
+    constrain::GrammarBuilder grammar;
+    r.grammar = *grammar.build(grammar.sequence(
+        {grammar.literal(trigger),
+         grammar.choice({grammar.literal("\"first\""), grammar.literal("\"second\"")})}));
+    r.grammar_triggers = {"never written", trigger};
     const auto sink = run(*engine, r);
     const std::string text = sink->text();
     const std::size_t at = text.find(trigger);
