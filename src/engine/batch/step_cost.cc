@@ -146,9 +146,13 @@ double StepCost::base(double rows) const {
 }
 
 double StepCost::predict(const StepShape& shape) const {
+    return recent_ratio_ * usual(shape);
+}
+
+double StepCost::usual(const StepShape& shape) const {
     if (observed_ == 0 || shape.rows == 0) return 0.;
-    return recent_ratio_ * (base(shape.rows) + slopes_.read * static_cast<double>(shape.read) +
-                            slopes_.attended * static_cast<double>(shape.attended));
+    return base(shape.rows) + slopes_.read * static_cast<double>(shape.read) +
+           slopes_.attended * static_cast<double>(shape.attended);
 }
 
 std::uint32_t StepCost::rows_within(double seconds, const StepShape& others, std::uint32_t depth,

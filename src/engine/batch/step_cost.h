@@ -32,6 +32,8 @@ public:
     void observe(const StepShape& shape, double seconds);
     /// Seconds `shape` will take; 0 when nothing was observed. Grows with rows and attended.
     double predict(const StepShape& shape) const;
+    /// What it takes as a rule: as predict(), whatever the last few steps were like.
+    double usual(const StepShape& shape) const;
     /// Most rows of a chunk at `depth` that may join `others` so that the step takes `seconds` at
     /// most; 0 when not even one fits. When nothing was observed: rows_max.
     std::uint32_t rows_within(double seconds, const StepShape& others, std::uint32_t depth,
