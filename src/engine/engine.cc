@@ -159,8 +159,7 @@ base::Result<void> Engine::Impl::load() {
                                  .cache = *prefixes,
                                  .spill = spill.get(),
                                  .clock = clock};
-        running = std::make_unique<RunningSet>(
-            parts, step_budget(options, model.decoder->parts()));
+        running = std::make_unique<RunningSet>(parts, step_budget(options, model.decoder->parts()));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),
