@@ -66,11 +66,12 @@ base::Result<void> validate(const EngineOptions& options) {
     return {};
 }
 
-StepBudget step_budget(const EngineOptions& options) {
+StepBudget step_budget(const EngineOptions& options, std::uint32_t parts) {
     return {.rows_max = options.batch_tokens_max,
             .seconds_max = options.token_gap_target_ms / 1000.,
             .gap_ratio_max = kTokenGapRatio,
-            .prompt_rows_min = kPromptRowsMin};
+            .prompt_rows_min = kPromptRowsMin,
+            .parts = parts};
 }
 
 MemoryBudget memory_budget(const EngineOptions& options) {
@@ -158,7 +159,7 @@ base::Result<void> Engine::Impl::load() {
                                  .cache = *prefixes,
                                  .spill = spill.get(),
                                  .clock = clock};
-        running = std::make_unique<RunningSet>(parts, step_budget(options));
+        running = std::make_unique<RunningSet>(parts, step_budget(options, model.decoder->parts()));
     }
     batcher = std::make_unique<Batcher>(
         std::move(running),

@@ -39,8 +39,9 @@ struct EngineOptions {
     std::uint64_t kv_bytes_max = 0;        ///< KV pages in all; 0 = 1/4 of free memory
     KvType kv_type = KvType::f16;          ///< how keys and values are kept
     std::uint32_t batch_tokens_max = 256;  ///< tokens computed in one step
-    /// Most time between two tokens of a stream while prompts are read beside it; prompts get a few
-    /// rows in every step whatever it says. 0 = kTokenGapRatio times what decoding alone takes.
+    /// Most time between two tokens of a stream while prompts are read beside it; prompts get a row
+    /// or half a layer in every step whatever it says. 0 = kTokenGapRatio times what decoding alone
+    /// takes.
     double token_gap_target_ms = 0;
     std::uint32_t queue_depth_max = 256;  ///< waiting requests; more are refused
     std::uint32_t running_max = 16;       ///< sequences stepped together

@@ -32,7 +32,8 @@ std::uint64_t scratch_bytes(const DecoderConfig& c, const EngineOptions& options
     // Every expert that a row takes has its own hidden and output rows.
     const std::uint64_t experts =
         std::uint64_t{e.used} * (c.dim + e.ffn_dim) + (e.shared_ffn_dim > 0 ? c.dim : 0);
-    const std::uint64_t row = std::uint64_t{c.dim} * 3 + std::uint64_t{c.q_dim()} * 2 +
+    // A row's state: of a step, of a pass in parts, normed, and what a block adds to it.
+    const std::uint64_t row = std::uint64_t{c.dim} * 4 + std::uint64_t{c.q_dim()} * 2 +
                               std::uint64_t{c.kv_dim()} * 2 + std::uint64_t{c.ffn_dim} * 2 +
                               experts + e.shared_ffn_dim;
     const std::uint64_t quantized_row = c.dim + c.q_dim() + c.ffn_dim + experts + e.shared_ffn_dim;

@@ -13,6 +13,7 @@
 #include "engine/batch/step_plan.h"
 #include "engine/constrain/guide.h"
 #include "engine/engine.h"
+#include "engine/graph/batch_row.h"
 #include "engine/kv/kv_sequence.h"
 #include "engine/kv/kv_spill.h"
 #include "engine/kv/prefix_cache.h"
@@ -101,8 +102,11 @@ public:
     }
     /// Whether somebody waits for its next token: the first one has been chosen.
     bool streams() const { return tokens_.size() > prompt_tokens_; }
-    /// The token at position computed() + offset. Pre: offset < rows_left().
-    TokenId token_at(std::uint32_t offset) const { return tokens_[computed_ + offset]; }
+    /// The row of token computed() + offset. Pre: offset < rows_left().
+    BatchRow row_at(std::uint32_t offset) const {
+        // Only the last known token predicts something new.
+        return {tokens_[computed_ + offset], &kv_, depth() + offset, offset + 1 == rows_left()};
+    }
     /// Prompt and generated tokens.
     std::span<const TokenId> tokens() const { return tokens_; }
     SequenceWork work() const;

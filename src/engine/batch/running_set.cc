@@ -1,12 +1,21 @@
 #include "engine/batch/running_set.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
 #include "base/core/check.h"
 
 namespace engine {
+namespace {
+
+/// An hour at most, so that no target overflows it.
+base::Duration to_duration(double seconds) {
+    return base::Duration(static_cast<std::int64_t>(1e9 * std::min(seconds, 3600.)));
+}
+
+}  // namespace
 
 StepCounters& StepCounters::operator+=(const StepCounters& other) {
     steps += other.steps;
@@ -22,7 +31,10 @@ StepCounters& StepCounters::operator+=(const StepCounters& other) {
 }
 
 RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
-    : parts_(parts), budget_(budget), admission_(parts.pages, parts.cache, forecast_, cost_) {
+    : parts_(parts),
+      budget_(budget),
+      admission_(parts.pages, parts.cache, forecast_, cost_),
+      chunk_(parts.decoder, parts.threads, parts.clock, budget.rows_max) {
     rows_.reserve(budget.rows_max);
 }
 
@@ -74,66 +86,64 @@ std::vector<std::unique_ptr<Generation>> RunningSet::take_set_aside() {
 
 void RunningSet::cancel(GenerationId id) {
     for (auto& generation : running_) {
-        if (generation->id() != id) continue;
-        generation->finish(FinishReason::cancelled, parts_.clock.now());
-        generation.reset();
+        if (generation->id() == id) end(generation, FinishReason::cancelled);
     }
     forget_finished();
 }
 
 void RunningSet::finish_all(FinishReason reason) {
-    for (auto& generation : running_) generation->finish(reason, parts_.clock.now());
+    for (auto& generation : running_) end(generation, reason);
     running_.clear();
+}
+
+void RunningSet::end(std::unique_ptr<Generation>& generation, FinishReason reason) {
+    if (chunk_.reads(*generation)) chunk_.drop();
+    generation->finish(reason, parts_.clock.now());
+    generation.reset();
 }
 
 void RunningSet::step() {
     end_overdue();
-    const std::vector<RowShare> shares = prepare_rows();
-    if (!rows_.empty()) {
-        const base::Instant begin = parts_.clock.now();
-        const std::span<float> logits = parts_.decoder.logits(parts_.threads, rows_);
-        count_step(shares, base::to_seconds(parts_.clock.now() - begin));
-        take_tokens(shares, logits);
-    }
+    StepPlan step = plan();
+    prepare(step);
+    report_.rows = 0;
+    read_in_parts(step);
+    compute_whole(step);
+    told_ = parts_.clock.now();
+    if (report_.rows > 0) ++report_.counters.steps;
     forget_finished();
 }
 
 void RunningSet::end_overdue() {
     const base::Instant now = parts_.clock.now();
     for (auto& generation : running_) {
-        if (now < generation->deadline()) continue;
-        generation->finish(FinishReason::deadline, now);
-        generation.reset();
+        if (now >= generation->deadline()) end(generation, FinishReason::deadline);
     }
     forget_finished();
 }
 
 std::vector<SequenceWork> RunningSet::work() const {
     std::vector<SequenceWork> work;
-    for (const auto& generation : running_) work.push_back(generation->work());
+    for (const auto& generation : running_) {
+        work.push_back(generation->work());
+        work.back().in_parts = chunk_.reads(*generation);
+    }
     return work;
 }
 
-std::vector<RowShare> RunningSet::plan() {
-    const std::vector<SequenceWork> sequences = work();
-    std::vector<RowShare> shares = plan_step(sequences, budget_, cost_);
-    std::uint32_t prompt_rows = 0;
-    std::vector<std::uint32_t> given(running_.size(), 0);
-    for (const RowShare& share : shares) {
-        given[share.sequence] = share.rows;
-        if (!sequences[share.sequence].streams) prompt_rows += share.rows;
+StepPlan RunningSet::plan() {
+    StepPlan plan = plan_step(work(), budget_, cost_);
+    for (const RowShare& share : plan.whole) {
+        if (!running_[share.sequence]->streams()) pass_over_others(share.sequence, share.rows);
     }
-    for (std::size_t i = 0; i < running_.size(); ++i) {
-        if (!sequences[i].streams) running_[i]->pass_over(prompt_rows - given[i]);
-    }
-    return shares;
+    return plan;
 }
 
-/// Plans the step, finds its pages and fills rows_. The most important take theirs first, so that
-/// who has to go has not been prepared yet.
-std::vector<RowShare> RunningSet::prepare_rows() {
-    std::vector<RowShare> shares = plan();
-    std::vector<RowShare> by_importance = shares;
+/// Finds the step's pages and fills rows_. The most important take theirs first, so that who has to
+/// go has not been prepared yet.
+void RunningSet::prepare(StepPlan& plan) {
+    std::vector<RowShare> by_importance = plan.whole;
+    if (plan.in_parts && chunk_.owner() == 0) by_importance.push_back(*plan.in_parts);
     std::ranges::sort(by_importance, [&](const RowShare& a, const RowShare& b) {
         return running_[a.sequence]->goes_before(*running_[b.sequence]);
     });
@@ -141,17 +151,64 @@ std::vector<RowShare> RunningSet::prepare_rows() {
         if (running_[share.sequence] != nullptr) find_pages(share.sequence, share.rows);
     }
     rows_.clear();
-    std::erase_if(shares, [&](const RowShare& s) { return running_[s.sequence] == nullptr; });
-    for (const RowShare& share : shares) {
+    const auto gone = [&](const RowShare& share) { return running_[share.sequence] == nullptr; };
+    if (plan.in_parts && gone(*plan.in_parts)) plan.in_parts.reset();
+    std::erase_if(plan.whole, gone);
+    for (const RowShare& share : plan.whole) {
         const Generation& generation = *running_[share.sequence];
-        for (std::uint32_t r = 0; r < share.rows; ++r) {
-            // Only the last known token predicts something new.
-            const bool wants_output = r + 1 == generation.rows_left();
-            rows_.push_back(
-                {generation.token_at(r), &generation.kv(), generation.depth() + r, wants_output});
-        }
+        for (std::uint32_t r = 0; r < share.rows; ++r) rows_.push_back(generation.row_at(r));
     }
-    return shares;
+}
+
+/// Goes on with the half-done chunk, or a new one, until the streams' turn; what others did since
+/// the streams last had a token counts. Rows of one step at most, so that cancelling takes effect.
+void RunningSet::read_in_parts(const StepPlan& plan) {
+    if (!plan.in_parts) return;
+    const auto [index, rows] = *plan.in_parts;
+    const double seconds = plan.seconds_max - plan.whole_seconds;
+    const bool streams = std::isfinite(seconds);
+    const base::Instant begin = parts_.clock.now();
+    const base::Instant until = streams ? told_ + to_duration(seconds) : base::Instant::never();
+    std::uint32_t read = 0;
+    while (chunk_.owner() != 0 || begin_chunk(*running_[index], rows)) {
+        report_.rows = static_cast<std::uint32_t>(rows_.size()) + chunk_.rows();
+        if (!chunk_.advance(until, read == 0)) break;
+        read += chunk_.rows();
+        take_chunk(index);
+        const bool more = running_[index] != nullptr && running_[index]->rows_left() > rows;
+        if (!streams || !more || read + rows > budget_.rows_max) break;
+    }
+    report_.counters.prefill_seconds += base::to_seconds(parts_.clock.now() - begin);
+}
+
+/// False: its pages are not at hand.
+bool RunningSet::begin_chunk(Generation& generation, std::uint32_t rows) {
+    if (!generation.prepare(rows)) return false;
+    chunk_.begin(generation, rows, cost_);
+    return true;
+}
+
+/// The chunk's rows are computed.
+void RunningSet::take_chunk(std::size_t index) {
+    cost_.observe(chunk_.shape(), chunk_.seconds());
+    pass_over_others(index, chunk_.rows());
+    if (running_[index]->computed() < running_[index]->prompt_tokens()) {
+        report_.counters.prompt_tokens += chunk_.rows();
+    }
+    if (advance(index, chunk_.rows())) tell_next(index, chunk_.logits());
+}
+
+void RunningSet::compute_whole(const StepPlan& plan) {
+    if (rows_.empty()) return;
+    const base::Instant begin = parts_.clock.now();
+    const std::span<float> logits = parts_.decoder.logits(parts_.threads, rows_);
+    count_whole(plan.whole, base::to_seconds(parts_.clock.now() - begin));
+    const std::size_t vocab = parts_.decoder.config().vocab_size;
+    std::size_t row = 0;
+    for (const RowShare& share : plan.whole) {
+        if (!advance(share.sequence, share.rows)) continue;
+        tell_next(share.sequence, logits.subspan(row++ * vocab, vocab));
+    }
 }
 
 /// Sets others aside until the sequence has pages for its rows, or it itself.
@@ -198,6 +255,7 @@ std::optional<std::size_t> RunningSet::least_important(std::size_t than) const {
 
 void RunningSet::set_aside(std::size_t index) {
     Generation& generation = *running_[index];
+    if (chunk_.reads(generation)) chunk_.drop();
     generation.cache_pages();  // until somebody needs them, they can be taken up again
     if (!swap_out(generation)) generation.lose_pages();
     ++report_.counters.preempted;
@@ -232,8 +290,8 @@ bool RunningSet::swap_in(Generation& generation) {
     return true;
 }
 
-/// Learns from the step and divides its time between reading and decoding by their rows.
-void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
+/// Learns from the pass and divides its time between reading and decoding by their rows.
+void RunningSet::count_whole(std::span<const RowShare> shares, double seconds) {
     StepShape shape;
     std::uint32_t prompt_rows = 0;
     for (const RowShare& share : shares) {
@@ -242,30 +300,37 @@ void RunningSet::count_step(std::span<const RowShare> shares, double seconds) {
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
     cost_.observe(shape, seconds);
-    report_.rows = shape.rows;
+    report_.rows = std::max(report_.rows, shape.rows);
     const double prompt_part = static_cast<double>(prompt_rows) / shape.rows;
     StepCounters& counters = report_.counters;
     counters.prompt_tokens += prompt_rows;
     counters.prefill_seconds += seconds * prompt_part;
     counters.decode_seconds += seconds * (1. - prompt_part);
-    ++counters.steps;
 }
 
-void RunningSet::take_tokens(std::span<const RowShare> shares, std::span<float> logits) {
-    const std::size_t vocab = parts_.decoder.config().vocab_size;
-    const std::uint32_t page_tokens = parts_.pages.geometry().page_tokens;
-    std::size_t row = 0;
-    for (const RowShare& share : shares) {
-        auto& generation = running_[share.sequence];
-        const std::uint32_t pages_before = generation->depth() / page_tokens;
-        generation->advance(share.rows);
-        // A prompt's pages are of use to others as soon as they are written.
-        const bool filled = generation->depth() / page_tokens > pages_before;
-        if (filled && share.rows > 1) generation->cache_pages();
-        if (generation->rows_left() > 0) continue;
-        tell(*generation, logits.subspan(row++ * vocab, vocab));
-        if (generation->ended()) generation.reset();
+/// Other prompts waited while this one got `rows`.
+void RunningSet::pass_over_others(std::size_t index, std::uint32_t rows) {
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        if (i == index || running_[i] == nullptr || running_[i]->streams()) continue;
+        running_[i]->pass_over(rows);
     }
+}
+
+/// Its next `rows` rows are computed. True: it waits for its next token.
+bool RunningSet::advance(std::size_t index, std::uint32_t rows) {
+    Generation& generation = *running_[index];
+    const std::uint32_t page_tokens = parts_.pages.geometry().page_tokens;
+    const std::uint32_t pages_before = generation.depth() / page_tokens;
+    generation.advance(rows);
+    // A prompt's pages are of use to others as soon as they are written.
+    const bool filled = generation.depth() / page_tokens > pages_before;
+    if (filled && rows > 1) generation.cache_pages();
+    return generation.rows_left() == 0;
+}
+
+void RunningSet::tell_next(std::size_t index, std::span<float> logits) {
+    tell(*running_[index], logits);
+    if (running_[index]->ended()) running_[index].reset();
 }
 
 void RunningSet::tell(Generation& generation, std::span<float> logits) {
@@ -301,9 +366,11 @@ std::uint32_t RunningSet::rows_between_steps(std::uint32_t depth) const {
     }
     if (streams.rows == 0) return budget_.rows_max;
     const double alone = cost_.predict(streams);
-    const double most =
-        budget_.seconds_max > 0. ? budget_.seconds_max : budget_.gap_ratio_max * alone;
-    return std::max(1u, cost_.rows_within(most - alone, {}, depth, budget_.rows_max));
+    const double most = budget_.seconds_max > 0. ? budget_.seconds_max
+                                                 : budget_.gap_ratio_max * cost_.usual(streams);
+    // What is read in parts gets the other half.
+    const double share = chunk_.owner() != 0 ? 0.5 : 1.;
+    return std::max(1u, cost_.rows_within(share * (most - alone), {}, depth, budget_.rows_max));
 }
 
 }  // namespace engine

@@ -1,6 +1,7 @@
 #pragma once
 // The sequences that are computed together. One step: a row of each stream, and chunks of the
-// prompts that are not in the cache yet. Single-threaded; batcher.h puts it on a thread.
+// prompts that are not in the cache yet, whole or in parts. Single-threaded; batcher.h puts it on a
+// thread.
 //
 // Pages are promised by forecast, not reserved. When they run out after all, the least important
 // sequence is set aside before the step: its KV goes to disk or is dropped, whichever costs less,
@@ -18,6 +19,7 @@
 
 #include "base/core/clock.h"
 #include "engine/batch/admission.h"
+#include "engine/batch/chunk_reader.h"
 #include "engine/batch/generation.h"
 #include "engine/batch/output_forecast.h"
 #include "engine/batch/set_aside.h"
@@ -46,7 +48,7 @@ struct StepCounters {
 /// What happened since the last reading.
 struct StepReport {
     StepCounters counters;
-    std::uint32_t rows = 0;                          ///< of the last step
+    std::uint32_t rows = 0;                          ///< of the last step, in parts too
     std::map<std::string, std::uint64_t> generated;  ///< tokens by tenant
     std::vector<base::Duration> gaps;                ///< between tokens of one stream
 };
@@ -68,6 +70,9 @@ public:
 
     std::size_t size() const { return running_.size(); }
     bool empty() const { return running_.empty(); }
+
+    /// Whose chunk is half done; 0: nobody's.
+    GenerationId half_done() const { return chunk_.owner(); }
 
     Verdict consider(Generation& generation) const;
     /// Returns the tokens its tenant is charged: those to compute before it streams, once; none,
@@ -104,15 +109,22 @@ private:
     bool others_hold_pages() const { return pages_shared_ || !running_.empty(); }
     void end_overdue();
     std::vector<SequenceWork> work() const;
-    std::vector<RowShare> plan();
-    std::vector<RowShare> prepare_rows();
+    StepPlan plan();
+    void prepare(StepPlan& plan);
+    void read_in_parts(const StepPlan& plan);
+    bool begin_chunk(Generation& generation, std::uint32_t rows);
+    void take_chunk(std::size_t index);
+    void compute_whole(const StepPlan& plan);
     bool find_pages(std::size_t index, std::uint32_t rows);
     std::optional<std::size_t> least_important(std::size_t than) const;
     void set_aside(std::size_t index);
+    void end(std::unique_ptr<Generation>& generation, FinishReason reason);
     bool swap_out(Generation& generation);
     bool swap_in(Generation& generation);
-    void count_step(std::span<const RowShare> shares, double seconds);
-    void take_tokens(std::span<const RowShare> shares, std::span<float> logits);
+    void count_whole(std::span<const RowShare> shares, double seconds);
+    void pass_over_others(std::size_t index, std::uint32_t rows);
+    bool advance(std::size_t index, std::uint32_t rows);
+    void tell_next(std::size_t index, std::span<float> logits);
     void tell(Generation& generation, std::span<float> logits);
     void forget_finished();
 
@@ -122,6 +134,8 @@ private:
     OutputForecast forecast_;
     SwapRate swap_rate_;
     Admission admission_;
+    ChunkReader chunk_;
+    base::Instant told_;                                ///< when the streams last had a token
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: gone in this step
     std::vector<std::unique_ptr<Generation>> set_aside_;
     bool pages_shared_ = false;

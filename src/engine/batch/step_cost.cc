@@ -8,10 +8,11 @@
 namespace engine {
 namespace {
 
-constexpr double kMemory = 1. / 24.;   // a group forgets over about 24 of its steps
-constexpr double kRecent = 1. / 6.;    // a change of the machine's speed is noticed in 6 steps
-constexpr double kSurpriseMax = 2.;    // a step that took longer counts as this times expected
-constexpr std::uint64_t kSettled = 4;  // steps before surprises are cut
+constexpr double kMemory = 1. / 24.;     // a group forgets over about 24 of its steps
+constexpr std::uint64_t kLasting = 512;  // steps that `lasting` remembers
+constexpr double kRecent = 1. / 6.;      // a change of the machine's speed is noticed in 6 steps
+constexpr double kSurpriseMax = 2.;      // a step that took longer counts as this times expected
+constexpr std::uint64_t kSettled = 4;    // steps before surprises are cut
 constexpr std::uint32_t kGroupsPerOctave = 3;
 
 }  // namespace
@@ -49,8 +50,11 @@ void StepCost::observe(const StepShape& shape, double seconds) {
             (std::clamp(ratio, 1. / kSurpriseMax, kSurpriseMax) - recent_ratio_) * kRecent;
     }
     ++observed_;
-    add(groups_[group_of(shape.rows)], shape, seconds);
+    add(group, shape, seconds);
     refit();
+    group.steps = std::min(group.steps + 1, kLasting);
+    const double own = std::max(0., seconds - depth_seconds(shape));
+    group.lasting += (own - group.lasting) / static_cast<double>(group.steps);
 }
 
 void StepCost::add(Group& group, const StepShape& shape, double seconds) {
@@ -145,10 +149,21 @@ double StepCost::base(double rows) const {
     return below == nullptr ? 0. : below_base * rows / below->rows;
 }
 
+double StepCost::depth_seconds(const StepShape& shape) const {
+    return slopes_.read * static_cast<double>(shape.read) +
+           slopes_.attended * static_cast<double>(shape.attended);
+}
+
 double StepCost::predict(const StepShape& shape) const {
     if (observed_ == 0 || shape.rows == 0) return 0.;
-    return recent_ratio_ * (base(shape.rows) + slopes_.read * static_cast<double>(shape.read) +
-                            slopes_.attended * static_cast<double>(shape.attended));
+    return recent_ratio_ * (base(shape.rows) + depth_seconds(shape));
+}
+
+double StepCost::usual(const StepShape& shape) const {
+    if (observed_ == 0 || shape.rows == 0) return 0.;
+    const Group& group = groups_[group_of(shape.rows)];
+    const double own = base(shape.rows);
+    return (group.steps > 0 ? std::min(own, group.lasting) : own) + depth_seconds(shape);
 }
 
 std::uint32_t StepCost::rows_within(double seconds, const StepShape& others, std::uint32_t depth,

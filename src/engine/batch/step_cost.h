@@ -32,6 +32,9 @@ public:
     void observe(const StepShape& shape, double seconds);
     /// Seconds `shape` will take; 0 when nothing was observed. Grows with rows and attended.
     double predict(const StepShape& shape) const;
+    /// What it takes as a rule: as predict(), but seconds in which a neighbour had a core hardly
+    /// count. A machine that stays slower is believed after some hundred steps, a faster one soon.
+    double usual(const StepShape& shape) const;
     /// Most rows of a chunk at `depth` that may join `others` so that the step takes `seconds` at
     /// most; 0 when not even one fits. When nothing was observed: rows_max.
     std::uint32_t rows_within(double seconds, const StepShape& others, std::uint32_t depth,
@@ -45,6 +48,8 @@ public:
 private:
     /// Decayed means of one group and how its values vary around them.
     struct Group {
+        double lasting = 0;       ///< seconds less those of depth, over many more steps
+        std::uint64_t steps = 0;  ///< that `lasting` knows
         double weight = 0, rows = 0, read = 0, attended = 0, seconds = 0;
         double read2 = 0, read_attended = 0, attended2 = 0, read_seconds = 0, attended_seconds = 0;
     };
@@ -57,6 +62,7 @@ private:
     void add(Group& group, const StepShape& shape, double seconds);
     Slopes fit_slopes() const;
     double base(double rows) const;
+    double depth_seconds(const StepShape& shape) const;
     void refit();
 
     std::array<Group, kGroups> groups_{};

@@ -8,20 +8,9 @@
 #include "engine/graph/decoder_weights.h"
 
 namespace engine {
+
 std::span<float> Decoder::logits(base::ThreadPool& pool, std::span<const BatchRow> rows) {
-    const std::size_t wanted = run_layers(pool, rows);
-    Scratch& s = *scratch_;
-    const std::size_t count = wanted * config_.vocab_size;
-    if (s.logits.size() < count) s.logits.resize(count);
-    if (wanted == 0) return {};
-    s.normed_activations.assign(s.normed.data(), wanted, config_.dim);
-    wait_for_weights(config_.layers);
-    const Product head = product_of(output_, output_bias_, s.normed_activations, s.logits.data());
-    matmul_all(pool, std::span(&head, 1));
-    if (config_.logit_soft_cap > 0.f) {
-        soft_cap(pool, s.logits.data(), count, config_.logit_soft_cap);
-    }
-    return {s.logits.data(), count};
+    return predict(pool, run_layers(pool, rows));
 }
 
 std::span<float> Decoder::hidden_states(base::ThreadPool& pool, std::span<const BatchRow> rows) {
@@ -29,50 +18,121 @@ std::span<float> Decoder::hidden_states(base::ThreadPool& pool, std::span<const 
     return {scratch_->normed.data(), wanted * config_.dim};
 }
 
+void Decoder::begin(base::ThreadPool& pool, PassInParts& pass, std::span<const BatchRow> rows) {
+    DG_CHECK(rows.size() <= std::min(rows_max_, pass.rows_max()) && !rows.empty());
+    pass.rows_.assign(rows.begin(), rows.end());
+    pass.count_ = rows.size();
+    pass.part_ = 0;
+    const bool read = std::ranges::any_of(rows, &BatchRow::wants_output);
+    pass.parts_ = read ? parts() : parts() - 1;  // nobody reads what follows the last cache write
+    std::swap(scratch_->x, pass.x_);
+    embed(pool, rows);
+    std::swap(scratch_->x, pass.x_);
+}
+
+void Decoder::advance(base::ThreadPool& pool, PassInParts& pass) {
+    DG_CHECK(!pass.done(), "a pass went on after its end");
+    const std::uint32_t layer = pass.part_ / 2;
+    std::swap(scratch_->x, pass.x_);  // the pass's rows take the place of a step's
+    if (pass.part_ % 2 == 0) {
+        place(pass.rows_);
+        pass.count_ = attend(pool, pass.rows_, layer);
+    } else {
+        feed_forward(pool, pass.count_, layers_[layer]);
+    }
+    std::swap(scratch_->x, pass.x_);
+    ++pass.part_;
+}
+
+std::span<float> Decoder::logits(base::ThreadPool& pool, PassInParts& pass) {
+    DG_CHECK(pass.done(), "a pass was read before its end");
+    if (pass.count_ == 0) return {};
+    std::swap(scratch_->x, pass.x_);
+    norm_outputs(pool, pass.count_);
+    std::swap(scratch_->x, pass.x_);
+    return predict(pool, pass.count_);
+}
+
 /// Leaves the normed hidden states of the rows that want output in `normed`; returns their number.
 std::size_t Decoder::run_layers(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     DG_CHECK(rows.size() <= rows_max_ && !rows.empty());
-    Scratch& s = *scratch_;
-    std::size_t count = rows.size();
     embed(pool, rows);
-    for (std::uint32_t index = 0; index < config_.layers; ++index) {
-        const Layer& layer = layers_[index];
-        wait_for_weights(index);
-        rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
-                 config_.norm_eps);
-        s.normed_activations.assign(s.normed.data(), count, config_.dim);
-        const Product qkv[] = {product_of(layer.q, layer.q_bias, s.normed_activations, s.q.data()),
-                               product_of(layer.k, layer.k_bias, s.normed_activations, s.k.data()),
-                               product_of(layer.v, layer.v_bias, s.normed_activations, s.v.data())};
-        matmul_all(pool, qkv);
-        store_keys_and_values(pool, rows, index);
-        // After the last cache write only the rows somebody reads are worth computing.
-        if (index + 1 == config_.layers) count = drop_unwanted_rows(rows);
+    place(rows);
+    std::size_t count = 0;
+    for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {
+        count = attend(pool, rows, layer);
         if (count == 0) return 0;
-        attend(pool, count, layer);
-        feed_forward(pool, count, layer);
+        feed_forward(pool, count, layers_[layer]);
     }
-    rms_norm(pool, s.normed.data(), s.x.data(), output_norm_, count, config_.dim, config_.norm_eps);
+    norm_outputs(pool, count);
     return count;
+}
+
+void Decoder::norm_outputs(base::ThreadPool& pool, std::size_t count) {
+    rms_norm(pool, scratch_->normed.data(), scratch_->x.data(), output_norm_, count, config_.dim,
+             config_.norm_eps);
+}
+
+/// The logits of the first `count` rows of `normed`.
+std::span<float> Decoder::predict(base::ThreadPool& pool, std::size_t count) {
+    Scratch& s = *scratch_;
+    const std::size_t size = count * config_.vocab_size;
+    if (s.logits.size() < size) s.logits.resize(size);
+    if (count == 0) return {};
+    s.normed_activations.assign(s.normed.data(), count, config_.dim);
+    wait_for_weights(config_.layers);
+    const Product head = product_of(output_, output_bias_, s.normed_activations, s.logits.data());
+    matmul_all(pool, std::span(&head, 1));
+    if (config_.logit_soft_cap > 0.f) {
+        soft_cap(pool, s.logits.data(), size, config_.logit_soft_cap);
+    }
+    return {s.logits.data(), size};
 }
 
 void Decoder::embed(base::ThreadPool& pool, std::span<const BatchRow> rows) {
     Scratch& s = *scratch_;
-    const std::uint32_t page_tokens = kv_geometry().page_tokens;
-    s.page_offsets.clear();
-    std::uint32_t position_max = 0;
     for (std::size_t r = 0; r < rows.size(); ++r) {
-        DG_DCHECK(rows[r].position < rows[r].kv->capacity_tokens());
         dequantize_row(embedding_, static_cast<std::size_t>(rows[r].token),
                        s.x.data() + r * config_.dim);
-        s.page_offsets.push_back(rows[r].position % page_tokens);
-        position_max = std::max(position_max, rows[r].position);
     }
-    rotations_.cover(position_max / page_tokens + 1);
-    rotations_local_.cover(position_max / page_tokens + 1);
     if (config_.embedding_scale != 1.f) {
         scale(pool, s.x.data(), rows.size() * config_.dim, config_.embedding_scale);
     }
+}
+
+/// What attention must know of where the rows are.
+void Decoder::place(std::span<const BatchRow> rows) {
+    const std::uint32_t page_tokens = kv_geometry().page_tokens;
+    std::uint32_t position_max = 0;
+    scratch_->page_offsets.clear();
+    for (const BatchRow& row : rows) {
+        DG_DCHECK(row.position < row.kv->capacity_tokens());
+        scratch_->page_offsets.push_back(row.position % page_tokens);
+        position_max = std::max(position_max, row.position);
+    }
+    rotations_.cover(position_max / page_tokens + 1);
+    rotations_local_.cover(position_max / page_tokens + 1);
+}
+
+/// The first half of a layer: x += attention of x, projected. Returns how many rows go on, which
+/// are the first ones then: after the last cache write only those that somebody reads.
+std::size_t Decoder::attend(base::ThreadPool& pool, std::span<const BatchRow> rows,
+                            std::uint32_t index) {
+    Scratch& s = *scratch_;
+    const Layer& layer = layers_[index];
+    std::size_t count = rows.size();
+    wait_for_weights(index);
+    rms_norm(pool, s.normed.data(), s.x.data(), layer.attn_norm, count, config_.dim,
+             config_.norm_eps);
+    s.normed_activations.assign(s.normed.data(), count, config_.dim);
+    const Product qkv[] = {product_of(layer.q, layer.q_bias, s.normed_activations, s.q.data()),
+                           product_of(layer.k, layer.k_bias, s.normed_activations, s.k.data()),
+                           product_of(layer.v, layer.v_bias, s.normed_activations, s.v.data())};
+    matmul_all(pool, qkv);
+    store_keys_and_values(pool, rows, index);
+    if (index + 1 == config_.layers) count = drop_unwanted_rows(rows);
+    if (count > 0) add_attended(pool, count, layer);
+    return count;
 }
 
 /// Norms q and k, rotates them by their offsets in their pages (attention turns queries by whole
@@ -130,7 +190,7 @@ std::size_t Decoder::drop_unwanted_rows(std::span<const BatchRow> rows) {
 }
 
 /// x += attention(q) projected back to the model's width.
-void Decoder::attend(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
+void Decoder::add_attended(base::ThreadPool& pool, std::size_t count, const Layer& layer) {
     Scratch& s = *scratch_;
     const DecoderConfig& c = config_;
     const AttentionShape shape{c.heads,           c.kv_heads,           c.head_dim,

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "engine/graph/batch_row.h"
 #include "engine/graph/decoder_config.h"
+#include "engine/graph/pass_in_parts.h"
 #include "engine/graph/tensor_set.h"
 #include "engine/graph/weight_gate.h"
 #include "engine/kernels/kernels.h"
@@ -23,15 +25,6 @@ class ThreadPool;
 }
 
 namespace engine {
-
-/// One token to compute. Rows of a sequence come in order of position; everything before a row's
-/// position is in `kv` already or earlier in the same call.
-struct BatchRow {
-    std::int32_t token = 0;
-    const KvSequence* kv = nullptr;  ///< capacity_tokens() > position
-    std::uint32_t position = 0;
-    bool wants_output = false;
-};
 
 class Decoder {
 public:
@@ -60,6 +53,18 @@ public:
     /// The same rows' hidden states after the last norm, [rows that want output][dim].
     std::span<float> hidden_states(base::ThreadPool& pool, std::span<const BatchRow> rows);
 
+    /// Two for each layer: attention, then the rest.
+    std::uint32_t parts() const { return 2 * config_.layers; }
+    /// Starts a pass over `rows` that goes part by part; `pass` forgets what it held. Pre:
+    /// 0 < rows.size() <= pass.rows_max(); otherwise as logits().
+    void begin(base::ThreadPool& pool, PassInParts& pass, std::span<const BatchRow> rows);
+    /// Computes the next part. What each row gets is bit for bit what a whole pass gives it,
+    /// whatever other passes ran since the last part. Pre: !pass.done(), no row's sequence lost or
+    /// moved a page since begin().
+    void advance(base::ThreadPool& pool, PassInParts& pass);
+    /// As logits(rows), of a pass that is done.
+    std::span<float> logits(base::ThreadPool& pool, PassInParts& pass);
+
 private:
     struct Expert;
     struct Layer;
@@ -77,10 +82,14 @@ private:
 
     std::size_t run_layers(base::ThreadPool& pool, std::span<const BatchRow> rows);
     void embed(base::ThreadPool& pool, std::span<const BatchRow> rows);
+    void place(std::span<const BatchRow> rows);
+    std::size_t attend(base::ThreadPool& pool, std::span<const BatchRow> rows, std::uint32_t layer);
+    void norm_outputs(base::ThreadPool& pool, std::size_t count);
+    std::span<float> predict(base::ThreadPool& pool, std::size_t count);
     void store_keys_and_values(base::ThreadPool& pool, std::span<const BatchRow> rows,
                                std::uint32_t layer);
     std::size_t drop_unwanted_rows(std::span<const BatchRow> rows);
-    void attend(base::ThreadPool& pool, std::size_t count, const Layer& layer);
+    void add_attended(base::ThreadPool& pool, std::size_t count, const Layer& layer);
     void add_projected(base::ThreadPool& pool, const TensorView& w, const float* bias,
                        Activations& x, std::size_t count, const float* post_norm);
     void feed_forward(base::ThreadPool& pool, std::size_t count, const Layer& layer);

@@ -3,11 +3,10 @@
 // decoder_bind.cc.
 
 #include <cstdint>
-#include <memory>
-#include <utility>
 #include <vector>
 
 #include "engine/graph/decoder.h"
+#include "engine/graph/unset_floats.h"
 
 namespace engine {
 
@@ -39,25 +38,6 @@ struct Decoder::Layer {
     const PageRotations* rotations = nullptr;  ///< null when nothing rotates
     std::uint32_t window = 0;
 };
-
-/// Leaves new elements as they are: a page that no pass has written is not taken from the system,
-/// which is most of them as long as no prompt fills a step.
-template <class T>
-struct UnsetAllocator : std::allocator<T> {
-    template <class U>
-    struct rebind {
-        using other = UnsetAllocator<U>;
-    };
-    template <class U>
-    void construct(U* at) {
-        ::new (static_cast<void*>(at)) U;
-    }
-    template <class U, class... Args>
-    void construct(U* at, Args&&... args) {
-        std::construct_at(at, std::forward<Args>(args)...);
-    }
-};
-using UnsetFloats = std::vector<float, UnsetAllocator<float>>;
 
 /// A step's rows by expert. Pair p is one row at one of its experts; pairs of an expert are
 /// neighbours, in order of their rows.

@@ -42,7 +42,7 @@ TEST(Generation, RowsLeftAreTheTokensNotComputed) {
     generation.accept(logits, engine->tokenizer(), base::Instant{2});
     EXPECT_TRUE(generation.streams());
     EXPECT_EQ(generation.rows_left(), 4u);
-    EXPECT_EQ(generation.token_at(3), 5);
+    EXPECT_EQ(generation.row_at(3).token, 5);
     generation.finish(FinishReason::cancelled, base::Instant{3});
 }
 

@@ -8,7 +8,7 @@
 #include "base/core/rng.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
-#include "unit/engine/serving/engine_fixture.h"
+#include "unit/engine/serving/serving_parts.h"
 
 namespace {
 
@@ -45,16 +45,6 @@ std::vector<TokenId> alone(const GenerateRequest& request) {
         open_smoke(kClock, {.batch_tokens_max = 8, .running_max = 1, .prefix_cache = false});
     return generate(*engine, request).sink->ids();
 }
-
-/// Every look moves it a millisecond, so that steps and swaps take known times.
-class TickingClock final : public base::Clock {
-public:
-    base::Instant now() const override { return base::Instant{now_ns_ += 1'000'000}; }
-    std::int64_t unix_ns() const override { return 1'700'000'000'000'000'000; }
-
-private:
-    mutable std::atomic<std::int64_t> now_ns_{1};
-};
 
 /// Teaches the engine that answers are short, so that it admits more than fits.
 void teach_short_answers(Engine& engine) {

@@ -84,6 +84,19 @@ TEST(StepCost, FollowsAMachineThatBecameSlower) {
     EXPECT_NEAR(cost.predict(chunk) / machine_seconds(chunk), 2., 0.2);
 }
 
+TEST(StepCost, WhatIsUsualOutlastsASlowSpell) {
+    StepCost cost;
+    const StepShape row = chunk_shape(1, 0);
+    for (int i = 0; i < 400; ++i) cost.observe(row, 0.010);
+    for (int i = 0; i < 30; ++i) cost.observe(row, 0.020);
+    EXPECT_GT(cost.predict(row), 0.016);
+    EXPECT_LT(cost.usual(row), 0.012);
+    for (int i = 0; i < 3000; ++i) cost.observe(row, 0.020);  // it stays slow
+    EXPECT_NEAR(cost.usual(row), 0.020, 0.001);
+    for (int i = 0; i < 60; ++i) cost.observe(row, 0.010);
+    EXPECT_LT(cost.usual(row), 0.012) << "a faster machine is believed soon";
+}
+
 TEST(StepCost, NeverPredictsLessForMore) {
     test::for_each_seed(100, [](base::Rng& rng) {
         StepCost cost;

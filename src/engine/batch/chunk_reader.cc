@@ -1,0 +1,42 @@
+#include "engine/batch/chunk_reader.h"
+
+#include <vector>
+
+#include "base/core/check.h"
+
+namespace engine {
+
+ChunkReader::ChunkReader(Decoder& decoder, base::ThreadPool& threads, const base::Clock& clock,
+                         std::uint32_t rows_max)
+    : decoder_(decoder),
+      threads_(threads),
+      clock_(clock),
+      pass_(rows_max, decoder.config().dim),
+      pace_(decoder.parts()) {}
+
+void ChunkReader::begin(const Generation& generation, std::uint32_t rows, const StepCost& cost) {
+    DG_CHECK(owner_ == 0, "a chunk began while another one was half done");
+    std::vector<BatchRow> batch;
+    for (std::uint32_t r = 0; r < rows; ++r) batch.push_back(generation.row_at(r));
+    decoder_.begin(threads_, pass_, batch);
+    shape_ = chunk_shape(rows, generation.depth());
+    pace_.begin(pass_.parts(), cost.predict(shape_));
+    owner_ = generation.id();
+}
+
+bool ChunkReader::advance(base::Instant until, bool least_one) {
+    base::Instant now = clock_.now();
+    for (bool owed = least_one; !pass_.done(); owed = false) {
+        const double left = base::to_seconds(until - now);
+        if (!owed && left < 0.5 * pace_.next()) return false;
+        decoder_.advance(threads_, pass_);
+        const base::Instant then = clock_.now();
+        pace_.observe(base::to_seconds(then - now));
+        now = then;
+    }
+    pace_.end();
+    owner_ = 0;
+    return true;
+}
+
+}  // namespace engine

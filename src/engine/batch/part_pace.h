@@ -1,0 +1,39 @@
+#pragma once
+// How long the next part of a pass will take. Pure: what parts took in, expectations out.
+//
+// Parts of one pass differ: attention grows with depth and the rest does not, and some layers look
+// at a window only. So what share of a pass each part takes is learned from whole passes, and how
+// fast this pass goes from its parts so far.
+
+#include <cstdint>
+#include <vector>
+
+namespace engine {
+
+class PartPace {
+public:
+    explicit PartPace(std::uint32_t parts);
+
+    /// A pass of the first `parts` parts begins that should take `seconds`; 0: nobody knows.
+    void begin(std::uint32_t parts, double seconds);
+    /// Its next part took `seconds`.
+    void observe(double seconds);
+    /// The pass came to its end.
+    void end();
+    /// Seconds the next part will take; 0 when nothing is known. Pre: the pass is not over.
+    double next() const;
+    /// What the parts since begin() took together.
+    double seconds() const { return seconds_; }
+
+private:
+    double pace() const;
+
+    std::vector<double> shares_;  ///< of each part; of whole passes, decayed, they sum to 1
+    std::vector<double> taken_;   ///< in this pass
+    double expected_ = 0;         ///< of this pass, as begin() was told
+    double expected_share_ = 0;   ///< of its parts
+    double share_ = 0;            ///< of its parts so far
+    double seconds_ = 0;
+};
+
+}  // namespace engine

@@ -1,0 +1,62 @@
+#include "engine/batch/part_pace.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace {
+
+using engine::PartPace;
+
+/// A pass whose parts take these seconds.
+void compute(PartPace& pace, double expected, const std::vector<double>& parts) {
+    pace.begin(static_cast<std::uint32_t>(parts.size()), expected);
+    for (const double seconds : parts) pace.observe(seconds);
+    pace.end();
+}
+
+TEST(PartPace, KnowsNothingAtFirst) {
+    PartPace pace(4);
+    pace.begin(4, 0.);
+    EXPECT_EQ(pace.next(), 0.);
+    pace.observe(2.);
+    EXPECT_DOUBLE_EQ(pace.next(), 2.);
+}
+
+TEST(PartPace, TrustsTheForecastUntilPartsSayOtherwise) {
+    PartPace pace(20);
+    pace.begin(20, 20.);
+    EXPECT_DOUBLE_EQ(pace.next(), 1.);
+    for (int i = 0; i < 10; ++i) pace.observe(3.);  // the pass goes three times as slow
+    EXPECT_GT(pace.next(), 2.5);
+    EXPECT_LE(pace.next(), 3.);
+    EXPECT_DOUBLE_EQ(pace.seconds(), 30.);
+}
+
+TEST(PartPace, LearnsWhichPartsAreLong) {
+    PartPace pace(4);
+    const std::vector<double> parts = {1., 5., 1., 1.};
+    for (int i = 0; i < 20; ++i) compute(pace, 8., parts);
+    pace.begin(4, 16.);  // of twice the rows
+    for (const double part : parts) {
+        EXPECT_NEAR(pace.next(), 2. * part, 0.1);
+        pace.observe(2. * part);
+    }
+}
+
+TEST(PartPace, APassThatEndsEarlyTeachesToo) {
+    PartPace pace(4);
+    for (int i = 0; i < 20; ++i) compute(pace, 7., {1., 5., 1.});
+    pace.begin(3, 7.);
+    pace.observe(1.);
+    EXPECT_NEAR(pace.next(), 5., 0.05);
+}
+
+TEST(PartPace, AClockThatStandsStillTeachesNothing) {
+    PartPace pace(2);
+    compute(pace, 0., {0., 0.});
+    pace.begin(2, 2.);
+    EXPECT_DOUBLE_EQ(pace.next(), 1.);
+}
+
+}  // namespace
