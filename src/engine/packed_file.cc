@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>  // the same sums by the widest registers there are
+#endif
 
 #include <algorithm>
 #include <charconv>
