@@ -184,7 +184,7 @@ Result<Loaded> load_models(const Program& program, EngineBackend& backend) {
 void tidy_up(const Program& program, ModelPool& pool) {
     pool.look_around();
     const std::string dir = engine_options(program).packed_dir;
-    if (!dir.empty()) engine::sweep_packed_dir(dir, program.clock.unix_ns() / 1'000'000'000);
+    if (!dir.empty()) engine::sweep_packed_dir(dir);
 }
 
 /// One fact a line on stdout, the address first: it answers while the model is still read.

@@ -175,7 +175,10 @@ base::Result<void> Engine::Impl::begin_reading_weights() {
     how.threads = pool.threads();
     if (file.on_disk()) {
         how.dir = options.packed_dir;
-        how.model_path = file.path();
+        for (const ModelFile& part : file.files()) {
+            how.model_files.push_back({part.path, part.stamp});
+        }
+        how.model_is_unchanged = [this] { return file.is_unchanged(); };
     }
     how.will_read = [this](const TensorView& matrix) { file.will_read(matrix); };
     how.was_read = [this](const TensorView& matrix) { file.release_pages(matrix); };
@@ -198,8 +201,9 @@ base::Result<void> Engine::Impl::load_decoder(std::uint32_t kv_pages) {
     kv = std::make_unique<KvPool>(geometry, kv_pages);
     PrefixCacheLimits limits;
     if (!options.prefix_cache) limits.pages_max = 0;
-    prefixes = std::make_unique<PrefixCache>(
-        *kv, model_hash(file.bytes(), file.data_offset(), geometry.type), clock, limits);
+    std::vector<ModelBytes> parts;
+    for (const ModelFile& part : file.files()) parts.push_back({part.bytes, part.data_offset});
+    prefixes = std::make_unique<PrefixCache>(*kv, model_hash(parts, geometry.type), clock, limits);
     if (!options.kv_spill_dir.empty()) {
         spill = DG_TRY(SpillFile::create(options.kv_spill_dir, options.kv_spill_bytes_max));
     }

@@ -1,9 +1,11 @@
 #include "engine/packed_file.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>  // the same sums by the widest registers there are
+#endif
 
 #include <algorithm>
 #include <charconv>
@@ -17,6 +19,7 @@
 #include "base/files/files.h"
 #include "base/files/sha256.h"
 #include "engine/kernels/packed.h"
+#include "engine/model_files/shards.h"
 
 namespace engine {
 namespace {
@@ -30,10 +33,9 @@ constexpr std::size_t kHeadTextMax = kHeadBytes - 64;  // the rest holds the las
 constexpr std::size_t kChecksumChunkBytes = 1u << 20;
 constexpr std::size_t kWriteChunkBytes = 8u << 20;
 constexpr std::uint64_t kDiskLeftMin = 1ull << 30;
-constexpr std::int64_t kHalfWrittenAgeMin_s = 3600;
 constexpr std::string_view kSuffix = ".packed";
 /// Counts changes of the layout of this file; kernels/packed.h counts those of a matrix.
-constexpr int kFileVersion = 3;
+constexpr int kFileVersion = 4;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
     return (bytes + unit - 1) / unit * unit;
@@ -63,15 +65,33 @@ std::string version_line() {
     return fmt::format("dougong packed weights {}.{}\n", kFileVersion, kPackedLayoutVersion);
 }
 
-/// "<size> <times of change> <path>\n": what a model must still be for its side file to be of use.
-/// The system's own time of change is among them: tools that unpack or copy set the other one back,
-/// and two models of one family have one size. None when it cannot be seen.
-std::optional<std::string> model_line(const std::string& model_path) {
-    struct stat found = {};
-    if (::stat(model_path.c_str(), &found) != 0) return std::nullopt;
-    return fmt::format("{} {}.{:09}/{}.{:09} {}\n", found.st_size, found.st_mtim.tv_sec,
-                       found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec,
-                       model_path);
+std::string stamp_text(const base::FileStamp& stamp) {
+    return fmt::format("{}/{}/{}", stamp.bytes, stamp.modified_ns, stamp.changed_ns);
+}
+
+/// "<files> <stamps> <path of the first>\n": what a model must still be for its side file to be of
+/// use. Of several files the stamps are one checksum, so that the line stays short.
+std::string model_line(std::span<const base::FileStamp> stamps, const std::string& path) {
+    std::string text = stamp_text(stamps.front());
+    if (stamps.size() > 1) {
+        for (const base::FileStamp& stamp : stamps.subspan(1)) text += "," + stamp_text(stamp);
+        text = sha256_of(text);
+    }
+    return fmt::format("{} {} {}\n", stamps.size(), text, path);
+}
+
+/// The same for what is on disk now: `count` is 1 or that of the shards. None when one is missing.
+std::optional<std::string> model_line_now(std::size_t count, const std::string& path) {
+    const std::vector<std::string> paths =
+        count == 1 ? std::vector<std::string>{path} : shard_names(path);
+    std::vector<base::FileStamp> stamps;
+    for (const std::string& file : paths) {
+        const auto stamp = base::stamp_of(file);
+        if (!stamp) return std::nullopt;
+        stamps.push_back(*stamp);
+    }
+    if (stamps.size() != count) return std::nullopt;
+    return model_line(stamps, path);
 }
 
 std::string_view text_of(std::span<const std::byte> bytes) {
@@ -100,8 +120,11 @@ bool is_current(const std::string& path) {
     const std::size_t first = line.find(' ');
     const std::size_t second = line.find(' ', first + 1);
     if (second == std::string_view::npos) return false;
+    std::size_t count = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + first, count);
+    if (error != std::errc{} || end != line.data() + first) return false;
     const std::string_view model = line.substr(second + 1, line.size() - second - 2);
-    return model_line(std::string(model)) == line;
+    return model_line_now(count, std::string(model)) == line;
 }
 
 }  // namespace
@@ -153,13 +176,12 @@ std::vector<std::uint64_t> packed_checksums(
 }
 
 Result<PackedFile> PackedFile::describe(std::span<const PlannedMatrix> planned,
-                                        const std::string& dir, const std::string& model_path) {
-    const std::string model = fs::absolute(model_path).lexically_normal().string();
-    const std::optional<std::string> line = model_line(model);
-    if (!line) {
-        return base::fail_on(model, Code::unavailable, "cannot see {}: {}", model,
-                             std::strerror(errno));
-    }
+                                        const std::string& dir,
+                                        std::span<const StampedFile> model_files) {
+    const std::string model = fs::absolute(model_files.front().path).lexically_normal().string();
+    std::vector<base::FileStamp> stamps;
+    for (const StampedFile& file : model_files) stamps.push_back(file.stamp);
+    const std::string line = model_line(stamps, model);
     std::string directory;
     for (const PlannedMatrix& m : planned) {
         directory +=
@@ -168,10 +190,10 @@ Result<PackedFile> PackedFile::describe(std::span<const PlannedMatrix> planned,
     }
     PackedFile file;
     file.path_ = fmt::format("{}/{}{}", dir, sha256_of(model).substr(0, 16), kSuffix);
-    file.head_ = version_line() + *line + sha256_of(directory) + "\n";
+    file.head_ = version_line() + line + sha256_of(directory) + "\n";
     file.matrices_bytes_ = packed_bytes_of(planned);
     file.count_ = planned.size();
-    if (file.head_.size() > kHeadTextMax || line->find('\n') + 1 != line->size()) {
+    if (file.head_.size() > kHeadTextMax || line.find('\n') + 1 != line.size()) {
         return base::fail_on(model, Code::invalid_argument,
                              "the path {} is too long or has a line break: its packed weights are "
                              "not kept in a file",
@@ -215,6 +237,9 @@ std::vector<std::uint64_t> PackedFile::count_checksums(
 Result<void> PackedFile::write(std::span<const std::byte> matrices,
                                std::span<const std::uint64_t> checksums,
                                const std::function<bool()>& stop_asked) const {
+    const fs::path own(path_);
+    base::remove_abandoned(own.parent_path().string(),
+                           [&](std::string_view name) { return name == own.filename().string(); });
     const std::uint64_t free = DG_TRY(base::free_bytes(fs::path(path_).parent_path().string()));
     if (free < matrices.size() + kDiskLeftMin) {
         return base::fail_on(path_, Code::resource_exhausted,
@@ -236,26 +261,24 @@ Result<void> PackedFile::write(std::span<const std::byte> matrices,
     table.append(table_bytes(checksums.size()) - checksums.size_bytes(), '\0');
     DG_TRY(writer.write(table));
     DG_TRY(writer.write(end_page(head_, checksums)));
+    if (stop_asked()) return base::fail_on(path_, Code::cancelled, "{} was not needed", path_);
     return writer.commit();
 }
 
-std::size_t sweep_packed_dir(const std::string& dir, std::int64_t now_unix_s) {
+std::size_t sweep_packed_dir(const std::string& dir) {
     std::error_code error;
     std::vector<std::string> gone;
     for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
         const std::string path = it->path().string();
-        const std::string name = it->path().filename().string();
-        struct stat found = {};
-        if (::lstat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) continue;
-        if (name.ends_with(kSuffix)) {
-            if (!is_current(path)) gone.push_back(path);
-        } else if (name.find(fmt::format("{}.tmp-", kSuffix)) != std::string::npos &&
-                   found.st_mtim.tv_sec < now_unix_s - kHalfWrittenAgeMin_s) {
-            gone.push_back(path);
-        }
+        std::error_code cannot_tell;
+        const bool is_file = it->symlink_status(cannot_tell).type() == fs::file_type::regular;
+        if (is_file && path.ends_with(kSuffix) && !is_current(path)) gone.push_back(path);
     }
-    return static_cast<std::size_t>(std::ranges::count_if(
-        gone, [](const std::string& path) { return ::unlink(path.c_str()) == 0; }));
+    const auto removed = std::ranges::count_if(
+        gone, [](const std::string& path) { return ::unlink(path.c_str()) == 0; });
+    return static_cast<std::size_t>(removed) +
+           base::remove_abandoned(dir,
+                                  [](std::string_view name) { return name.ends_with(kSuffix); });
 }
 
 }  // namespace engine

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/files/file_stamp.h"
 #include "base/files/mapped_file.h"
 #include "engine/tensor/tensor_view.h"
 
@@ -22,6 +23,13 @@ class ThreadPool;
 }
 
 namespace engine {
+
+/// A file of a model and what it was when it was opened. Never what is found under the path later:
+/// weights already read would be bound to the file that has replaced theirs.
+struct StampedFile {
+    std::string path;
+    base::FileStamp stamp;
+};
 
 /// One matrix that has a packed form, and where that lies behind the head.
 struct PlannedMatrix {
@@ -46,11 +54,12 @@ class PackedFile {
 public:
     PackedFile() = default;
 
-    /// Which file of `dir` belongs to the model at `model_path` (its path, size and times
-    /// of change) and this plan, whether it is there or not. Errors: unavailable (the model cannot
-    /// be seen), invalid_argument (its path is too long to be recorded).
+    /// Which file of `dir` belongs to the model in these files and this plan, whether it is there
+    /// or not. Pre: model is not empty. Errors: invalid_argument (the path is too long to be
+    /// recorded).
     static base::Result<PackedFile> describe(std::span<const PlannedMatrix> planned,
-                                             const std::string& dir, const std::string& model_path);
+                                             const std::string& dir,
+                                             std::span<const StampedFile> model);
 
     const std::string& path() const { return path_; }
     /// Maps the file when it is there, whole and the right one; false: it has to be made.
@@ -76,8 +85,8 @@ private:
 };
 
 /// Removes from `dir` the side files whose model is gone or has changed, those of other versions of
-/// Dougong, and what killed runs left half-written an hour ago or earlier (`now_unix_s`). Files of
-/// other programs stay. Returns how many went; a folder that cannot be read is none.
-std::size_t sweep_packed_dir(const std::string& dir, std::int64_t now_unix_s);
+/// Dougong, and what killed runs left half-written. Files of other programs stay. Returns how many
+/// went; a folder that cannot be read is none.
+std::size_t sweep_packed_dir(const std::string& dir);
 
 }  // namespace engine

@@ -91,15 +91,12 @@ Result<std::unique_ptr<PackedWeights>> PackedWeights::in_memory(
 
 /// Finds the side file or takes memory, and points the views at where their bytes will be.
 Result<void> PackedWeights::prepare() {
-    if (!options_.dir.empty()) {
-        auto file = PackedFile::describe(planned_, options_.dir, options_.model_path);
-        if (file) {
+    if (!options_.dir.empty() && !options_.model_files.empty()) {
+        if (auto file = PackedFile::describe(planned_, options_.dir, options_.model_files)) {
             file_ = *std::move(file);
             from_file_ = file_.map_if_current();
             keep_ = !from_file_;
             if (keep_) DG_TRY(base::make_dirs(options_.dir));
-        } else if (file.error().code != base::Code::invalid_argument) {
-            return std::unexpected(std::move(file).error());
         }
     }
     if (!from_file_) memory_ = DG_TRY(PageMemory::allocate(bytes_));
@@ -185,8 +182,11 @@ void PackedWeights::write_side_file(base::ThreadPool& pool) {
     for (const PlannedMatrix& matrix : planned_) {
         matrices.push_back(memory_.bytes().subspan(matrix.offset, matrix.bytes));
     }
-    const auto written = file_.write(memory_.bytes(), packed_checksums(pool, matrices),
-                                     [this] { return stopping_.load(); });
+    const auto is_of_no_use = [this] {
+        return stopping_ || (options_.model_is_unchanged && !options_.model_is_unchanged());
+    };
+    const auto written =
+        file_.write(memory_.bytes(), packed_checksums(pool, matrices), is_of_no_use);
     static_cast<void>(written);
 }
 

@@ -46,7 +46,11 @@ struct PackedOptions {
     std::uint32_t layers = 0;
     /// Where side files are; empty: none is read or written.
     std::string dir = {};
-    std::string model_path = {};
+    /// What the side file belongs to; empty: none is read or written.
+    std::vector<StampedFile> model_files = {};
+    /// Whether these files are still what their stamps say: else no side file is made of what was
+    /// read from them. May be empty.
+    std::function<bool()> model_is_unchanged = {};
     /// The stored bytes of a matrix are about to be read, and are read no more. May be empty.
     std::function<void(const TensorView&)> will_read = {}, was_read = {};
 };

@@ -1,16 +1,20 @@
 #include "base/files/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "base/core/rng.h"
 #include "base/files/file_error.h"
@@ -34,6 +38,42 @@ Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::stri
         bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
     return {};
+}
+
+constexpr std::string_view kTemporaryMark = ".tmp-";  // then 16 hexadecimal digits
+constexpr std::size_t kMarkDigits = 16;
+
+/// A new temporary for `path`, locked for as long as the descriptor is open.
+Result<std::pair<UniqueFd, std::string>> create_temporary(const std::string& path) {
+    while (true) {
+        std::string name = fmt::format("{}{}{:016x}", path, kTemporaryMark, entropy64());
+        UniqueFd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+        if (!fd) return fail_errno(errno, "create", name);
+        const bool is_taken = ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        struct stat status {};
+        // Somebody sweeping the folder came between: what is open has no name, or soon none.
+        const bool is_gone = ::fstat(fd.get(), &status) == 0 && status.st_nlink == 0;
+        if (!is_taken && !is_gone) return std::pair(std::move(fd), std::move(name));
+    }
+}
+
+/// The name that a temporary would have got; empty: `name` is no temporary.
+std::string_view target_of(std::string_view name) {
+    if (name.size() <= kTemporaryMark.size() + kMarkDigits) return {};
+    const std::size_t mark_at = name.size() - kMarkDigits - kTemporaryMark.size();
+    const std::string_view digits = name.substr(name.size() - kMarkDigits);
+    const bool good = name.substr(mark_at, kTemporaryMark.size()) == kTemporaryMark &&
+                      std::ranges::all_of(digits, [](unsigned char c) {
+                          return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f');
+                      });
+    return good ? name.substr(0, mark_at) : std::string_view();
+}
+
+bool remove_if_unlocked(const std::string& path) {
+    struct stat found {};
+    if (::lstat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) return false;
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    return file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && ::unlink(path.c_str()) == 0;
 }
 
 }  // namespace
@@ -86,10 +126,7 @@ AtomicFileWriter& AtomicFileWriter::operator=(AtomicFileWriter&&) noexcept = def
 Result<AtomicFileWriter> AtomicFileWriter::create(const std::string& path) {
     auto impl = std::make_unique<Impl>();
     impl->path = path;
-    const std::string temporary = fmt::format("{}.tmp-{:016x}", path, entropy64());
-    impl->fd = UniqueFd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!impl->fd) return fail_errno(errno, "create", temporary);
-    impl->temporary = temporary;
+    std::tie(impl->fd, impl->temporary) = DG_TRY(create_temporary(path));
     return AtomicFileWriter(std::move(impl));
 }
 
@@ -111,6 +148,19 @@ Result<void> AtomicFileWriter::commit() {
     impl_->committed = true;
     impl_->fd.reset();
     return sync_dir(parent_of(impl_->path));
+}
+
+std::size_t remove_abandoned(const std::string& dir,
+                             const std::function<bool(std::string_view target)>& is_ours) {
+    namespace fs = std::filesystem;
+    std::vector<std::string> found;
+    std::error_code error;
+    for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+        const std::string name = it->path().filename().string();
+        const std::string_view target = target_of(name);
+        if (!target.empty() && is_ours(target)) found.push_back(it->path().string());
+    }
+    return static_cast<std::size_t>(std::ranges::count_if(found, remove_if_unlocked));
 }
 
 bool path_exists(const std::string& path) {

@@ -22,6 +22,8 @@ Result<void> write_file_atomically(const std::string& path, std::string_view con
 
 /// For content that is produced piece by piece: grows a temporary beside `path`; commit() does the
 /// rest of write_file_atomically. Without commit the temporary is removed and `path` is untouched.
+/// A killed process leaves its temporary; it is locked (flock) while it is written, so that
+/// remove_abandoned can tell.
 class AtomicFileWriter {
 public:
     static Result<AtomicFileWriter> create(const std::string& path);
@@ -39,6 +41,12 @@ private:
     explicit AtomicFileWriter(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
+
+/// Removes from `dir` the temporaries that killed writers left and nobody, in no process, is
+/// writing any more. `is_ours` is asked with the file name that a temporary would have got. Returns
+/// how many went; a folder that cannot be read has none.
+std::size_t remove_abandoned(const std::string& dir,
+                             const std::function<bool(std::string_view target)>& is_ours);
 
 /// Something is at `path`, as far as this process may know. (std::filesystem's exists throws when
 /// it cannot tell, as for a name that is too long.)

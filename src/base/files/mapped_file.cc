@@ -74,6 +74,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
     }
     MappedFile mapped;
     mapped.path_ = path;
+    mapped.stamp_ = DG_TRY(stamp_of(file.get(), path));
     mapped.size_ = static_cast<std::size_t>(status.st_size);
     if (mapped.size_ == 0) return mapped;  // mmap refuses empty files
     void* at = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
@@ -94,6 +95,7 @@ MappedFile::~MappedFile() {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       file_(std::move(other.file_)),
+      stamp_(other.stamp_),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
@@ -102,6 +104,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
         unmap();
         path_ = std::move(other.path_);
         file_ = std::move(other.file_);
+        stamp_ = other.stamp_;
         data_ = std::exchange(other.data_, nullptr);
         size_ = std::exchange(other.size_, 0);
     }
@@ -125,6 +128,14 @@ void MappedFile::load(std::size_t offset, std::size_t size) const {
     }
     auto* at = const_cast<std::byte*>(data_ + first);  // as in advise
     static_cast<void>(::madvise(at, offset + size - first, kPopulateRead));
+}
+
+bool MappedFile::is_unchanged() const {
+    struct stat status {};
+    // A file that lost its name may look the same for as long as the system's clock stands still.
+    if (::fstat(file_.get(), &status) != 0 || status.st_nlink == 0) return false;
+    const Result<FileStamp> now = stamp_of(file_.get(), path_);
+    return now && *now == stamp_;
 }
 
 /// Pre: offset is a page's.

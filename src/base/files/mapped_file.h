@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/core/result.h"
+#include "base/files/file_stamp.h"
 #include "base/files/unique_fd.h"
 
 namespace base {
@@ -28,6 +29,11 @@ public:
     /// Empty for an empty file. The address stays the same when the object moves.
     std::span<const std::byte> bytes() const { return {data_, size_}; }
     const std::string& path() const { return path_; }
+    /// Of the file that is mapped, as it was when it was opened.
+    const FileStamp& stamp() const { return stamp_; }
+    /// That file is still as it was then: nobody wrote to it, renamed another one over it or
+    /// removed it. (A new hard link to it counts as a change too.)
+    bool is_unchanged() const;
 
     void advise(AccessHint hint) const { advise(hint, 0, size_); }
     /// For [offset, offset + size), widened to whole pages. Pre: inside the file.
@@ -46,6 +52,7 @@ private:
 
     std::string path_;
     UniqueFd file_;
+    FileStamp stamp_;
     const std::byte* data_ = nullptr;
     std::size_t size_ = 0;
 };

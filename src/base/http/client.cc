@@ -1,7 +1,5 @@
 #include "base/http/client.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cctype>
 #include <memory>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "base/core/check.h"
+#include "base/http/curl_library.h"
 
 namespace base {
 namespace {
@@ -17,12 +16,12 @@ namespace {
 constexpr long kRedirectsMax = 10;
 
 struct EasyDeleter {
-    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+    void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
 };
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 
 struct ListDeleter {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+    void operator()(curl_slist* list) const { curl().slist_free_all(list); }
 };
 using HeaderList = std::unique_ptr<curl_slist, ListDeleter>;
 
@@ -84,7 +83,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
     const std::size_t bytes = size * count;
     if (exchange.response.status == 0) {
         long status = 0;
-        curl_easy_getinfo(exchange.easy, CURLINFO_RESPONSE_CODE, &status);
+        curl().easy_getinfo(exchange.easy, CURLINFO_RESPONSE_CODE, &status);
         exchange.response.status = static_cast<int>(status);
     }
     exchange.body_bytes += bytes;
@@ -144,7 +143,7 @@ std::unexpected<Error> failure(const Exchange& exchange, CURLcode code, const ch
         return fail_on(url, Code::cancelled, "{}: stopped after {} bytes", url,
                        exchange.body_bytes);
     }
-    const std::string_view words = *detail != '\0' ? detail : curl_easy_strerror(code);
+    const std::string_view words = *detail != '\0' ? detail : curl().easy_strerror(code);
     return fail_on(url, code_for(code), "{}: {} (after {} bytes){}", url, words,
                    exchange.body_bytes, advice_for(code));
 }
@@ -152,18 +151,18 @@ std::unexpected<Error> failure(const Exchange& exchange, CURLcode code, const ch
 void set_method(CURL* easy, const HttpClient::Request& request) {
     const std::string& method = request.method;
     if (method == "HEAD") {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        curl().easy_setopt(easy, CURLOPT_NOBODY, 1L);
         return;
     }
     const bool carries = method == "POST" || method == "PUT" || method == "PATCH";
     if (carries || !request.body.empty()) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                         static_cast<curl_off_t>(request.body.size()));
+        curl().easy_setopt(easy, CURLOPT_POST, 1L);
+        curl().easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
+        curl().easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                           static_cast<curl_off_t>(request.body.size()));
     }
     if (method != "GET" && method != "POST") {
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method.c_str());
+        curl().easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method.c_str());
     }
 }
 
@@ -180,7 +179,7 @@ Result<HeaderList> header_list(const HttpClient::Request& request) {
         lines.push_back(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
     }
     for (const std::string& line : lines) {
-        curl_slist* grown = curl_slist_append(list.get(), line.c_str());
+        curl_slist* grown = curl().slist_append(list.get(), line.c_str());
         DG_CHECK(grown != nullptr, "out of memory for headers");
         static_cast<void>(list.release());
         list.reset(grown);
@@ -197,10 +196,10 @@ struct HttpClient::Impl {
 
     Easy take() {
         const std::lock_guard lock(mutex);
-        if (idle.empty()) return Easy(curl_easy_init());
+        if (idle.empty()) return Easy(curl().easy_init());
         Easy easy = std::move(idle.back());
         idle.pop_back();
-        curl_easy_reset(easy.get());  // options only: connections stay
+        curl().easy_reset(easy.get());  // options only: connections stay
         return easy;
     }
     void give_back(Easy easy) {
@@ -211,38 +210,37 @@ struct HttpClient::Impl {
 };
 
 void HttpClient::Impl::set_options(CURL* easy, const Request& request) const {
-    curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request.follow_redirects ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, kRedirectsMax);
+    curl().easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+    curl().easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl().easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl().easy_setopt(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
+    curl().easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request.follow_redirects ? 1L : 0L);
+    curl().easy_setopt(easy, CURLOPT_MAXREDIRS, kRedirectsMax);
     // An empty string also keeps libcurl from looking at *_proxy in the environment.
-    curl_easy_setopt(easy, CURLOPT_PROXY, options.proxy.c_str());
-    if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     static_cast<long>(options.connect_timeout.count()));
+    curl().easy_setopt(easy, CURLOPT_PROXY, options.proxy.c_str());
+    if (!options.ca_file.empty()) curl().easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+    curl().easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                       static_cast<long>(options.connect_timeout.count()));
     if (request.timeout.count() > 0) {
-        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+        curl().easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
     }
     if (options.stall_timeout.count() > 0) {
         const auto seconds =
             std::max<long>(1, static_cast<long>(options.stall_timeout.count() / 1000));
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, seconds);
+        curl().easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl().easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, seconds);
     }
     if (request.range) {
         const std::string range = fmt::format("{}-{}", request.range->first, request.range->second);
-        curl_easy_setopt(easy, CURLOPT_RANGE, range.c_str());  // libcurl copies it
+        curl().easy_setopt(easy, CURLOPT_RANGE, range.c_str());  // libcurl copies it
     }
     set_method(easy, request);
 }
 
 HttpClient::HttpClient() : HttpClient(Options{}) {}
 HttpClient::HttpClient(Options options) : impl_(std::make_unique<Impl>()) {
-    static std::once_flag once;  // libcurl's own set-up is global and must run once
-    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    static_cast<void>(curl_library());  // send() says what it says
     impl_->options = std::move(options);
 }
 HttpClient::~HttpClient() = default;
@@ -257,28 +255,29 @@ std::optional<std::string_view> HttpClient::Response::header(std::string_view na
 }
 
 Result<HttpClient::Response> HttpClient::send(const Request& request, const BodySink& sink) const {
+    DG_TRY(curl_library());
     const HeaderList headers = DG_TRY(header_list(request));
     Easy easy = impl_->take();
     if (!easy) return fail(Code::resource_exhausted, "libcurl cannot make a handle");
     Exchange exchange{request, sink, {}, easy.get(), 0, false, false};
     char detail[CURL_ERROR_SIZE] = "";
     impl_->set_options(easy.get(), request);
-    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
-    curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail);
-    curl_easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy.get(), CURLOPT_HEADERDATA, &exchange);
-    curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &exchange);
-    curl_easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &exchange);
-    const CURLcode code = curl_easy_perform(easy.get());
+    curl().easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+    curl().easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail);
+    curl().easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, on_header);
+    curl().easy_setopt(easy.get(), CURLOPT_HEADERDATA, &exchange);
+    curl().easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, on_body);
+    curl().easy_setopt(easy.get(), CURLOPT_WRITEDATA, &exchange);
+    curl().easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
+    curl().easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl().easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &exchange);
+    const CURLcode code = curl().easy_perform(easy.get());
     if (code != CURLE_OK) return failure(exchange, code, detail);  // the handle is not reused
     long status = 0;
-    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    curl().easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
     exchange.response.status = static_cast<int>(status);
     const char* url = nullptr;
-    curl_easy_getinfo(easy.get(), CURLINFO_EFFECTIVE_URL, &url);
+    curl().easy_getinfo(easy.get(), CURLINFO_EFFECTIVE_URL, &url);
     exchange.response.url = url != nullptr ? url : request.url;
     impl_->give_back(std::move(easy));
     return std::move(exchange.response);

@@ -122,6 +122,10 @@ Result<Catalog> Catalog::open(CatalogOptions options) {
     while (options.models_dir.size() > 1 && options.models_dir.ends_with('/')) {
         options.models_dir.pop_back();
     }
+    // Models, manifests and states of downloads that a killed run left half-written.
+    base::remove_abandoned(options.models_dir, [](std::string_view target) {
+        return target.ends_with(".gguf") || target.ends_with(".json");
+    });
     return Catalog(std::move(options));
 }
 

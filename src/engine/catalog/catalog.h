@@ -106,7 +106,8 @@ struct KnownModel {
 
 class Catalog {
 public:
-    /// Errors: invalid_argument (an option is out of range: named).
+    /// Also removes what killed commands left half-written in the folder, but for the parts of
+    /// downloads, which go on. Errors: invalid_argument (an option is out of range: named).
     static base::Result<Catalog> open(CatalogOptions options);
 
     /// Models pull knows by name; the first is the default chat model.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/catalog/hub.h"
 #include "engine/catalog/manifest.h"
+#include "engine/model_files/shards.h"
 
 namespace engine {
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/json/json.h"
+#include "engine/model_files/shards.h"
 
 namespace engine {
 
@@ -71,30 +72,6 @@ std::optional<std::size_t> rank_of(std::string_view file) {
     return kPreference.size();
 }
 
-struct ShardSuffix {
-    std::string stem;
-    std::uint32_t index = 0, count = 0;
-};
-
-/// Splits `name-00002-of-00003.gguf`.
-std::optional<ShardSuffix> shard_suffix(const std::string& file) {
-    constexpr std::size_t kSuffix = sizeof("-00001-of-00002.gguf") - 1;
-    if (file.size() <= kSuffix) return std::nullopt;
-    const std::string_view tail = std::string_view(file).substr(file.size() - kSuffix);
-    if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || tail.substr(15) != ".gguf") {
-        return std::nullopt;
-    }
-    const auto digits = [](std::string_view text) {
-        std::uint32_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        return error == std::errc() && end == text.data() + text.size() ? value : 0u;
-    };
-    ShardSuffix shard{file.substr(0, file.size() - kSuffix), digits(tail.substr(1, 5)),
-                      digits(tail.substr(10, 5))};
-    const bool good = shard.index >= 1 && shard.index <= shard.count;
-    return good ? std::optional(std::move(shard)) : std::nullopt;
-}
-
 std::string url_encode_path(std::string_view path) {
     std::string out;
     for (const char c : path) {
@@ -145,7 +122,7 @@ std::string repository_name(const HubSource& source) {
 std::vector<std::string> rank_gguf_files(std::vector<std::string> files,
                                          const std::string& preferred) {
     std::erase_if(files, [](const std::string& file) {
-        const auto shard = shard_suffix(file);
+        const auto shard = shard_name(file);
         return !rank_of(file) || (shard && shard->index != 1);
     });
     const std::string wanted = upper(preferred);
@@ -155,16 +132,6 @@ std::vector<std::string> rank_gguf_files(std::vector<std::string> files,
     };
     std::ranges::sort(files, {}, key);
     return files;
-}
-
-std::vector<std::string> shard_names(const std::string& file) {
-    const auto shard = shard_suffix(file);
-    if (!shard) return {file};
-    std::vector<std::string> names;
-    for (std::uint32_t i = 1; i <= shard->count; ++i) {
-        names.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", shard->stem, i, shard->count));
-    }
-    return names;
 }
 
 Hub::Hub(const HttpClient& client, const CatalogOptions& options,

@@ -61,7 +61,4 @@ private:
 std::vector<std::string> rank_gguf_files(std::vector<std::string> files,
                                          const std::string& preferred);
 
-/// All shard names when `file` is one of `name-00001-of-0000N.gguf`, else `file` alone.
-std::vector<std::string> shard_names(const std::string& file);
-
 }  // namespace engine

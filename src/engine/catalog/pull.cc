@@ -20,6 +20,7 @@
 #include "engine/catalog/package.h"
 #include "engine/catalog/pull_source.h"
 #include "engine/model_files/gguf.h"
+#include "engine/model_files/shards.h"
 
 namespace engine {
 
@@ -177,6 +178,12 @@ Result<void> refuse_pin_of_shards(const std::string& pin, std::size_t shards) {
 
 /// A file whose source has no checksum must at least be whole.
 Result<void> check_is_model(const std::string& path) {
+    const auto whole = GgufFile::check_one(path);
+    return whole || whole.error().code == Code::unimplemented ? Result<void>() : whole;
+}
+
+/// The same of a model that is on this machine already, with all its shards.
+Result<void> check_is_complete(const std::string& path) {
     const auto file = GgufFile::open(path);
     if (file || file.error().code == Code::unimplemented) return {};
     return std::unexpected(file.error());
@@ -302,7 +309,7 @@ Result<ManifestFile> Puller::bring_checked(const std::string& from) {
 
 Result<PullResult> Puller::fetch(const LocalSource& source) {
     DG_TRY(check_is_listed(source.path));
-    DG_TRY(check_is_model(source.path));
+    DG_TRY(check_is_complete(source.path));
     DG_TRY(refuse_pin_of_shards(pin_, shard_names(file_name(source.path)).size()));
     const std::string target = target_of(source.path);
     std::error_code absent;

@@ -1,14 +1,15 @@
-// Packing: plain loops over the codes of one stored block at a time, compiled for each type;
-// tensor/code_layout.h says where stored bits lie.
+// Packing: vectors put the codes of whole panels in their places (pack_panels.cc); plain loops over
+// one stored block at a time do the rest, and everything for a matrix's last rows and where there
+// are no vector instructions we know. tensor/code_layout.h says where stored bits lie.
 
 #include "engine/kernels/packed.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "base/core/check.h"
 #include "base/exec/thread_pool.h"
 #include "engine/kernels/float_matmul.h"
+#include "engine/kernels/pack_panels.h"
 #include "engine/kernels/quantized_matmul.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/code_layout.h"
@@ -16,87 +17,82 @@
 namespace engine {
 namespace {
 
-/// One stored block with its bit fields apart; `codes` are unsigned but for Q8_0.
-struct PlainBlock {
-    Codes256 codes{};
+template <TensorType kType>
+auto read_block(const std::byte* at) {
+    using enum TensorType;
+    const auto as = [&]<class Block>(Block block) {
+        std::memcpy(&block, at, sizeof(block));
+        return block;
+    };
+    if constexpr (kType == q4_0) return as(BlockQ4_0());
+    if constexpr (kType == q4_1) return as(BlockQ4_1());
+    if constexpr (kType == q5_0) return as(BlockQ5_0());
+    if constexpr (kType == q5_1) return as(BlockQ5_1());
+    if constexpr (kType == q8_0) return as(BlockQ8_0());
+    if constexpr (kType == q2_k) return as(BlockQ2_K());
+    if constexpr (kType == q3_k) return as(BlockQ3_K());
+    if constexpr (kType == q4_k) return as(BlockQ4_K());
+    if constexpr (kType == q5_k) return as(BlockQ5_K());
+    if constexpr (kType == q6_k) return as(BlockQ6_K());
+}
+
+/// What a stored block has beside its codes.
+struct BlockFields {
     std::uint8_t scales[16] = {}, mins[8] = {};
     std::uint16_t d = 0, m = 0;
-
-    void set_32(const Codes32& from) { std::copy(from.begin(), from.end(), codes.begin()); }
 };
 
-template <class Block>
-Block read_block(const std::byte* at) {
-    Block block;
-    std::memcpy(&block, at, sizeof(block));
-    return block;
-}
-
-template <class Block>
-void read_nibbles(const std::byte* at, PlainBlock& out) {
-    const auto block = read_block<Block>(at);
-    Codes32 codes;
-    unpack_nibbles(block.qs, codes);
-    if constexpr (requires { block.qh; }) unpack_fifth_bits(block.qh, codes);
-    if constexpr (requires { block.m; }) out.m = block.m;
-    out.d = block.d;
-    out.set_32(codes);
-}
-
-template <class Block>
-void read_groups(const std::byte* at, PlainBlock& out) {
-    const auto block = read_block<Block>(at);
-    unpack_nibbles_256(block.qs, out.codes);
-    if constexpr (requires { block.qh; }) unpack_high_bits(block.qh, 4, out.codes);
-    for (std::size_t g = 0; g < 8; ++g) {
-        const ScaleMin pair = unpack_scale_min(block.scales, g);
-        out.scales[g] = pair.scale;
-        out.mins[g] = pair.min;
-    }
-    out.d = block.d;
-    out.m = block.dmin;
-}
-
-void read_two_bits(const std::byte* at, PlainBlock& out) {
-    const auto block = read_block<BlockQ2_K>(at);
-    unpack_two_bits(block.qs, out.codes);
-    std::memcpy(out.scales, block.scales, 16);
-    out.d = block.d;
-    out.m = block.dmin;
-}
-
-void read_three_bits(const std::byte* at, PlainBlock& out) {
-    const auto block = read_block<BlockQ3_K>(at);
-    unpack_two_bits(block.qs, out.codes);
-    unpack_high_bits(block.hmask, 2, out.codes);
-    for (std::size_t g = 0; g < 16; ++g) {
-        out.scales[g] = static_cast<std::uint8_t>(unpack_q3_scale(block.scales, g));
-    }
-    out.d = block.d;
-}
-
 template <TensorType kType>
-void read_plain(const std::byte* at, PlainBlock& out) {
+BlockFields read_fields(const std::byte* at) {
     using enum TensorType;
-    if constexpr (kType == q4_0) read_nibbles<BlockQ4_0>(at, out);
-    if constexpr (kType == q4_1) read_nibbles<BlockQ4_1>(at, out);
-    if constexpr (kType == q5_0) read_nibbles<BlockQ5_0>(at, out);
-    if constexpr (kType == q5_1) read_nibbles<BlockQ5_1>(at, out);
+    const auto block = read_block<kType>(at);
+    BlockFields fields;
+    fields.d = block.d;
+    if constexpr (requires { block.m; }) fields.m = block.m;
+    if constexpr (requires { block.dmin; }) fields.m = block.dmin;
+    if constexpr (kType == q2_k || kType == q6_k) std::memcpy(fields.scales, block.scales, 16);
+    if constexpr (kType == q3_k) {
+        for (std::size_t g = 0; g < 16; ++g) {
+            fields.scales[g] = static_cast<std::uint8_t>(unpack_q3_scale(block.scales, g));
+        }
+    }
+    if constexpr (kType == q4_k || kType == q5_k) {
+        for (std::size_t g = 0; g < 8; ++g) {
+            const ScaleMin pair = unpack_scale_min(block.scales, g);
+            fields.scales[g] = pair.scale;
+            fields.mins[g] = pair.min;
+        }
+    }
+    return fields;
+}
+
+/// Unsigned but for Q8_0; of 32 the first ones.
+template <TensorType kType>
+Codes256 read_codes(const std::byte* at) {
+    using enum TensorType;
+    const auto block = read_block<kType>(at);
+    Codes256 codes{};
     if constexpr (kType == q8_0) {
-        const auto block = read_block<BlockQ8_0>(at);
-        std::memcpy(out.codes.data(), block.qs, 32);
-        out.d = block.d;
+        std::memcpy(codes.data(), block.qs, 32);
+    } else if constexpr (kType == q2_k) {
+        unpack_two_bits(block.qs, codes);
+    } else if constexpr (kType == q3_k) {
+        unpack_two_bits(block.qs, codes);
+        unpack_high_bits(block.hmask, 2, codes);
+    } else if constexpr (kType == q4_k) {
+        unpack_nibbles_256(block.qs, codes);
+    } else if constexpr (kType == q5_k) {
+        unpack_nibbles_256(block.qs, codes);
+        unpack_high_bits(block.qh, 4, codes);
+    } else if constexpr (kType == q6_k) {
+        unpack_six_bits(block, codes);
+    } else {
+        Codes32 few;
+        unpack_nibbles(block.qs, few);
+        if constexpr (requires { block.qh; }) unpack_fifth_bits(block.qh, few);
+        std::copy(few.begin(), few.end(), codes.begin());
     }
-    if constexpr (kType == q2_k) read_two_bits(at, out);
-    if constexpr (kType == q3_k) read_three_bits(at, out);
-    if constexpr (kType == q4_k) read_groups<BlockQ4_K>(at, out);
-    if constexpr (kType == q5_k) read_groups<BlockQ5_K>(at, out);
-    if constexpr (kType == q6_k) {
-        const auto block = read_block<BlockQ6_K>(at);
-        unpack_six_bits(block, out.codes);
-        std::memcpy(out.scales, block.scales, 16);
-        out.d = block.d;
-    }
+    return codes;
 }
 
 /// Writes row `row` of the panel's 16. The type is known when compiled: its loops come apart.
@@ -106,20 +102,23 @@ public:
     RowWriter(const PackedPanel& sections, std::uint8_t* panel, std::size_t row)
         : at_(sections), panel_(panel), row_(row) {}
 
-    void put(std::size_t stored, const PlainBlock& block) {
+    void put_codes(std::size_t stored, const Codes256& codes) {
         for (std::size_t i = 0; i < kShape.span; ++i) {
             const std::size_t b = stored * kShape.span + i;
-            const std::uint8_t* codes = block.codes.data() + i * 32;
-            put_low(b, codes);
-            if constexpr (kShape.high > 0) put_high(b, codes);
-            const std::size_t groups = kShape.scales / 16;
-            for (std::size_t g = 0; g < groups; ++g) {
-                panel_[at_.scales + (b * groups + g) * 16 + row_] = block.scales[i * groups + g];
-            }
-            if (kShape.mins > 0) panel_[at_.mins + b * 16 + row_] = block.mins[i];
+            put_low(b, codes.data() + i * 32);
+            if constexpr (kShape.high > 0) put_high(b, codes.data() + i * 32);
         }
-        std::memcpy(panel_ + at_.d + stored * 32 + row_ * 2, &block.d, 2);
-        if (kShape.has_m) std::memcpy(panel_ + at_.m + stored * 32 + row_ * 2, &block.m, 2);
+    }
+    void put_fields(std::size_t stored, const BlockFields& fields) {
+        constexpr std::size_t kGroups = kShape.scales / 16 * kShape.span;
+        for (std::size_t g = 0; g < kGroups; ++g) {
+            panel_[at_.scales + (stored * kGroups + g) * 16 + row_] = fields.scales[g];
+        }
+        for (std::size_t i = 0; kShape.mins > 0 && i < kShape.span; ++i) {
+            panel_[at_.mins + (stored * kShape.span + i) * 16 + row_] = fields.mins[i];
+        }
+        std::memcpy(panel_ + at_.d + stored * 32 + row_ * 2, &fields.d, 2);
+        if (kShape.has_m) std::memcpy(panel_ + at_.m + stored * 32 + row_ * 2, &fields.m, 2);
     }
 
 private:
@@ -174,74 +173,98 @@ bool stores_floats(TensorType type) {
     return block_shape(type).elements == 1;
 }
 
+/// The rows of panel `p`, fewer than 16 at a matrix's end.
+struct PanelRows {
+    const std::uint8_t* row[kPanelOuts] = {};
+    std::size_t count = 0;
+
+    PanelRows(const TensorView& w, std::size_t p) {
+        count = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        const std::size_t bytes = row_bytes(w.type, w.dims[0]);
+        for (std::size_t r = 0; r < count; ++r) {
+            row[r] = reinterpret_cast<const std::uint8_t*>(w.data) + (p * kPanelOuts + r) * bytes;
+        }
+    }
+};
+
+/// packer: of whole panels; null: none.
 template <TensorType kType>
-void pack_blocks(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+void pack_blocks(base::ThreadPool& pool, const TensorView& w, PanelPacker packer, std::byte* out) {
     constexpr PackedShape kShape = packed_shape(kType);
     const PackedPanel sections(kShape, blocks_per_row(w));
-    const std::size_t stored_bytes = block_shape(kType).bytes;
+    constexpr std::size_t kStoredBytes = sizeof(decltype(read_block<kType>(nullptr)));
     const std::size_t stored_blocks = blocks_per_row(w) / kShape.span;
     pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
         auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * sections.bytes;
-        PlainBlock block;
-        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
+        const PanelRows rows(w, p);
+        const bool whole = rows.count == kPanelOuts;
         // Sixteen rows write everything but the last cache line's padding.
-        const std::size_t unwritten = rows < kPanelOuts ? sections.bytes : 64;
+        const std::size_t unwritten = whole ? 64 : sections.bytes;
         std::fill_n(panel + sections.bytes - unwritten, unwritten, std::uint8_t{0});
-        for (std::size_t r = 0; r < rows; ++r) {
-            const std::byte* stored = w.data + (p * kPanelOuts + r) * stored_blocks * stored_bytes;
+        const bool by_vectors = whole && packer != nullptr;
+        for (std::size_t r = 0; r < rows.count; ++r) {
+            const auto* stored = reinterpret_cast<const std::byte*>(rows.row[r]);
             RowWriter<kType> writer(sections, panel, r);
-            for (std::size_t b = 0; b < stored_blocks; ++b) {
-                read_plain<kType>(stored + b * stored_bytes, block);
-                writer.put(b, block);
+            for (std::size_t b = 0; b < stored_blocks; ++b, stored += kStoredBytes) {
+                writer.put_fields(b, read_fields<kType>(stored));
+                if (!by_vectors) writer.put_codes(b, read_codes<kType>(stored));
             }
         }
+        // After the loop above, which has read the rows one by one: they are in cache.
+        if (by_vectors) packer(rows.row, stored_blocks, panel);
     });
 }
 
 /// Elements of 2 or 4 bytes, which stay as they are.
 template <class T>
-void pack_floats(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+void pack_floats(base::ThreadPool& pool, const TensorView& w, PanelPacker packer, std::byte* out) {
     const std::size_t inputs = w.dims[0];
+    const std::size_t panel_bytes = inputs * kPanelOuts * sizeof(T);
     pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
-        std::byte* panel = out + p * inputs * kPanelOuts * sizeof(T);
-        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
-        std::fill_n(panel, rows < kPanelOuts ? inputs * kPanelOuts * sizeof(T) : 0, std::byte{0});
-        for (std::size_t r = 0; r < rows; ++r) {
-            const std::byte* row = w.data + (p * kPanelOuts + r) * inputs * sizeof(T);
+        auto* panel = reinterpret_cast<std::uint8_t*>(out) + p * panel_bytes;
+        const PanelRows rows(w, p);
+        if (packer != nullptr && rows.count == kPanelOuts && inputs * sizeof(T) % 16 == 0) {
+            return packer(rows.row, inputs * sizeof(T) / 16, panel);
+        }
+        std::fill_n(panel, panel_bytes, std::uint8_t{0});
+        for (std::size_t r = 0; r < rows.count; ++r) {
             for (std::size_t i = 0; i < inputs; ++i) {
-                std::memcpy(panel + (i * kPanelOuts + r) * sizeof(T), row + i * sizeof(T),
+                std::memcpy(panel + (i * kPanelOuts + r) * sizeof(T), rows.row[r] + i * sizeof(T),
                             sizeof(T));
             }
         }
     });
 }
 
-/// Blocks of 32 whose stored bytes are a panel's own, four at a time: only their places change, and
-/// a model of them is packed as fast as memory allows.
-template <class Block>
-void pack_moved_bytes(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
-    const PackedShape shape = packed_shape(w.type);
-    const PackedPanel at(shape, blocks_per_row(w));
-    const std::size_t blocks = blocks_per_row(w);
-    pool.run(panels_of(w), [&](std::size_t p, std::size_t) {
-        std::byte* panel = out + p * at.bytes;
-        std::fill_n(panel, at.bytes, std::byte{0});
-        const std::size_t rows = std::min<std::size_t>(kPanelOuts, w.rows() - p * kPanelOuts);
-        const std::byte* stored = w.data + p * kPanelOuts * blocks * sizeof(Block);
-        for (std::size_t b = 0; b < blocks; ++b) {
-            for (std::size_t r = 0; r < rows; ++r) {
-                const auto block = read_block<Block>(stored + (r * blocks + b) * sizeof(Block));
-                for (std::size_t i = 0; i < sizeof(block.qs) / 4; ++i) {
-                    std::memcpy(panel + at.low + b * shape.low + i * 64 + r * 4, block.qs + i * 4,
-                                4);
-                }
-                std::memcpy(panel + at.d + b * 32 + r * 2, &block.d, 2);
-                if constexpr (requires { block.m; }) {
-                    std::memcpy(panel + at.m + b * 32 + r * 2, &block.m, 2);
-                }
-            }
-        }
-    });
+void pack_with(base::ThreadPool& pool, const TensorView& w, PanelPacker packer, std::byte* out) {
+    using enum TensorType;
+    switch (w.type) {
+        case f32:
+            return pack_floats<std::uint32_t>(pool, w, packer, out);
+        case f16:
+        case bf16:
+            return pack_floats<std::uint16_t>(pool, w, packer, out);
+        case q2_k:
+            return pack_blocks<q2_k>(pool, w, packer, out);
+        case q3_k:
+            return pack_blocks<q3_k>(pool, w, packer, out);
+        case q4_0:
+            return pack_blocks<q4_0>(pool, w, packer, out);
+        case q4_1:
+            return pack_blocks<q4_1>(pool, w, packer, out);
+        case q4_k:
+            return pack_blocks<q4_k>(pool, w, packer, out);
+        case q5_0:
+            return pack_blocks<q5_0>(pool, w, packer, out);
+        case q5_1:
+            return pack_blocks<q5_1>(pool, w, packer, out);
+        case q5_k:
+            return pack_blocks<q5_k>(pool, w, packer, out);
+        case q6_k:
+            return pack_blocks<q6_k>(pool, w, packer, out);
+        case q8_0:
+            return pack_blocks<q8_0>(pool, w, packer, out);
+    }
 }
 
 }  // namespace
@@ -258,33 +281,11 @@ std::size_t packed_bytes(const TensorView& w) {
 }
 
 void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
-    switch (w.type) {
-        case TensorType::f32:
-            return pack_floats<std::uint32_t>(pool, w, out);
-        case TensorType::f16:
-        case TensorType::bf16:
-            return pack_floats<std::uint16_t>(pool, w, out);
-        case TensorType::q2_k:
-            return pack_blocks<TensorType::q2_k>(pool, w, out);
-        case TensorType::q3_k:
-            return pack_blocks<TensorType::q3_k>(pool, w, out);
-        case TensorType::q4_0:
-            return pack_moved_bytes<BlockQ4_0>(pool, w, out);
-        case TensorType::q4_1:
-            return pack_moved_bytes<BlockQ4_1>(pool, w, out);
-        case TensorType::q4_k:
-            return pack_blocks<TensorType::q4_k>(pool, w, out);
-        case TensorType::q5_0:
-            return pack_blocks<TensorType::q5_0>(pool, w, out);
-        case TensorType::q5_1:
-            return pack_blocks<TensorType::q5_1>(pool, w, out);
-        case TensorType::q5_k:
-            return pack_blocks<TensorType::q5_k>(pool, w, out);
-        case TensorType::q6_k:
-            return pack_blocks<TensorType::q6_k>(pool, w, out);
-        case TensorType::q8_0:
-            return pack_moved_bytes<BlockQ8_0>(pool, w, out);
-    }
+    pack_with(pool, w, panel_packer(w.type), out);
+}
+
+void pack_plainly(base::ThreadPool& pool, const TensorView& w, std::byte* out) {
+    pack_with(pool, w, nullptr, out);
 }
 
 }  // namespace engine

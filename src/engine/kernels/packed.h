@@ -22,5 +22,7 @@ std::size_t packed_bytes(const TensorView& w);
 /// Writes the packed form of w. A view whose `packed` points to it is multiplied from there.
 ///   out: packed_bytes(w) > 0, aligned to kPackedAlignment.
 void pack(base::ThreadPool& pool, const TensorView& w, std::byte* out);
+/// The same bytes by plain loops: the referee.
+void pack_plainly(base::ThreadPool& pool, const TensorView& w, std::byte* out);
 
 }  // namespace engine

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <vector>
 
+#include "base/core/check.h"
 #include "base/files/sha256.h"
 
 namespace engine {
@@ -37,15 +39,25 @@ BlockHash model_hash(std::span<const std::byte> header, std::uint64_t file_bytes
     return digest.finish();
 }
 
-BlockHash model_hash(std::span<const std::byte> file, std::uint64_t data_offset, KvType type) {
-    const std::size_t header = std::min<std::size_t>(data_offset, file.size());
-    const std::span<const std::byte> data = file.subspan(header);
-    std::array<std::span<const std::byte>, kSamples> samples;
-    for (std::size_t i = 0; i < kSamples; ++i) {
-        const std::size_t at = data.size() / kSamples * i;
-        samples[i] = data.subspan(at, std::min(kSampleBytes, data.size() - at));
+BlockHash model_hash(std::span<const ModelBytes> files, KvType type) {
+    DG_CHECK(!files.empty(), "a model has a file");
+    const auto header_of = [](const ModelBytes& file) {
+        return file.bytes.first(std::min<std::size_t>(file.data_offset, file.bytes.size()));
+    };
+    const std::size_t samples_each = std::max<std::size_t>(kSamples / files.size(), 1);
+    std::uint64_t total = 0;
+    std::vector<std::span<const std::byte>> samples;
+    for (const ModelBytes& file : files) {
+        total += file.bytes.size();
+        const std::span<const std::byte> header = header_of(file);
+        if (&file != &files.front()) samples.push_back(header);
+        const std::span<const std::byte> data = file.bytes.subspan(header.size());
+        for (std::size_t i = 0; i < samples_each; ++i) {
+            const std::size_t at = data.size() / samples_each * i;
+            samples.push_back(data.subspan(at, std::min(kSampleBytes, data.size() - at)));
+        }
     }
-    return model_hash(file.first(header), file.size(), type, samples);
+    return model_hash(header_of(files.front()), total, type, samples);
 }
 
 BlockHash chain_root(const KvIdentity& identity) {

@@ -28,8 +28,14 @@ struct KvIdentity {
 /// of one model can agree in every byte of the header.
 BlockHash model_hash(std::span<const std::byte> header, std::uint64_t file_bytes, KvType type,
                      std::span<const std::span<const std::byte>> samples);
-/// The same for a whole model file in memory: its header and samples spread over the rest.
-BlockHash model_hash(std::span<const std::byte> file, std::uint64_t data_offset, KvType type);
+/// A model's file in memory, or one of several.
+struct ModelBytes {
+    std::span<const std::byte> bytes;
+    std::uint64_t data_offset = 0;  ///< the header's length
+};
+/// The same for whole files in memory: their headers and samples spread over the rest. Pre: one at
+/// least.
+BlockHash model_hash(std::span<const ModelBytes> files, KvType type);
 
 /// SHA-256 of the three parts, each with its length before it: no two identities make one text.
 BlockHash chain_root(const KvIdentity& identity);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/files/file_stamp.h"
 #include "engine/model_info.h"
 #include "engine/tensor/tensor_view.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -46,13 +47,27 @@ struct GgufEntry {
     std::span<const std::byte> value;      ///< as stored; an array's without its type and count
 };
 
+/// One of the files that a model lies in.
+struct ModelFile {
+    std::string path;                  ///< or the name given to from_memory
+    base::FileStamp stamp;             ///< when it was opened; of files on disk
+    std::span<const std::byte> bytes;  ///< the whole file
+    std::uint64_t data_offset = 0;     ///< where tensor data begins
+};
+
 /// Immutable and thread-safe after open. Views and entries live as long as this object; moving it
 /// does not move them.
 class GgufFile {
 public:
-    /// Errors: not_found, data_loss (not GGUF, truncated, bad count or offset: names the key or
-    /// tensor), unimplemented (version, byte order, tensor type: named).
+    /// `path` is a model's only file, or the first of its shards, beside which the others lie
+    /// (model_files/shards.h); they are opened too, and their tensors follow the first one's.
+    /// Errors: not_found (the file or a shard), data_loss (not GGUF, truncated, bad count or
+    /// offset: names the key or tensor; shards that do not belong together), invalid_argument
+    /// (a later shard, or a shard under another name), unimplemented (version, byte order, tensor
+    /// type: named).
     static base::Result<GgufFile> open(const std::string& path);
+    /// Whether the one file at `path` is whole by itself, a shard or not. Errors: as open.
+    static base::Result<void> check_one(const std::string& path);
     /// For a model linked into the program. Refers to `bytes`, which must outlive this object;
     /// copies them only when they are not aligned to 32. `name` is used in errors.
     static base::Result<GgufFile> from_memory(std::span<const std::byte> bytes, std::string name);
@@ -64,9 +79,11 @@ public:
     const std::string& path() const;  ///< or the name given to from_memory
     std::uint32_t version() const;
     std::uint64_t alignment() const;
-    std::span<const std::byte> bytes() const;  ///< the whole file
-    std::uint64_t data_offset() const;         ///< where tensor data begins
-    bool on_disk() const;                      ///< path() is the file that is mapped
+    std::vector<ModelFile> files() const;  ///< in order; one for most models
+    std::uint64_t file_bytes() const;      ///< of all files
+    bool on_disk() const;                  ///< path() is the file that is mapped
+    /// Pre: on_disk(). The mapped files are still what they were when they were opened.
+    bool is_unchanged() const;
     /// Tells the system that a tensor is about to be read. Nothing for from_memory.
     void will_read(const TensorView& tensor) const;
     /// Tells it that single rows of a tensor are read, so that each comes without what lies around
@@ -75,7 +92,7 @@ public:
     /// Lets the system have a tensor's pages back; later reads fetch them again. Likewise.
     void release_pages(const TensorView& tensor) const;
 
-    /// In file order.
+    /// In file order; of shards the first one's, which has all that is of the model.
     std::span<const GgufEntry> metadata() const;
     const GgufEntry* find(std::string_view key) const;
     bool has(std::string_view key) const { return find(key) != nullptr; }
@@ -113,6 +130,8 @@ public:
 private:
     struct Impl;
     explicit GgufFile(std::unique_ptr<Impl> impl);
+    static base::Result<GgufFile> open_one(const std::string& path);
+    base::Result<void> join_shards(std::uint32_t count);
     std::unique_ptr<Impl> impl_;
 };
 

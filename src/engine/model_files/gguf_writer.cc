@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <unordered_map>
 
 #include "base/core/check.h"
@@ -97,6 +98,9 @@ GgufWriter::GgufWriter(GgufWriter&&) noexcept = default;
 GgufWriter& GgufWriter::operator=(GgufWriter&&) noexcept = default;
 
 Result<GgufWriter> GgufWriter::create(const std::string& path) {
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    base::remove_abandoned(folder.empty() ? "." : folder,
+                           [](std::string_view target) { return target.ends_with(".gguf"); });
     return GgufWriter(std::make_unique<Impl>(DG_TRY(base::AtomicFileWriter::create(path))));
 }
 

@@ -19,7 +19,8 @@ namespace engine {
 /// complete, commit. Breaking it is a bug and ends the process.
 class GgufWriter {
 public:
-    /// The file appears at `path` on commit, whole; dropped without commit, nothing is left.
+    /// The file appears at `path` on commit, whole; dropped without commit, nothing is left. What
+    /// killed writers left in its folder is removed.
     static base::Result<GgufWriter> create(const std::string& path);
     ~GgufWriter();
     GgufWriter(GgufWriter&&) noexcept;

@@ -62,7 +62,7 @@ Result<ModelInfo> read_model_info(const GgufFile& file) {
         is_encoder(arch) && DG_TRY(file.get_u32_or(arch + ".pooling_type", 0)) == kPoolingRank;
     info.quantization = tensor_type_name(common_type(file));
     for (const TensorView& tensor : file.tensors()) info.parameters += tensor.elements();
-    info.file_bytes = file.bytes().size();
+    info.file_bytes = file.file_bytes();
     info.layers = DG_TRY(file.get_u32_or(arch + ".block_count", 0));
     info.dim = DG_TRY(file.get_u32_or(arch + ".embedding_length", 0));
     const std::string attention = arch + ".attention.";

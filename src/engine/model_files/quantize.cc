@@ -16,26 +16,21 @@ namespace {
 
 constexpr std::uint32_t kQuantizationVersion = 2;  // of the block formats, as llama.cpp counts
 
-Result<void> check_paths(const std::string& input, const std::string& output) {
-    std::error_code absent;  // an output that does not exist yet is no error
-    if (std::filesystem::equivalent(input, output, absent)) {
-        return fail_on(output, Code::invalid_argument,
-                       "{} is the input itself; choose another output", output);
-    }
-    return {};
-}
-
-Result<void> refuse_shards(const GgufFile& file) {
-    if (DG_TRY(file.get_u32_or("split.count", 0)) > 1) {
-        return fail_on(file.path(), Code::unimplemented,
-                       "{} is one shard of a model; only whole files can be quantised",
-                       file.path());
+Result<void> check_paths(const GgufFile& input, const std::string& output) {
+    for (const ModelFile& file : input.files()) {
+        std::error_code absent;  // an output that does not exist yet is no error
+        if (std::filesystem::equivalent(file.path, output, absent)) {
+            return fail_on(output, Code::invalid_argument,
+                           "{} is a file of the input itself; choose another output", output);
+        }
     }
     return {};
 }
 
 void copy_metadata(const GgufFile& file, FileType type, GgufWriter& writer) {
-    for (const GgufEntry& entry : file.metadata()) writer.set_entry(entry);
+    for (const GgufEntry& entry : file.metadata()) {
+        if (!entry.key.starts_with("split.")) writer.set_entry(entry);  // the copy is one file
+    }
     writer.set_u32("general.file_type", file_type_number(type));
     writer.set_u32("general.quantization_version", kQuantizationVersion);
 }
@@ -62,12 +57,11 @@ Result<ModelFileReport> quantize_model(const std::string& input, const std::stri
                                        FileType type, const ModelFileProgressFn& progress,
                                        std::uint32_t threads) {
     const GgufFile file = DG_TRY(GgufFile::open(input));
-    DG_TRY(check_paths(input, output));
-    DG_TRY(refuse_shards(file));
+    DG_TRY(check_paths(file, output));
     ModelFileReport report;
     report.architecture = DG_TRY(file.architecture());
     report.tensors = file.tensors().size();
-    report.bytes_in = file.bytes().size();
+    report.bytes_in = file.file_bytes();
     TensorPlace place;
     place.layers = DG_TRY(file.get_u32_or(report.architecture + ".block_count", 0));
     place.tied_output = file.find_tensor("output.weight") == nullptr;

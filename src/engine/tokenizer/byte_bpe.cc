@@ -1,8 +1,10 @@
 // Byte-level BPE: split off special tokens, cut the rest into words by the family's rule, and merge
 // the bytes of each word. Every byte is a token, so any input survives the round trip.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <span>
 
 #include "base/core/utf8.h"
 #include "engine/tokenizer/byte_alphabet.h"
@@ -39,7 +41,11 @@ private:
 
     void index_tokens();
     void index_merges();
-    Symbol symbol_for(std::string_view bytes);
+    Symbol symbol_for(std::string_view bytes, std::uint64_t hash);
+    Symbol symbol_for(std::string_view bytes) {
+        return symbol_for(bytes, StringTable::hash(bytes));
+    }
+    Symbol joined_symbol(const std::string& joined, Symbol guess);
     void encode_text(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const;
     void encode_valid(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const;
     void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
@@ -56,9 +62,17 @@ private:
     std::array<Symbol, 256> byte_symbols_{};
     MergeTable merges_;
     std::unique_ptr<std::atomic<Whole>[]> whole_;
+    bool texts_differ_ = true;  ///< no two text tokens stand for the same bytes
     bool adds_bos_ = false;
     bool adds_eos_ = false;
 };
+
+/// One line of the merge list.
+struct Pair {
+    std::string left, right;
+    std::uint64_t left_hash = 0, right_hash = 0;
+};
+constexpr std::size_t kPairsTogether = 16;
 
 bool is_text(const Vocabulary& vocabulary, std::size_t id) {
     return vocabulary.kinds.empty() || vocabulary.kinds[id] == TokenKind::normal;
@@ -68,7 +82,7 @@ ByteBpe::ByteBpe(Vocabulary vocabulary, PreSplitter pre_splitter)
     : Tokenizer(std::move(vocabulary)),
       pre_splitter_(std::move(pre_splitter)),
       special_(vocabulary_),
-      by_bytes_(vocabulary_.tokens.size() + vocabulary_.merges.size()),
+      by_bytes_(vocabulary_.tokens.size()),  // what merges make are tokens, but for a few
       merges_(vocabulary_.merges.size()),
       whole_(new std::atomic<Whole>[vocabulary_.tokens.size()]()) {
     adds_bos_ = vocabulary_.add_bos.value_or(pre_splitter_.adds_bos()) && vocabulary_.bos >= 0;
@@ -84,7 +98,7 @@ void ByteBpe::index_tokens() {
     for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i) {
         if (is_text(vocabulary_, i)) {
             bytes_.push_back(alphabet.bytes_of(vocabulary_.tokens[i]));
-            by_bytes_.insert(bytes_.back(), static_cast<TokenId>(i));
+            texts_differ_ &= by_bytes_.insert(bytes_.back(), static_cast<TokenId>(i));
         } else {
             bytes_.push_back(vocabulary_.tokens[i]);
         }
@@ -94,8 +108,8 @@ void ByteBpe::index_tokens() {
     }
 }
 
-Symbol ByteBpe::symbol_for(std::string_view bytes) {
-    if (const Symbol known = by_bytes_.find(bytes); known >= 0) return known;
+Symbol ByteBpe::symbol_for(std::string_view bytes, std::uint64_t hash) {
+    if (const Symbol known = by_bytes_.find(bytes, hash); known >= 0) return known;
     const auto fresh = static_cast<Symbol>(bytes_.size());
     bytes_.emplace_back(bytes);
     by_bytes_.insert(bytes_.back(), fresh);
@@ -105,17 +119,43 @@ Symbol ByteBpe::symbol_for(std::string_view bytes) {
 void ByteBpe::index_merges() {
     const ByteAlphabet alphabet;
     std::uint32_t rank = 0;
-    std::string joined, right;
-    for (const std::string_view line : vocabulary_.merges) {
-        const std::size_t space = line.find(' ', 1);
-        if (space == std::string_view::npos) continue;
-        alphabet.write_bytes_of(line.substr(0, space), joined);
-        alphabet.write_bytes_of(line.substr(space + 1), right);
-        const Symbol left_symbol = symbol_for(joined);
-        const Symbol right_symbol = symbol_for(right);
-        joined += right;
-        merges_.add(left_symbol, right_symbol, {rank++, symbol_for(joined)});
+    Symbol joined = -1;
+    std::array<Pair, kPairsTogether> pairs;
+    const std::vector<std::string>& lines = vocabulary_.merges;
+    for (std::size_t begin = 0; begin < lines.size(); begin += kPairsTogether) {
+        std::size_t count = 0;
+        for (std::size_t i = begin; i < std::min(begin + kPairsTogether, lines.size()); ++i) {
+            const std::string_view line = lines[i];
+            const std::size_t space = line.find(' ', 1);
+            if (space == std::string_view::npos) continue;
+            Pair& pair = pairs[count++];
+            alphabet.write_bytes_of(line.substr(0, space), pair.left);
+            alphabet.write_bytes_of(line.substr(space + 1), pair.right);
+            pair.left_hash = StringTable::hash(pair.left);
+            pair.right_hash = StringTable::hash(pair.right);
+            by_bytes_.prefetch_place(pair.left_hash);
+            by_bytes_.prefetch_place(pair.right_hash);
+        }
+        for (const Pair& pair : std::span(pairs).first(count)) {
+            by_bytes_.prefetch_text(pair.left_hash);
+            by_bytes_.prefetch_text(pair.right_hash);
+        }
+        for (Pair& pair : std::span(pairs).first(count)) {
+            const Symbol left = symbol_for(pair.left, pair.left_hash);
+            const Symbol right = symbol_for(pair.right, pair.right_hash);
+            joined = joined_symbol(pair.left.append(pair.right), joined + 1);
+            merges_.add(left, right, {rank++, joined});
+        }
     }
+}
+
+/// Published vocabularies number tokens in the order of the merges that make them, so that most are
+/// found without a search. `guess` may be any number.
+Symbol ByteBpe::joined_symbol(const std::string& joined, Symbol guess) {
+    const auto index = static_cast<std::size_t>(guess);
+    const bool right = texts_differ_ && guess >= 0 && index < vocabulary_.tokens.size() &&
+                       is_text(vocabulary_, index) && bytes_[index] == joined;
+    return right ? guess : symbol_for(joined);
 }
 
 std::vector<TokenId> ByteBpe::encode(std::string_view text, EncodeOptions options) const {

@@ -11,8 +11,12 @@ namespace engine {
 StringTable::StringTable(std::size_t entries)
     : slots_(std::bit_ceil(entries * 2 + 2)), mask_(slots_.size() - 1) {}
 
-std::size_t StringTable::slot_of(std::string_view text) const {
-    std::size_t at = XXH3_64bits(text.data(), text.size()) & mask_;
+std::uint64_t StringTable::hash(std::string_view text) {
+    return XXH3_64bits(text.data(), text.size());
+}
+
+std::size_t StringTable::slot_of(std::string_view text, std::uint64_t hash) const {
+    std::size_t at = hash & mask_;
     while (slots_[at].id >= 0 &&
            (slots_[at].bytes != text.size() ||
             (!text.empty() && std::memcmp(slots_[at].data, text.data(), text.size()) != 0))) {
@@ -21,27 +25,26 @@ std::size_t StringTable::slot_of(std::string_view text) const {
     return at;
 }
 
-void StringTable::insert(std::string_view text, std::int32_t id) {
-    std::size_t at = slot_of(text);
-    if (slots_[at].id >= 0) return;
+bool StringTable::insert(std::string_view text, std::int32_t id) {
+    const std::uint64_t hashed = hash(text);
+    std::size_t at = slot_of(text, hashed);
+    if (slots_[at].id >= 0) return false;
     if ((used_ + 1) * 4 > slots_.size() * 3) {
         grow();
-        at = slot_of(text);
+        at = slot_of(text, hashed);
     }
     slots_[at] = Slot{text.data(), static_cast<std::uint32_t>(text.size()), id};
     ++used_;
+    return true;
 }
 
 void StringTable::grow() {
     const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.size() * 2));
     mask_ = slots_.size() - 1;
     for (const Slot& slot : old) {
-        if (slot.id >= 0) slots_[slot_of({slot.data, slot.bytes})] = slot;
+        const std::string_view text(slot.data, slot.bytes);
+        if (slot.id >= 0) slots_[slot_of(text, hash(text))] = slot;
     }
-}
-
-std::int32_t StringTable::find(std::string_view text) const {
-    return slots_[slot_of(text)].id;
 }
 
 }  // namespace engine

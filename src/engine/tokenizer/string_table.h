@@ -13,10 +13,19 @@ public:
     /// Sizes the table for `entries` strings; more make it grow.
     explicit StringTable(std::size_t entries = 0);
 
-    /// Keeps the first id of a text. The bytes must outlive the table.
-    void insert(std::string_view text, std::int32_t id);
+    /// Keeps the first id of a text; false: there was one. The bytes must outlive the table.
+    bool insert(std::string_view text, std::int32_t id);
     /// The id, or -1.
-    std::int32_t find(std::string_view text) const;
+    std::int32_t find(std::string_view text) const { return find(text, hash(text)); }
+
+    // For many look-ups at once, which wait for memory one by one: ask for the places of some, then
+    // for the texts there, then look.
+    static std::uint64_t hash(std::string_view text);
+    void prefetch_place(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
+    void prefetch_text(std::uint64_t hash) const { __builtin_prefetch(slots_[hash & mask_].data); }
+    std::int32_t find(std::string_view text, std::uint64_t hash) const {
+        return slots_[slot_of(text, hash)].id;
+    }
 
 private:
     struct Slot {
@@ -24,7 +33,7 @@ private:
         std::uint32_t bytes = 0;
         std::int32_t id = -1;
     };
-    std::size_t slot_of(std::string_view text) const;
+    std::size_t slot_of(std::string_view text, std::uint64_t hash) const;
     void grow();
 
     std::vector<Slot> slots_;  ///< never full: a search ends at a free one

@@ -3,8 +3,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <csignal>
 #include <filesystem>
+#include <functional>
+#include <thread>
 
 #include "base/files/mapped_file.h"
 #include "base/files/sha256.h"
@@ -86,6 +92,79 @@ TEST(WriteFileAtomically, KeepsTheOldFileWhenItFails) {
     EXPECT_EQ(dir.entries(), 1u);
     EXPECT_EQ(base::write_file_atomically(dir.file("absent/a"), "text").error().code,
               Code::not_found);
+}
+
+bool any(std::string_view) {
+    return true;
+}
+
+TEST(RemoveAbandoned, TakesWhatAKilledWriterLeftAndNothingElse) {
+    const test::TempDir dir;
+    int started[2] = {};
+    ASSERT_EQ(::pipe(started), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        auto writer = base::AtomicFileWriter::create(dir.file("model.gguf"));
+        const bool good = writer && writer->write("half of it");
+        if (good && ::write(started[1], "x", 1) == 1) ::pause();
+        ::_exit(3);
+    }
+    char ready = 0;
+    ASSERT_EQ(::read(started[0], &ready, 1), 1);
+    ASSERT_EQ(dir.entries(), 1u);
+    EXPECT_EQ(base::remove_abandoned(dir.path(), any), 0u) << "it is being written";
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    test::write_text(dir.file("a.tmp-1"), "");
+    test::write_text(dir.file("a.tmp-0123456789abcdeF"), "");
+    test::write_text(dir.file(".tmp-0123456789abcdef"), "");
+    std::filesystem::create_directory(dir.file("a.tmp-0123456789abcdef"));
+    std::filesystem::create_symlink(dir.path(), dir.file("b.tmp-0123456789abcdef"));
+    EXPECT_EQ(base::remove_abandoned(dir.path(),
+                                     [](std::string_view name) { return name != "model.gguf"; }),
+              0u);
+    EXPECT_EQ(base::remove_abandoned(dir.path(), any), 1u);
+    EXPECT_EQ(dir.entries(), 5u);
+    EXPECT_EQ(base::remove_abandoned(dir.file("absent"), any), 0u);
+    ::close(started[0]);
+    ::close(started[1]);
+}
+
+// Writers whose temporaries a sweeper meets in the moment they are made take another.
+TEST(RemoveAbandoned, NeverTakesAFileThatIsWritten) {
+    const test::TempDir dir;
+    std::atomic<bool> done{false};
+    std::thread sweeper([&] {
+        while (!done) base::remove_abandoned(dir.path(), any);
+    });
+    for (int i = 0; i < 200; ++i) {
+        const std::string text = std::to_string(i);
+        const auto written = base::write_file_atomically(dir.file("a"), text);
+        EXPECT_TRUE(written) << written.error().message;
+        EXPECT_EQ(test::read_text(dir.file("a")), text);
+        if (HasFailure()) break;
+    }
+    done = true;
+    sweeper.join();
+    EXPECT_EQ(dir.entries(), 1u);
+}
+
+TEST(MappedFile, KnowsWhetherItsFileChanged) {
+    const test::TempDir dir;
+    const auto changed_by = [&](const std::function<void()>& change) {
+        EXPECT_TRUE(base::write_file_atomically(dir.file("a"), "text"));
+        const auto file = base::MappedFile::open(dir.file("a"));
+        EXPECT_EQ(file->stamp(), base::stamp_of(dir.file("a")).value());
+        EXPECT_TRUE(file->is_unchanged());
+        change();
+        return !file->is_unchanged();
+    };
+    EXPECT_FALSE(changed_by([] {}));
+    EXPECT_TRUE(changed_by([&] { std::filesystem::remove(dir.file("a")); }));
+    EXPECT_TRUE(changed_by([&] { std::filesystem::resize_file(dir.file("a"), 3); }));
+    EXPECT_TRUE(changed_by([&] { base::write_file_atomically(dir.file("a"), "text").value(); }));
 }
 
 TEST(AtomicFileWriter, LeavesNothingWithoutCommit) {

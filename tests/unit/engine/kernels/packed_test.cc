@@ -53,6 +53,27 @@ TEST(Packed, EveryTypeAndTargetGivesTheProductOfTheStoredForm) {
     }
 }
 
+// Also where the last panel is not whole, and where float rows are no whole vectors.
+TEST(Packed, EveryTargetWritesTheBytesOfThePlainLoops) {
+    base::ThreadPool pool(2);
+    for (const TensorType type : test::kAllTypes) {
+        SCOPED_TRACE(engine::tensor_type_name(type));
+        const std::size_t block = engine::block_shape(type).elements;
+        test::for_each_seed(10, [&](base::Rng& rng) {
+            const std::size_t in = block * (1 + rng.below(block == 1 ? 300 : 9));
+            const test::RandomWeight weight(rng, type, 1 + rng.below(70), in);
+            test::for_each_target([&] {
+                const std::size_t bytes = engine::packed_bytes(weight.view);
+                if (bytes == 0) return;  // plain scalar code: no panels
+                std::vector<std::byte> fast(bytes, std::byte{0xa5}), plain(fast);
+                engine::pack(pool, weight.view, fast.data());
+                engine::pack_plainly(pool, weight.view, plain.data());
+                ASSERT_EQ(fast, plain) << weight.view.rows() << " rows of " << in;
+            });
+        });
+    }
+}
+
 // Several chunks of inputs, and more rows than one task takes.
 TEST(Packed, LongRowsAndManyRowsGiveTheSameProduct) {
     base::ThreadPool pool(3);

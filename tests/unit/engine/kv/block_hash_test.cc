@@ -9,7 +9,6 @@ namespace {
 using engine::chain_next;
 using engine::chain_root;
 using engine::KvType;
-using engine::model_hash;
 using engine::to_hex;
 using engine::TokenId;
 
@@ -45,6 +44,11 @@ TEST(BlockHash, TheChainSeesOrderAndPlace) {
 }
 
 TEST(BlockHash, AModelIsItsFileAndKvTypeNotItsPath) {
+    const auto model_hash = [](std::span<const std::byte> bytes, std::uint64_t header,
+                               KvType type) {
+        const engine::ModelBytes one{bytes, header};
+        return engine::model_hash(std::span(&one, 1), type);
+    };
     std::vector<std::byte> file(300'000, std::byte{7});
     const auto name = model_hash(file, 1000, KvType::f16);
     EXPECT_EQ(model_hash(std::vector(file), 1000, KvType::f16), name);
@@ -57,6 +61,23 @@ TEST(BlockHash, AModelIsItsFileAndKvTypeNotItsPath) {
     EXPECT_NE(model_hash(file, 1000, static_cast<KvType>(1)), name);
     EXPECT_NE(model_hash(file, 999, KvType::f16), name);
     EXPECT_NE(model_hash({}, 0, KvType::f16), name) << "an empty file is no reason to fall";
+}
+
+TEST(BlockHash, AModelIsAllItsFiles) {
+    std::vector<std::byte> first(50'000, std::byte{7}), second(70'000, std::byte{8});
+    const auto name_of = [&] {
+        const engine::ModelBytes files[] = {{first, 1000}, {second, 500}};
+        return engine::model_hash(files, KvType::f16);
+    };
+    const auto name = name_of();
+    EXPECT_EQ(name_of(), name);
+    for (std::byte* changed : {&first[1], &first[1001], &second[2], &second[501]}) {
+        *changed ^= std::byte{1};
+        EXPECT_NE(name_of(), name) << changed - first.data();
+        *changed ^= std::byte{1};
+    }
+    const engine::ModelBytes other_order[] = {{second, 500}, {first, 1000}};
+    EXPECT_NE(engine::model_hash(other_order, KvType::f16), name);
 }
 
 }  // namespace

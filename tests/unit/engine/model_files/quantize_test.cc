@@ -1,9 +1,12 @@
 #include "engine/model_files/quantize.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 
 #include "engine/model_files/gguf.h"
@@ -69,6 +72,27 @@ TEST(QuantizeModel, KeepsARealModelCloseInEveryType) {
                   original->get_strings("tokenizer.ggml.tokens").value());
         EXPECT_TRUE(engine::load_vocabulary(*file).has_value());
     }
+}
+
+TEST(QuantizeModel, SweepsWhatAKilledRunLeft) {
+    const test::TempDir dir;
+    const std::string path = dir.file("out.gguf");
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        static_cast<void>(
+            engine::quantize_model(kStories, path, type_named("Q8_0"), [](const auto&...) -> bool {
+                ::raise(SIGKILL);
+                return true;
+            }));
+        ::_exit(3);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ASSERT_EQ(dir.entries(), 1u) << "no half was left to sweep";
+    ASSERT_TRUE(engine::quantize_model(kStories, dir.file("other.gguf"), type_named("Q8_0")));
+    EXPECT_EQ(dir.entries(), 1u);
 }
 
 TEST(QuantizeModel, FallsBackWhereRowsDoNotDivide) {

@@ -17,7 +17,9 @@
 #include "engine/kernels/packed.h"
 #include "engine/model_files/file_type.h"
 #include "engine/model_files/quantize.h"
+#include "support/sharded_model.h"
 #include "support/temp_dir.h"
+#include "unit/engine/serving/engine_fixture.h"
 
 namespace {
 
@@ -65,10 +67,15 @@ protected:
         options.threads = 2;
         options.layers = 1;
         options.dir = dir;
-        options.model_path = model_path();
+        options.model_files = opened_;
+        if (opened_.empty()) options.model_files = {stamped(model_path())};
+        options.model_is_unchanged = [this] { return unchanged_; };
         auto weights = PackedWeights::begin(pointers(), options, gate_);
         EXPECT_TRUE(weights) << weights.error().message;
         return *std::move(weights);
+    }
+    static engine::StampedFile stamped(const std::string& path) {
+        return {path, base::stamp_of(path).value()};
     }
     /// Settled: nothing is filled or written any more.
     std::unique_ptr<PackedWeights> open_in_file() {
@@ -104,6 +111,8 @@ protected:
     engine::WeightGate gate_;
     std::vector<std::byte> bytes_;
     std::vector<TensorView> views_;
+    std::vector<engine::StampedFile> opened_;  ///< empty: the model as it is now
+    bool unchanged_ = true;
 };
 
 TEST_F(PackedWeightsTest, MemoryHoldsEveryMatrixThatHasAPackedForm) {
@@ -191,20 +200,22 @@ TEST_F(PackedWeightsTest, EndingEarlyLetsWaitersThroughAndKeepsNoHalfFile) {
 }
 
 TEST_F(PackedWeightsTest, SweepingRemovesWhatNoModelNeeds) {
-    constexpr std::int64_t kLater = 1ll << 40;
     { const auto made = open_in_file(); }
     const std::string kept = only_file();
     std::ofstream(dir() + "/0123.packed") << "dougong packed weights 1.1\nolder";
-    std::ofstream(dir() + "/0123.packed.tmp-00aa") << "half";
+    std::ofstream(dir() + "/0123.packed.tmp-00000000000000aa") << "half";
+    auto writing = base::AtomicFileWriter::create(dir() + "/4567.packed");
+    ASSERT_TRUE(writing);
     std::ofstream(dir() + "/notes.txt") << "somebody's";
-    EXPECT_EQ(engine::sweep_packed_dir(dir(), 0), 1u) << "a fresh half may still be written";
-    EXPECT_EQ(engine::sweep_packed_dir(dir(), kLater), 1u);
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 2u);
     EXPECT_TRUE(fs::exists(kept));
+    EXPECT_TRUE(writing->commit()) << "it was still being written";
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 1u) << "it is no side file";
     EXPECT_TRUE(fs::exists(dir() + "/notes.txt"));
     write_model("another model");
-    EXPECT_EQ(engine::sweep_packed_dir(dir(), kLater), 1u);
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 1u);
     EXPECT_FALSE(fs::exists(kept));
-    EXPECT_EQ(engine::sweep_packed_dir(dir() + "/missing", kLater), 0u);
+    EXPECT_EQ(engine::sweep_packed_dir(dir() + "/missing"), 0u);
 }
 
 TEST_F(PackedWeightsTest, AnotherModelUnderThePathReplacesTheFile) {
@@ -234,6 +245,50 @@ TEST_F(PackedWeightsTest, AnotherModelOfTheSameSizeAndDateReplacesTheFile) {
     expect_packed();
 }
 
+TEST_F(PackedWeightsTest, AModelRenamedOverAnOpenOneGetsAFileOfItsOwn) {
+    opened_ = {stamped(model_path())};
+    ASSERT_TRUE(base::write_file_atomically(model_path(), "b model"));  // opened before, read after
+    {
+        const auto made = open_in_file();
+        expect_packed();
+    }
+    opened_.clear();
+    for (std::byte& b : bytes_) b ^= std::byte{0x55};  // what the new file holds
+    const auto again = open_in_file();
+    EXPECT_FALSE(again->from_file());
+    EXPECT_EQ(again->repaired(), 0u);
+    expect_packed();
+}
+
+TEST_F(PackedWeightsTest, NothingIsKeptOfAModelThatChangedMeanwhile) {
+    unchanged_ = false;
+    {
+        const auto made = open_in_file();
+        expect_packed();
+    }
+    EXPECT_TRUE(fs::is_empty(dir()));
+}
+
+TEST_F(PackedWeightsTest, AModelInSeveralFilesIsAllOfThem) {
+    const std::string first = temp_.path() + "/m-00001-of-00002.gguf";
+    const std::string second = temp_.path() + "/m-00002-of-00002.gguf";
+    test::write_text(first, "first");
+    test::write_text(second, "second");
+    const auto open = [&] {
+        opened_ = {stamped(first), stamped(second)};
+        return open_in_file()->from_file();
+    };
+    EXPECT_FALSE(open());
+    EXPECT_TRUE(open());
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 0u);
+    ASSERT_TRUE(base::write_file_atomically(second, "another"));
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 1u);
+    EXPECT_FALSE(open());
+    EXPECT_TRUE(open());
+    fs::remove(second);
+    EXPECT_EQ(engine::sweep_packed_dir(dir()), 1u);
+}
+
 TEST_F(PackedWeightsTest, OtherMatricesReplaceTheFile) {
     { const auto made = open_in_file(); }
     views_[0].dims[1] = 24;
@@ -259,7 +314,7 @@ TEST_F(PackedWeightsTest, ADamagedFileIsMadeAgain) {
 TEST_F(PackedWeightsTest, AFolderThatCannotBeMadeIsNamed) {
     engine::PackedOptions options;
     options.dir = model_path() + "/packed";
-    options.model_path = model_path();
+    options.model_files = {stamped(model_path())};
     const auto weights = PackedWeights::begin(pointers(), options, gate_);
     ASSERT_FALSE(weights);
     EXPECT_NE(weights.error().message.find(model_path()), std::string::npos)
@@ -288,6 +343,30 @@ TEST(PackedEngine, AnswersTheSameFromMemoryAFreshFileAndAKeptOne) {
     }
     EXPECT_EQ(vectors[1], vectors[0]);
     EXPECT_EQ(vectors[2], vectors[0]);
+}
+
+TEST(PackedEngine, AnswersTheSameFromShards) {
+    const test::TempDir temp;
+    const std::string whole = temp.file("smoke-q8.gguf");
+    const std::string smoke = std::string(DG_SOURCE_DIR) + "/assets/stories260K-f16.gguf";
+    ASSERT_TRUE(engine::quantize_model(smoke, whole, *engine::file_type_from_name("Q8_0")));
+    const auto shards = test::write_shards(whole, temp.path(), "smoke", 3);
+    const base::SystemClock clock;
+    std::vector<std::string> texts;
+    for (const std::string& model : {whole, shards[0], shards[0]}) {
+        engine::EngineOptions options;
+        options.threads = 2;
+        options.packed_dir = temp.file("packed");
+        const auto outline = engine::Engine::outline(model, options);
+        ASSERT_TRUE(outline) << outline.error().message;
+        const auto engine = engine::Engine::open(model, options, clock);
+        ASSERT_TRUE(engine) << engine.error().message;
+        const auto prompt = (*engine)->tokenizer().encode("Once upon a time");
+        texts.push_back(test::generate(**engine, test::greedy(prompt, 40)).sink->text());
+    }
+    EXPECT_FALSE(texts[0].empty());
+    EXPECT_EQ(texts[1], texts[0]);
+    EXPECT_EQ(texts[2], texts[0]);
 }
 
 }  // namespace
