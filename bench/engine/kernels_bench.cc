@@ -29,8 +29,8 @@ constexpr std::size_t kColdBytes = 96u << 20;
 struct Shape {
     std::size_t in, out;
 };
-constexpr Shape kShapes[] = {{576, 576},   {576, 1536},  {1536, 576},
-                             {576, 49152}, {2048, 2048}, {8192, 2048}};
+constexpr Shape kShapes[] = {{576, 576},   {576, 1536},  {1536, 576}, {576, 49152},
+                             {2048, 2048}, {8192, 2048}, {1024, 256}};
 
 /// F16 fields of random blocks would overflow; a byte pattern of small halves is safe in any field.
 void fill(std::vector<std::byte>& bytes) {

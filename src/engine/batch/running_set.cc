@@ -175,7 +175,7 @@ void RunningSet::read_in_parts(const StepPlan& plan) {
         if (!chunk_.advance(until, read == 0)) break;
         read += chunk_.rows();
         take_chunk(index);
-        const bool more = running_[index] != nullptr && running_[index]->rows_left() > rows;
+        const bool more = running_[index] != nullptr && running_[index]->work().rows_left > rows;
         if (!streams || !more || read + rows > budget_.rows_max) break;
     }
     report_.counters.prefill_seconds += base::to_seconds(parts_.clock.now() - begin);

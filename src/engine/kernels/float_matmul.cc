@@ -40,6 +40,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 PanelKernel ChooseFloatKernel(TensorType, bool) {
     return nullptr;
 }
+std::size_t FloatPanelStreams() {
+    return 1;
+}
 
 #else
 
@@ -76,10 +79,19 @@ struct FloatPanel {
     }
 };
 
-/// sums[r * 16 + o] += sum over each of kBlocks blocks of `count` inputs, for kRows rows of x.
+/// A run of inputs of one panel, the activations it meets and where its sums go.
+template <class T>
+struct FloatBlock {
+    FloatPanel<T> source;
+    const float* x;
+    float* sums;
+};
+
+/// For each of kBlocks blocks, in order: its sums[r * 16 + o] += sum over its `count` inputs, for
+/// kRows rows of x.
 template <std::size_t kRows, std::size_t kBlocks, class T>
-HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const float* x,
-                            std::size_t cols, float* sums) {
+HWY_NOINLINE void FloatTile(const FloatBlock<T> (&block)[kBlocks], std::size_t count,
+                            std::size_t cols) {
     const DF32 df;
     VF32 total[kBlocks][kRows][kParts];
 #pragma GCC unroll 4
@@ -93,14 +105,15 @@ HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const
     for (std::size_t i = 0; i < count; ++i) {
 #pragma GCC unroll 4
         for (std::size_t b = 0; b < kBlocks; ++b) {
-            const std::size_t input = b * kFloatBlock + i;
-            source.prefetch(input);
+            block[b].source.prefetch(i);
             VF32 w[kParts];
 #pragma GCC unroll 4
-            for (std::size_t part = 0; part < kParts; ++part) w[part] = source.weights(input, part);
+            for (std::size_t part = 0; part < kParts; ++part) {
+                w[part] = block[b].source.weights(i, part);
+            }
 #pragma GCC unroll 12
             for (std::size_t r = 0; r < kRows; ++r) {
-                const VF32 value = hn::Set(df, x[r * cols + input]);
+                const VF32 value = hn::Set(df, block[b].x[r * cols + i]);
 #pragma GCC unroll 4
                 for (std::size_t part = 0; part < kParts; ++part) {
                     total[b][r][part] = hn::MulAdd(w[part], value, total[b][r][part]);
@@ -108,15 +121,15 @@ HWY_NOINLINE void FloatTile(const FloatPanel<T> source, std::size_t count, const
             }
         }
     }
+#pragma GCC unroll 4
+    for (std::size_t b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 12
-    for (std::size_t r = 0; r < kRows; ++r) {
+        for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-        for (std::size_t part = 0; part < kParts; ++part) {
-            float* at = sums + r * kPanel + part * kLanes;
-            VF32 sum = hn::LoadU(df, at);
-#pragma GCC unroll 4
-            for (std::size_t b = 0; b < kBlocks; ++b) sum = hn::Add(sum, total[b][r][part]);
-            hn::StoreU(sum, df, at);
+            for (std::size_t part = 0; part < kParts; ++part) {
+                float* at = block[b].sums + r * kPanel + part * kLanes;
+                hn::StoreU(hn::Add(hn::LoadU(df, at), total[b][r][part]), df, at);
+            }
         }
     }
 }
@@ -127,16 +140,45 @@ HWY_INLINE void FloatBlocks(FloatPanel<T> source, std::size_t count, const float
                             std::size_t cols, float* sums) {
     constexpr std::size_t kVectors = kRows * kParts;
     constexpr std::size_t kBlocks = DG_SMALL_TILES ? 1 : kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+    const auto block = [&](std::size_t i) {
+        return FloatBlock<T>{{source.panel + i * kPanel}, x + i, sums};
+    };
     std::size_t i = 0;
     if constexpr (kBlocks > 1) {
         for (; i + kBlocks * kFloatBlock <= count; i += kBlocks * kFloatBlock) {
-            FloatTile<kRows, kBlocks, T>({source.panel + i * kPanel}, kFloatBlock, x + i, cols,
-                                         sums);
+            FloatBlock<T> blocks[kBlocks];
+            for (std::size_t b = 0; b < kBlocks; ++b) blocks[b] = block(i + b * kFloatBlock);
+            FloatTile<kRows>(blocks, kFloatBlock, cols);
         }
     }
     for (; i < count; i += kFloatBlock) {
-        FloatTile<kRows, 1, T>({source.panel + i * kPanel}, std::min(kFloatBlock, count - i), x + i,
-                               cols, sums);
+        const FloatBlock<T> one[1] = {block(i)};
+        FloatTile<kRows>(one, std::min(kFloatBlock, count - i), cols);
+    }
+}
+
+/// One row waits for memory. Reading it in several places at once, line by line, keeps more of it
+/// busy than one stream does: with two threads of an EPYC of family 25, 22 GB/s instead of 16.
+constexpr std::size_t kStreams = HWY_TARGET == HWY_AVX2 && !DG_SMALL_TILES ? 4 : 1;
+
+std::size_t FloatPanelStreams() {
+    return kStreams;
+}
+
+/// One row over kStreams distant panels.
+template <class T>
+void RunFloatStreams(const PanelTask& task, const T* panel) {
+    const std::size_t inputs = task.w->dims[0];
+    const float* x = task.floats + task.first_row * inputs;
+    constexpr std::size_t kSums = kPanelSumsBytes / sizeof(float);
+    for (std::size_t p = 0; p < kStreams; ++p) std::fill_n(task.sums + p * kSums, kPanel, 0.f);
+    for (std::size_t i = 0; i < inputs; i += kFloatBlock) {
+        FloatBlock<T> blocks[kStreams];
+        for (std::size_t p = 0; p < kStreams; ++p) {
+            const T* at = panel + (p * task.panel_step * inputs + i) * kPanel;
+            blocks[p] = {{at}, x + i, task.sums + p * kSums};
+        }
+        FloatTile<1>(blocks, std::min(kFloatBlock, inputs - i), inputs);
     }
 }
 
@@ -169,6 +211,7 @@ template <class T>
 void RunPackedFloats(const PanelTask& task) {
     const std::size_t inputs = task.w->dims[0];
     const auto* panel = reinterpret_cast<const T*>(task.w->packed) + task.panel * inputs * kPanel;
+    if (task.panels > 1) return RunFloatStreams(task, panel);
     std::fill_n(task.sums, task.rows * kPanel, 0.f);
     ForChunks(inputs, [&](std::size_t first, std::size_t count) {
         FloatRows(task, FloatPanel<T>{panel + first * kPanel}, first, count);
@@ -259,9 +302,14 @@ HWY_AFTER_NAMESPACE();
 namespace engine {
 
 HWY_EXPORT(ChooseFloatKernel);
+HWY_EXPORT(FloatPanelStreams);
 
 PanelKernel float_panel_kernel(TensorType type, bool packed) {
     return HWY_DYNAMIC_DISPATCH(ChooseFloatKernel)(type, packed);
+}
+
+std::size_t float_panel_streams() {
+    return HWY_DYNAMIC_DISPATCH(FloatPanelStreams)();
 }
 
 }  // namespace engine

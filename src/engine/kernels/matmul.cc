@@ -81,6 +81,10 @@ std::size_t panels_together(const TensorView& w) {
     return packed ? packed_panels_together() : 1;
 }
 
+std::size_t panel_streams(const TensorView& w) {
+    return w.packed != nullptr && stores_floats(w.type) ? float_panel_streams() : 1;
+}
+
 /// What a product reads and how many panels it has; how they are cut is still open.
 ProductPlan plan_product(base::ThreadPool& pool, const Product& product) {
     Activations::Impl& x = product.x->impl();
@@ -102,6 +106,7 @@ ProductPlan plan_product(base::ThreadPool& pool, const Product& product) {
     if (plan.rows >= kTogetherRows) {
         plan.together = std::min(panels_together(w), panels_together(other));
     }
+    if (plan.rows == 1) plan.streams = std::min(panel_streams(w), panel_streams(other));
     return plan;
 }
 
@@ -141,8 +146,12 @@ void run_task(const ProductPlan& plan, std::size_t task, std::byte* memory) {
     store.add = product.add;
     const std::size_t first = task % plan.panel_runs * plan.panels_per_task;
     const std::size_t end = std::min(plan.panels, first + plan.panels_per_task);
-    for (part.panel = first; part.panel < end; part.panel += part.panels) {
-        part.panels = std::min(plan.together, end - part.panel);
+    // Streams: as many equal stretches of panels, one panel of each at a time; then the rest.
+    const std::size_t stretch = plan.streams > 1 ? (end - first) / plan.streams : 0;
+    for (part.panel = first; part.panel < end;) {
+        const bool streaming = part.panel < first + stretch;
+        part.panels = streaming ? plan.streams : std::min(plan.together, end - part.panel);
+        part.panel_step = streaming ? stretch : 1;
         part.next_follows = part.panel + 1 < end;
         part.w = product.w;
         part.sums = sums;
@@ -153,7 +162,7 @@ void run_task(const ProductPlan& plan, std::size_t task, std::byte* memory) {
             plan.up_kernel(part);
         }
         for (std::size_t p = 0; p < part.panels; ++p) {
-            const std::size_t out = (part.panel + p) * kPanelOuts;
+            const std::size_t out = (part.panel + p * part.panel_step) * kPanelOuts;
             store.sums = sums + p * kSums;
             store.up_sums = product.up != nullptr ? up_sums + p * kSums : nullptr;
             store.bias = product.bias != nullptr ? product.bias + out : nullptr;
@@ -162,6 +171,8 @@ void run_task(const ProductPlan& plan, std::size_t task, std::byte* memory) {
             store.outs = std::min<std::size_t>(kPanelOuts, product.w->rows() - out);
             store_panel(store);
         }
+        part.panel += streaming ? 1 : part.panels;
+        if (streaming && part.panel == first + stretch) part.panel = first + plan.streams * stretch;
     }
 }
 

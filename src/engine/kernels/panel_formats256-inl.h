@@ -40,7 +40,7 @@ HWY_INLINE void StoreGroupScale(const GroupScales& g, const PanelOut& out) {
     out.set_min(hn::Mul(g.dmin, ByteToFloat<kByte>(g.m[kWord])));
 }
 
-struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
+struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0, 4> {
     /// Stored bytes 32k..: low nibbles are group 2k, high nibbles group 2k + 1.
     template <int kPair, class OutAt>
     static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
@@ -68,7 +68,7 @@ struct FormatQ4_K : FormatTraits<BlockQ4_K, 8, true, 32, true, 0> {
     }
 };
 
-struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
+struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0, 5> {
     template <int kPair, class OutAt>
     static DG_TILE_INLINE void Pair(const std::uint8_t* const* rows, std::size_t at,
                                     const GroupScales& scales, OutAt out_at) {
@@ -99,7 +99,7 @@ struct FormatQ5_K : FormatTraits<BlockQ5_K, 8, false, 32, true, 0> {
     }
 };
 
-struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
+struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32, 6> {
     /// Blocks kHalf * 4 + 0..3. Low bits: 64 bytes, nibble t / 2 of bytes 32 * (t % 2)..; top bits:
     /// 32 bytes, bits 2t, 2t + 1.
     template <int kHalf, class OutAt>
@@ -142,7 +142,7 @@ struct FormatQ6_K : FormatTraits<BlockQ6_K, 8, false, 16, false, -32> {
     }
 };
 
-struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
+struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4, 3> {
     template <int kHalf, class OutAt>
     static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
                                     VU32 scales0, VU32 scales1, OutAt out_at) {
@@ -189,7 +189,7 @@ struct FormatQ3_K : FormatTraits<BlockQ3_K, 8, false, 16, false, -4> {
     }
 };
 
-struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0> {
+struct FormatQ2_K : FormatTraits<BlockQ2_K, 8, false, 16, true, 0, 2> {
     template <int kHalf, class OutAt>
     static DG_TILE_INLINE void Half(const std::uint8_t* const* rows, std::size_t at, VF32 d,
                                     VF32 dmin, VU32 scales0, VU32 scales1, OutAt out_at) {

@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace engine::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
+struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 4, 2> {
     template <class OutAt>
     static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
                                       OutAt out_at) {
@@ -24,7 +24,7 @@ struct FormatQ4_0 : FormatTraits<BlockQ4_0, 1, true, 32, false, -8, 2> {
     }
 };
 
-struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4> {
+struct FormatQ4_1 : FormatTraits<BlockQ4_1, 1, true, 32, true, 0, 4, 4> {
     template <class OutAt>
     static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
                                       OutAt out_at) {
@@ -47,7 +47,7 @@ DG_TILE_INLINE void StoreFiveBits(const PanelOut& out, const FourDwords& low, VU
     out.set_q(7, hn::Or(High4(low.v[3]), FifthBits<7>(high)));
 }
 
-struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
+struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 5, 2> {
     template <class OutAt>
     static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
                                       OutAt out_at) {
@@ -57,7 +57,7 @@ struct FormatQ5_0 : FormatTraits<BlockQ5_0, 1, false, 32, false, -16, 2> {
     }
 };
 
-struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 4> {
+struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 5, 4> {
     template <class OutAt>
     static DG_TILE_INLINE void Unpack(const std::uint8_t* const* rows, std::size_t at, VU32 header,
                                       OutAt out_at) {
@@ -70,11 +70,12 @@ struct FormatQ5_1 : FormatTraits<BlockQ5_1, 1, false, 32, true, 0, 4> {
 
 #if HWY_TARGET == HWY_AVX3_DL
 // The byte dot product wants one side unsigned: q + 128 it is.
-struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, -128, 2> {
+struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, -128, 8, 2> {
     static constexpr std::uint32_t kFlip = 0x80808080u;
 #else
-struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0, 2> {
+struct FormatQ8_0 : FormatTraits<BlockQ8_0, 1, false, 32, false, 0, 8, 2> {
     static constexpr bool kSigned = true;
+    static constexpr std::size_t kCodeMax = 128;
     static constexpr std::uint32_t kFlip = 0;
 #endif
     template <class OutAt>

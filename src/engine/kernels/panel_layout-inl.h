@@ -119,7 +119,7 @@ struct BlockWriter {
 
 // What the formats share. kSpan: panel blocks that one stored block fills.
 template <class Stored, std::size_t kSpanBlocks, bool kIsNibble, std::size_t kGroupSize,
-          bool kHasMin, int kBiasValue, std::size_t kHeader = 0>
+          bool kHasMin, int kBiasValue, int kCodeBits, std::size_t kHeader = 0>
 struct FormatTraits {
     static constexpr std::size_t kStoredBytes = sizeof(Stored);
     static constexpr std::size_t kSpan = kSpanBlocks;
@@ -128,6 +128,7 @@ struct FormatTraits {
     static constexpr bool kMin = kHasMin;
     static constexpr int kBias = kBiasValue;
     static constexpr bool kSigned = false;
+    static constexpr std::size_t kCodeMax = (1u << kCodeBits) - 1;  ///< of q
     /// Bytes of F16 fields that a one-block format starts with; PackPanel hands them to Unpack.
     static constexpr std::size_t kHeaderBytes = kHeader;
 };

@@ -15,7 +15,8 @@ struct ProductPlan {
     const QuantizedRows* quantized = nullptr;  ///< null: no kernel wants it
     const float* floats = nullptr;             ///< likewise
     std::size_t rows = 0;
-    std::size_t together = 1;  ///< panels that both kernels can compute at once
+    std::size_t together = 1;  ///< adjacent panels that both kernels can compute at once
+    std::size_t streams = 1;   ///< distant ones that both kernels read side by side
     std::size_t panels = 0, panels_per_task = 0, panel_runs = 0;
     std::size_t tasks_end = 0;  ///< of this product, counted from the first one's
 };

@@ -14,8 +14,9 @@ namespace engine {
 struct PanelTask {
     const TensorView* w = nullptr;
     std::size_t panel = 0;
-    std::size_t panels = 1;               ///< from `panel` on; at most packed_panels_together()
-    bool next_follows = false;            ///< the caller will run panel + 1 right after this one
+    std::size_t panels = 1;               ///< `panel`, `panel` + panel_step, ...
+    std::size_t panel_step = 1;           ///< more than 1: the panels are streams, far apart
+    bool next_follows = false;            ///< the caller will run the panels after these next
     const QuantizedRows* x = nullptr;     ///< for quantised types; else `floats`
     const float* floats = nullptr;        ///< [.., inputs]
     std::size_t first_row = 0, rows = 0;  ///< of x; rows <= kPanelRowsMax
@@ -25,7 +26,7 @@ struct PanelTask {
 };
 
 constexpr std::size_t kPanelOuts = 16;
-constexpr std::size_t kPanelsMax = 2;
+constexpr std::size_t kPanelsMax = 4;
 constexpr std::size_t kPanelRowsMax = 128;
 constexpr std::size_t kPanelScratchBytes = 24 * 1024;
 constexpr std::size_t kPanelSumsBytes = kPanelRowsMax * kPanelOuts * sizeof(float);
@@ -38,7 +39,8 @@ PanelKernel panel_kernel(TensorType type);
 /// The same for weights in packed form (packed.h); null also for types that have none.
 PanelKernel packed_kernel(TensorType type);
 
-/// How many panels packed kernels of quantised types take at once at most; others take one.
+/// How many adjacent panels packed kernels of quantised types take at once at most; others take
+/// one.
 std::size_t packed_panels_together();
 
 /// What follows a panel's sums; see Product. `y`, `bias` and `up_bias` begin at the panel's first

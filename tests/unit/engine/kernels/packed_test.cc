@@ -85,6 +85,19 @@ TEST(Packed, LongRowsAndManyRowsGiveTheSameProduct) {
     }
 }
 
+// Enough panels a task for one row to be read in several places at once, and some left over.
+TEST(Packed, OneRowOverManyPanelsGivesTheSameProduct) {
+    for (const std::size_t threads : {1u, 2u}) {
+        base::ThreadPool pool(threads);
+        for (const TensorType type : test::kAllTypes) {
+            SCOPED_TRACE(engine::tensor_type_name(type));
+            base::Rng rng(7);
+            expect_same_product(pool, rng, type, 16 * 45 + 3, 256, 1);
+            expect_same_product(pool, rng, type, 16 * 90, 512, 1);
+        }
+    }
+}
+
 TEST(Packed, WholePanelsTakeHardlyMoreThanTheStoredForm) {
     base::Rng rng(1);
     for (const TensorType type : test::kAllTypes) {
