@@ -101,7 +101,7 @@ enum CreateFlags : std::uint32_t {
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
 };
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
-/// folder; then `joins` files cgroup.procs.
+/// folder; then `joins` files `tasks`.
 struct Create {
     static constexpr Type kType = Type::create;
     Head head;

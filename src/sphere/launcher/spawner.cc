@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 
 #include "sphere/launcher/box_init.h"
 #include "sphere/launcher/box_setup.h"
@@ -90,7 +91,7 @@ int make_workspace(const Create& create) {
     run_box_init(kControlFd, spawner.filter);
 }
 
-Outcome admit(const Spawner& spawner, const Create& create, pid_t pid, Packet& packet) {
+Outcome admit(const Spawner& spawner, const Create& create, pid_t pid) {
     char folder[32];
     std::snprintf(folder, sizeof(folder), "/proc/%d", pid);
     const int proc = ::open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -100,17 +101,7 @@ Outcome admit(const Spawner& spawner, const Create& create, pid_t pid, Packet& p
                         write_id_map(proc, "gid_map", kInsideId, create.host_id);
     const Outcome outcome = mapped ? Outcome{} : failed(Step::id_map);
     ::close(proc);
-    if (!outcome) return outcome;
-    char number[16];
-    const int bytes = std::snprintf(number, sizeof(number), "%d", pid);
-    for (std::uint32_t i = 0; i < create.joins; ++i) {
-        const int group = packet.take();
-        const bool joined = ::write(group, number, static_cast<std::size_t>(bytes)) == bytes;
-        const Outcome joining = joined ? Outcome{} : failed(Step::cgroup);
-        ::close(group);
-        if (!joining) return joining;
-    }
-    return {};
+    return outcome;
 }
 
 Box* free_place(Spawner& spawner) {
@@ -120,18 +111,24 @@ Box* free_place(Spawner& spawner) {
     return spawner.boxes_used < kBoxesMax ? &boxes[spawner.boxes_used++] : nullptr;
 }
 
-Outcome create_box(Spawner& spawner, const Create& create, Packet& packet) {
+/// The descriptors of `packet` in the order of the message; they stay the packet's to close.
+BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int& group) {
+    std::size_t next = 0;
+    const auto give = [&](bool wanted) {
+        return wanted && next < packet.fd_count ? packet.fds[next++] : -1;
+    };
+    BoxDescriptors fds;
+    fds.server = give(true);
+    group = give((create.flags & kLeafGroup) != 0);
+    fds.template_root = give((create.flags & kTemplateRoot) != 0);
+    for (std::size_t i = 0; i < std::size(fds.joins); ++i) fds.joins[i] = give(i < create.joins);
+    return fds;
+}
+
+Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& fds, int group,
+                  int go_write) {
     Box* const place = free_place(spawner);
     if (place == nullptr) return {Step::table_full, EAGAIN};
-    BoxDescriptors fds;
-    fds.server = packet.take();
-    const int group = (create.flags & kLeafGroup) != 0 ? packet.take() : -1;
-    fds.template_root = (create.flags & kTemplateRoot) != 0 ? packet.take() : -1;
-    fds.workspace = make_workspace(create);
-    int go[2];
-    if (fds.workspace < 0 || ::pipe2(go, O_CLOEXEC) != 0) return failed(Step::workspace);
-    fds.go = go[0];
-
     int pidfd = -1;
     CloneArgs args;
     args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
@@ -143,28 +140,40 @@ Outcome create_box(Spawner& spawner, const Create& create, Packet& packet) {
         args.cgroup = static_cast<std::uint64_t>(group);
     }
     const long pid = clone3(args);
-    if (pid == 0) be_box(spawner, create, fds);
-    Outcome outcome = pid < 0 ? failed(Step::clone) : Outcome{};
-    ::close(go[0]);
-    ::close(fds.server);
-    if (fds.template_root >= 0) ::close(fds.template_root);
-    if (group >= 0) ::close(group);
-    if (outcome) {
-        *place = {create.box, static_cast<pid_t>(pid)};
-        outcome = admit(spawner, create, static_cast<pid_t>(pid), packet);
-        if (outcome && ::write(go[1], "g", 1) == 1) {
-            auto created = make_message<Created>();
-            created.box = create.box;
-            created.pid = static_cast<std::int32_t>(pid);
-            const int given[2] = {pidfd,
-                                  ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-            send_message(spawner.server, created, given);
-            ::close(given[1]);
-        }
-        ::close(pidfd);
+    if (pid < 0) return failed(Step::clone);
+    if (pid == 0) {
+        ::close(go_write);  // or it would wait for itself
+        be_box(spawner, create, fds);
     }
-    ::close(go[1]);  // an init that was not admitted ends by this
-    ::close(fds.workspace);
+    *place = {create.box, static_cast<pid_t>(pid)};
+    const Outcome outcome = admit(spawner, create, static_cast<pid_t>(pid));
+    if (outcome && ::write(go_write, "g", 1) == 1) {
+        auto created = make_message<Created>();
+        created.box = create.box;
+        created.pid = static_cast<std::int32_t>(pid);
+        const int given[2] = {pidfd,
+                              ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        send_message(spawner.server, created, given);
+        ::close(given[1]);
+    } else {
+        send_signal(pidfd, SIGKILL);
+    }
+    ::close(pidfd);
+    return outcome;
+}
+
+Outcome create_box(Spawner& spawner, const Create& create, const Packet& packet) {
+    int group = -1, go[2];
+    BoxDescriptors fds = read_descriptors(create, packet, group);
+    if (fds.server < 0 || create.joins > std::size(fds.joins)) return {Step::message, EINVAL};
+    if (::pipe2(go, O_CLOEXEC) != 0) return failed(Step::clone);
+    fds.go = go[0];
+    fds.workspace = make_workspace(create);
+    const Outcome outcome =
+        fds.workspace < 0 ? failed(Step::workspace) : clone_box(spawner, create, fds, group, go[1]);
+    ::close(go[0]);
+    ::close(go[1]);
+    if (fds.workspace >= 0) ::close(fds.workspace);
     return outcome;
 }
 

@@ -299,9 +299,9 @@ Result<std::vector<base::UniqueFd>> BoxGroups::open_joins() const {
     std::vector<base::UniqueFd> files;
     for (const std::string* folder : {&memory_, &cpu_, &pids_}) {
         if (folder->empty()) continue;
-        files.emplace_back(::open((*folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+        files.emplace_back(::open((*folder + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
         if (!files.back()) {
-            return fail(Code::unavailable, "{}/cgroup.procs: {}", *folder, std::strerror(errno));
+            return fail(Code::unavailable, "{}/tasks: {}", *folder, std::strerror(errno));
         }
     }
     return files;

@@ -70,7 +70,7 @@ public:
     base::Result<void> set_limits(const Limits& limits) const;
     /// The init's group, to be born in; nothing without a version 2 tree.
     std::optional<base::UniqueFd> open_init_group() const;
-    /// cgroup.procs files of version 1, which a process joins by being written there.
+    /// `tasks` files of version 1: a process joins by writing 0 there.
     base::Result<std::vector<base::UniqueFd>> open_joins() const;
 
     bool has_tree() const { return !unified_.empty(); }

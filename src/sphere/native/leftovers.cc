@@ -1,8 +1,10 @@
 #include "sphere/native/leftovers.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -29,8 +31,10 @@ std::string staging_of(const std::string& state_file) {
 
 /// Only groups that a sphere makes, whatever the file says.
 bool is_ours(const std::string& folder) {
-    return folder.starts_with("/") && folder.find("/dougong-") != std::string::npos &&
-           folder.find("/..") == std::string::npos;
+    struct statfs facts {};
+    return folder.substr(folder.rfind('/') + 1).starts_with("dougong-") &&
+           ::statfs(folder.c_str(), &facts) == 0 &&
+           (facts.f_type == CGROUP_SUPER_MAGIC || facts.f_type == CGROUP2_SUPER_MAGIC);
 }
 
 bool clean_one(const std::string& path) {
@@ -51,8 +55,20 @@ bool clean_one(const std::string& path) {
 
 }  // namespace
 
-Result<StateFile> StateFile::make(const std::string& state_dir, const std::string& token) {
+Result<void> make_state_dir(const std::string& state_dir) {
     DG_TRY(base::make_dirs(state_dir));
+    struct stat facts {};
+    if (::lstat(state_dir.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode) &&
+        facts.st_uid == ::geteuid() && (facts.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+        return {};
+    }
+    return base::fail_on("state_dir", Code::permission_denied,
+                         "the state folder {} is not a folder that only its owner, user {}, can "
+                         "write in; remove it or name another one",
+                         state_dir, ::geteuid());
+}
+
+Result<StateFile> StateFile::make(const std::string& state_dir, const std::string& token) {
     StateFile state;
     state.path_ = state_dir + "/" + token + std::string(kEnding);
     state.staging_ = staging_of(state.path_);

@@ -11,10 +11,14 @@
 
 namespace sphere::native {
 
+/// Makes the state folder if need be. Errors: permission_denied when somebody else could write in
+/// it: its files say which groups may be killed.
+base::Result<void> make_state_dir(const std::string& state_dir);
+
 class StateFile {
 public:
     StateFile() = default;
-    /// Errors: unavailable, naming the folder.
+    /// Pre: make_state_dir. Errors: unavailable, naming the folder.
     static base::Result<StateFile> make(const std::string& state_dir, const std::string& token);
     /// One folder a line; synced before the first box is made in them.
     base::Result<void> record(const std::vector<std::string>& folders);

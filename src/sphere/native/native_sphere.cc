@@ -17,7 +17,6 @@
 #include <cstring>
 
 #include "base/core/rng.h"
-#include "base/files/files.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/launcher_image.h"
 #include "sphere/native/seccomp_program.h"
@@ -72,7 +71,7 @@ Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
 }
 
 Result<void> NativeSphere::begin() {
-    DG_TRY(base::make_dirs(options_.state_dir));
+    DG_TRY(make_state_dir(options_.state_dir));
     clean_leftovers(options_.state_dir);
     const std::string token = fmt::format("{:016x}", base::entropy64());
     state_ = DG_TRY(StateFile::make(options_.state_dir, token));

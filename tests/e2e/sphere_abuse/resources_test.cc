@@ -56,7 +56,8 @@ TEST_F(AbuseTest, S26_ForkAndThreadBombsMeetTheirCap) {
 
 TEST_F(AbuseTest, S27_MemoryBombsEndInsideTheirBox) {
     if (!limited_by_groups("memory limit")) {
-        GTEST_SKIP() << "NO MEMORY CGROUP HERE: the limit is per process, see RlimitsHold";
+        GTEST_SKIP() << "NO MEMORY CGROUP HERE: the limit is per process, see "
+                        "WhatEnforcesALimitIsToldAndHolds";
     }
     for (const char* bomb : {"s27_heap", "s27_shared", "s27_memfd", "s27_page_tables"}) {
         SCOPED_TRACE(bomb);
