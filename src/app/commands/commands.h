@@ -11,6 +11,7 @@ Command chat_command();
 Command models_command();
 /// Those of `dougong models` that speak to a running server.
 std::vector<Command> served_models_commands();
+Command sandbox_command();
 Command bench_command();
 Command config_command();
 Command version_command();

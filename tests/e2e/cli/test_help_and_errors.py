@@ -7,7 +7,8 @@ from program import DOUGONG, PATIENCE_S, ProgramTest
 
 COMMANDS = [["serve"], ["run"], ["chat"], ["models"], ["models", "pull"], ["models", "list"],
             ["models", "inspect"], ["models", "verify"], ["models", "rm"], ["models", "convert"],
-            ["models", "quantize"], ["bench"], ["config"], ["version"], ["completion"], ["manual"]]
+            ["models", "quantize"], ["sandbox", "run"], ["sandbox", "doctor"], ["bench"], ["config"],
+            ["version"], ["completion"], ["manual"]]
 
 
 class Help(ProgramTest):

@@ -1,0 +1,322 @@
+// How fast boxes are made, used and ended, beside what else starts programs on this machine: plain
+// spawn, bubblewrap and crun, in turn within one run.
+//
+//   bench_sphere [RUNS] > result.json       a table goes to stderr; RUNS is 200 unless given
+#include <fmt/core.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/files/files.h"
+#include "base/json/json.h"
+#include "sphere/sphere.h"
+
+namespace {
+
+namespace json = base::json;
+const base::SystemClock machine_clock;
+
+/// Milliseconds of one thing, measured again and again.
+struct Series {
+    std::vector<double> ms;
+    double at(double share) const {
+        const auto index = static_cast<std::size_t>(share * static_cast<double>(ms.size() - 1));
+        return ms[index];
+    }
+};
+std::map<std::string, Series> all;
+std::vector<std::string> order;
+
+void record(const std::string& name, base::Instant begin) {
+    if (!all.contains(name)) order.push_back(name);
+    all[name].ms.push_back(base::to_millis(machine_clock.now() - begin));
+}
+
+[[noreturn]] void give_up(const std::string& what) {
+    fmt::print(stderr, "bench_sphere: {}\n", what);
+    std::exit(1);
+}
+
+template <class T>
+T need(base::Result<T> result) {
+    if (!result) give_up(result.error().message);
+    if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+int spawn(const std::vector<std::string>& words) {
+    std::vector<char*> argv;
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    pid_t pid = 0;
+    if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return 127;
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+class Quiet final : public sphere::ExecSink {
+public:
+    void on_output(sphere::Stream, std::string_view bytes) override { heard += bytes.size(); }
+    void on_end(const sphere::ExecResult&) override {}
+    std::atomic<std::size_t> heard = 0;
+};
+
+struct Peer {
+    std::string name;
+    std::vector<std::string> before;  ///< goes before the command
+};
+
+/// A bundle for crun: the host's /usr read-only, all namespaces, no control group (it refuses
+/// hybrid hierarchies).
+std::string crun_bundle(const std::string& folder, const std::string& program) {
+    const std::string bundle = folder + "/" + program.substr(program.rfind('/') + 1);
+    need(base::make_dirs(bundle + "/root/usr"));
+    for (const char* name : {"proc", "dev", "tmp"}) need(base::make_dirs(bundle + "/root/" + name));
+    for (const char* name : {"bin", "lib", "lib64"}) {
+        const std::string target = std::string("usr/") + name;
+        if (::symlink(target.c_str(), (bundle + "/root/" + name).c_str()) != 0) break;
+    }
+    json::array namespaces, args;
+    for (const char* kind : {"pid", "network", "ipc", "uts", "mount", "cgroup"}) {
+        namespaces.push_back(json::object{{"type", kind}});
+    }
+    args.emplace_back(program);
+    if (program.ends_with("python3")) {
+        args.emplace_back("-c");
+        args.emplace_back("pass");
+    }
+    const json::object config = {
+        {"ociVersion", "1.0.2"},
+        {"process",
+         {{"cwd", "/"},
+          {"args", std::move(args)},
+          {"env", json::array{"PATH=/usr/bin"}},
+          {"noNewPrivileges", true},
+          {"user", {{"uid", 0}, {"gid", 0}}}}},
+        {"root", {{"path", "root"}, {"readonly", true}}},
+        {"mounts", json::array{{{"destination", "/proc"}, {"type", "proc"}, {"source", "proc"}},
+                               {{"destination", "/dev"}, {"type", "tmpfs"}, {"source", "tmpfs"}},
+                               {{"destination", "/usr"},
+                                {"type", "bind"},
+                                {"source", "/usr"},
+                                {"options", json::array{"rbind", "ro"}}}}},
+        {"linux", {{"namespaces", std::move(namespaces)}}}};
+    need(base::write_file_atomically(bundle + "/config.json", base::to_text(config)));
+    return bundle;
+}
+
+std::vector<Peer> peers(const std::string& folder) {
+    std::vector<Peer> found = {{"spawn", {}}};
+    const Peer bwrap = {"bwrap", {"bwrap",     "--unshare-all", "--ro-bind", "/usr",      "/usr",
+                                  "--symlink", "usr/bin",       "/bin",      "--symlink", "usr/lib",
+                                  "/lib",      "--symlink",     "usr/lib64", "/lib64",    "--proc",
+                                  "/proc",     "--dev",         "/dev",      "--tmpfs",   "/tmp"}};
+    std::vector<std::string> trial = bwrap.before;
+    trial.emplace_back("/usr/bin/true");
+    if (spawn(trial) == 0) found.push_back(bwrap);
+    const std::string bundle = crun_bundle(folder, "/usr/bin/true");
+    crun_bundle(folder, "/usr/bin/python3");
+    const std::vector<std::string> crun = {"crun", "--cgroup-manager=disabled", "run", "--bundle"};
+    trial = crun;
+    trial.push_back(bundle);
+    trial.emplace_back("dougong-bench-trial");
+    if (spawn(trial) == 0) found.push_back({"crun", crun});
+    for (const char* name : {"bwrap", "crun"}) {
+        if (std::ranges::find(found, name, &Peer::name) == found.end()) {
+            fmt::print(stderr, "{} does not run here and is left out\n", name);
+        }
+    }
+    return found;
+}
+
+void measure_peers(const std::vector<Peer>& beside, const std::string& folder,
+                   const std::vector<std::string>& command, const std::string& what) {
+    static int unique = 0;
+    for (const Peer& peer : beside) {
+        std::vector<std::string> words = peer.before;
+        if (peer.name == "crun") {
+            const std::string& program = command.front();
+            words.push_back(folder + "/" + program.substr(program.rfind('/') + 1));
+            words.push_back(fmt::format("dougong-bench-{}-{}", ::getpid(), unique++));
+        } else {
+            words.insert(words.end(), command.begin(), command.end());
+        }
+        const base::Instant begin = machine_clock.now();
+        if (spawn(words) != 0) give_up(peer.name + " failed");
+        record(what + ", " + peer.name, begin);
+    }
+}
+
+void exec(sphere::Sphere& sphere, const std::string& box, std::vector<std::string> argv) {
+    Quiet sink;
+    const auto result = need(sphere.exec(box, {.argv = std::move(argv)}, sink));
+    if (result.exit_code != 0) give_up("the command failed in the box");
+}
+
+void measure_cold(sphere::Sphere& sphere, const std::vector<std::string>& command,
+                  const std::string& what) {
+    const base::Instant begin = machine_clock.now();
+    const std::string box = need(sphere.create({}));
+    record("create, cold", begin);
+    exec(sphere, box, command);
+    record(what + ", box (create and exec)", begin);
+    const base::Instant ending = machine_clock.now();
+    need(sphere.destroy(box));
+    record("destroy", ending);
+}
+
+void measure_warm(sphere::Sphere& sphere, const std::string& box) {
+    base::Instant begin = machine_clock.now();
+    exec(sphere, box, {"/usr/bin/true"});
+    record("exec true, warm box", begin);
+    begin = machine_clock.now();
+    need(sphere.pause(box));
+    record("pause", begin);
+    begin = machine_clock.now();
+    need(sphere.resume(box));
+    record("resume", begin);
+}
+
+void measure_hand_out(sphere::Sphere& pooled) {
+    const base::Instant begin = machine_clock.now();
+    const std::string box = need(pooled.create({}));
+    record("hand-out from the pool", begin);
+    exec(pooled, box, {"/usr/bin/true"});
+    record("true, box from the pool", begin);
+    need(pooled.destroy(box));
+}
+
+void measure_tree(sphere::Sphere& sphere) {
+    sphere::SandboxSpec spec;
+    spec.limits.processes_max = 256;
+    const std::string box = need(sphere.create(spec));
+    Quiet sink;
+    need(sphere.start(
+        box, {.argv = {"sh", "-c", "for i in $(seq 200); do sleep 1000 & done; echo up; wait"}},
+        sink));
+    while (sink.heard == 0) std::this_thread::yield();
+    const base::Instant begin = machine_clock.now();
+    need(sphere.destroy(box));
+    record("destroy a box with 200 processes", begin);
+}
+
+void measure_stop(sphere::Sphere& sphere, int boxes) {
+    std::vector<std::unique_ptr<Quiet>> sinks;
+    for (int i = 0; i < boxes; ++i) {
+        const std::string box = need(sphere.create({}));
+        sinks.push_back(std::make_unique<Quiet>());
+        need(sphere.start(box, {.argv = {"sleep", "1000"}}, *sinks.back()));
+    }
+    const base::Instant begin = machine_clock.now();
+    if (sphere.emergency_stop({}) != static_cast<std::uint32_t>(boxes)) give_up("stop missed some");
+    record(fmt::format("emergency stop of {} boxes", boxes), begin);
+    sphere.lift_stop({});
+}
+
+double cycles_per_second(sphere::Sphere& sphere, int in_flight, int cycles) {
+    std::atomic<int> left = cycles;
+    const base::Instant begin = machine_clock.now();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < in_flight; ++i) {
+        threads.emplace_back([&] {
+            while (left.fetch_sub(1) > 0) {
+                const base::Instant one = machine_clock.now();
+                const std::string box = need(sphere.create({}));
+                exec(sphere, box, {"/usr/bin/true"});
+                need(sphere.destroy(box));
+                static std::mutex mutex;
+                const std::lock_guard lock(mutex);
+                record(fmt::format("create, exec true, destroy: {} in flight", in_flight), one);
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return cycles / base::to_seconds(machine_clock.now() - begin);
+}
+
+std::string processor() {
+    std::ifstream info("/proc/cpuinfo");
+    for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    }
+    return "unknown";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int runs = argc > 1 ? std::max(3, std::atoi(argv[1])) : 200;
+    const auto folder = need(base::TemporaryDir::create("/tmp", "dougong-bench-"));
+    const auto open = [&](const char* name, std::uint32_t pool) {
+        return need(sphere::Sphere::open(
+            {.state_dir = folder.path() + "/" + name, .sandboxes_max = 512, .pool_size = pool},
+            machine_clock));
+    };
+    const auto cold = open("cold", 0);
+    const auto pooled = open("pooled", 4);
+    const auto beside = peers(folder.path());
+    const std::vector<std::string> nothing = {"/usr/bin/true"};
+    const std::vector<std::string> python = {"/usr/bin/python3", "-c", "pass"};
+    const std::string warm = need(cold->create({}));
+    for (int i = 0; i < runs; ++i) {
+        measure_peers(beside, folder.path(), nothing, "true");
+        measure_cold(*cold, nothing, "true");
+        measure_hand_out(*pooled);
+        measure_warm(*cold, warm);
+        measure_peers(beside, folder.path(), python, "python3");
+        measure_cold(*cold, python, "python3");
+        if (i % 10 == 0) measure_tree(*cold);
+    }
+    need(cold->destroy(warm));
+    for (int i = 0; i < 5; ++i) measure_stop(*cold, 64);
+    json::object rates;
+    for (const int in_flight : {1, 8, 64}) {
+        rates[std::to_string(in_flight)] =
+            cycles_per_second(*cold, in_flight, std::max(runs, in_flight));
+    }
+
+    json::array lines;
+    for (const std::string& name : order) {
+        Series& series = all[name];
+        std::ranges::sort(series.ms);
+        fmt::print(stderr, "{:<46} n={:<5} min {:8.3f}  median {:8.3f}  p99 {:8.3f} ms\n", name,
+                   series.ms.size(), series.ms.front(), series.at(0.5), series.at(0.99));
+        lines.push_back({{"what", name},
+                         {"n", series.ms.size()},
+                         {"min_ms", series.ms.front()},
+                         {"median_ms", series.at(0.5)},
+                         {"p99_ms", series.at(0.99)}});
+    }
+    for (const auto& rate : rates) {
+        fmt::print(stderr, "create, exec true, destroy, {} in flight: {:.0f}/s\n",
+                   std::string(rate.key()), rate.value().as_double());
+    }
+    utsname kernel{};
+    ::uname(&kernel);
+    const json::object result = {{"command", fmt::format("bench_sphere {}", runs)},
+                                 {"machine",
+                                  {{"processor", processor()},
+                                   {"cores", std::thread::hardware_concurrency()},
+                                   {"kernel", kernel.release}}},
+                                 {"as_root", ::geteuid() == 0},
+                                 {"series", std::move(lines)},
+                                 {"create_exec_destroy_per_second", std::move(rates)}};
+    fmt::print("{}\n", base::to_text(result));
+    return 0;
+}

@@ -1,0 +1,111 @@
+#pragma once
+// Sandboxes: boxes in which an agent's code runs, cannot reach what it was not given, and leaves a
+// record. [AInfra 2.2.2] AgentSphere, [WP 5.7] authorisation, audit and emergency stop.
+//
+//   auto sphere = DG_TRY(Sphere::open(options, clock));
+//   const SandboxId box = DG_TRY(sphere->create(spec));
+//   DG_TRY(sphere->exec(box, {.argv = {"python3", "-c", "print(1)"}}, sink));
+//
+// Thread-safe. A call that was refused, by policy or by limits, says which rule and is audited.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "sphere/host_report.h"
+#include "sphere/spec.h"
+
+namespace sphere {
+
+using SandboxId = std::string;  ///< "sbx-" and 20 letters that nobody can guess
+using ExecId = std::uint64_t;   ///< unique within its box
+
+enum class SandboxState : std::uint8_t { creating, ready, executing, paused, ending, ended };
+std::string_view sandbox_state_name(SandboxState state);
+
+struct SandboxInfo {
+    SandboxId id;
+    SandboxSpec spec;
+    SandboxState state = SandboxState::creating;
+    std::string backend;                   ///< "native", "runsc", "microvm"
+    std::vector<std::string> enforced_by;  ///< "memory: cgroup v1", "files: landlock 7", ...
+    std::int64_t created_unix_ns = 0;
+    std::uint32_t execs = 0, running = 0;
+    std::uint64_t memory_bytes = 0;  ///< now; 0 when the host does not say
+    std::chrono::microseconds cpu{0};
+};
+
+enum class Stream : std::uint8_t { out, err };
+
+/// Hears of one exec. Called on a thread of the sphere, never under a lock, in order; must not
+/// block for long: the box's pipes fill meanwhile, which is how a slow reader slows the writer.
+class ExecSink {
+public:
+    virtual ~ExecSink() = default;
+    virtual void on_output(Stream stream, std::string_view bytes) = 0;
+    /// Once, last.
+    virtual void on_end(const ExecResult& result) = 0;
+};
+
+/// Whom an emergency stop or its lifting concerns; empty fields match everything.
+struct StopScope {
+    std::string tenant = {}, agent = {};
+    SandboxId sandbox = {};
+};
+
+struct SphereOptions {
+    std::string state_dir;  ///< what a later process needs to clean up after a killed one
+    std::uint32_t sandboxes_max = 1000;
+    std::uint32_t pool_size = 4;  ///< boxes of the default spec kept ready; 0: none
+};
+
+class Sphere {
+public:
+    /// Starts the launcher, removes what an earlier process left (by state_dir), fills the pool.
+    /// Errors: failed_precondition where this host cannot even give Isolation::process.
+    static base::Result<std::unique_ptr<Sphere>> open(const SphereOptions& options,
+                                                      const base::Clock& clock);
+    virtual ~Sphere() = default;  ///< ends every box
+
+    /// Errors: check_spec's; failed_precondition when the host cannot give what the spec demands,
+    /// naming the missing primitive; resource_exhausted at sandboxes_max; permission_denied while
+    /// an emergency stop covers it.
+    virtual base::Result<SandboxId> create(const SandboxSpec& spec) = 0;
+    /// Kills everything in the box and removes its every trace. Idempotent for a known id.
+    virtual base::Result<void> destroy(const SandboxId& id) = 0;
+
+    /// Starts a command; `sink` must live until its on_end. Errors: not_found, check_exec's,
+    /// failed_precondition (paused, ended).
+    virtual base::Result<ExecId> start(const SandboxId& id, const ExecSpec& spec,
+                                       ExecSink& sink) = 0;
+    /// start, and wait for the end. The output goes to `sink`.
+    base::Result<ExecResult> exec(const SandboxId& id, const ExecSpec& spec, ExecSink& sink);
+    virtual base::Result<void> write_stdin(const SandboxId& id, ExecId exec, std::string_view bytes,
+                                           bool end_of_file) = 0;
+    virtual base::Result<void> resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
+                                          std::uint16_t rows) = 0;
+    /// To the exec's process group; SIGKILL to everything it started.
+    virtual base::Result<void> signal(const SandboxId& id, ExecId exec, int signal) = 0;
+
+    virtual base::Result<void> pause(const SandboxId& id) = 0;
+    virtual base::Result<void> resume(const SandboxId& id) = 0;
+
+    virtual base::Result<SandboxInfo> info(const SandboxId& id) const = 0;
+    virtual std::vector<SandboxInfo> list() const = 0;
+
+    /// Freezes, then kills every box in scope and refuses new ones until lifted. Returns how many
+    /// boxes were stopped. [WP 5.7]
+    virtual std::uint32_t emergency_stop(const StopScope& scope) = 0;
+    virtual void lift_stop(const StopScope& scope) = 0;
+
+    /// A descriptor of the box's /workspace, for the file API (files/workspace.h), which resolves
+    /// names beneath it and nowhere else.
+    virtual base::Result<int> open_workspace(const SandboxId& id) = 0;
+};
+
+}  // namespace sphere
