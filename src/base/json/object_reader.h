@@ -75,7 +75,7 @@ public:
     void fault(std::string_view name, std::string_view what);
 
     /// The first fault, in the order the fields were read; then any field nobody read.
-    /// Errors: invalid_argument, the field's path as subject; not_found for an unknown field.
+    /// Errors: invalid_argument, the field's path as subject.
     Result<void> done();
 
 private:

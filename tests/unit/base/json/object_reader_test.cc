@@ -66,34 +66,33 @@ TEST(ObjectReader, NamesTheFieldThatIsWrong) {
     const struct {
         const char* text;
         const char* subject;
-        Code code;
     } cases[] = {
-        {R"({"name": 1})", "name", Code::invalid_argument},
-        {R"({"name": "123456789"})", "name", Code::invalid_argument},
-        {R"({"ratio": 1.01})", "ratio", Code::invalid_argument},
-        {R"({"ratio": "1"})", "ratio", Code::invalid_argument},
-        {R"({"count": 0})", "count", Code::invalid_argument},
-        {R"({"count": 1.5})", "count", Code::invalid_argument},
-        {R"({"flag": 1})", "flag", Code::invalid_argument},
-        {R"({"wait_ms": -1})", "wait_ms", Code::invalid_argument},
-        {R"({"items": "a"})", "items", Code::invalid_argument},
-        {R"({"items": ["a", 2]})", "items[1]", Code::invalid_argument},
-        {R"({"items": ["a", "b", "c"]})", "items", Code::invalid_argument},
-        {R"({"labels": {"k": 1}})", "labels.k", Code::invalid_argument},
-        {R"({"labels": {"a": "", "b": "", "c": ""}})", "labels", Code::invalid_argument},
-        {R"({"mode": "maybe"})", "mode", Code::invalid_argument},
-        {R"({"mode": 4})", "mode", Code::invalid_argument},
-        {R"({"limits": {"inner": -1}})", "limits.inner", Code::invalid_argument},
-        {R"({"limits": {"other": 1}})", "limits.other", Code::not_found},
-        {R"({"limits": []})", "limits", Code::invalid_argument},
-        {R"({"nmae": "x"})", "nmae", Code::not_found},
+        {R"({"name": 1})", "name"},
+        {R"({"name": "123456789"})", "name"},
+        {R"({"ratio": 1.01})", "ratio"},
+        {R"({"ratio": "1"})", "ratio"},
+        {R"({"count": 0})", "count"},
+        {R"({"count": 1.5})", "count"},
+        {R"({"flag": 1})", "flag"},
+        {R"({"wait_ms": -1})", "wait_ms"},
+        {R"({"items": "a"})", "items"},
+        {R"({"items": ["a", 2]})", "items[1]"},
+        {R"({"items": ["a", "b", "c"]})", "items"},
+        {R"({"labels": {"k": 1}})", "labels.k"},
+        {R"({"labels": {"a": "", "b": "", "c": ""}})", "labels"},
+        {R"({"mode": "maybe"})", "mode"},
+        {R"({"mode": 4})", "mode"},
+        {R"({"limits": {"inner": -1}})", "limits.inner"},
+        {R"({"limits": {"other": 1}})", "limits.other"},
+        {R"({"limits": []})", "limits"},
+        {R"({"nmae": "x"})", "nmae"},
     };
     for (const auto& each : cases) {
         Target target;
         const auto done = read(json::parse(each.text).get_object(), target);
         ASSERT_FALSE(done) << each.text;
         EXPECT_EQ(done.error().subject, each.subject) << each.text;
-        EXPECT_EQ(done.error().code, each.code) << each.text;
+        EXPECT_EQ(done.error().code, Code::invalid_argument) << each.text;
     }
 }
 
