@@ -81,10 +81,11 @@ base::Result<void> check_spec(const SandboxSpec& spec);
 
 struct ExecSpec {
     std::vector<std::string> argv;  ///< at least one; looked up in the box's PATH
-    std::map<std::string, std::string> environment;
+    std::map<std::string, std::string> environment = {};
     std::string working_directory = "/workspace";
-    std::string stdin_text;  ///< given whole, then end of file
-    bool tty = false;        ///< one terminal instead of three pipes
+    std::string stdin_text = {};  ///< given whole, then end of file
+    bool stdin_open = false;  ///< no end of file: write_stdin gives more; a tty's is always open
+    bool tty = false;         ///< one terminal instead of three pipes
     std::uint16_t tty_columns = 80, tty_rows = 24;
     std::chrono::milliseconds wall_timeout{60'000};  ///< 0: none
     std::chrono::milliseconds cpu_timeout{0};        ///< 0: none

@@ -54,8 +54,8 @@ public:
 
 /// Whom an emergency stop or its lifting concerns; empty fields match everything.
 struct StopScope {
-    std::string tenant, agent;
-    SandboxId sandbox;
+    std::string tenant = {}, agent = {};
+    SandboxId sandbox = {};
 };
 
 struct SphereOptions {

@@ -161,7 +161,7 @@ Result<void> ObjectReader::done() {
     if (fault_) return std::unexpected(*fault_);
     for (const auto& entry : object_) {
         if (known_.contains(std::string_view(entry.key()))) continue;
-        return fail_on(path_of(entry.key()), Code::not_found,
+        return fail_on(path_of(entry.key()), Code::invalid_argument,
                        "'{}' is not a field here; fields: {}", path_of(entry.key()),
                        fmt::join(known_, ", "));
     }

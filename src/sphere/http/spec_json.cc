@@ -133,6 +133,7 @@ Result<ExecSpec> read_exec(const json::object& body,
     in.text_map("environment", spec.environment, kListMax, 128 * 1024);
     in.text("working_directory", spec.working_directory, kTextBytesMax);
     in.text("stdin", spec.stdin_text, 64 << 20);
+    in.flag("stdin_open", spec.stdin_open);
     in.flag("tty", spec.tty);
     in.integer<std::uint16_t>("tty_columns", spec.tty_columns, 1, 10'000);
     in.integer<std::uint16_t>("tty_rows", spec.tty_rows, 1, 10'000);

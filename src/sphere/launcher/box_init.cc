@@ -1,0 +1,239 @@
+#include "sphere/launcher/box_init.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "sphere/launcher/channel.h"
+#include "sphere/launcher/confine.h"
+#include "sphere/launcher/kernel.h"
+
+namespace sphere::launcher {
+namespace {
+
+struct Running {
+    std::uint64_t exec = 0;
+    pid_t pid = 0;  ///< 0: the place is free
+};
+
+struct Init {
+    int server = -1, children = -1;
+    const sock_fprog* filter = nullptr;
+    Outcome* child_outcome = nullptr;  ///< shared with the child until it executes
+    Running running[kExecsMax];
+};
+
+alignas(8) std::byte packet_buffer[kMessageBytesMax];
+Command command;
+
+/// argv[0] as given if it has a slash, else looked up in the command's own PATH.
+void execute_by_path(Command& wanted) {
+    char* const name = wanted.argv[0];
+    if (std::strchr(name, '/') != nullptr) {
+        ::execve(name, wanted.argv, wanted.envp);
+        return;
+    }
+    const char* path = "/usr/local/bin:/usr/bin:/bin";
+    for (char** variable = wanted.envp; *variable != nullptr; ++variable) {
+        if (std::strncmp(*variable, "PATH=", 5) == 0) path = *variable + 5;
+    }
+    int told = ENOENT;
+    char full[4096];
+    const std::size_t name_bytes = std::strlen(name);
+    while (*path != '\0') {
+        const std::size_t folder_bytes = std::strcspn(path, ":");
+        if (folder_bytes > 0 && folder_bytes + name_bytes + 2 <= sizeof(full)) {
+            std::memcpy(full, path, folder_bytes);
+            full[folder_bytes] = '/';
+            std::memcpy(full + folder_bytes + 1, name, name_bytes + 1);
+            ::execve(full, wanted.argv, wanted.envp);
+            if (errno != ENOENT && errno != ENOTDIR) told = errno;
+        }
+        path += folder_bytes + (path[folder_bytes] == ':');
+    }
+    errno = told;
+}
+
+Outcome place_descriptors(const int (&fds)[3]) {
+    for (int target = 0; target < 3; ++target) {
+        if (::dup2(fds[target], target) < 0) return failed(Step::descriptors);
+    }
+    if (close_from(3) != 0) return failed(Step::descriptors);
+    return {};
+}
+
+void default_signals() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+/// In the child. The filter comes last: it forbids what an init needs to make children in a group.
+Outcome become(const Start& start, const int (&fds)[3], const sock_fprog& filter) {
+    if (::setsid() < 0) return failed(Step::terminal);
+    Outcome outcome = place_descriptors(fds);
+    if (!outcome) return outcome;
+    if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
+        return failed(Step::terminal);
+    }
+    if (::chdir(command.directory) != 0) return failed(Step::directory);
+    outcome = limit_process(start);
+    if (!outcome) return outcome;
+    default_signals();
+    outcome = install_filter(filter);
+    if (!outcome) return outcome;
+    execute_by_path(command);
+    return failed(Step::execute);
+}
+
+void refuse(Init& init, std::uint64_t exec, Outcome outcome) {
+    auto answer = make_message<StartFailed>();
+    answer.exec = exec;
+    answer.step = outcome.step;
+    answer.error = outcome.error;
+    send_message(init.server, answer);
+}
+
+Running* find(Init& init, pid_t pid) {
+    for (Running& running : init.running) {
+        if (running.pid == pid) return &running;
+    }
+    return nullptr;
+}
+
+void start_command(Init& init, const Start& start, Packet& packet) {
+    Running* const place = find(init, 0);
+    if (place == nullptr) return refuse(init, start.exec, {Step::table_full, EAGAIN});
+    const int fds[3] = {packet.take(), packet.take(), packet.take()};
+    const int group = (start.flags & kExecGroup) != 0 ? packet.take() : -1;
+    CloneArgs args;
+    args.flags = CLONE_VFORK;  // its memory is a copy; we wait until it has executed or failed
+    args.exit_signal = SIGCHLD;
+    if (group >= 0) {
+        args.flags |= kCloneIntoCgroup;
+        args.cgroup = static_cast<std::uint64_t>(group);
+    }
+    *init.child_outcome = {};
+    const long pid = clone3(args);
+    if (pid == 0) {
+        *init.child_outcome = become(start, fds, *init.filter);
+        ::_exit(127);
+    }
+    const Outcome cloned = pid < 0 ? failed(Step::clone) : *init.child_outcome;
+    for (const int fd : fds) ::close(fd);
+    if (group >= 0) ::close(group);
+    if (!cloned) return refuse(init, start.exec, cloned);
+    *place = {start.exec, static_cast<pid_t>(pid)};
+    auto answer = make_message<Started>();
+    answer.exec = start.exec;
+    send_message(init.server, answer);
+}
+
+void pass_signal(Init& init, const Signal& signal) {
+    if (signal.scope == Scope::box) {
+        ::kill(-1, signal.number);
+        return;
+    }
+    for (const Running& running : init.running) {
+        if (running.pid != 0 && running.exec == signal.exec) ::kill(-running.pid, signal.number);
+    }
+}
+
+std::uint64_t microseconds(const timeval& time) {
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
+           static_cast<std::uint64_t>(time.tv_usec);
+}
+
+void reap(Init& init) {
+    signalfd_siginfo ignored[8];
+    while (::read(init.children, ignored, sizeof(ignored)) > 0) {
+    }
+    int status = 0;
+    rusage usage;
+    for (pid_t pid; (pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+        Running* const running = find(init, pid);
+        if (running == nullptr) continue;
+        auto told = make_message<Exited>();
+        told.exec = running->exec;
+        told.wait_status = status;
+        told.cpu_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+        told.resident_bytes_max = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+        *running = {};
+        send_message(init.server, told);
+    }
+}
+
+void handle(Init& init, Packet& packet) {
+    Start start;
+    Signal signal;
+    if (read_message(packet.bytes, start)) {
+        if (packet.fd_count >= 3 && read_command(packet.bytes, start, command)) {
+            start_command(init, start, packet);
+        } else {
+            refuse(init, start.exec, {Step::message, EINVAL});
+        }
+    } else if (read_message(packet.bytes, signal)) {
+        pass_signal(init, signal);
+    }
+    packet.close_all();
+}
+
+/// Everything that waits; false when the server is gone.
+bool read_all(Init& init) {
+    for (;;) {
+        Packet packet;
+        switch (receive(init.server, packet_buffer, packet)) {
+            case Received::packet:
+                handle(init, packet);
+                break;
+            case Received::unsound:
+                break;
+            case Received::nothing:
+                return true;
+            case Received::closed:
+                return false;
+        }
+    }
+}
+
+}  // namespace
+
+void run_box_init(int server, const sock_fprog& filter) {
+    Init init;
+    init.server = server;
+    init.filter = &filter;
+    void* const shared =
+        ::mmap(nullptr, sizeof(Outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    init.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (shared == MAP_FAILED || init.children < 0) ::_exit(1);
+    init.child_outcome = static_cast<Outcome*>(shared);
+
+    auto ready = make_message<Ready>();
+    ready.landlock_abi = landlock_abi();
+    send_message(server, ready);
+    for (;;) {
+        pollfd waits[2] = {{server, POLLIN, 0}, {init.children, POLLIN, 0}};
+        if (::poll(waits, 2, -1) < 0 && errno != EINTR) ::_exit(1);
+        if (waits[1].revents != 0) reap(init);
+        if (waits[0].revents != 0 && !read_all(init)) ::_exit(0);
+    }
+}
+
+}  // namespace sphere::launcher

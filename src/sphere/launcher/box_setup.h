@@ -1,0 +1,20 @@
+#pragma once
+// A box from the inside: what its first process does between clone and ready.
+
+#include "sphere/launcher/protocol.h"
+#include "sphere/launcher/system_root.h"
+
+namespace sphere::launcher {
+
+/// Descriptors of a new box's init; -1 where it has none.
+struct BoxDescriptors {
+    int server = -1;         ///< its end of the socket to the server
+    int go = -1;             ///< a byte comes when ids are mapped and groups joined
+    int workspace = -1;      ///< a detached mount
+    int template_root = -1;  ///< a folder
+};
+
+/// Builds the root, takes the box's identity and restricts itself. Pre: cwd is the staging folder.
+Outcome set_up_box(const Create& create, const BoxDescriptors& fds);
+
+}  // namespace sphere::launcher

@@ -1,0 +1,23 @@
+#pragma once
+// What a process of a box can never get back: limits, capabilities, files, system calls.
+
+#include <linux/filter.h>
+
+#include "sphere/launcher/protocol.h"
+#include "sphere/launcher/system_root.h"
+
+namespace sphere::launcher {
+
+/// The kernel's Landlock version; 0 or less: none.
+int landlock_abi();
+
+/// No new privileges, no capability in any set, no core dumps, not to be traced.
+Outcome drop_privileges();
+/// Files below /tmp, /workspace and /dev/shm may be written, the rest read and executed; no TCP but
+/// with `network`; no signal and no abstract socket out of the box.
+Outcome restrict_files(bool network);
+Outcome install_filter(const sock_fprog& program);
+/// Per-process limits of a command.
+Outcome limit_process(const Start& start);
+
+}  // namespace sphere::launcher

@@ -1,0 +1,234 @@
+#pragma once
+// What the server, the launcher and the init of a box say to each other, over SEQPACKET sockets:
+// one message a packet, of fixed size but for Configure and Start, which carry bytes behind their
+// head. Descriptors travel beside them in the order the message's comment gives. Both ends are
+// built together; the version catches a launcher that is not.
+//
+// No heap and no exceptions here: the launcher uses this header too.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+
+namespace sphere::launcher {
+
+inline constexpr std::uint32_t kMagic = 0x58426744;  // "DgBX"
+inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::size_t kMessageBytesMax = 128 * 1024;
+inline constexpr std::size_t kDescriptorsMax = 12;
+inline constexpr std::size_t kWordsMax = 4096;     ///< arguments and variables of one command
+inline constexpr std::uint32_t kFilterMax = 4096;  ///< the kernel's own limit of instructions
+inline constexpr std::uint32_t kExecsMax = 64;     ///< commands that run in one box at a time
+inline constexpr int kControlFd = 3;               ///< where a launcher finds the server
+inline constexpr std::uint32_t kInsideId = 1000;   ///< user and group of everything in a box
+
+enum class Type : std::uint16_t {
+    configure = 1,  // server -> launcher
+    configured,
+    create,
+    created,
+    create_failed,
+    ended,
+    ready = 16,  // init -> server
+    setup_failed,
+    start,  // server -> init
+    started,
+    start_failed,
+    exited,
+    signal,
+};
+
+/// Where a step of making a box or a command failed; names in step_name.
+enum class Step : std::uint32_t {
+    none,
+    message,
+    staging,
+    user_namespace,
+    mount_namespace,
+    system_root,
+    devices,
+    clone,
+    id_map,
+    cgroup,
+    workspace,
+    template_root,
+    temporary,
+    proc,
+    pivot,
+    identity,
+    loopback,
+    limits,
+    privileges,
+    landlock,
+    seccomp,
+    terminal,
+    descriptors,
+    directory,
+    execute,
+    table_full,
+};
+const char* step_name(Step step);
+
+struct Head {
+    std::uint32_t magic = kMagic;
+    std::uint16_t version = kVersion;
+    Type type{};
+    std::uint32_t bytes = 0;  ///< of the whole message
+    std::uint32_t descriptors = 0;
+};
+
+/// Followed by `filter_count` sock_filter. No descriptors.
+struct Configure {
+    static constexpr Type kType = Type::configure;
+    Head head;
+    std::uint32_t own_user_namespace = 0;  ///< not root: the launcher makes one first
+    std::uint32_t filter_count = 0;
+    char staging[256] =
+        {};  ///< an empty folder of the server's to mount on, in a namespace of its own
+};
+struct Configured {
+    static constexpr Type kType = Type::configured;
+    Head head;
+    Step step = Step::none;  ///< none: ready to create
+    std::int32_t error = 0;
+};
+
+enum CreateFlags : std::uint32_t {
+    kLoopback = 1,      ///< bring the box's lo up
+    kLeafGroup = 2,     ///< a v2 group to be born in
+    kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
+};
+/// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
+/// folder; then `joins` files cgroup.procs.
+struct Create {
+    static constexpr Type kType = Type::create;
+    Head head;
+    std::uint64_t box = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t host_id = 0;  ///< user and group outside; 0: the launcher's own
+    std::uint32_t joins = 0;
+    std::uint32_t open_files = 0;
+    std::uint64_t tmp_bytes = 0, workspace_bytes = 0, inodes = 0;
+    char hostname[64] = {};
+};
+/// Descriptors: the init's pidfd; its /workspace.
+struct Created {
+    static constexpr Type kType = Type::created;
+    Head head;
+    std::uint64_t box = 0;
+    std::int32_t pid = 0;
+    std::uint32_t unused = 0;
+};
+struct CreateFailed {
+    static constexpr Type kType = Type::create_failed;
+    Head head;
+    std::uint64_t box = 0;
+    Step step{};
+    std::int32_t error = 0;
+};
+/// The init is gone and reaped, and with it everything in the box.
+struct Ended {
+    static constexpr Type kType = Type::ended;
+    Head head;
+    std::uint64_t box = 0;
+    std::int32_t wait_status = 0;
+    std::uint32_t unused = 0;
+};
+
+struct Ready {
+    static constexpr Type kType = Type::ready;
+    Head head;
+    std::int32_t landlock_abi = 0;
+    std::uint32_t unused = 0;
+};
+struct SetupFailed {
+    static constexpr Type kType = Type::setup_failed;
+    Head head;
+    Step step{};
+    std::int32_t error = 0;
+};
+
+enum StartFlags : std::uint32_t {
+    kTerminal = 1,   ///< descriptor 0 becomes the controlling terminal
+    kExecGroup = 2,  ///< a v2 group to be born in
+};
+/// Followed by `words_bytes`: the working directory, `argc` arguments and `envc` variables, each
+/// ended by a zero byte. Descriptors: stdin, stdout, stderr; with kExecGroup the group's folder.
+struct Start {
+    static constexpr Type kType = Type::start;
+    Head head;
+    std::uint64_t exec = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t argc = 0, envc = 0, words_bytes = 0;
+    std::uint32_t open_files = 0, processes = 0;
+    std::uint64_t cpu_seconds = 0;  ///< per process; 0: no limit
+    std::uint64_t data_bytes = 0;   ///< per process; 0: no limit
+    std::uint32_t processors = 0;   ///< keep to so many of those allowed; 0: all
+    std::uint32_t unused = 0;
+};
+struct Started {
+    static constexpr Type kType = Type::started;
+    Head head;
+    std::uint64_t exec = 0;
+};
+struct StartFailed {
+    static constexpr Type kType = Type::start_failed;
+    Head head;
+    std::uint64_t exec = 0;
+    Step step{};
+    std::int32_t error = 0;
+};
+struct Exited {
+    static constexpr Type kType = Type::exited;
+    Head head;
+    std::uint64_t exec = 0;
+    std::int32_t wait_status = 0;
+    std::uint32_t unused = 0;
+    std::uint64_t cpu_us = 0;
+    std::uint64_t resident_bytes_max = 0;
+};
+enum class Scope : std::uint32_t { group, box };
+struct Signal {
+    static constexpr Type kType = Type::signal;
+    Head head;
+    std::uint64_t exec = 0;
+    std::int32_t number = 0;
+    Scope scope{};  ///< the command's process group, or everything but the init
+};
+
+template <class Message>
+Message make_message() {
+    static_assert(std::is_trivially_copyable_v<Message>);
+    Message message;
+    message.head.type = Message::kType;
+    message.head.bytes = sizeof(Message);
+    return message;
+}
+
+/// The type of a packet whose head is sound and whose length is what the head says; else nothing.
+bool read_head(std::span<const std::byte> packet, Head& head);
+
+/// A packet as `Message`, its trailing bytes (if the type has any) left in place. False for another
+/// type, another version or a wrong size.
+template <class Message>
+bool read_message(std::span<const std::byte> packet, Message& message) {
+    Head head;
+    if (!read_head(packet, head) || head.type != Message::kType) return false;
+    constexpr bool kHasTail = Message::kType == Type::configure || Message::kType == Type::start;
+    if (kHasTail ? packet.size() < sizeof(Message) : packet.size() != sizeof(Message)) return false;
+    std::memcpy(&message, packet.data(), sizeof(Message));
+    return true;
+}
+
+/// A command as execve wants it; the pointers are into the packet.
+struct Command {
+    const char* directory = nullptr;
+    char* argv[kWordsMax + 1] = {};
+    char* envp[kWordsMax + 1] = {};
+};
+/// Fills `command` from a Start packet. False when counts, lengths or endings do not agree.
+bool read_command(std::span<std::byte> packet, const Start& start, Command& command);
+
+}  // namespace sphere::launcher

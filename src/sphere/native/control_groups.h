@@ -1,0 +1,104 @@
+#pragma once
+// Limits and whole-tree stops through control groups: version 2 where its controllers are, else
+// version 1, and a version 2 tree without controllers for killing, freezing and counting.
+//
+//   <own group>/dougong-<token>/<box>/{init,e<exec>}     version 2
+//   <own group>/dougong-<token>/<box>                    each version 1 controller
+//
+// What this process may not create is left out and told by mechanisms().
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+#include "base/files/unique_fd.h"
+#include "sphere/spec.h"
+
+namespace sphere::native {
+
+/// Folders in which this process may make groups; empty: it may not, or the mechanism is not there.
+struct Hierarchies {
+    std::string unified;
+    bool unified_memory = false, unified_cpu = false, unified_pids = false;
+    std::string memory, cpu, pids;  ///< of version 1
+
+    bool limits_memory() const { return unified_memory || !memory.empty(); }
+    bool limits_cpu() const { return unified_cpu || !cpu.empty(); }
+    bool limits_pids() const { return unified_pids || !pids.empty(); }
+};
+/// Finds them by making and removing a group in each.
+Hierarchies find_hierarchies();
+
+/// `line` of /proc/self/mountinfo and the process's group turned into a folder; empty when the
+/// group is not below the mount. Pure.
+std::string group_folder(std::string_view mount_root, std::string_view mount_point,
+                         std::string_view group);
+
+/// Microseconds of processor time per 100 ms period.
+std::uint64_t cpu_quota_us(double cpus);
+
+/// The groups of one sphere; boxes' groups are inside.
+class GroupTree {
+public:
+    GroupTree() = default;
+    /// Makes `token`'s folder in every hierarchy. Errors: unavailable.
+    static base::Result<GroupTree> make(const Hierarchies& hierarchies, const std::string& token);
+
+    const Hierarchies& hierarchies() const { return hierarchies_; }
+    /// Every folder made, for whoever cleans up after a killed process.
+    std::vector<std::string> folders() const;
+    /// Removes the folders; boxes' must be gone.
+    void remove() const;
+
+private:
+    Hierarchies hierarchies_;  ///< with the token's folder appended
+};
+
+/// Kills what is in `folder` (version 2: at once) and removes it with all below. True when gone.
+bool remove_group(const std::string& folder);
+
+/// The groups of one box. One thread at a time.
+class BoxGroups {
+public:
+    BoxGroups() = default;
+    /// `owner`: the host id whose processes may move between the box's own groups.
+    static base::Result<BoxGroups> make(const GroupTree& tree, const std::string& box,
+                                        std::uint32_t owner);
+
+    base::Result<void> set_limits(const Limits& limits) const;
+    /// The init's group, to be born in; nothing without a version 2 tree.
+    std::optional<base::UniqueFd> open_init_group() const;
+    /// cgroup.procs files of version 1, which a process joins by being written there.
+    base::Result<std::vector<base::UniqueFd>> open_joins() const;
+
+    bool has_tree() const { return !unified_.empty(); }
+    base::Result<base::UniqueFd> make_exec_group(std::uint64_t exec) const;
+    void kill_exec(std::uint64_t exec) const;
+    /// False while something is left in it.
+    bool remove_exec_group(std::uint64_t exec) const;
+    std::uint64_t exec_cpu_us(std::uint64_t exec) const;
+
+    /// Writes the order; freezing is under way when this returns, is_frozen tells when it is done.
+    bool freeze(bool frozen) const;
+    bool is_frozen() const;
+    void kill() const;
+    /// Pre: everything in it is dead. False when something is left after all.
+    bool remove() const;
+
+    std::uint64_t oom_kills() const;
+    std::uint64_t memory_bytes() const;
+    std::uint64_t peak_memory_bytes() const;
+    void reset_peak_memory() const;
+    std::uint64_t cpu_us() const;
+
+private:
+    std::string exec_folder(std::uint64_t exec) const;
+
+    std::string unified_, memory_, cpu_, pids_;
+    bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;
+    std::uint32_t owner_ = 0;
+};
+
+}  // namespace sphere::native

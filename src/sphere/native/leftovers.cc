@@ -1,0 +1,104 @@
+#include "sphere/native/leftovers.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+#include "base/files/files.h"
+#include "sphere/native/control_groups.h"
+
+namespace sphere::native {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+constexpr std::string_view kEnding = ".sphere";
+constexpr const char* kUnfinished = ".new";
+
+std::string staging_of(const std::string& state_file) {
+    return state_file.substr(0, state_file.size() - kEnding.size()) + ".root";
+}
+
+/// Only groups that a sphere makes, whatever the file says.
+bool is_ours(const std::string& folder) {
+    return folder.starts_with("/") && folder.find("/dougong-") != std::string::npos &&
+           folder.find("/..") == std::string::npos;
+}
+
+bool clean_one(const std::string& path) {
+    const base::UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return false;
+    const auto text = base::read_file(path, 1 << 20);
+    if (!text) return false;
+    std::istringstream lines(*text);
+    bool gone = true;
+    for (std::string folder; std::getline(lines, folder);) {
+        if (is_ours(folder)) gone = remove_group(folder) && gone;
+    }
+    ::rmdir(staging_of(path).c_str());
+    // What would not go yet (a process in its last moments) is left for the next who opens.
+    if (gone) ::unlink(path.c_str());
+    return true;
+}
+
+}  // namespace
+
+Result<StateFile> StateFile::make(const std::string& state_dir, const std::string& token) {
+    DG_TRY(base::make_dirs(state_dir));
+    StateFile state;
+    state.path_ = state_dir + "/" + token + std::string(kEnding);
+    state.staging_ = staging_of(state.path_);
+    // Under another name until it is locked and written: unlocked, it would look like a dead one's.
+    state.file_ = base::UniqueFd(
+        ::open((state.path_ + kUnfinished).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+    if (!state.file_ || ::flock(state.file_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(Code::unavailable, "the state file {} could not be made: {}", state.path_,
+                    std::strerror(errno));
+    }
+    if (::mkdir(state.staging_.c_str(), 0700) != 0) {
+        return fail(Code::unavailable, "the folder {} could not be made: {}", state.staging_,
+                    std::strerror(errno));
+    }
+    return state;
+}
+
+Result<void> StateFile::record(const std::vector<std::string>& folders) {
+    std::string text;
+    for (const std::string& folder : folders) text += folder + "\n";
+    if (::write(file_.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+        ::fdatasync(file_.get()) == 0 &&
+        ::rename((path_ + kUnfinished).c_str(), path_.c_str()) == 0) {
+        return {};
+    }
+    return fail(Code::unavailable, "the state file {} could not be written: {}", path_,
+                std::strerror(errno));
+}
+
+void StateFile::remove() {
+    if (path_.empty()) return;
+    ::rmdir(staging_.c_str());
+    ::unlink(path_.c_str());
+    ::unlink((path_ + kUnfinished).c_str());
+    file_.reset();
+    path_.clear();
+}
+
+std::uint32_t clean_leftovers(const std::string& state_dir) {
+    std::error_code ignored;
+    std::uint32_t cleaned = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(state_dir, ignored)) {
+        const std::string path = entry.path().string();
+        if (path.ends_with(kEnding) && clean_one(path)) ++cleaned;
+    }
+    return cleaned;
+}
+
+}  // namespace sphere::native

@@ -1,0 +1,305 @@
+#include "sphere/native/native_sphere.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/core/rng.h"
+#include "base/files/files.h"
+#include "sphere/launcher/channel.h"
+#include "sphere/native/launcher_image.h"
+#include "sphere/native/seccomp_program.h"
+
+namespace sphere::native {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+constexpr std::size_t kStreamPiece = 64 * 1024;
+
+/// Each box takes four descriptors here, each running command up to three.
+void allow_descriptors(std::uint32_t boxes) {
+    rlimit limit{};
+    const rlim_t wanted = 256 + 8ull * boxes;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = std::min(wanted, limit.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool covers(const StopScope& scope, const SandboxSpec& spec, const SandboxId& id) {
+    return (scope.tenant.empty() || scope.tenant == spec.tenant) &&
+           (scope.agent.empty() || scope.agent == spec.agent) &&
+           (scope.sandbox.empty() || scope.sandbox == id);
+}
+
+bool same_scope(const StopScope& a, const StopScope& b) {
+    return a.tenant == b.tenant && a.agent == b.agent && a.sandbox == b.sandbox;
+}
+
+}  // namespace
+
+NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& clock,
+                           ProbeAnswers answers)
+    : options_(options),
+      clock_(clock),
+      answers_(std::move(answers)),
+      buffer_(kStreamPiece),
+      packet_(launcher::kMessageBytesMax) {}
+
+Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
+                                                   const base::Clock& clock) {
+    ProbeAnswers answers = DG_TRY(probe_host());
+    DG_TRY(require_full(answers));
+    allow_descriptors(options.sandboxes_max);
+    auto sphere =
+        std::unique_ptr<NativeSphere>(new NativeSphere(options, clock, std::move(answers)));
+    DG_TRY(sphere->begin());
+    return std::unique_ptr<Sphere>(std::move(sphere));
+}
+
+Result<void> NativeSphere::begin() {
+    DG_TRY(base::make_dirs(options_.state_dir));
+    clean_leftovers(options_.state_dir);
+    const std::string token = fmt::format("{:016x}", base::entropy64());
+    state_ = DG_TRY(StateFile::make(options_.state_dir, token));
+    const Hierarchies hierarchies = find_hierarchies();
+    // Recorded before they exist: what is made and not recorded would never be found again.
+    std::vector<std::string> planned;
+    for (const std::string* folder :
+         {&hierarchies.unified, &hierarchies.memory, &hierarchies.cpu, &hierarchies.pids}) {
+        if (!folder->empty()) planned.push_back(*folder + "/dougong-" + token);
+    }
+    DG_TRY(state_.record(planned));
+    groups_ = DG_TRY(GroupTree::make(hierarchies, token));
+    DG_TRY(start_launcher_process());
+
+    epoll_ = base::UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+    wake_ = base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!epoll_ || !wake_) return fail(Code::unavailable, "epoll: {}", std::strerror(errno));
+    const auto add = [&](int fd, Watch::Kind kind) {
+        epoll_event event{EPOLLIN, {.u64 = next_token_}};
+        watches_[next_token_++] = Watch{kind, nullptr, 0};
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+    };
+    add(wake_.get(), Watch::Kind::wake);
+    add(launcher_.get(), Watch::Kind::launcher);
+    loop_ = std::thread([this] { run_loop(); });
+    keeper_ = std::thread([this] { run_keeper(); });
+    Lock lock(mutex_);
+    fill_pool(lock);
+    return {};
+}
+
+Result<void> NativeSphere::start_launcher_process() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return fail(Code::unavailable, "no socket: {}", std::strerror(errno));
+    }
+    launcher_ = base::UniqueFd(ends[0]);
+    const base::UniqueFd theirs(ends[1]);
+    launcher_pid_ = DG_TRY(start_launcher("", theirs.get(), -1));
+
+    const auto program =
+        DG_TRY(build_seccomp_program({.affinity = groups_.hierarchies().limits_cpu()}));
+    auto message = launcher::make_message<launcher::Configure>();
+    message.own_user_namespace = answers_.mounts_as_root() ? 0 : 1;
+    message.filter_count = static_cast<std::uint32_t>(program.size());
+    if (state_.staging().size() >= sizeof(message.staging)) {
+        return fail(Code::invalid_argument, "the state folder's path {} is over {} bytes",
+                    options_.state_dir, sizeof(message.staging) - 32);
+    }
+    std::memcpy(message.staging, state_.staging().c_str(), state_.staging().size() + 1);
+    const std::size_t filter_bytes = program.size() * sizeof(sock_filter);
+    message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + filter_bytes);
+    std::vector<std::byte> packet(message.head.bytes);
+    std::memcpy(packet.data(), &message, sizeof(message));
+    std::memcpy(packet.data() + sizeof(message), program.data(), filter_bytes);
+    launcher::Configured answer;
+    launcher::Packet received;
+    pollfd waits{launcher_.get(), POLLIN, 0};
+    if (!launcher::send_packet(launcher_.get(), packet) || ::poll(&waits, 1, 10'000) != 1 ||
+        launcher::receive(launcher_.get(), packet_, received) != launcher::Received::packet ||
+        !launcher::read_message(received.bytes, answer)) {
+        return fail(Code::unavailable, "the sandbox launcher ended before it was ready");
+    }
+    if (answer.step == launcher::Step::none) return {};
+    return fail(Code::failed_precondition, "the sandbox launcher failed when {}: {}",
+                launcher::step_name(answer.step), std::strerror(answer.error));
+}
+
+NativeSphere::~NativeSphere() {
+    {
+        Lock lock(mutex_);
+        stopping_ = true;
+        keeper_wakes_.notify_all();
+    }
+    if (keeper_.joinable()) keeper_.join();
+    if (loop_.joinable()) {
+        Lock lock(mutex_);
+        std::vector<BoxPtr> all;
+        for (const auto& [number, box] : by_number_) all.push_back(box);
+        for (const BoxPtr& box : all) kill_box(*box, EndReason::stopped);
+        for (const BoxPtr& box : all) bury(lock, box);
+    }
+    loop_stops_ = true;
+    if (wake_) wake();
+    if (loop_.joinable()) loop_.join();
+    launcher_.reset();
+    if (launcher_pid_ > 0) ::waitpid(launcher_pid_, nullptr, 0);
+    groups_.remove();
+    state_.remove();
+}
+
+Result<NativeSphere::BoxPtr> NativeSphere::find(const SandboxId& id) const {
+    const auto at = boxes_.find(id);
+    if (at != boxes_.end()) return at->second;
+    return base::fail_on(id, Code::not_found, "sandbox {} does not exist", id);
+}
+
+Result<Exec*> NativeSphere::find_running(Box& box, ExecId exec) const {
+    const auto at = box.execs.find(exec);
+    if (at != box.execs.end() && at->second->phase == Exec::Phase::running) return at->second.get();
+    return fail(Code::not_found, "sandbox {} runs no command {}", box.id, exec);
+}
+
+SandboxInfo NativeSphere::describe(const Box& box) const {
+    SandboxInfo info;
+    info.id = box.id;
+    info.spec = box.spec;
+    info.state = box.state();
+    info.backend = "native";
+    info.enforced_by = mechanisms(answers_, groups_.hierarchies());
+    info.created_unix_ns = box.created_unix_ns;
+    info.execs = box.execs_begun;
+    info.running = box.running();
+    info.memory_bytes = box.groups.memory_bytes();
+    info.cpu = std::chrono::microseconds(box.groups.cpu_us());
+    return info;
+}
+
+Result<SandboxInfo> NativeSphere::info(const SandboxId& id) const {
+    const Lock lock(mutex_);
+    if (const auto at = boxes_.find(id); at != boxes_.end()) return describe(*at->second);
+    const auto old = std::ranges::find(ended_, id, &SandboxInfo::id);
+    if (old != ended_.end()) return *old;
+    return base::fail_on(id, Code::not_found, "sandbox {} does not exist", id);
+}
+
+std::vector<SandboxInfo> NativeSphere::list() const {
+    const Lock lock(mutex_);
+    std::vector<SandboxInfo> all;
+    for (const auto& [id, box] : boxes_) all.push_back(describe(*box));
+    return all;
+}
+
+Result<void> NativeSphere::pause(const SandboxId& id) {
+    Lock lock(mutex_);
+    const BoxPtr box = DG_TRY(find(id));
+    if (box->ending || box->gone) {
+        return fail(Code::failed_precondition, "sandbox {} is ending", id);
+    }
+    if (box->paused) return {};
+    if (box->groups.has_tree()) {
+        if (!box->groups.freeze(true)) {
+            return fail(Code::unavailable, "sandbox {} could not be frozen: {}", id,
+                        std::strerror(errno));
+        }
+        // Tens of microseconds; a box that takes long (a process in the kernel) stays half frozen
+        // until it is, which pause need not wait for.
+        for (int tries = 0; tries < 1000 && !box->groups.is_frozen(); ++tries) {
+            std::this_thread::yield();
+        }
+    } else {
+        auto message = launcher::make_message<launcher::Signal>();
+        message.number = SIGSTOP;
+        message.scope = launcher::Scope::box;
+        launcher::send_message(box->init.fd.get(), message);
+    }
+    box->paused = true;
+    return {};
+}
+
+Result<void> NativeSphere::resume(const SandboxId& id) {
+    Lock lock(mutex_);
+    const BoxPtr box = DG_TRY(find(id));
+    if (!box->paused) return {};
+    if (box->groups.has_tree()) {
+        box->groups.freeze(false);
+    } else {
+        auto message = launcher::make_message<launcher::Signal>();
+        message.number = SIGCONT;
+        message.scope = launcher::Scope::box;
+        launcher::send_message(box->init.fd.get(), message);
+    }
+    box->paused = false;
+    box->used_at = clock_.now();
+    return {};
+}
+
+Result<void> NativeSphere::check_stops(const SandboxSpec& spec, const SandboxId& id) const {
+    for (const StopScope& stop : stops_) {
+        if (!covers(stop, spec, id)) continue;
+        return fail(Code::permission_denied,
+                    "an emergency stop (tenant '{}', agent '{}', sandbox '{}'; empty: all) forbids "
+                    "this until it is lifted",
+                    stop.tenant, stop.agent, stop.sandbox);
+    }
+    return {};
+}
+
+std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
+    Lock lock(mutex_);
+    if (std::ranges::none_of(stops_, [&](const auto& s) { return same_scope(s, scope); })) {
+        stops_.push_back(scope);
+    }
+    std::vector<BoxPtr> hit;
+    for (const auto& [id, box] : boxes_) {
+        if (!box->gone && covers(scope, box->spec, id)) hit.push_back(box);
+    }
+    for (const BoxPtr& box : hit) box->groups.freeze(true);
+    for (const BoxPtr& box : hit) kill_box(*box, EndReason::emergency);
+    for (const BoxPtr& box : hit) bury(lock, box);
+    return static_cast<std::uint32_t>(hit.size());
+}
+
+void NativeSphere::lift_stop(const StopScope& scope) {
+    const Lock lock(mutex_);
+    std::erase_if(stops_, [&](const auto& stop) { return same_scope(stop, scope); });
+}
+
+Result<int> NativeSphere::open_workspace(const SandboxId& id) {
+    const Lock lock(mutex_);
+    const BoxPtr box = DG_TRY(find(id));
+    if (box->ending || box->gone) {
+        return fail(Code::failed_precondition, "sandbox {} is ending", id);
+    }
+    box->used_at = clock_.now();
+    const int fd = ::fcntl(box->workspace.get(), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return fail(Code::resource_exhausted, "no descriptor: {}", std::strerror(errno));
+    return fd;
+}
+
+}  // namespace sphere::native
+
+namespace sphere {
+
+base::Result<std::unique_ptr<Sphere>> Sphere::open(const SphereOptions& options,
+                                                   const base::Clock& clock) {
+    return native::NativeSphere::open(options, clock);
+}
+
+}  // namespace sphere

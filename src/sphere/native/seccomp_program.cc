@@ -1,0 +1,199 @@
+#include "sphere/native/seccomp_program.h"
+
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+
+#include "base/files/unique_fd.h"
+
+namespace sphere::native {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+// By name, so that one list serves every architecture; a name that an architecture lacks is
+// skipped.
+constexpr const char* kAllowed[] = {
+    // files
+    "access", "chdir", "chmod", "chown", "close", "close_range", "copy_file_range", "creat", "dup",
+    "dup2", "dup3", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod",
+    "fchmodat", "fchown", "fchownat", "fcntl", "fdatasync", "fgetxattr", "flistxattr", "flock",
+    "fremovexattr", "fsetxattr", "fstat", "fstatfs", "fsync", "ftruncate", "futimesat", "getcwd",
+    "getdents", "getdents64", "getxattr", "inotify_add_watch", "inotify_init", "inotify_init1",
+    "inotify_rm_watch", "ioctl", "lchown", "lgetxattr", "link", "linkat", "listxattr", "llistxattr",
+    "lremovexattr", "lseek", "lsetxattr", "lstat", "memfd_create", "mkdir", "mkdirat", "newfstatat",
+    "open", "openat", "openat2", "pipe", "pipe2", "pread64", "preadv", "preadv2", "pwrite64",
+    "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv", "removexattr",
+    "rename", "renameat", "renameat2", "rmdir", "sendfile", "setxattr", "splice", "stat", "statfs",
+    "statx", "symlink", "symlinkat", "sync", "sync_file_range", "syncfs", "tee", "truncate",
+    "umask", "unlink", "unlinkat", "utime", "utimensat", "utimes", "vmsplice", "write", "writev",
+    // memory
+    "brk", "madvise", "membarrier", "mincore", "mlock", "mlock2", "mlockall", "mmap", "mprotect",
+    "mremap", "msync", "munlock", "munlockall", "munmap", "pkey_alloc", "pkey_free",
+    "pkey_mprotect", "remap_file_pages", "get_mempolicy", "set_mempolicy", "mbind",
+    // processes and threads
+    "arch_prctl", "capget", "capset", "execve", "execveat", "exit", "exit_group", "fork", "futex",
+    "futex_waitv", "get_robust_list", "get_thread_area", "getcpu", "getegid", "geteuid", "getgid",
+    "getgroups", "getitimer", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getrandom",
+    "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "gettid", "getuid", "kill",
+    "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "pause", "pidfd_open",
+    "pidfd_send_signal", "prctl", "prlimit64", "restart_syscall", "rseq", "rt_sigaction",
+    "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn", "rt_sigsuspend",
+    "rt_sigtimedwait", "rt_tgsigqueueinfo", "sched_get_priority_max", "sched_get_priority_min",
+    "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler",
+    "sched_rr_get_interval", "sched_setattr", "sched_setparam", "sched_setscheduler", "sched_yield",
+    "seccomp", "set_robust_list", "set_thread_area", "set_tid_address", "setfsgid", "setfsuid",
+    "setgid", "setgroups", "setitimer", "setpgid", "setpriority", "setregid", "setresgid",
+    "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "sigaltstack", "signalfd",
+    "signalfd4", "sysinfo", "tgkill", "tkill", "uname", "vfork", "wait4", "waitid",
+    // time
+    "alarm", "clock_getres", "clock_gettime", "clock_nanosleep", "gettimeofday", "nanosleep",
+    "time", "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime",
+    "timerfd_create", "timerfd_gettime", "timerfd_settime", "times",
+    // waiting
+    "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
+    "eventfd", "eventfd2", "poll", "ppoll", "pselect6", "select",
+    // sockets; socket and socketpair below, by family
+    "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen",
+    "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown",
+    // inside the box's own ipc namespace
+    "msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop", "shmat",
+    "shmctl", "shmdt", "shmget", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive",
+    "mq_timedsend", "mq_unlink", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents",
+    "io_setup", "io_submit"};
+
+// Newer than the list that libseccomp 2.5 knows.
+constexpr int kCachestat = 451, kFchmodat2 = 452, kFutexWake = 454, kFutexWait = 455,
+              kFutexRequeue = 456, kMseal = 462;
+constexpr std::array kAllowedNew = {kCachestat, kFchmodat2,    kFutexWake,
+                                    kFutexWait, kFutexRequeue, kMseal};
+constexpr int kNewest = 480;  ///< numbers up to here that are not listed answer ENOSYS
+
+constexpr std::uint64_t kNamespaceFlags = 0x7e020000;  // CLONE_NEW* that clone takes
+
+using Context = std::unique_ptr<void, decltype(&seccomp_release)>;
+
+class Rules {
+public:
+    explicit Rules(scmp_filter_ctx context) : context_(context) {}
+
+    template <class... Conditions>
+    void add(std::uint32_t action, int call, Conditions... conditions) {
+        const std::array<scmp_arg_cmp, sizeof...(Conditions)> all = {conditions...};
+        const int result = seccomp_rule_add_array(context_, action, call, all.size(), all.data());
+        if (result != 0 && error_ == 0) {
+            error_ = result;
+            call_ = call;
+        }
+    }
+    void attribute(scmp_filter_attr which, std::uint32_t value) {
+        const int result = seccomp_attr_set(context_, which, value);
+        if (result != 0 && error_ == 0) error_ = result;
+    }
+    Result<void> done() const {
+        if (error_ == 0) return {};
+        return fail(Code::internal, "libseccomp refused the rule for system call {}: {}", call_,
+                    std::strerror(-error_));
+    }
+
+private:
+    scmp_filter_ctx context_;
+    int error_ = 0, call_ = 0;
+};
+
+void allow_by_name(Rules& rules, const SeccompOptions& options) {
+    for (const char* name : kAllowed) {
+        const int call = seccomp_syscall_resolve_name(name);
+        if (call >= 0) rules.add(SCMP_ACT_ALLOW, call);
+    }
+    if (options.affinity) rules.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity));
+}
+
+void allow_new(Rules& rules) {
+    int next = 0;
+    for (int call = kCachestat; call <= kNewest; ++call) {
+        const bool allowed = next < static_cast<int>(kAllowedNew.size()) &&
+                             kAllowedNew[static_cast<std::size_t>(next)] == call;
+        if (allowed) ++next;
+        rules.add(allowed ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS), call);
+    }
+}
+
+void allow_by_argument(Rules& rules) {
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0));
+    rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));  // its flags are out of a filter's sight
+    for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
+        rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket),
+                  SCMP_A0_64(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
+    }
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), SCMP_A0_64(SCMP_CMP_EQ, AF_UNIX));
+    for (const scmp_datum_t query : {scmp_datum_t{0}, scmp_datum_t{0xffffffff}}) {
+        rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), SCMP_A0_32(SCMP_CMP_EQ, query));
+    }
+}
+
+/// The kernel reads 32 bits of ioctl's request; libseccomp compares 64, and its rules of one call
+/// cannot mix allowing with refusing. So these come before its program, whose jumps are relative.
+std::vector<sock_filter> terminal_prelude() {
+    constexpr std::array<std::uint32_t, 4> kRefused = {TIOCSTI, 0x541c /* TIOCLINUX */, TIOCSETD,
+                                                       TIOCCONS};
+    const auto count = static_cast<std::uint8_t>(kRefused.size());
+    std::vector<sock_filter> code;
+    code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
+    code.push_back(
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, static_cast<std::uint8_t>(count + 3)));
+    code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])));
+    for (std::uint8_t i = 0; i < count; ++i) {
+        code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kRefused[i],
+                                static_cast<std::uint8_t>(count - i), 0));
+    }
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
+    code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+    return code;
+}
+
+Result<std::vector<sock_filter>> export_program(const Context& context) {
+    const base::UniqueFd file(::memfd_create("dougong-seccomp", MFD_CLOEXEC));
+    if (!file || seccomp_export_bpf(context.get(), file.get()) != 0) {
+        return fail(Code::unavailable, "the system call filter could not be written out: {}",
+                    std::strerror(errno));
+    }
+    const off_t bytes = ::lseek(file.get(), 0, SEEK_END);
+    std::vector<sock_filter> code(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
+    if (::pread(file.get(), code.data(), static_cast<std::size_t>(bytes), 0) != bytes) {
+        return fail(Code::unavailable, "the system call filter could not be read back: {}",
+                    std::strerror(errno));
+    }
+    return code;
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> build_seccomp_program(const SeccompOptions& options) {
+    const Context context(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release);
+    if (!context) return fail(Code::unavailable, "no memory for a system call filter");
+    Rules rules(context.get());
+    rules.attribute(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    rules.attribute(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a search tree instead of a list
+    allow_by_name(rules, options);
+    allow_by_argument(rules);
+    allow_new(rules);
+    DG_TRY(rules.done());
+    std::vector<sock_filter> program = terminal_prelude();
+    const std::vector<sock_filter> list = DG_TRY(export_program(context));
+    program.insert(program.end(), list.begin(), list.end());
+    return program;
+}
+
+}  // namespace sphere::native

@@ -1,0 +1,50 @@
+#include "sphere/sphere.h"
+
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+namespace sphere {
+namespace {
+
+/// Passes everything on and lets one thread wait for the end.
+class WaitingSink final : public ExecSink {
+public:
+    explicit WaitingSink(ExecSink& to) : to_(to) {}
+
+    void on_output(Stream stream, std::string_view bytes) override { to_.on_output(stream, bytes); }
+    void on_end(const ExecResult& result) override {
+        to_.on_end(result);
+        const std::lock_guard lock(mutex_);
+        result_ = result;
+        ended_.notify_one();  // under the lock: the waiter destroys this when it has the result
+    }
+    ExecResult wait() {
+        std::unique_lock lock(mutex_);
+        ended_.wait(lock, [&] { return result_.has_value(); });
+        return *result_;
+    }
+
+private:
+    ExecSink& to_;
+    std::mutex mutex_;
+    std::condition_variable ended_;
+    std::optional<ExecResult> result_;
+};
+
+}  // namespace
+
+std::string_view sandbox_state_name(SandboxState state) {
+    constexpr std::array names = {"creating", "ready", "executing", "paused", "ending", "ended"};
+    const auto at = static_cast<std::size_t>(state);
+    return at < names.size() ? names[at] : "unknown";
+}
+
+base::Result<ExecResult> Sphere::exec(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
+    WaitingSink waiting(sink);
+    DG_TRY(start(id, spec, waiting));
+    return waiting.wait();
+}
+
+}  // namespace sphere

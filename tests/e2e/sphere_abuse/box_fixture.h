@@ -1,0 +1,67 @@
+#pragma once
+// Boxes for the abuse corpus: one sphere for each way of running it (as root, as an ordinary user),
+// the abuser inside, and its answers as a table.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "sphere/sphere.h"
+#include "support/temp_dir.h"
+
+namespace test {
+
+/// What an exec printed and how it ended.
+class Recorder final : public sphere::ExecSink {
+public:
+    void on_output(sphere::Stream stream, std::string_view bytes) override {
+        (stream == sphere::Stream::out ? out : err) += bytes;
+    }
+    void on_end(const sphere::ExecResult& ended) override { result = ended; }
+
+    std::string out, err;
+    std::optional<sphere::ExecResult> result;
+};
+
+/// "name=value" lines, every value given under a name.
+using Answers = std::multimap<std::string, std::string>;
+Answers parse_answers(const std::string& text);
+/// The one value of `name`; "missing" or "several" when there is not one.
+std::string one(const Answers& answers, const std::string& name);
+long long number(const Answers& answers, const std::string& name);
+std::string errno_text(int error);
+/// The hostile program's file on this side.
+std::string abuser_path();
+
+class AbuseTest : public ::testing::Test {
+protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    /// The sphere's shared options: no pool, so that each box is made as its spec says.
+    void open(std::uint32_t pool_size = 0);
+    sphere::SandboxId make(const sphere::SandboxSpec& spec = {});
+    /// The abuser's answers in `box`; its result is in recorder().result.
+    Answers abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,
+                  sphere::ExecSpec spec = {});
+    Answers abuse(std::vector<std::string> arguments);
+    /// Puts the abuser into the box's workspace.
+    void install(const sphere::SandboxId& box);
+    void run(const sphere::SandboxId& box, sphere::ExecSpec spec);
+    /// Whether the host report says `what` works by control groups here.
+    bool limited_by_groups(std::string_view what) const;
+    /// The control groups that spheres with this state folder have written down.
+    std::vector<std::string> recorded_groups() const;
+
+    TempDir state;
+    base::SystemClock clock;
+    std::unique_ptr<sphere::Sphere> sphere;
+    Recorder recorder;
+};
+
+}  // namespace test

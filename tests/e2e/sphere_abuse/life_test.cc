@@ -1,0 +1,279 @@
+// Boxes over their life: output, input, time, pause, the pool, and what a killed server leaves.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "box_fixture.h"
+
+namespace test {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Code;
+using sphere::EndReason;
+
+/// Counts what a command says, readable while it runs.
+class Counter final : public sphere::ExecSink {
+public:
+    void on_output(sphere::Stream, std::string_view bytes) override { heard_ += bytes.size(); }
+    void on_end(const sphere::ExecResult& ended) override { result = ended; }
+    bool heard() const { return heard_ > 0; }
+    std::optional<sphere::ExecResult> result;
+
+private:
+    std::atomic<std::size_t> heard_ = 0;
+};
+
+bool group_is_empty(const std::string& folder) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, ignored)) {
+        if (entry.path().filename() != "cgroup.procs") continue;
+        if (!read_text(entry.path().string()).empty()) return false;
+    }
+    return true;
+}
+
+TEST_F(AbuseTest, ACommandsStatusAndStreamsAreItsOwn) {
+    const sphere::SandboxId box = make();
+    run(box, {.argv = {"sh", "-c", "echo out; echo err >&2; exit 7"}});
+    EXPECT_EQ(recorder.out, "out\n");
+    EXPECT_EQ(recorder.err, "err\n");
+    EXPECT_EQ(recorder.result->reason, EndReason::exited);
+    EXPECT_EQ(recorder.result->exit_code, 7);
+    EXPECT_EQ(recorder.result->output_bytes, 8u);
+    run(box, {.argv = {"sh", "-c", "kill -TERM $$"}});
+    EXPECT_EQ(recorder.result->reason, EndReason::signalled);
+    EXPECT_EQ(recorder.result->signal, SIGTERM);
+}
+
+TEST_F(AbuseTest, EnvironmentDirectoryAndStdinAreGiven) {
+    sphere::SandboxSpec spec;
+    spec.environment["A"] = "box";
+    spec.environment["B"] = "box";
+    const sphere::SandboxId box = make(spec);
+    sphere::ExecSpec exec;
+    exec.argv = {"sh", "-c", "pwd; echo $A $B; cat; env | wc -l"};
+    exec.working_directory = "/tmp";
+    exec.environment["B"] = "exec";
+    exec.stdin_text = "given";
+    run(box, exec);
+    EXPECT_TRUE(recorder.out.starts_with("/tmp\nbox exec\ngiven")) << recorder.out;
+}
+
+TEST_F(AbuseTest, StdinMayStayOpen) {
+    const sphere::SandboxId box = make();
+    Recorder heard;
+    sphere::ExecSpec spec;
+    spec.argv = {"cat"};
+    spec.stdin_open = true;
+    const auto exec = sphere->start(box, spec, heard);
+    ASSERT_TRUE(exec);
+    ASSERT_TRUE(sphere->write_stdin(box, *exec, "one ", false));
+    ASSERT_TRUE(sphere->write_stdin(box, *exec, "two", true));
+    for (int i = 0; sphere->info(box)->running > 0; ++i) std::this_thread::yield();
+    run(box, {.argv = {"true"}});  // the loop has delivered what came before
+    EXPECT_EQ(heard.out, "one two");
+    EXPECT_FALSE(sphere->write_stdin(box, *exec, "late", false));
+}
+
+TEST_F(AbuseTest, WhatCannotStartIsNamed) {
+    const sphere::SandboxId box = make();
+    const auto fails = [&](sphere::ExecSpec spec) {
+        Recorder unheard;
+        const auto started = sphere->start(box, spec, unheard);
+        EXPECT_FALSE(started);
+        EXPECT_FALSE(unheard.result.has_value());
+        return started ? Code::internal : started.error().code;
+    };
+    EXPECT_EQ(fails({.argv = {"no-such-program"}}), Code::not_found);
+    EXPECT_EQ(fails({.argv = {"/etc/passwd"}}), Code::invalid_argument);
+    sphere::ExecSpec nowhere;
+    nowhere.argv = {"true"};
+    nowhere.working_directory = "/nowhere";
+    EXPECT_EQ(fails(nowhere), Code::not_found);
+    EXPECT_EQ(fails({.argv = {"true", std::string(200'000, 'x')}}), Code::payload_too_large);
+    Recorder unheard;
+    EXPECT_EQ(sphere->start("sbx-unknown", {.argv = {"true"}}, unheard).error().code,
+              Code::not_found);
+    run(box, {.argv = {"true"}});
+    EXPECT_EQ(recorder.result->exit_code, 0);
+    EXPECT_EQ(sphere->info(box)->running, 0u);
+}
+
+TEST_F(AbuseTest, WhatIsNotBuiltIsRefusedWithItsName) {
+    const auto code = [&](auto change) {
+        sphere::SandboxSpec spec;
+        change(spec);
+        const auto box = sphere->create(spec);
+        return box ? std::string("made") : box.error().subject;
+    };
+    EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::gvisor; }), "isolation");
+    EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::microvm; }), "isolation");
+    EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::process; }), "isolation");
+    EXPECT_EQ(code([](auto& s) { s.network.mode = sphere::NetworkMode::egress; }), "network.mode");
+    EXPECT_EQ(code([](auto& s) { s.network.mode = sphere::NetworkMode::full; }), "network.mode");
+    EXPECT_EQ(code([](auto& s) { s.limits.gpu_share = 1; }), "limits.gpu_share");
+    EXPECT_EQ(code([](auto& s) { s.secrets = {"key"}; }), "secrets");
+    EXPECT_EQ(code([](auto& s) {
+                  s.root = {sphere::RootSpec::Kind::image, "/image"};
+              }),
+              "root.kind");
+    EXPECT_EQ(code([](auto& s) {
+                  s.root = {sphere::RootSpec::Kind::directory, "/no/such/folder"};
+              }),
+              "root.path");
+    EXPECT_TRUE(sphere->list().empty());
+}
+
+TEST_F(AbuseTest, ProcessorTimeEndsACommand) {
+    const sphere::SandboxId box = make();
+    sphere::ExecSpec spec;
+    spec.argv = {"sh", "-c", "while :; do :; done"};
+    spec.wall_timeout = 60s;
+    spec.cpu_timeout = 300ms;
+    run(box, spec);
+    EXPECT_EQ(recorder.result->reason, EndReason::cpu_time);
+    EXPECT_GE(recorder.result->cpu, 300ms);
+}
+
+TEST_F(AbuseTest, APausedBoxDoesNothingUntilItIsResumed) {
+    const sphere::SandboxId box = make();
+    Recorder heard;
+    sphere::ExecSpec spec;
+    spec.argv = {"sh", "-c", "while :; do :; done"};
+    const auto exec = sphere->start(box, spec, heard);
+    ASSERT_TRUE(exec);
+    ASSERT_TRUE(sphere->pause(box));
+    EXPECT_EQ(sphere->info(box)->state, sphere::SandboxState::paused);
+    if (limited_by_groups("tree kill and freeze")) {
+        const auto before = sphere->info(box)->cpu;
+        const auto until = clock.now() + 100ms;
+        while (clock.now() < until) std::this_thread::yield();
+        EXPECT_EQ(sphere->info(box)->cpu, before);
+    }
+    Recorder refused;
+    EXPECT_EQ(sphere->start(box, {.argv = {"true"}}, refused).error().code,
+              Code::failed_precondition);
+    ASSERT_TRUE(sphere->resume(box));
+    run(box, {.argv = {"echo", "on"}});
+    EXPECT_EQ(recorder.out, "on\n");
+    ASSERT_TRUE(sphere->pause(box));
+    ASSERT_TRUE(sphere->destroy(box));  // as it is
+    EXPECT_EQ(heard.result->reason, EndReason::stopped);
+}
+
+TEST_F(AbuseTest, SignalsReachACommandAndDestroyIsIdempotent) {
+    const sphere::SandboxId box = make();
+    Counter heard;
+    sphere::ExecSpec spec;
+    spec.argv = {"sh", "-c", "trap 'echo got; exit 3' USR1; echo up; while :; do sleep 0.01; done"};
+    const auto exec = sphere->start(box, spec, heard);
+    ASSERT_TRUE(exec);
+    while (sphere->info(box)->running > 0) {  // it says "up" when its trap stands
+        if (heard.heard()) static_cast<void>(sphere->signal(box, *exec, SIGUSR1));
+        std::this_thread::yield();
+    }
+    run(box, {.argv = {"true"}});
+    EXPECT_EQ(heard.result->exit_code, 3);
+    EXPECT_TRUE(sphere->destroy(box));
+    EXPECT_TRUE(sphere->destroy(box));
+    EXPECT_EQ(sphere->info(box)->state, sphere::SandboxState::ended);
+    EXPECT_EQ(sphere->destroy("sbx-unknown").error().code, Code::not_found);
+}
+
+TEST_F(AbuseTest, BoxesFromThePoolAreLikeAnyOther) {
+    open(3);
+    sphere::SandboxSpec spec;
+    spec.limits.processes_max = 25;
+    for (int i = 0; i < 12; ++i) {
+        const sphere::SandboxId box = make(spec);
+        const Answers answers = abuse(box, {"s26_processes"});
+        EXPECT_LE(number(answers, "made"), 25);
+        EXPECT_EQ(one(abuse(make(), {"s51_look"}), "/tmp"), "0");
+        ASSERT_TRUE(sphere->destroy(box));
+    }
+}
+
+TEST_F(AbuseTest, AtTheLimitMoreAreRefused) {
+    sphere.reset();
+    auto opened = sphere::Sphere::open(
+        {.state_dir = state.path(), .sandboxes_max = 2, .pool_size = 1}, clock);
+    ASSERT_TRUE(opened);
+    sphere = std::move(*opened);
+    ASSERT_TRUE(sphere->create({}));
+    const auto second = sphere->create({});
+    ASSERT_TRUE(second);
+    EXPECT_EQ(sphere->create({}).error().code, Code::resource_exhausted);
+    ASSERT_TRUE(sphere->destroy(*second));
+    EXPECT_TRUE(sphere->create({}));
+}
+
+TEST_F(AbuseTest, ABoxWhoseLifetimeIsOverEnds) {
+    sphere::SandboxSpec spec;
+    spec.limits.lifetime = 50ms;
+    const sphere::SandboxId box = make(spec);
+    while (sphere->info(box)->state != sphere::SandboxState::ended) std::this_thread::yield();
+    EXPECT_TRUE(sphere->list().empty());
+}
+
+TEST_F(AbuseTest, DestroyedBoxesAndClosedSpheresLeaveNoGroup) {
+    const std::vector<std::string> groups = recorded_groups();
+    for (int i = 0; i < 10; ++i) {
+        const sphere::SandboxId box = make();
+        run(box, {.argv = {"sh", "-c", "sleep 1000 & sleep 1000 & echo"}});
+        ASSERT_TRUE(sphere->destroy(box));
+        for (const std::string& group : groups) {
+            EXPECT_FALSE(std::filesystem::exists(group + "/" + box)) << group;
+        }
+    }
+    sphere.reset();
+    for (const std::string& group : groups) EXPECT_FALSE(std::filesystem::exists(group)) << group;
+}
+
+TEST_F(AbuseTest, AKilledServerLeavesNoProcessAndTheNextOneNoGroup) {
+    sphere.reset();
+    int told[2];
+    ASSERT_EQ(::pipe2(told, O_CLOEXEC), 0);
+    const pid_t server = ::fork();
+    if (server == 0) {
+        base::SystemClock theirs;
+        auto opened = sphere::Sphere::open(
+            {.state_dir = state.path(), .sandboxes_max = 8, .pool_size = 2}, theirs);
+        if (!opened) ::_exit(1);
+        const auto box = (*opened)->create({});
+        Recorder heard;
+        if (!box || !(*opened)->start(
+                        *box, {.argv = {"sh", "-c", "setsid sleep 12345 & sleep 12345"}}, heard)) {
+            ::_exit(2);
+        }
+        if (::write(told[1], "x", 1) != 1) ::_exit(3);
+        for (;;) ::pause();
+    }
+    ::close(told[1]);
+    char up = 0;
+    ASSERT_EQ(::read(told[0], &up, 1), 1);
+    const std::vector<std::string> groups = recorded_groups();
+    ASSERT_EQ(::kill(server, SIGKILL), 0);
+    ::waitpid(server, nullptr, 0);
+    ::close(told[0]);
+    // Its boxes end by themselves: every group runs empty before anybody cleans up.
+    for (const std::string& group : groups) {
+        for (int tries = 0; !group_is_empty(group); ++tries) {
+            ASSERT_LT(tries, 2000) << group << " still has processes";
+            ::poll(nullptr, 0, 5);
+        }
+    }
+    open();
+    for (const std::string& group : groups) {
+        EXPECT_FALSE(std::filesystem::exists(group)) << group;
+    }
+}
+
+}  // namespace
+}  // namespace test
