@@ -11,6 +11,7 @@
 #include "app/engine_backend.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
+#include "app/sandboxes.h"
 #include "app/service_manager.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
@@ -211,6 +212,9 @@ Result<int> serve(Program& program) {
     const Config& config = program.config();
     Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
 
+    // Before anything large is in memory: the launcher of sandboxes is born from this process.
+    const auto sandboxes = DG_TRY(Sandboxes::open(program));
+
     // From the bottom up: what is declared later may use what stands above it, and dies before it.
     const auto logger = DG_TRY(open_log(config.log));
     base::metrics::Registry metrics;
@@ -225,11 +229,15 @@ Result<int> serve(Program& program) {
                            .spans = spans.exporter.get()},
                           gateway_options(config));
     gateway.register_routes(*server);
+    sandboxes->register_routes(server->router());
     const ConsoleFiles console;
     if (config.server.console) console.serve_on(*server);
     server->start();
 
     announce_address(program.terminal, server->url());
+    if (!sandboxes->unavailable().empty()) {
+        logger->warn("no sandboxes", {{"reason", sandboxes->unavailable()}});
+    }
 
     // The port is open and /healthz answers while the model is pulled and read.
     const auto loaded = load_models(program, backend);
@@ -249,6 +257,7 @@ Result<int> serve(Program& program) {
     gateway.begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
+    sandboxes->stop();
     backend.close();
     if (spans.exporter) spans.exporter->stop();
     if (!loaded) return std::unexpected(loaded.error());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/exec/worker.h"
 #include "base/http/server.h"
 #include "base/log/log.h"
 #include "base/metrics/metrics.h"
@@ -24,7 +25,6 @@
 #include "gate/request_log.h"
 #include "gate/request_parser.h"
 #include "gate/response_store.h"
-#include "gate/worker.h"
 
 namespace gate {
 
@@ -137,9 +137,9 @@ struct Gateway::Impl {
     std::vector<base::http::ResponderPtr> stats_listeners;
     bool stopping = false;
 
-    Worker prompt_worker;  // declared last: their tasks use everything above
-    Worker embed_worker;
-    Worker slow_worker;  ///< loading models, keeping prefixes: seconds to minutes
+    base::Worker prompt_worker;  // declared last: their tasks use everything above
+    base::Worker embed_worker;
+    base::Worker slow_worker;  ///< loading models, keeping prefixes: seconds to minutes
     std::condition_variable stop_sampler;
     std::thread sampler;
 };

@@ -19,6 +19,7 @@ export const GO_KEYS: Record<string, string> = {
   m: "models",
   l: "live",
   e: "engine",
+  b: "sandboxes",
   r: "requests",
   s: "system",
 };

@@ -19,6 +19,7 @@ const loaders = {
   engine: () => import("../engine/EngineScreen").then((m) => ({ default: m.EngineScreen })),
   live: () => import("../live/LiveScreen").then((m) => ({ default: m.LiveScreen })),
   requests: () => import("../requests/RequestsScreen").then((m) => ({ default: m.RequestsScreen })),
+  sandboxes: () => import("../sandboxes/SandboxesScreen").then((m) => ({ default: m.SandboxesScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
 
@@ -28,6 +29,7 @@ export const screens: Screen[] = [
   { route: "live", label: "nav.live", icon: "live", key: "l", component: lazy(loaders.live), preload: loaders.live },
   { route: "engine", label: "nav.engine", icon: "engine", key: "e", component: lazy(loaders.engine), preload: loaders.engine },
   { route: "requests", label: "nav.requests", icon: "requests", key: "r", component: lazy(loaders.requests), preload: loaders.requests },
+  { route: "sandboxes", label: "nav.sandboxes", icon: "box", key: "b", component: lazy(loaders.sandboxes), preload: loaders.sandboxes },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];
 

@@ -6,6 +6,7 @@ const paths = {
   engine: "M6 6h8v8H6zM8.5 6V3M11.5 6V3M8.5 17v-3M11.5 17v-3M6 8.5H3M6 11.5H3M17 8.5h-3M17 11.5h-3",
   requests: "M3.5 5h13M3.5 10h13M3.5 15h8",
   system: "M3.5 4h13v5h-13zM3.5 11h13v5h-13zM6 6.5h.01M6 13.5h.01",
+  box: "M3 4h14v12H3zM6 9l2.5 2L6 13M10.5 13h3.5",
   plus: "M10 4v12M4 10h12",
   send: "M10 16V4M5 9l5-5 5 5",
   stop: "M6 6h8v8H6z",

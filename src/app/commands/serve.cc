@@ -19,7 +19,7 @@ Command serve_command() {
                           "A file, on a free port that is printed."},
                          {"dougong serve --model smoke --offline",
                           "The embedded smoke-test model; needs nothing."}},
-            .config_sections = {"server", "models", "engine", "log", "trace", "limits"},
+            .config_sections = {"server", "models", "engine", "sandbox", "log", "trace", "limits"},
             .run = [](const Args&, Program& program) { return serve(program); },
             .subcommands = {}};
 }

@@ -47,6 +47,13 @@ struct ModelsConfig {
     bool offline = false;
 };
 
+struct SandboxConfig {
+    std::string enabled = "auto";
+    std::uint32_t sandboxes_max = 1000;
+    std::uint32_t pool_size = 4;
+    std::string state_dir;
+};
+
 struct LogConfig {
     std::string level = "info";
     std::string format = "auto";
@@ -82,6 +89,7 @@ struct Config {
     ServerConfig server;
     EngineConfig engine;
     ModelsConfig models;
+    SandboxConfig sandbox;
     LogConfig log;
     TraceConfig trace;
     LimitsConfig limits;

@@ -111,6 +111,15 @@ const std::vector<Field>& table() {
     toggle("models", "offline", "--offline", DG_AT(models.offline),
          "Never use the network to get a model."),
 
+    word("sandbox", "enabled", "", {"auto", "on", "off"}, DG_AT(sandbox.enabled),
+         "Offer sandboxes under /v1/sandboxes: auto where this host can make them, on: else fail."),
+    number("sandbox", "sandboxes_max", "", "sandboxes", 1, 100'000, DG_AT(sandbox.sandboxes_max),
+         "Sandboxes at a time; more are refused with 429."),
+    number("sandbox", "pool_size", "", "sandboxes", 0, 1024, DG_AT(sandbox.pool_size),
+         "Sandboxes kept ready, so that making one takes no time; 0: none."),
+    text("sandbox", "state_dir", "", DG_AT(sandbox.state_dir),
+         "Folder for what a later start must clean up; empty: in $XDG_RUNTIME_DIR or /tmp."),
+
     word("log", "level", "--log-level", {"debug", "info", "warn", "error", "off"}, DG_AT(log.level),
          "The least severe lines that are written."),
     word("log", "format", "", {"auto", "text", "json"}, DG_AT(log.format),

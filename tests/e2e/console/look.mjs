@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, axeFaults, getJson, withPage } from "./harness.mjs";
 
-const SCREENS = ["chat", "models", "live", "engine", "requests", "system"];
+const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "system"];
 
 /** 0 black to 1 white: how bright the page's background is. */
 const brightness = (page) =>

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <future>
 #include <limits>
 
 #include "base/json/json.h"
@@ -15,7 +13,6 @@
 #include "gate/request_log.h"
 #include "gate/response_store.h"
 #include "gate/responses_writer.h"
-#include "gate/worker.h"
 #include "support/seeds.h"
 
 namespace {
@@ -370,26 +367,6 @@ TEST(ChooseModel, ANameIsNeededOnlyWhereSeveralCouldBeMeant) {
     EXPECT_EQ(chosen({card("e", false)}, "", Task::generate), missing);
     EXPECT_EQ(chosen({}, "", Task::tokenize), missing);
     EXPECT_EQ(model_error(choose_model({}, "", Task::tokenize).error()).status, 400);
-}
-
-TEST(Worker, RefusesWhenFullAndFinishesWhatItTook) {
-    std::promise<void> release;
-    std::promise<void> running;
-    std::atomic<int> done{0};
-    Worker worker(1, 2);
-    ASSERT_TRUE(worker.post([&] {
-        running.set_value();
-        release.get_future().wait();
-        ++done;
-    }));
-    running.get_future().wait();
-    EXPECT_TRUE(worker.post([&] { ++done; }));
-    EXPECT_TRUE(worker.post([&] { ++done; }));
-    EXPECT_FALSE(worker.post([&] { ++done; }));
-    release.set_value();
-    worker.stop();
-    EXPECT_EQ(done, 3);
-    EXPECT_FALSE(worker.post([] {}));
 }
 
 }  // namespace

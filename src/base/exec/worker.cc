@@ -1,6 +1,6 @@
-#include "gate/worker.h"
+#include "base/exec/worker.h"
 
-namespace gate {
+namespace base {
 
 Worker::Worker(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
@@ -45,4 +45,4 @@ void Worker::stop() {
     }
 }
 
-}  // namespace gate
+}  // namespace base

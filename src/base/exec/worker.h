@@ -1,5 +1,5 @@
 #pragma once
-// A few threads and a bounded queue for work that blocks: tokenizing prompts, embeddings.
+// A few threads and a bounded queue for work that blocks: tokenizing prompts, making sandboxes.
 
 #include <condition_variable>
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace gate {
+namespace base {
 
 class Worker {
 public:
@@ -32,4 +32,4 @@ private:
     std::vector<std::thread> threads_;
 };
 
-}  // namespace gate
+}  // namespace base

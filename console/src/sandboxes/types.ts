@@ -1,0 +1,51 @@
+// Sandboxes as /v1/sandboxes tells of them.
+export type SandboxState = "creating" | "ready" | "executing" | "paused" | "ending" | "ended";
+
+export interface Sandbox {
+  id: string;
+  state: SandboxState;
+  created_at: number;
+  name: string;
+  agent: string;
+  isolation: string;
+  backend: string;
+  enforced_by: string[];
+  limits: {
+    cpus: number;
+    memory_bytes: number;
+    processes_max: number;
+    workspace_bytes: number;
+    lifetime_ms: number;
+    idle_timeout_ms: number;
+  };
+  network: { mode: string; allow_domains: string[] };
+  labels: Record<string, string>;
+  usage: { memory_bytes: number; cpu_us: number; execs: number; running: number };
+}
+
+export interface SandboxList {
+  data: Sandbox[];
+}
+
+export interface ExecEnd {
+  reason: string;
+  exit_code: number;
+  signal: number;
+  output_dropped: number;
+  wall_us: number;
+  cpu_us: number;
+  peak_memory_bytes: number;
+}
+
+export interface HostFact {
+  primitive: string;
+  finding: "works" | "weaker" | "missing";
+  detail: string;
+  consequence: string;
+}
+
+export interface HostReport {
+  as_root: boolean;
+  levels: string[];
+  facts: HostFact[];
+}

@@ -1,0 +1,114 @@
+#include "app/sandboxes.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <optional>
+#include <thread>
+
+#include "sphere/http/error_json.h"
+#include "sphere/http/sandbox_routes.h"
+#include "sphere/sphere.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+/// Waits for SIGUSR1, which it blocks in the thread that makes it and in all it starts later.
+class StopSignal {
+public:
+    explicit StopSignal(sphere::Sphere& sphere) {
+        sigemptyset(&signals_);
+        sigaddset(&signals_, SIGUSR1);
+        ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+        waiter_ = std::jthread([this, &sphere](const std::stop_token& stop) {
+            constexpr timespec kLookUp{0, 100'000'000};
+            while (!stop.stop_requested()) {
+                if (::sigtimedwait(&signals_, nullptr, &kLookUp) == SIGUSR1) {
+                    sphere.emergency_stop({});
+                }
+            }
+        });
+    }
+    ~StopSignal() {
+        waiter_ = {};
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+private:
+    sigset_t signals_{}, before_{};
+    std::jthread waiter_;
+};
+
+}  // namespace
+
+std::string sandbox_state_dir(const Program& program) {
+    if (!program.config().sandbox.state_dir.empty()) return program.config().sandbox.state_dir;
+    const auto runtime = program.environment.find("XDG_RUNTIME_DIR");
+    const bool usable =
+        runtime != program.environment.end() && ::access(runtime->second.c_str(), W_OK) == 0;
+    return fmt::format("{}/dougong-sandboxes-{}", usable ? runtime->second : "/tmp", ::geteuid());
+}
+
+struct Sandboxes::Impl {
+    Error unavailable;  ///< its message is empty when there is a sphere
+    std::unique_ptr<sphere::Sphere> sphere;
+    std::optional<sphere::SandboxApi> api;
+    std::optional<StopSignal> stop_signal;
+};
+
+Sandboxes::Sandboxes(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Sandboxes::~Sandboxes() {
+    stop();
+}
+
+Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
+    const SandboxConfig& config = program.config().sandbox;
+    auto impl = std::make_unique<Impl>();
+    if (config.enabled == "off") {
+        impl->unavailable = {Code::unavailable, "sandboxes are off; set sandbox.enabled to auto",
+                             ""};
+    } else {
+        auto opened = sphere::Sphere::open({.state_dir = sandbox_state_dir(program),
+                                            .sandboxes_max = config.sandboxes_max,
+                                            .pool_size = config.pool_size},
+                                           program.clock);
+        if (!opened && config.enabled == "on") return std::unexpected(std::move(opened).error());
+        if (!opened) {
+            impl->unavailable = std::move(opened).error();
+        } else {
+            impl->sphere = std::move(*opened);
+            impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
+            impl->stop_signal.emplace(*impl->sphere);
+        }
+    }
+    return std::unique_ptr<Sandboxes>(new Sandboxes(std::move(impl)));
+}
+
+void Sandboxes::register_routes(base::http::Router& router) {
+    if (impl_->api) return impl_->api->register_routes(router);
+    const auto refuse = [this](const base::http::Request&,
+                               const base::http::ResponderPtr& responder) {
+        responder->send(sphere::error_response(impl_->unavailable));
+    };
+    for (const char* pattern : {"/v1/sandboxes", "/v1/sandboxes/{rest...}"}) {
+        for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
+    }
+}
+
+const std::string& Sandboxes::unavailable() const {
+    return impl_->unavailable.message;
+}
+
+void Sandboxes::stop() {
+    impl_->stop_signal.reset();
+    if (impl_->api) impl_->api->stop();
+    impl_->sphere.reset();
+}
+
+}  // namespace app

@@ -1,0 +1,35 @@
+#pragma once
+// The sandbox plane of a server: opened where the host allows it, else its routes say why not.
+
+#include <memory>
+#include <string>
+
+#include "app/command.h"
+#include "base/http/router.h"
+
+namespace app {
+
+/// Where boxes' leftovers are written down: sandbox.state_dir, else a folder of this user's own.
+std::string sandbox_state_dir(const Program& program);
+
+/// While one lives, SIGUSR1 is the emergency stop of every sandbox. [WP 5.7]
+class Sandboxes {
+public:
+    /// Make it before threads that should leave SIGUSR1 alone. Errors: Sphere::open's, with
+    /// sandbox.enabled on; auto keeps the reason instead.
+    static base::Result<std::unique_ptr<Sandboxes>> open(const Program& program);
+    ~Sandboxes();  ///< stop()
+
+    void register_routes(base::http::Router& router);
+    /// Why there are none; empty when there are.
+    const std::string& unavailable() const;
+    /// Ends every box. After the server's stop. Idempotent.
+    void stop();
+
+private:
+    struct Impl;
+    explicit Sandboxes(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace app

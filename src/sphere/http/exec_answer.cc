@@ -1,0 +1,186 @@
+#include "sphere/http/exec_answer.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <utility>
+
+#include "base/core/utf8.h"
+#include "base/json/json.h"
+#include "base/json/json_text.h"
+#include "sphere/http/error_json.h"
+#include "sphere/http/spec_json.h"
+
+namespace sphere {
+namespace {
+
+namespace json = base::json;
+using base::http::text_response;
+
+void append_base64(std::string& out, std::string_view bytes) {
+    static constexpr std::string_view kDigits =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
+        std::uint32_t group = 0;
+        for (std::size_t k = 0; k < 3; ++k) {
+            group = group << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+        }
+        for (std::size_t k = 0; k < 4; ++k) {
+            out += k <= have ? kDigits[group >> (18 - 6 * k) & 63] : '=';
+        }
+    }
+}
+
+/// Where a character that the next bytes may complete begins; the size when none does.
+std::size_t unfinished_character(std::string_view text) {
+    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+        const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+        if (byte < 0x80) break;
+        if (byte < 0xc0) continue;
+        const std::size_t wanted = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
+        return wanted > back ? text.size() - back : text.size();
+    }
+    return text.size();
+}
+
+void append_event(std::string& out, std::string_view name, std::string_view data) {
+    out += fmt::format("event: {}\ndata: {}\n\n", name, data);
+}
+
+}  // namespace
+
+bool OutputText::append_json(std::string& out, std::string_view bytes, bool last) {
+    held_ += bytes;
+    std::size_t complete = held_.size();
+    if (!last) {
+        complete =
+            encoding_ == OutputEncoding::text ? unfinished_character(held_) : held_.size() / 3 * 3;
+    }
+    if (complete == 0) return false;
+    const std::string_view ready(held_.data(), complete);
+    if (encoding_ == OutputEncoding::text) {
+        base::append_json_string(out, ready);
+    } else {
+        out += '"';
+        append_base64(out, ready);
+        out += '"';
+    }
+    held_.erase(0, complete);
+    return true;
+}
+
+ExecAnswer::ExecAnswer(Sphere& sphere, SandboxId sandbox, base::http::ResponderPtr responder,
+                       OutputEncoding encoding, bool stream)
+    : sphere_(sphere),
+      sandbox_(std::move(sandbox)),
+      responder_(std::move(responder)),
+      stream_(stream),
+      out_(encoding),
+      err_(encoding) {}
+
+void ExecAnswer::begin(const ExecSpec& spec) {
+    self_ = shared_from_this();
+    const std::shared_ptr<ExecAnswer> keep = self_;
+    const auto started = sphere_.start(sandbox_, spec, *this);
+    if (!started) {
+        self_.reset();
+        responder_->send(error_response(started.error()));
+        return;
+    }
+    if (stream_) {
+        responder_->set_source([keep](std::string& out) { keep->fill(out); });
+        responder_->begin_stream(
+            200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}});
+        std::string event;
+        append_event(event, "start", base::to_text(json::object{{"exec", *started}}));
+        responder_->write(event);
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        exec_ = *started;
+        open_ = true;
+    }
+    tell();  // what came meanwhile
+    responder_->on_closed([keep] { keep->client_left(); });
+}
+
+void ExecAnswer::tell() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!open_ || !stream_) return;
+    }
+    responder_->notify();
+}
+
+void ExecAnswer::client_left() {
+    ExecId exec = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        left_ = true;
+        events_.clear();
+        if (ended_) return;
+        exec = exec_;
+    }
+    (void)sphere_.signal(sandbox_, exec, SIGKILL);  // it may have ended just now
+}
+
+void ExecAnswer::append_output(Stream stream, std::string_view bytes, bool last) {
+    StreamState& from = state(stream);
+    std::string data = fmt::format(R"({{"stream":"{}","{}":)",
+                                   stream == Stream::out ? "out" : "err", from.text.member());
+    if (!from.text.append_json(data, bytes, last)) return;
+    data += '}';
+    const std::lock_guard lock(mutex_);
+    if (!left_) append_event(events_, "output", data);
+}
+
+void ExecAnswer::on_output(Stream stream, std::string_view bytes) {
+    if (!stream_) {
+        state(stream).gathered += bytes;
+        return;
+    }
+    append_output(stream, bytes, false);
+    tell();
+}
+
+void ExecAnswer::on_end(const ExecResult& result) {
+    const std::shared_ptr<ExecAnswer> keep = std::move(self_);
+    json::object answer = to_json(result);
+    if (stream_) {
+        append_output(Stream::out, "", true);
+        append_output(Stream::err, "", true);
+        {
+            const std::lock_guard lock(mutex_);
+            ended_ = true;
+            if (!left_) append_event(events_, "end", base::to_text(answer));
+        }
+        tell();
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+    }
+    std::string body = R"({"object":"exec")";
+    for (const Stream stream : {Stream::out, Stream::err}) {
+        StreamState& from = state(stream);
+        body += stream == Stream::out ? R"(,"stdout":)" : R"(,"stderr":)";
+        if (!from.text.append_json(body, from.gathered, true)) body += R"("")";
+    }
+    body += ',' + base::to_text(answer).substr(1);
+    responder_->send(text_response(200, "application/json", std::move(body)));
+}
+
+void ExecAnswer::fill(std::string& out) {
+    bool over = false;
+    {
+        const std::lock_guard lock(mutex_);
+        out += events_;
+        events_.clear();
+        over = ended_;
+    }
+    if (over) responder_->end();
+}
+
+}  // namespace sphere

@@ -1,0 +1,251 @@
+// /v1/sandboxes over real sockets and real boxes.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/core/clock.h"
+#include "base/http/server.h"
+#include "base/json/json.h"
+#include "sphere/http/sandbox_routes.h"
+#include "support/raw_client.h"
+#include "support/temp_dir.h"
+
+namespace {
+
+namespace json = base::json;
+using test::RawClient;
+using test::RawResponse;
+using ::testing::HasSubstr;
+
+/// Reads chunks of a stream until what came ends with or holds `text`; all that came.
+std::string read_until(RawClient& client, std::string_view text) {
+    std::string all;
+    while (all.find(text) == std::string::npos) {
+        const auto chunk = client.read_chunk();
+        if (!chunk || chunk->empty()) {
+            ADD_FAILURE() << "no '" << text << "' in: " << all;
+            break;
+        }
+        all += *chunk;
+    }
+    return all;
+}
+
+class SandboxRoutes : public ::testing::Test {
+protected:
+    void SetUp() override {
+        auto opened = sphere::Sphere::open({.state_dir = state_.path(), .pool_size = 0}, clock_);
+        if (!opened) GTEST_SKIP() << "this host cannot make sandboxes: " << opened.error().message;
+        sphere_ = std::move(*opened);
+        api_ = std::make_unique<sphere::SandboxApi>(*sphere_, sphere::SandboxApiOptions{});
+        server_ = std::move(*base::http::Server::listen({}, clock_));
+        api_->register_routes(server_->router());
+        server_->start();
+    }
+    void TearDown() override {
+        if (!server_) return;
+        server_->stop(std::chrono::milliseconds(0));
+        api_->stop();
+    }
+
+    RawResponse call(std::string_view method, std::string_view path, std::string_view body = "",
+                     std::string_view tenant = "") {
+        RawClient client(server_->port());
+        client.send(request(method, path, body, tenant));
+        return client.read_response();
+    }
+    static std::string request(std::string_view method, std::string_view path,
+                               std::string_view body, std::string_view tenant) {
+        const std::string who =
+            tenant.empty() ? "" : fmt::format("X-Dougong-Tenant: {}\r\n", tenant);
+        return fmt::format(
+            "{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}"
+            "Content-Length: {}\r\n\r\n{}",
+            method, path, who, body.size(), body);
+    }
+    static json::object object(const RawResponse& response) {
+        return base::parse_json(response.body)->as_object();
+    }
+    std::string create(std::string_view body = "", std::string_view tenant = "") {
+        const RawResponse made = call("POST", "/v1/sandboxes", body, tenant);
+        EXPECT_EQ(made.status, 201) << made.body;
+        return std::string(object(made).at("id").as_string());
+    }
+    json::object exec(const std::string& box, std::string_view body) {
+        const RawResponse answer = call("POST", "/v1/sandboxes/" + box + "/exec", body);
+        EXPECT_EQ(answer.status, 200) << answer.body;
+        return object(answer);
+    }
+
+    test::TempDir state_;
+    base::SystemClock clock_;
+    std::unique_ptr<sphere::Sphere> sphere_;
+    std::unique_ptr<sphere::SandboxApi> api_;
+    std::unique_ptr<base::http::Server> server_;
+};
+
+TEST_F(SandboxRoutes, ABoxFromItsMakingToItsEnd) {
+    const std::string box = create(R"({"name": "one", "labels": {"for": "test"}})");
+    const json::object shown = object(call("GET", "/v1/sandboxes/" + box));
+    EXPECT_EQ(shown.at("name").as_string(), "one");
+    EXPECT_EQ(shown.at("state").as_string(), "ready");
+    EXPECT_EQ(shown.at("labels").at("for").as_string(), "test");
+    EXPECT_FALSE(shown.at("enforced_by").as_array().empty());
+
+    const json::object result =
+        exec(box, R"({"argv": ["sh", "-c", "echo out; echo err >&2; exit 3"]})");
+    EXPECT_EQ(result.at("stdout").as_string(), "out\n");
+    EXPECT_EQ(result.at("stderr").as_string(), "err\n");
+    EXPECT_EQ(result.at("reason").as_string(), "exited");
+    EXPECT_EQ(result.at("exit_code").as_int64(), 3);
+
+    EXPECT_EQ(object(call("GET", "/v1/sandboxes")).at("data").as_array().size(), 1u);
+    EXPECT_EQ(call("DELETE", "/v1/sandboxes/" + box).status, 200);
+    EXPECT_EQ(object(call("GET", "/v1/sandboxes/" + box)).at("state").as_string(), "ended");
+    EXPECT_EQ(call("POST", "/v1/sandboxes/" + box + "/exec", R"({"argv": ["true"]})").status, 404);
+    EXPECT_TRUE(object(call("GET", "/v1/sandboxes")).at("data").as_array().empty());
+}
+
+TEST_F(SandboxRoutes, CodeInALanguageAndInputGivenWhole) {
+    const std::string box = create();
+    EXPECT_EQ(exec(box, R"({"code": "read x; echo got $x", "language": "bash", "stdin": "it\n"})")
+                  .at("stdout")
+                  .as_string(),
+              "got it\n");
+    EXPECT_EQ(exec(box, R"({"code": "printf '\\377'", "language": "bash", "encoding": "base64"})")
+                  .at("stdout")
+                  .as_string(),
+              "/w==");
+}
+
+TEST_F(SandboxRoutes, OutputIsCutAtItsCapAndTold) {
+    const std::string box = create();
+    const json::object result = exec(
+        box, R"({"code": "yes | head -c 300000", "language": "bash", "output_bytes_max": 1000})");
+    EXPECT_EQ(result.at("stdout").as_string().size(), 1000u);
+    EXPECT_EQ(result.at("output_bytes").to_number<int>(), 300000);
+    EXPECT_EQ(result.at("output_dropped").to_number<int>(), 299000);
+}
+
+TEST_F(SandboxRoutes, AStreamTellsStartOutputAndEnd) {
+    const std::string box = create();
+    const RawResponse answer =
+        call("POST", "/v1/sandboxes/" + box + "/exec",
+             R"({"code": "echo a; echo b >&2", "language": "bash", "stream": true})");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.header("Content-Type"), "text/event-stream");
+    EXPECT_THAT(answer.body, HasSubstr("event: start\ndata: {\"exec\":"));
+    EXPECT_THAT(answer.body, HasSubstr(R"(data: {"stream":"out","text":"a\n"})"));
+    EXPECT_THAT(answer.body, HasSubstr(R"(data: {"stream":"err","text":"b\n"})"));
+    EXPECT_THAT(answer.body, HasSubstr("event: end\ndata: {\"reason\":\"exited\",\"exit_code\":0"));
+}
+
+TEST_F(SandboxRoutes, InputAndSignalsReachARunningCommand) {
+    const std::string box = create();
+    RawClient client(server_->port());
+    client.send(request("POST", "/v1/sandboxes/" + box + "/exec",
+                        R"({"argv": ["cat"], "stdin_open": true, "stream": true})", ""));
+    EXPECT_EQ(client.read_head().status, 200);
+    const std::string begun = read_until(client, "}\n\n");
+    const std::string_view before = "event: start\ndata: {\"exec\":";
+    ASSERT_TRUE(begun.starts_with(before)) << begun;
+    const std::string number = begun.substr(before.size(), begun.find('}') - before.size());
+    const std::string path = "/v1/sandboxes/" + box + "/execs/" + number;
+    EXPECT_EQ(call("POST", path + "/stdin", "hello\n").status, 200);
+    read_until(client, R"("text":"hello\n")");
+    EXPECT_EQ(call("POST", path + "/signal", R"({"signal": "TERM"})").status, 200);
+    EXPECT_THAT(read_until(client, "event: end\n"), HasSubstr("\"signal\":15"));
+}
+
+TEST_F(SandboxRoutes, AClientThatLeavesEndsItsCommand) {
+    const std::string box = create();
+    {
+        RawClient client(server_->port());
+        client.send(request("POST", "/v1/sandboxes/" + box + "/exec",
+                            R"({"argv": ["sleep", "1000"], "stream": true, "wall_timeout_ms": 0})",
+                            ""));
+        client.read_head();
+        read_until(client, "event: start");
+    }
+    const auto running = [&] {
+        return object(call("GET", "/v1/sandboxes/" + box))
+            .at("usage")
+            .at("running")
+            .to_number<int>();
+    };
+    for (int i = 0; i < 1000 && running() > 0; ++i) std::this_thread::yield();
+    EXPECT_EQ(running(), 0);
+}
+
+TEST_F(SandboxRoutes, PauseHoldsAndResumeGoesOn) {
+    const std::string box = create();
+    const RawResponse paused = call("POST", "/v1/sandboxes/" + box + "/pause");
+    ASSERT_EQ(paused.status, 200) << paused.body;
+    EXPECT_EQ(object(paused).at("state").as_string(), "paused");
+    EXPECT_EQ(call("POST", "/v1/sandboxes/" + box + "/exec", R"({"argv": ["true"]})").status, 400);
+    EXPECT_EQ(call("POST", "/v1/sandboxes/" + box + "/resume").status, 200);
+    EXPECT_EQ(exec(box, R"({"argv": ["true"]})").at("exit_code").as_int64(), 0);
+}
+
+TEST_F(SandboxRoutes, OneTenantsBoxesDoNotExistForAnother) {
+    const std::string box = create("", "blue");
+    EXPECT_EQ(call("GET", "/v1/sandboxes/" + box, "", "red").status, 404);
+    EXPECT_EQ(call("DELETE", "/v1/sandboxes/" + box, "", "red").status, 404);
+    EXPECT_EQ(call("POST", "/v1/sandboxes/" + box + "/exec", R"({"argv": ["true"]})", "red").status,
+              404);
+    EXPECT_TRUE(object(call("GET", "/v1/sandboxes", "", "red")).at("data").as_array().empty());
+    // Nor does its emergency stop reach it.
+    EXPECT_EQ(object(call("POST", "/v1/emergency_stop", "", "red")).at("stopped").to_number<int>(),
+              0);
+    EXPECT_EQ(call("GET", "/v1/sandboxes/" + box, "", "blue").status, 200);
+}
+
+TEST_F(SandboxRoutes, TheEmergencyStopEndsBoxesAndRefusesNewOnesUntilLifted) {
+    create();
+    create();
+    EXPECT_EQ(object(call("POST", "/v1/emergency_stop")).at("stopped").to_number<int>(), 2);
+    const RawResponse refused = call("POST", "/v1/sandboxes");
+    EXPECT_EQ(refused.status, 403) << refused.body;
+    EXPECT_EQ(call("DELETE", "/v1/emergency_stop").status, 200);
+    create();
+}
+
+TEST_F(SandboxRoutes, WhatIsWrongIsNamed) {
+    const std::string box = create();
+    const struct {
+        std::string path, body, param;
+        int status;
+    } cases[] = {
+        {"/v1/sandboxes", "[]", "", 400},
+        {"/v1/sandboxes", "{", "", 400},
+        {"/v1/sandboxes", R"({"limits": {"memory": 1}})", "limits.memory", 400},
+        {"/v1/sandboxes", R"({"limits": {"cpus": -1}})", "limits.cpus", 400},
+        {"/v1/sandboxes", R"({"network": {"mode": "wifi"}})", "network.mode", 400},
+        {"/v1/sandboxes/" + box + "/exec", "{}", "argv", 400},
+        {"/v1/sandboxes/" + box + "/exec", R"({"argv": ["a"], "code": "b"})", "argv", 400},
+        {"/v1/sandboxes/" + box + "/exec", R"({"argv": ["a"], "output_bytes_max": 99999999})",
+         "output_bytes_max", 400},
+        {"/v1/sandboxes/" + box + "/execs/x/signal", "{}", "exec", 400},
+        {"/v1/sandboxes/nobody/exec", R"({"argv": ["a"]})", "id", 404},
+    };
+    for (const auto& each : cases) {
+        const RawResponse answer = call("POST", each.path, each.body);
+        EXPECT_EQ(answer.status, each.status) << each.body << answer.body;
+        const json::object error = object(answer).at("error").as_object();
+        const std::string param =
+            error.at("param").is_string() ? std::string(error.at("param").as_string()) : "";
+        EXPECT_EQ(param, each.param) << answer.body;
+    }
+}
+
+TEST_F(SandboxRoutes, TheHostIsReported) {
+    const json::object host = object(call("GET", "/v1/sandboxes/host"));
+    EXPECT_FALSE(host.at("levels").as_array().empty());
+    EXPECT_FALSE(host.at("facts").as_array().empty());
+}
+
+}  // namespace
