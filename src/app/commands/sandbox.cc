@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "app/commands/commands.h"
+#include "app/sandboxes.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
 #include "base/json/json.h"
@@ -185,15 +186,6 @@ std::string explain(const sphere::ExecResult& result) {
     return text;
 }
 
-std::string state_dir(const Program& program) {
-    const auto runtime = program.environment.find("XDG_RUNTIME_DIR");
-    const std::string parent =
-        runtime != program.environment.end() && ::access(runtime->second.c_str(), W_OK) == 0
-            ? runtime->second
-            : "/tmp";
-    return fmt::format("{}/dougong-sandboxes-{}", parent, ::geteuid());
-}
-
 Result<int> run(const Args& args, Program& program) {
     const sphere::SandboxSpec spec = DG_TRY(box_spec(args));
     sphere::ExecSpec command = DG_TRY(exec_spec(args));
@@ -201,7 +193,8 @@ Result<int> run(const Args& args, Program& program) {
     command.stdin_open = !program.terminal.stdin_is_terminal();
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
     const auto sphere = DG_TRY(sphere::Sphere::open(
-        {.state_dir = state_dir(program), .sandboxes_max = 1, .pool_size = 0}, program.clock));
+        {.state_dir = sandbox_state_dir(program), .sandboxes_max = 1, .pool_size = 0},
+        program.clock));
     const sphere::SandboxId box = DG_TRY(sphere->create(spec));
     RunSink sink(program.terminal, as_json);
     const sphere::ExecId exec = DG_TRY(sphere->start(box, command, sink));
