@@ -310,7 +310,7 @@ void s18(const char*) {
     tell_number("others", others);
     tell_number("own_pid_small", ::getpid() < 100);
     for (const char* path : {"/proc/1/root/etc/shadow", "/proc/1/cwd", "/proc/1/fd/3",
-                             "/etc/shadow", "/root", "/home", "/work", "/var", "/boot", "/opt"}) {
+                             "/etc/shadow", "/root", "/home", "/srv", "/var", "/boot", "/opt"}) {
         tell_open(path, O_RDONLY);
     }
 }
