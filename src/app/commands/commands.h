@@ -12,6 +12,8 @@ Command models_command();
 /// Those of `dougong models` that speak to a running server.
 std::vector<Command> served_models_commands();
 Command bench_command();
+Command audit_command();
+Command policy_command();
 Command config_command();
 Command version_command();
 Command completion_command();

@@ -7,7 +7,9 @@ from program import DOUGONG, PATIENCE_S, ProgramTest
 
 COMMANDS = [["serve"], ["run"], ["chat"], ["models"], ["models", "pull"], ["models", "list"],
             ["models", "inspect"], ["models", "verify"], ["models", "rm"], ["models", "convert"],
-            ["models", "quantize"], ["bench"], ["config"], ["version"], ["completion"], ["manual"]]
+            ["models", "quantize"], ["bench"],
+            ["audit"], ["audit", "verify"], ["audit", "show"], ["policy"], ["policy", "check"],
+            ["policy", "explain"], ["policy", "schema"], ["config"], ["version"], ["completion"], ["manual"]]
 
 
 class Help(ProgramTest):
