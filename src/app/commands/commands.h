@@ -13,6 +13,8 @@ Command models_command();
 std::vector<Command> served_models_commands();
 Command sandbox_command();
 Command bench_command();
+Command audit_command();
+Command policy_command();
 Command config_command();
 Command version_command();
 Command completion_command();

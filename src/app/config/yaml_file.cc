@@ -1,4 +1,4 @@
-// The only file that includes yaml-cpp. Turns YAML into settings with their lines and its
+// The only file of app that includes yaml-cpp. Turns YAML into settings with their lines and its
 // exceptions into Errors.
 #include <yaml-cpp/yaml.h>
 

@@ -42,9 +42,19 @@ std::array<std::byte, 32> Sha256::finish() {
 }
 
 std::string Sha256::finish_hex() {
+    constexpr std::string_view kDigits = "0123456789abcdef";
     std::string hex;
-    for (const std::byte byte : finish()) hex += fmt::format("{:02x}", byte);
+    for (const std::byte byte : finish()) {
+        hex += kDigits[std::to_integer<unsigned>(byte) >> 4];
+        hex += kDigits[std::to_integer<unsigned>(byte) & 15];
+    }
     return hex;
+}
+
+std::string sha256_hex(std::string_view bytes) {
+    Sha256 digest;
+    digest.update(std::as_bytes(std::span(bytes)));
+    return digest.finish_hex();
 }
 
 Result<std::string> sha256_file(const std::string& path,

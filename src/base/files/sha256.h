@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/core/result.h"
 
@@ -31,6 +32,9 @@ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
+
+/// Digest of `bytes` as 64 lower-case hex digits.
+std::string sha256_hex(std::string_view bytes);
 
 /// Digest of a whole file. `progress` (may be empty) gets the bytes read so far and returns false
 /// to stop, which gives `cancelled`.

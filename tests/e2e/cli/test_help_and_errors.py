@@ -7,8 +7,10 @@ from program import DOUGONG, PATIENCE_S, ProgramTest
 
 COMMANDS = [["serve"], ["run"], ["chat"], ["models"], ["models", "pull"], ["models", "list"],
             ["models", "inspect"], ["models", "verify"], ["models", "rm"], ["models", "convert"],
-            ["models", "quantize"], ["sandbox", "run"], ["sandbox", "doctor"], ["bench"], ["config"],
-            ["version"], ["completion"], ["manual"]]
+            ["models", "quantize"], ["sandbox", "run"], ["sandbox", "doctor"], ["audit"],
+            ["audit", "verify"], ["audit", "show"], ["policy"], ["policy", "check"],
+            ["policy", "explain"], ["policy", "schema"], ["bench"], ["config"], ["version"],
+            ["completion"], ["manual"]]
 
 
 class Help(ProgramTest):

@@ -1,0 +1,117 @@
+#include "sphere/policy/document.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+
+#include "base/core/utf8.h"
+#include "base/json/json.h"
+
+namespace sphere::policy {
+namespace {
+
+using base::Code;
+using base::fail_on;
+using base::Result;
+
+constexpr std::size_t kBytesMax = 1u << 20, kNodesMax = 50'000, kDepthMax = 64;
+
+std::string place(const std::string& file, const YAML::Mark& mark) {
+    return mark.is_null() ? file : fmt::format("{}:{}:{}", file, mark.line + 1, mark.column + 1);
+}
+
+/// Copies yaml-cpp's tree. An alias is the same node a second time, so the budget also bounds what
+/// a few lines of them can unfold to.
+class Copier {
+public:
+    explicit Copier(const std::string& file) : file_(file) {}
+
+    Result<Node> copy(const YAML::Node& from, std::size_t depth = 0) {
+        const std::string at = place(file_, from.Mark());
+        if (depth > kDepthMax || ++nodes_ > kNodesMax) {
+            return fail_on(at, Code::invalid_argument, "{}: more than {} values or {} levels", at,
+                           kNodesMax, kDepthMax);
+        }
+        Node node;
+        if (!from.Mark().is_null()) {
+            node.line = static_cast<std::uint32_t>(from.Mark().line + 1);
+            node.column = static_cast<std::uint32_t>(from.Mark().column + 1);
+        }
+        if (from.IsScalar()) {
+            node.kind = Node::Kind::scalar;
+            node.text = from.Scalar();
+            node.quoted = from.Tag() == "!";
+        } else if (from.IsSequence()) {
+            node.kind = Node::Kind::list;
+            for (const auto& item : from) node.items.push_back(DG_TRY(copy(item, depth + 1)));
+        } else if (from.IsMap()) {
+            node.kind = Node::Kind::map;
+            for (const auto& entry : from)
+                DG_TRY(copy_member(entry.first, entry.second, depth, node));
+        }
+        return node;
+    }
+
+private:
+    Result<void> copy_member(const YAML::Node& key, const YAML::Node& value, std::size_t depth,
+                             Node& out) {
+        const std::string at = place(file_, key.Mark());
+        if (!key.IsScalar()) {
+            return fail_on(at, Code::invalid_argument, "{}: a name is not a word", at);
+        }
+        // yaml-cpp keeps repeated keys; one of the two would win in silence.
+        if (!names_once(out, key.Scalar())) {
+            return fail_on(at, Code::invalid_argument, "{}: {} is there twice", at, key.Scalar());
+        }
+        out.members.emplace_back(key.Scalar(), DG_TRY(copy(value, depth + 1)));
+        return {};
+    }
+    static bool names_once(const Node& map, const std::string& name) { return !map.find(name); }
+
+    const std::string& file_;
+    std::size_t nodes_ = 0;
+};
+
+}  // namespace
+
+const Node* Node::find(std::string_view name) const {
+    const auto found =
+        std::ranges::find(members, name, [](const auto& m) -> std::string_view { return m.first; });
+    return found == members.end() ? nullptr : &found->second;
+}
+
+std::string place(const std::string& file, const Node& node) {
+    return fmt::format("{}:{}:{}", file, node.line, node.column);
+}
+
+Result<Node> parse_document(std::string_view text, const std::string& file) {
+    if (text.size() > kBytesMax) {
+        return fail_on(file, Code::invalid_argument, "{} has {} bytes, at most {} are read", file,
+                       text.size(), kBytesMax);
+    }
+    if (const std::size_t valid = base::utf8_valid_prefix_bytes(text); valid != text.size()) {
+        return fail_on(file, Code::invalid_argument, "{}: byte {} is not UTF-8", file, valid);
+    }
+    if (file.ends_with(".json")) {
+        if (auto json = base::parse_json(text, {.depth_max = kDepthMax}); !json) {
+            return std::unexpected(std::move(json).error().with_context(file));
+        }
+    }
+    try {
+        const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+        if (documents.empty()) return Node{};
+        if (documents.size() > 1) {
+            return fail_on(file, Code::invalid_argument, "{} holds {} documents, expected one",
+                           file, documents.size());
+        }
+        return Copier(file).copy(documents.front());
+    } catch (const YAML::Exception& error) {
+        const std::string at = place(file, error.mark);
+        return fail_on(at, Code::invalid_argument, "{}: not YAML: {}", at, error.msg);
+    } catch (const std::exception& error) {
+        return fail_on(file, Code::invalid_argument, "{}: not YAML: {}", file, error.what());
+    }
+}
+
+}  // namespace sphere::policy

@@ -1,0 +1,35 @@
+#pragma once
+// A YAML or JSON text as a tree that remembers where each value stands, so that what is wrong with
+// a policy can be pointed at.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/core/result.h"
+
+namespace sphere::policy {
+
+struct Node {
+    enum class Kind : std::uint8_t { null, scalar, list, map };
+    Kind kind = Kind::null;
+    std::string text;     ///< of a scalar
+    bool quoted = false;  ///< a scalar that is text whatever it looks like
+    std::uint32_t line = 1, column = 1;
+    std::vector<Node> items;                            ///< of a list
+    std::vector<std::pair<std::string, Node>> members;  ///< of a map, no name twice
+
+    const Node* find(std::string_view name) const;
+};
+
+/// JSON when `file` ends in .json (RFC 8259 is then held strictly), else YAML. No anchors, one
+/// document, at most 1 MiB, 50,000 values and 64 levels.
+/// Errors: invalid_argument; the subject is "file:line:column", with which the message begins.
+base::Result<Node> parse_document(std::string_view text, const std::string& file);
+
+/// "file:line:column"
+std::string place(const std::string& file, const Node& node);
+
+}  // namespace sphere::policy

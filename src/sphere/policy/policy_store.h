@@ -1,0 +1,51 @@
+#pragma once
+// Policies from files, and the guard over them: a file that is not what was loaded stops every
+// decision until somebody loads it on purpose (S54).
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "sphere/policy/policy_set.h"
+
+namespace sphere::policy {
+
+/// Thread-safe.
+class PolicyStore {
+public:
+    /// A file, or a folder whose *.yaml, *.yml and *.json are read, by name.
+    /// Errors: not_found, those of parsing and of PolicySet::create.
+    static base::Result<std::unique_ptr<PolicyStore>> open(std::string path,
+                                                           const base::Clock& clock);
+    ~PolicyStore();
+
+    /// Reads the files again; on an error the old policies stay (and stay stale).
+    base::Result<void> reload();
+
+    /// PolicySet's; deny with stale_policy while a file was changed, added or removed. Costs one
+    /// stat a file; just after a change also its reading.
+    Decision decide(const ToolRequest& request);
+    /// PolicySet's; failed_precondition while stale.
+    base::Result<SandboxSpec> admit(const SandboxSpec& spec);
+
+    /// The policies in force. Stays valid over a reload.
+    std::shared_ptr<const PolicySet> policies() const;
+    /// SHA-256 over names and contents of the files, for the audit log.
+    std::string digest() const;
+
+private:
+    struct Loaded;
+    PolicyStore(std::string path, const base::Clock& clock);
+    std::shared_ptr<Loaded> current() const;
+    /// Errors: failed_precondition naming the file.
+    base::Result<void> check_fresh(Loaded& loaded);
+
+    const std::string path_;
+    const base::Clock& clock_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<Loaded> loaded_;  // guarded by mutex_
+};
+
+}  // namespace sphere::policy

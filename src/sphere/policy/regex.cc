@@ -1,0 +1,62 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "sphere/policy/regex.h"
+
+#include <pcre2.h>
+
+namespace sphere::policy {
+namespace {
+constexpr std::uint32_t kStepsMax = 100'000, kDepthMax = 10'000, kHeapKiBMax = 4096;
+constexpr std::size_t kPatternBytesMax = 4096;
+}  // namespace
+
+struct Regex::Code {
+    pcre2_code* code = nullptr;
+    pcre2_match_context* context = nullptr;
+    Code() = default;
+    Code(const Code&) = delete;
+    Code& operator=(const Code&) = delete;
+    ~Code() {
+        pcre2_match_context_free(context);
+        pcre2_code_free(code);
+    }
+};
+
+base::Result<Regex> Regex::compile(std::string_view pattern) {
+    if (pattern.size() > kPatternBytesMax) {
+        return base::fail(base::Code::invalid_argument, "the pattern has {} bytes, at most {}",
+                          pattern.size(), kPatternBytesMax);
+    }
+    auto code = std::make_shared<Code>();
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                               PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
+                                   PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
+                               &error, &offset, nullptr);
+    if (code->code == nullptr) {
+        PCRE2_UCHAR text[256];
+        pcre2_get_error_message(error, text, sizeof(text));
+        return base::fail(base::Code::invalid_argument, "pattern '{}' at byte {}: {}", pattern,
+                          offset, reinterpret_cast<const char*>(text));
+    }
+    pcre2_jit_compile(code->code, PCRE2_JIT_COMPLETE);  // a saving only; both ways keep the limits
+    code->context = pcre2_match_context_create(nullptr);
+    if (code->context == nullptr)
+        return base::fail(base::Code::resource_exhausted, "out of memory");
+    pcre2_set_match_limit(code->context, kStepsMax);
+    pcre2_set_depth_limit(code->context, kDepthMax);
+    pcre2_set_heap_limit(code->context, kHeapKiBMax);
+    return Regex(std::string(pattern), std::move(code));
+}
+
+Regex::Match Regex::match(std::string_view text) const {
+    pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
+    if (data == nullptr) return Match::gave_up;
+    const int found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                  text.size(), 0, 0, data, code_->context);
+    pcre2_match_data_free(data);
+    if (found >= 0) return Match::yes;
+    return found == PCRE2_ERROR_NOMATCH ? Match::no : Match::gave_up;
+}
+
+}  // namespace sphere::policy
