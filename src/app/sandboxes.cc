@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/http/server.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/sphere.h"

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "base/core/base64.h"
 #include "gate/gateway_impl.h"
 #include "gate/json_text.h"
 
@@ -28,29 +29,15 @@ void shorten(std::vector<float>& vector, std::uint32_t dimensions) {
     for (float& x : vector) x *= scale;
 }
 
-void append_base64(std::string& out, std::string_view bytes) {
-    constexpr std::string_view kDigits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k) {
-            group = group << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-        }
-        for (std::size_t k = 0; k < 4; ++k) {
-            out += k <= have ? kDigits[(group >> (18 - 6 * k)) & 63] : '=';
-        }
-    }
-}
-
 void append_vector(std::string& out, const std::vector<float>& vector, bool base64) {
     if (base64) {
         // Little-endian float32, as OpenAI's clients decode it.
         static_assert(std::endian::native == std::endian::little);
         out += '"';
-        append_base64(out,
-                      {reinterpret_cast<const char*>(vector.data()),  // NOLINT: bytes of floats
-                       vector.size() * sizeof(float)});
+        base::append_base64(
+            out,
+            {reinterpret_cast<const char*>(vector.data()),  // NOLINT: bytes of floats
+             vector.size() * sizeof(float)});
         out += '"';
         return;
     }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sphere/spec_words.h"
+
 namespace sphere {
 namespace {
 
@@ -91,23 +93,11 @@ Result<void> check_network(const NetworkPolicy& network) {
 }  // namespace
 
 std::string_view isolation_name(Isolation level) {
-    switch (level) {
-        case Isolation::process:
-            return "process";
-        case Isolation::full:
-            return "full";
-        case Isolation::gvisor:
-            return "gvisor";
-        case Isolation::microvm:
-            return "microvm";
-    }
-    return "unknown";
+    return word_of(kIsolations, level);
 }
 
 std::string_view network_mode_name(NetworkMode mode) {
-    constexpr std::array names = {"none", "loopback", "egress", "full"};
-    const auto at = static_cast<std::size_t>(mode);
-    return at < names.size() ? names[at] : "unknown";
+    return word_of(kNetworkModes, mode);
 }
 
 std::string_view end_reason_name(EndReason reason) {

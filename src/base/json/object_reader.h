@@ -9,6 +9,7 @@
 //
 // Fields that are absent or null leave their target as it is.
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,21 +53,17 @@ public:
     /// An object of texts.
     void text_map(std::string_view name, std::map<std::string, std::string>& out,
                   std::size_t count_max, std::size_t bytes_max);
-    template <class Enum>
-    void choice(std::string_view name, Enum& out,
-                std::initializer_list<std::pair<std::string_view, Enum>> choices) {
-        std::string chosen;
-        if (find(name) == nullptr) return;
-        text(name, chosen, 256);
-        std::string known;
-        for (const auto& [word, value] : choices) {
-            if (word == chosen) {
-                out = value;
-                return;
-            }
-            known += (known.empty() ? "" : ", ") + std::string(word);
-        }
-        fault(name, "must be one of " + known);
+    template <class Value>
+    using Choices = std::span<const std::pair<std::string_view, Value>>;
+    template <class Value, std::size_t N>
+    void choice(std::string_view name, Value& out,
+                const std::array<std::pair<std::string_view, Value>, N>& choices) {
+        choose(name, out, Choices<Value>(choices));
+    }
+    template <class Value>
+    void choice(std::string_view name, Value& out,
+                std::initializer_list<std::pair<std::string_view, Value>> choices) {
+        choose(name, out, Choices<Value>(choices.begin(), choices.size()));
     }
     /// An object read by `read` with a reader of its own; not called when the field is absent.
     void object(std::string_view name, const std::function<void(ObjectReader&)>& read);
@@ -79,6 +77,20 @@ public:
     Result<void> done();
 
 private:
+    template <class Value>
+    void choose(std::string_view name, Value& out, Choices<Value> choices) {
+        std::string chosen, known;
+        if (find(name) == nullptr) return;
+        text(name, chosen, 256);
+        for (const auto& [word, value] : choices) {
+            if (word == chosen) {
+                out = value;
+                return;
+            }
+            known += (known.empty() ? "" : ", ") + std::string(word);
+        }
+        fault(name, "must be one of " + known);
+    }
     const json::value* find(std::string_view name);
     std::optional<double> whole_number(std::string_view name, double min, double max);
     std::string path_of(std::string_view name) const;

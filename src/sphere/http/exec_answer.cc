@@ -5,7 +5,7 @@
 #include <csignal>
 #include <utility>
 
-#include "base/core/utf8.h"
+#include "base/core/base64.h"
 #include "base/json/json.h"
 #include "base/json/json_text.h"
 #include "sphere/http/error_json.h"
@@ -16,21 +16,6 @@ namespace {
 
 namespace json = base::json;
 using base::http::text_response;
-
-void append_base64(std::string& out, std::string_view bytes) {
-    static constexpr std::string_view kDigits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k) {
-            group = group << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-        }
-        for (std::size_t k = 0; k < 4; ++k) {
-            out += k <= have ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-        }
-    }
-}
 
 /// Where a character that the next bytes may complete begins; the size when none does.
 std::size_t unfinished_character(std::string_view text) {
@@ -63,7 +48,7 @@ bool OutputText::append_json(std::string& out, std::string_view bytes, bool last
         base::append_json_string(out, ready);
     } else {
         out += '"';
-        append_base64(out, ready);
+        base::append_base64(out, ready);
         out += '"';
     }
     held_.erase(0, complete);

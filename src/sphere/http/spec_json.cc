@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sphere/spec_words.h"
+
 namespace sphere {
 namespace {
 
@@ -30,11 +32,7 @@ void read_limits(ObjectReader& in, Limits& limits) {
 }
 
 void read_network(ObjectReader& in, NetworkPolicy& network) {
-    in.choice<NetworkMode>("mode", network.mode,
-                           {{"none", NetworkMode::none},
-                            {"loopback", NetworkMode::loopback},
-                            {"egress", NetworkMode::egress},
-                            {"full", NetworkMode::full}});
+    in.choice("mode", network.mode, kNetworkModes);
     in.texts("allow_domains", network.allow_domains, kListMax, 255);
     in.texts("allow_cidrs", network.allow_cidrs, kListMax, 64);
     in.integer<std::uint64_t>("calls_max", network.calls_max, 0, 1ull << 53);
@@ -42,10 +40,7 @@ void read_network(ObjectReader& in, NetworkPolicy& network) {
 }
 
 void read_root(ObjectReader& in, RootSpec& root) {
-    in.choice<RootSpec::Kind>("kind", root.kind,
-                              {{"host", RootSpec::Kind::host},
-                               {"image", RootSpec::Kind::image},
-                               {"directory", RootSpec::Kind::directory}});
+    in.choice("kind", root.kind, kRootKinds);
     in.text("path", root.path, kTextBytesMax);
 }
 
@@ -104,11 +99,7 @@ Result<SandboxSpec> read_spec(const json::object& body, SandboxSpec spec) {
     ObjectReader in(body);
     in.text("name", spec.name, 63);
     in.text("agent", spec.agent, 128);
-    in.choice<Isolation>("isolation", spec.isolation,
-                         {{"process", Isolation::process},
-                          {"full", Isolation::full},
-                          {"gvisor", Isolation::gvisor},
-                          {"microvm", Isolation::microvm}});
+    in.choice("isolation", spec.isolation, kIsolations);
     in.object("root", [&](ObjectReader& root) { read_root(root, spec.root); });
     in.object("limits", [&](ObjectReader& limits) { read_limits(limits, spec.limits); });
     in.object("network", [&](ObjectReader& network) { read_network(network, spec.network); });
@@ -152,9 +143,7 @@ Result<ExecSpec> read_exec(const json::object& body,
 
 json::object to_json(const SandboxInfo& info) {
     const SandboxSpec& spec = info.spec;
-    json::object root = {{"kind", spec.root.kind == RootSpec::Kind::host    ? "host"
-                                  : spec.root.kind == RootSpec::Kind::image ? "image"
-                                                                            : "directory"}};
+    json::object root = {{"kind", word_of(kRootKinds, spec.root.kind)}};
     if (!spec.root.path.empty()) root["path"] = spec.root.path;
     return {{"id", info.id},
             {"object", "sandbox"},

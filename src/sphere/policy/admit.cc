@@ -6,8 +6,8 @@
 
 #include "sphere/policy/cidr.h"
 #include "sphere/policy/domain.h"
-#include "sphere/policy/names.h"
 #include "sphere/policy/policy_set.h"
+#include "sphere/spec_words.h"
 
 namespace sphere::policy {
 namespace {

@@ -1,7 +1,7 @@
 #include "sphere/policy/policy_shape.h"
 
-#include "sphere/policy/names.h"
 #include "sphere/policy/policy.h"
+#include "sphere/spec_words.h"
 
 namespace sphere::policy {
 namespace {

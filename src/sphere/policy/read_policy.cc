@@ -7,11 +7,11 @@
 
 #include "sphere/policy/cidr.h"
 #include "sphere/policy/domain.h"
-#include "sphere/policy/names.h"
 #include "sphere/policy/path_text.h"
 #include "sphere/policy/policy.h"
 #include "sphere/policy/policy_shape.h"
 #include "sphere/policy/tool_name.h"
+#include "sphere/spec_words.h"
 
 namespace sphere::policy {
 namespace {

@@ -131,8 +131,9 @@ TEST(ForcedTokens, AreAlwaysAccepted) {
 
 TEST(Guide, TriggersBeginTheGrammarAndItsEndFreesTheText) {
     Case c;
+    const NodeId opener = c.builder.choice({c.builder.literal("x<call>"), c.builder.literal("!!")});
     const NodeId root = c.builder.sequence(
-        {c.builder.literal("{"), c.builder.literal("ab"), c.builder.literal("}")});
+        {opener, c.builder.literal("{"), c.builder.literal("ab"), c.builder.literal("}")});
     Guide guide(c.masks(root), c.tokenizer, {"", "x<call>", "!!"});
     std::vector<float> logits(c.tokenizer->size());
     const auto allowed = [&] {
@@ -157,7 +158,8 @@ TEST(Guide, TriggersBeginTheGrammarAndItsEndFreesTheText) {
 TEST(Guide, TriggersDoNotCountInReasoning) {
     for (const bool begun : {false, true}) {
         Case c;
-        Guide guide(c.masks(c.builder.literal("{")), c.tokenizer, {"<call>"}, {"x", "}", begun});
+        Guide guide(c.masks(c.builder.literal("<call>{")), c.tokenizer, {"<call>"},
+                    {"x", "}", begun});
         std::vector<float> logits(c.tokenizer->size());
         const auto allowed = [&] {
             std::fill(logits.begin(), logits.end(), 0.f);
@@ -181,7 +183,7 @@ TEST(Guide, TriggersDoNotCountInReasoning) {
 
 TEST(Guide, TriggersCountAtOnceWithoutReasoning) {
     Case c;
-    Guide guide(c.masks(c.builder.literal("{")), c.tokenizer, {"<call>"}, {"xx", "}", false});
+    Guide guide(c.masks(c.builder.literal("<call>{")), c.tokenizer, {"<call>"}, {"xx", "}", false});
     ASSERT_TRUE(guide.accept(c.id("x")));  // may become reasoning
     ASSERT_TRUE(guide.accept(c.id("<call>")));
     EXPECT_EQ(c.pieces(guide.forced({}, 9)), Pieces{"{"});
@@ -189,11 +191,11 @@ TEST(Guide, TriggersCountAtOnceWithoutReasoning) {
 
 TEST(Guide, ATriggerInsideATokenNeedsTheRestToFit) {
     Case c;
-    Guide guide(c.masks(c.builder.literal("cd")), c.tokenizer, {"ab"});
-    EXPECT_TRUE(guide.accept(c.id("abc")));  // "c" begins the grammar
+    Guide guide(c.masks(c.builder.literal("abcd")), c.tokenizer, {"ab"});
+    EXPECT_TRUE(guide.accept(c.id("abc")));  // with "c" the grammar goes on
     EXPECT_EQ(c.pieces(guide.forced({}, 9)), Pieces{"d"});
     Case d;
-    Guide other(d.masks(d.builder.literal("x")), d.tokenizer, {"ab"});
+    Guide other(d.masks(d.builder.literal("abx")), d.tokenizer, {"ab"});
     EXPECT_FALSE(other.accept(d.id("abc")));
     EXPECT_TRUE(other.accept(d.id("ab")));
 }

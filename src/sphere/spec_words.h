@@ -1,5 +1,5 @@
 #pragma once
-// The words of a policy for values of the sandbox's spec.
+// The words that JSON, policies and people use for the values of a spec, once.
 
 #include <array>
 #include <string_view>
@@ -7,7 +7,7 @@
 
 #include "sphere/spec.h"
 
-namespace sphere::policy {
+namespace sphere {
 
 template <class T, std::size_t N>
 using Words = std::array<std::pair<std::string_view, T>, N>;
@@ -40,4 +40,4 @@ constexpr std::string_view word_of(const Words<T, N>& words, T value) {
     return "";
 }
 
-}  // namespace sphere::policy
+}  // namespace sphere

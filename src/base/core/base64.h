@@ -1,0 +1,12 @@
+#pragma once
+// Base64 (RFC 4648, section 4) for bytes on their way into JSON.
+
+#include <string>
+#include <string_view>
+
+namespace base {
+
+/// Appends `bytes` in the standard alphabet, with padding.
+void append_base64(std::string& out, std::string_view bytes);
+
+}  // namespace base
