@@ -17,6 +17,7 @@ const settled = {
   live: ".chart canvas[data-newest]",
   engine: ".page-bar-track",
   requests: ".log, .empty",
+  sandboxes: ".page table, .failure",
   system: ".config tbody tr",
 };
 

@@ -102,6 +102,28 @@ export const cases = {
       assert.match(page.url(), /#\/requests\?status=error$/);
     }),
 
+  "a sandbox is made, runs a line and ends": (browser, base) =>
+    withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
+      await page.locator(".page table, .failure").first().waitFor();
+      if (await page.locator(".failure").count()) {
+        // This host cannot make any: the screen says why, in the server's words.
+        assert.ok((await page.locator(".failure .mono").innerText()).length > 0);
+        return;
+      }
+      await page.getByRole("button", { name: "New sandbox" }).click();
+      await page.locator(".sandbox-output").waitFor();
+      await page.getByLabel("Shell line to run in the sandbox").fill("echo out; echo err >&2; exit 3");
+      await page.keyboard.press("Enter");
+      await page.locator(".output-err", { hasText: "err" }).waitFor();
+      await page.getByText("exited, status 3").waitFor();
+      assert.match(await page.locator(".sandbox-output").innerText(), /out/);
+      await page.getByRole("button", { name: "Pause" }).click();
+      await page.getByRole("button", { name: "Resume" }).click();
+      await page.getByRole("button", { name: "Pause" }).waitFor();
+      await page.getByRole("button", { name: "End", exact: true }).click();
+      await page.getByRole("button", { name: "New sandbox" }).waitFor();
+    }),
+
   "system shows version and configuration": (browser, base) =>
     withPage(browser, base, { hash: "#/system" }, async ({ page }) => {
       await page.locator(".config tbody tr").first().waitFor();
