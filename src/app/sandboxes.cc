@@ -20,13 +20,23 @@ using base::Code;
 using base::Error;
 using base::Result;
 
-/// Waits for SIGUSR1, which it blocks in the thread that makes it and in all it starts later.
+/// Blocks SIGUSR1 in the thread that makes it and in all that are started later, so it is made
+/// before any; start() has a thread of its own wait for the signal.
 class StopSignal {
 public:
-    explicit StopSignal(sphere::Sphere& sphere) {
+    StopSignal() {
         sigemptyset(&signals_);
         sigaddset(&signals_, SIGUSR1);
         ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    }
+    ~StopSignal() {
+        waiter_ = {};
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+    StopSignal(const StopSignal&) = delete;
+    StopSignal& operator=(const StopSignal&) = delete;
+
+    void start(sphere::Sphere& sphere) {
         waiter_ = std::jthread([this, &sphere](const std::stop_token& stop) {
             constexpr timespec kLookUp{0, 100'000'000};
             while (!stop.stop_requested()) {
@@ -35,10 +45,6 @@ public:
                 }
             }
         });
-    }
-    ~StopSignal() {
-        waiter_ = {};
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
     }
 
 private:
@@ -75,6 +81,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
         impl->unavailable = {Code::unavailable, "sandboxes are off; set sandbox.enabled to auto",
                              ""};
     } else {
+        impl->stop_signal.emplace();
         auto opened = sphere::Sphere::open({.state_dir = sandbox_state_dir(program),
                                             .sandboxes_max = config.sandboxes_max,
                                             .pool_size = config.pool_size},
@@ -82,10 +89,11 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
         if (!opened && config.enabled == "on") return std::unexpected(std::move(opened).error());
         if (!opened) {
             impl->unavailable = std::move(opened).error();
+            impl->stop_signal.reset();
         } else {
             impl->sphere = std::move(*opened);
             impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
-            impl->stop_signal.emplace(*impl->sphere);
+            impl->stop_signal->start(*impl->sphere);
         }
     }
     return std::unique_ptr<Sandboxes>(new Sandboxes(std::move(impl)));

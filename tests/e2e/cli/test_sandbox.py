@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import unittest
 
 from program import ProgramTest
@@ -71,6 +72,38 @@ class Sandbox(ProgramTest):
         text = self.run_program("sandbox", "doctor").stdout
         for fact in self.report["facts"]:
             self.assertIn(fact["primitive"], text)
+
+    def ask(self, server, method, path, body=""):
+        connection = server.connect()
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    def test_a_server_offers_boxes_and_its_signal_stops_them_all(self):
+        server = self.serve("--sandbox.state_dir", os.path.join(self.home, "boxes"))
+        status, box = self.ask(server, "POST", "/v1/sandboxes")
+        self.assertEqual(status, 201, box)
+        command = json.dumps({"code": "print(6 * 7)"})
+        status, told = self.ask(server, "POST", f"/v1/sandboxes/{box['id']}/exec", command)
+        self.assertEqual((status, told["stdout"]), (200, "42\n"), told)
+        server.process.send_signal(signal.SIGUSR1)
+        for _ in range(10_000):
+            status, refused = self.ask(server, "POST", "/v1/sandboxes")
+            if status != 201:
+                break
+        self.assertEqual(status, 403, refused)
+        boxes = self.ask(server, "GET", "/v1/sandboxes")[1]["data"]
+        self.assertEqual(boxes, [])
+        self.assertEqual(self.ask(server, "DELETE", "/admin/v1/emergency_stop")[0], 200)
+        self.assertEqual(self.ask(server, "POST", "/v1/sandboxes")[0], 201)
+
+    def test_a_server_without_boxes_says_why(self):
+        server = self.serve("--sandbox.enabled", "off")
+        status, refused = self.ask(server, "POST", "/v1/sandboxes")
+        self.assertEqual(status, 503)
+        self.assertIn("sandbox.enabled", refused["error"]["message"])
 
 
 if __name__ == "__main__":
