@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/http/server.h"
+#include "base/http/site_guard.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/sphere.h"
@@ -62,6 +63,17 @@ std::string sandbox_state_dir(const Program& program) {
     return fmt::format("{}/dougong-sandboxes-{}", usable ? runtime->second : "/tmp", ::geteuid());
 }
 
+std::string sandboxes_refused(const Config& config) {
+    const std::string& enabled = config.sandbox.enabled;
+    if (enabled == "off") return "sandboxes are off; set sandbox.enabled to auto or on";
+    const std::string& host = config.server.host;
+    if (enabled == "on" || base::http::is_loopback(host)) return "";
+    return fmt::format(
+        "the server listens on {}, where whoever reaches it could run programs; set "
+        "sandbox.enabled to on to offer sandboxes all the same",
+        host);
+}
+
 struct Sandboxes::Impl {
     Error unavailable;  ///< its message is empty when there is a sphere
     std::unique_ptr<sphere::Sphere> sphere;
@@ -77,9 +89,8 @@ Sandboxes::~Sandboxes() {
 Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
     const SandboxConfig& config = program.config().sandbox;
     auto impl = std::make_unique<Impl>();
-    if (config.enabled == "off") {
-        impl->unavailable = {Code::unavailable, "sandboxes are off; set sandbox.enabled to auto",
-                             ""};
+    if (std::string why = sandboxes_refused(program.config()); !why.empty()) {
+        impl->unavailable = {Code::unavailable, std::move(why), ""};
     } else {
         impl->stop_signal.emplace();
         auto opened = sphere::Sphere::open({.state_dir = sandbox_state_dir(program),

@@ -12,6 +12,10 @@ namespace app {
 /// Where boxes' leftovers are written down: sandbox.state_dir, else a folder of this user's own.
 std::string sandbox_state_dir(const Program& program);
 
+/// Why this configuration offers no sandboxes, whatever the host could do; empty: it does. Who can
+/// reach the port can run programs in them, so beyond loopback only sandbox.enabled on does.
+std::string sandboxes_refused(const Config& config);
+
 /// While one lives, SIGUSR1 is the emergency stop of every sandbox. [WP 5.7]
 class Sandboxes {
 public:

@@ -112,7 +112,8 @@ const std::vector<Field>& table() {
          "Never use the network to get a model."),
 
     word("sandbox", "enabled", "", {"auto", "on", "off"}, DG_AT(sandbox.enabled),
-         "Offer sandboxes under /v1/sandboxes: auto where this host can make them, on: else fail."),
+         "Offer sandboxes under /v1/sandboxes: auto on loopback where this host can make them; on "
+         "anywhere, or fail."),
     number("sandbox", "sandboxes_max", "", "sandboxes", 1, 100'000, DG_AT(sandbox.sandboxes_max),
          "Sandboxes at a time; more are refused with 429."),
     number("sandbox", "pool_size", "", "sandboxes", 0, 1024, DG_AT(sandbox.pool_size),
