@@ -108,20 +108,21 @@ SandboxApi::SandboxApi(Sphere& sphere, SandboxApiOptions options)
     : sphere_(sphere), options_(options), workers_(options.threads, options.queue_max) {}
 
 /// Every call may wait for a box's init, so none runs on a network thread.
+void SandboxApi::post(const ResponderPtr& responder, std::function<void()> call) {
+    if (workers_.post(std::move(call))) return;
+    responder->send(error_response(
+        {Code::resource_exhausted, "too many sandbox calls are waiting; try again", ""}));
+}
+
 void SandboxApi::route(base::http::Router& router, std::string_view method,
                        std::string_view pattern, Call call) {
-    router.add(
-        method, pattern, [this, call](const Request& request, const ResponderPtr& responder) {
-            const bool queued = workers_.post([this, call, request, responder] {
-                auto response = (this->*call)(request);
-                responder->send(response ? std::move(*response) : error_response(response.error()));
-            });
-            if (!queued) {
-                responder->send(
-                    error_response({Code::resource_exhausted,
-                                    "too many sandbox calls are waiting; try again", ""}));
-            }
+    const auto handler = [this, call](const Request& request, const ResponderPtr& responder) {
+        post(responder, [this, call, request, responder] {
+            auto response = (this->*call)(request);
+            responder->send(response ? std::move(*response) : error_response(response.error()));
         });
+    };
+    router.add(method, pattern, handler);
 }
 
 void SandboxApi::register_routes(base::http::Router& router) {
@@ -141,14 +142,7 @@ void SandboxApi::register_routes(base::http::Router& router) {
     route(router, "DELETE", "/admin/v1/emergency_stop", &SandboxApi::lift_any);
     router.add("POST", "/v1/sandboxes/{id}/exec",
                [this](const Request& request, const ResponderPtr& responder) {
-                   const bool queued =
-                       workers_.post([this, request, responder] { run_exec(request, responder); });
-                   if (!queued) {
-                       responder->send(error_response({Code::resource_exhausted,
-                                                       "too many sandbox calls are waiting; try "
-                                                       "again",
-                                                       ""}));
-                   }
+                   post(responder, [this, request, responder] { run_exec(request, responder); });
                });
 }
 

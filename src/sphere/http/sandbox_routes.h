@@ -3,6 +3,7 @@
 // "default" without it) sees and stops its own boxes only; /admin/v1/emergency_stop reaches all.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "base/exec/worker.h"
@@ -32,6 +33,8 @@ private:
 
     void route(base::http::Router& router, std::string_view method, std::string_view pattern,
                Call call);
+    /// Has a worker make `call`; answers 429 when too many wait.
+    void post(const base::http::ResponderPtr& responder, std::function<void()> call);
     void run_exec(const base::http::Request& request, const base::http::ResponderPtr& responder);
 
     base::Result<base::http::Response> create(const base::http::Request& request);
