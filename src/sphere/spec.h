@@ -70,6 +70,7 @@ struct SandboxSpec {
     NetworkPolicy network;
     std::map<std::string, std::string> environment;  ///< added to a minimal one
     std::map<std::string, std::string> labels;
+    std::string snapshot;  ///< whose files /workspace begins with; empty: none
     /// Names of secrets the policy injects; values never appear in listings, logs or the audit.
     std::vector<std::string> secrets;
     std::string policy;  ///< name of the policy it is created under; empty: the tenant's default

@@ -8,6 +8,8 @@
 namespace sphere {
 namespace {
 
+using base::Code;
+
 /// Passes everything on and lets one thread wait for the end.
 class WaitingSink final : public ExecSink {
 public:
@@ -45,6 +47,31 @@ base::Result<ExecResult> Sphere::exec(const SandboxId& id, const ExecSpec& spec,
     WaitingSink waiting(sink);
     DG_TRY(start(id, spec, waiting));
     return waiting.wait();
+}
+
+base::Result<void> Sphere::admit_file(const SandboxId&, const FileAccess&) {
+    return {};
+}
+
+base::Result<int> Sphere::dial(const SandboxId& id, std::uint16_t) {
+    return base::fail_on(id, Code::unimplemented, "this backend opens no ports of a sandbox");
+}
+
+base::Result<SnapshotInfo> Sphere::snapshot(const SandboxId& id, const std::string&) {
+    return base::fail_on(id, Code::unimplemented, "this backend keeps no snapshots");
+}
+
+base::Result<void> Sphere::remove_snapshot(const SnapshotId& id) {
+    return base::fail_on(id, Code::not_found, "snapshot {} does not exist", id);
+}
+
+base::Result<SandboxId> Sphere::fork(const SandboxId& id, const Secrets& secrets) {
+    SandboxSpec spec = DG_TRY(info(id)).spec;
+    spec.name.clear();
+    spec.snapshot = DG_TRY(snapshot(id, "fork")).id;
+    auto made = create(spec, secrets);
+    DG_TRY(remove_snapshot(spec.snapshot));
+    return made;
 }
 
 }  // namespace sphere

@@ -18,12 +18,15 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "sphere/host_report.h"
+#include "sphere/network_attempt.h"
+#include "sphere/secret_value.h"
 #include "sphere/spec.h"
 
 namespace sphere {
 
-using SandboxId = std::string;  ///< "sbx-" and 20 letters that nobody can guess
-using ExecId = std::uint64_t;   ///< unique within its box
+using SandboxId = std::string;   ///< "sbx-" and 20 letters that nobody can guess
+using ExecId = std::uint64_t;    ///< unique within its box
+using SnapshotId = std::string;  ///< "snap-" and 20 letters
 
 enum class SandboxState : std::uint8_t { creating, ready, executing, paused, ending, ended };
 std::string_view sandbox_state_name(SandboxState state);
@@ -38,6 +41,24 @@ struct SandboxInfo {
     std::uint32_t execs = 0, running = 0;
     std::uint64_t memory_bytes = 0;  ///< now; 0 when the host does not say
     std::chrono::microseconds cpu{0};
+    NetworkUse network;
+};
+
+/// The files of a workspace as they were at one moment. Immutable; outlives its box.
+struct SnapshotInfo {
+    SnapshotId id;
+    SandboxId from;
+    std::string name, tenant;
+    std::int64_t created_unix_ns = 0;
+    std::uint64_t bytes = 0, entries = 0;
+    std::string consistency;  ///< "idle": nothing ran; "frozen": every process stood still
+};
+
+/// One use of a workspace from outside the box.
+struct FileAccess {
+    enum class Kind : std::uint8_t { read, write, list, remove, rename, watch } kind = Kind::read;
+    std::string name;  ///< as asked
+    std::uint64_t bytes = 0;
 };
 
 enum class Stream : std::uint8_t { out, err };
@@ -62,6 +83,9 @@ struct SphereOptions {
     std::string state_dir;  ///< what a later process needs to clean up after a killed one
     std::uint32_t sandboxes_max = 1000;
     std::uint32_t pool_size = 4;  ///< boxes of the default spec kept ready; 0: none
+    /// Hears of every connection and query a box tried, also of the refused. On a thread of the
+    /// broker, never under a lock.
+    std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
 };
 
 class Sphere {
@@ -74,8 +98,10 @@ public:
 
     /// Errors: check_spec's; failed_precondition when the host cannot give what the spec demands,
     /// naming the missing primitive; resource_exhausted at sandboxes_max; permission_denied while
-    /// an emergency stop covers it.
-    virtual base::Result<SandboxId> create(const SandboxSpec& spec) = 0;
+    /// an emergency stop covers it. `secrets` are the values of spec.secrets; they are in no
+    /// listing and no message.
+    virtual base::Result<SandboxId> create(const SandboxSpec& spec, const Secrets& secrets) = 0;
+    base::Result<SandboxId> create(const SandboxSpec& spec) { return create(spec, {}); }
     /// Kills everything in the box and removes its every trace. Idempotent for a known id.
     virtual base::Result<void> destroy(const SandboxId& id) = 0;
 
@@ -106,6 +132,22 @@ public:
     /// A descriptor of the box's /workspace, for the file API (files/workspace.h), which resolves
     /// names beneath it and nowhere else.
     virtual base::Result<int> open_workspace(const SandboxId& id) = 0;
+    /// Asked before the file API touches a name, so that it can be refused and recorded.
+    virtual base::Result<void> admit_file(const SandboxId& id, const FileAccess& access);
+
+    /// A stream connected to what listens on the box's own 127.0.0.1:`port`; the caller's to close.
+    /// Errors: not_found, failed_precondition without a loopback, unavailable when nothing listens.
+    virtual base::Result<int> dial(const SandboxId& id, std::uint16_t port);
+
+    /// Keeps the workspace as it is now, by freezing the box when something runs in it; `name` is
+    /// for people. A spec's `snapshot` starts a box from one; fork is both.
+    /// Errors: not_found, resource_exhausted, unimplemented by the backend.
+    virtual base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name);
+    virtual std::vector<SnapshotInfo> snapshots() const { return {}; }
+    virtual base::Result<void> remove_snapshot(const SnapshotId& id);
+    /// A new box with the same spec and a copy of the files; nothing of what runs. A snapshot that
+    /// is removed stays on disk while boxes began with it.
+    base::Result<SandboxId> fork(const SandboxId& id, const Secrets& secrets);
 };
 
 }  // namespace sphere

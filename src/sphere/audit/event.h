@@ -8,19 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "sphere/network_attempt.h"
 #include "sphere/spec.h"
 
 namespace sphere::audit {
 
 class Redactor;
-
-struct NetworkAttempt {
-    std::string target;    ///< "example.org:443"
-    std::string protocol;  ///< "tcp", "http", "dns"
-    bool allowed = false;
-    std::string reason;  ///< of a refusal
-    std::uint64_t bytes_out = 0, bytes_in = 0;
-};
 
 /// How a command ended.
 struct Ending {

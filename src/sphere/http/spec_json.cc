@@ -105,6 +105,7 @@ Result<SandboxSpec> read_spec(const json::object& body, SandboxSpec spec) {
     in.object("network", [&](ObjectReader& network) { read_network(network, spec.network); });
     in.text_map("environment", spec.environment, kListMax, kTextBytesMax);
     in.text_map("labels", spec.labels, kListMax, kTextBytesMax);
+    in.text("snapshot", spec.snapshot, 64);
     in.texts("secrets", spec.secrets, kListMax, 128);
     in.text("policy", spec.policy, 128);
     DG_TRY(in.done());
@@ -160,12 +161,17 @@ json::object to_json(const SandboxInfo& info) {
             {"network", to_json(spec.network)},
             {"environment", to_json(spec.environment)},
             {"labels", to_json(spec.labels)},
+            {"snapshot", spec.snapshot},
             {"secrets", to_json(spec.secrets)},
             {"policy", spec.policy},
             {"usage", json::object{{"memory_bytes", info.memory_bytes},
                                    {"cpu_us", info.cpu.count()},
                                    {"execs", info.execs},
-                                   {"running", info.running}}}};
+                                   {"running", info.running},
+                                   {"network_calls", info.network.calls},
+                                   {"network_refused", info.network.refused},
+                                   {"network_bytes_out", info.network.bytes_out},
+                                   {"network_bytes_in", info.network.bytes_in}}}};
 }
 
 json::object to_json(const ExecResult& result) {

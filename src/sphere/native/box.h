@@ -58,6 +58,7 @@ struct Box {
     std::uint64_t number = 0;
     SandboxId id;
     SandboxSpec spec;
+    Secrets secrets;  ///< never described
     Phase phase = Phase::making;
     std::optional<base::Error> error;
     std::uint32_t host_id = 0;

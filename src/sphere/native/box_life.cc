@@ -57,6 +57,9 @@ Result<void> check_supported(const SandboxSpec& spec) {
                        "none or loopback",
                        network_mode_name(spec.network.mode));
     }
+    if (!spec.snapshot.empty()) {
+        return fail_on("snapshot", Code::unimplemented, "snapshots are not kept yet");
+    }
     if (spec.root.kind == RootSpec::Kind::image) {
         return fail_on("root.kind", Code::unimplemented,
                        "root.kind image cannot be unpacked yet; unpack it and use directory");
@@ -182,7 +185,8 @@ NativeSphere::BoxPtr NativeSphere::take_from_pool(const SandboxSpec& spec) {
     return nullptr;
 }
 
-Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec) {
+Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec,
+                                   const Secrets& secrets) {
     DG_TRY(check_stops(spec, box->id));
     if (stopping_) return fail(Code::unavailable, "this sphere is being closed");
     if (boxes_.size() >= options_.sandboxes_max) {
@@ -190,6 +194,7 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec) {
                     "{} sandboxes exist, which is sandboxes_max; destroy one first", boxes_.size());
     }
     box->spec = spec;
+    box->secrets = secrets;
     if (box->spec.name.empty()) box->spec.name = box->id;
     box->created_unix_ns = clock_.unix_ns();
     box->created_at = box->used_at = clock_.now();
@@ -198,7 +203,7 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec) {
     return {};
 }
 
-Result<SandboxId> NativeSphere::create(const SandboxSpec& spec) {
+Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& secrets) {
     DG_TRY(check_spec(spec));
     DG_TRY(check_supported(spec));
     BoxPtr box;
@@ -223,7 +228,7 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec) {
         }
     }
     Lock lock(mutex_);
-    if (auto published = publish(box, spec); !published) {
+    if (auto published = publish(box, spec, secrets); !published) {
         kill_box(*box, EndReason::stopped);
         bury(lock, box);
         return std::unexpected(std::move(published).error());

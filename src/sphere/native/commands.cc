@@ -22,15 +22,18 @@ using base::Result;
 constexpr std::size_t kInputMax = 1 << 20;  // of write_stdin, not yet read by the command
 constexpr std::chrono::seconds kStartMax{20};
 
-std::map<std::string, std::string> environment_of(const SandboxSpec& box, const ExecSpec& exec) {
+std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec) {
     std::map<std::string, std::string> variables = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
         {"HOME", "/workspace"},
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
     if (exec.tty) variables["TERM"] = "xterm-256color";
-    for (const auto& [name, value] : box.environment) variables[name] = value;
+    for (const auto& [name, value] : box.spec.environment) variables[name] = value;
     for (const auto& [name, value] : exec.environment) variables[name] = value;
+    for (const SecretValue& secret : box.secrets) {
+        if (!secret.environment.empty()) variables[secret.environment] = secret.value;
+    }
     return variables;
 }
 
@@ -39,7 +42,7 @@ struct Words {
     std::uint32_t argc = 0, envc = 0;
 };
 
-Result<Words> make_words(const SandboxSpec& box, const ExecSpec& exec) {
+Result<Words> make_words(const Box& box, const ExecSpec& exec) {
     Words words;
     const auto add = [&](std::string_view word) {
         words.text += word;
@@ -135,7 +138,7 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
-    const Words words = DG_TRY(make_words(box.spec, spec));
+    const Words words = DG_TRY(make_words(box, spec));
     const Limits& limits = box.spec.limits;
     const Hierarchies& groups = groups_.hierarchies();
     auto message = launcher::make_message<launcher::Start>();

@@ -26,7 +26,8 @@ public:
                                                       const base::Clock& clock);
     ~NativeSphere() override;
 
-    base::Result<SandboxId> create(const SandboxSpec& spec) override;
+    using Sphere::create;
+    base::Result<SandboxId> create(const SandboxSpec& spec, const Secrets& secrets) override;
     base::Result<void> destroy(const SandboxId& id) override;
     base::Result<ExecId> start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) override;
     base::Result<void> write_stdin(const SandboxId& id, ExecId exec, std::string_view bytes,
@@ -61,7 +62,7 @@ private:
     base::Result<BoxPtr> make_box(const SandboxSpec& spec);
     base::Result<void> ask_launcher(Box& box, int init_socket);
     BoxPtr take_from_pool(const SandboxSpec& spec);
-    base::Result<void> publish(const BoxPtr& box, const SandboxSpec& spec);
+    base::Result<void> publish(const BoxPtr& box, const SandboxSpec& spec, const Secrets& secrets);
     /// Why a stop forbids this, if one does. Pre: locked.
     base::Result<void> check_stops(const SandboxSpec& spec, const SandboxId& id) const;
     /// Kills everything in it. Pre: locked.
