@@ -86,6 +86,9 @@ struct SphereOptions {
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
+    /// Hears once of every box that is gone, with the last that was known of it and why: destroyed,
+    /// lifetime, idle, emergency, died (by itself), closed (with the sphere). Never under a lock.
+    std::function<void(const SandboxInfo&, std::string_view why)> on_sandbox_end = {};
 };
 
 class Sphere {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
@@ -69,6 +70,7 @@ struct Box {
     bool init_ready = false, published = false, paused = false, ending = false;
     bool gone = false;  ///< every process is dead, every exec reported
     std::optional<EndReason> forced;
+    std::string_view ended_by = "destroyed";  ///< for SphereOptions::on_sandbox_end
 
     std::map<ExecId, std::unique_ptr<Exec>> execs;
     ExecId next_exec = 1;

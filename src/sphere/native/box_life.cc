@@ -38,7 +38,7 @@ std::uint32_t make_host_id() {
     return static_cast<std::uint32_t>(0x40000000u + base::entropy64() % 0x3fff0000u);
 }
 
-Result<void> check_supported(const SandboxSpec& spec) {
+Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets) {
     if (spec.isolation == Isolation::process) {
         return fail_on("isolation", Code::unimplemented,
                        "isolation process is not offered by the native backend; full is stronger "
@@ -64,9 +64,10 @@ Result<void> check_supported(const SandboxSpec& spec) {
         return fail_on("root.kind", Code::unimplemented,
                        "root.kind image cannot be unpacked yet; unpack it and use directory");
     }
-    if (!spec.secrets.empty()) {
+    for (const std::string& name : spec.secrets) {
+        if (std::ranges::count(secrets, name, &SecretValue::name) > 0) continue;
         return fail_on("secrets", Code::failed_precondition,
-                       "secrets need a policy that injects them, and the sphere has none");
+                       "secrets: {} came without a value; a policy injects it", name);
     }
     return {};
 }
@@ -205,7 +206,7 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec,
 
 Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& secrets) {
     DG_TRY(check_spec(spec));
-    DG_TRY(check_supported(spec));
+    DG_TRY(check_supported(spec, secrets));
     BoxPtr box;
     {
         const Lock lock(mutex_);
@@ -253,15 +254,20 @@ void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
     if (by_number_.erase(box->number) == 0) return;  // another thread does it
     const bool published = boxes_.erase(box->id) > 0;
     std::erase(pool_, box);
+    SandboxInfo info;
     if (published) {
-        SandboxInfo info = describe(*box);
+        info = describe(*box);
         info.state = SandboxState::ended;
-        ended_.push_back(std::move(info));
+        ended_.push_back(info);
         if (ended_.size() > kEndedKept) ended_.pop_front();
     }
     unwatch(box->init);
     unwatch(box->life);
     lock.unlock();
+    if (published && options_.on_sandbox_end) {
+        const bool stopped = box->forced == EndReason::emergency;
+        options_.on_sandbox_end(info, stopped ? "emergency" : box->ended_by);
+    }
     // The kernel lets go of a group a moment after its last process.
     for (int tries = 0; tries < 200 && !box->groups.remove(); ++tries) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -313,7 +319,9 @@ void NativeSphere::end_expired(Lock& lock) {
         const bool lived = limits.lifetime.count() > 0 && now - box->created_at >= limits.lifetime;
         const bool idle = limits.idle_timeout.count() > 0 && box->running() == 0 &&
                           now - box->used_at >= limits.idle_timeout;
-        if (box->gone || lived || idle) over.push_back(box);
+        if (!box->gone && !lived && !idle) continue;
+        if (!box->ending) box->ended_by = box->gone ? "died" : lived ? "lifetime" : "idle";
+        over.push_back(box);
     }
     for (const auto& box : pool_) {
         if (box->gone) over.push_back(box);

@@ -151,7 +151,10 @@ NativeSphere::~NativeSphere() {
         Lock lock(mutex_);
         std::vector<BoxPtr> all;
         for (const auto& [number, box] : by_number_) all.push_back(box);
-        for (const BoxPtr& box : all) kill_box(*box, EndReason::stopped);
+        for (const BoxPtr& box : all) {
+            if (!box->ending) box->ended_by = "closed";
+            kill_box(*box, EndReason::stopped);
+        }
         for (const BoxPtr& box : all) bury(lock, box);
     }
     loop_stops_ = true;

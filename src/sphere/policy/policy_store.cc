@@ -80,23 +80,36 @@ struct PolicyStore::Loaded {
     bool folder_settled = false;  // guarded by mutex
 };
 
-PolicyStore::PolicyStore(std::string path, const base::Clock& clock)
-    : path_(std::move(path)), clock_(clock) {}
+PolicyStore::PolicyStore(std::string path, std::string text, const base::Clock& clock)
+    : path_(std::move(path)), built_in_(std::move(text)), clock_(clock) {}
 PolicyStore::~PolicyStore() = default;
 
 Result<std::unique_ptr<PolicyStore>> PolicyStore::open(std::string path, const base::Clock& clock) {
-    std::unique_ptr<PolicyStore> store(new PolicyStore(std::move(path), clock));
+    std::unique_ptr<PolicyStore> store(new PolicyStore(std::move(path), "", clock));
+    DG_TRY(store->reload());
+    return store;
+}
+
+Result<std::unique_ptr<PolicyStore>> PolicyStore::of(std::string text, std::string name,
+                                                     const base::Clock& clock) {
+    std::unique_ptr<PolicyStore> store(new PolicyStore(std::move(name), std::move(text), clock));
     DG_TRY(store->reload());
     return store;
 }
 
 Result<void> PolicyStore::reload() {
     auto loaded = std::make_shared<Loaded>();
-    // Stamps before contents: a change in between is then seen as one.
-    if (is_folder(path_)) loaded->folder = DG_TRY(stamp_of(path_));
     std::vector<Policy> policies;
     std::string digests;
-    for (const std::string& file : DG_TRY(files_of(path_))) {
+    const bool from_files = built_in_.empty();
+    if (!from_files) {
+        digests = fmt::format("{} {}\n", base::sha256_hex(built_in_), path_);
+        policies = DG_TRY(parse_policies(built_in_, path_));
+    }
+    // Stamps before contents: a change in between is then seen as one.
+    if (from_files && is_folder(path_)) loaded->folder = DG_TRY(stamp_of(path_));
+    for (const std::string& file :
+         from_files ? DG_TRY(files_of(path_)) : std::vector<std::string>()) {
         const Stamp stamp = DG_TRY(stamp_of(file));
         const std::string text = DG_TRY(base::read_file(file, kFileBytesMax));
         loaded->files.push_back({file, base::sha256_hex(text), stamp, false});
@@ -160,6 +173,18 @@ Decision PolicyStore::decide(const ToolRequest& request) {
         return decision;
     }
     return loaded->set->decide(request);
+}
+
+Explanation PolicyStore::explain(const ToolRequest& request) {
+    const Decision decision = decide(request);
+    if (decision.cause == Decision::Cause::stale_policy) return {decision, {}};
+    Explanation explained = policies()->explain(request);
+    explained.decision = decision;
+    return explained;
+}
+
+Result<void> PolicyStore::check_fresh() {
+    return check_fresh(*current());
 }
 
 Result<SandboxSpec> PolicyStore::admit(const SandboxSpec& spec) {

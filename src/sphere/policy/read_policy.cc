@@ -289,7 +289,18 @@ Result<std::vector<Policy>> parse_policies(std::string_view text, const std::str
 }
 
 json::object policy_schema() {
-    return json_schema(policy_shape(), "urn:dougong:schema:policy:1", "Dougong sandbox policy");
+    json::object schema =
+        json_schema(policy_shape(), "urn:dougong:schema:policy:1", "Dougong sandbox policy");
+    // A file holds one policy, or a list of them that stands alone.
+    const json::object one{{"$ref", std::move(schema["$ref"])}};
+    schema.erase("$ref");
+    json::object list{{"type", "array"}, {"items", one}};
+    json::object many{{"type", "object"},
+                      {"properties", json::object{{"policies", std::move(list)}}},
+                      {"required", json::array{"policies"}},
+                      {"additionalProperties", false}};
+    schema["oneOf"] = json::array{one, std::move(many)};
+    return schema;
 }
 
 }  // namespace sphere::policy
