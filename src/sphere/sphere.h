@@ -17,6 +17,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "sphere/backend_options.h"
 #include "sphere/host_report.h"
 #include "sphere/network_attempt.h"
 #include "sphere/secret_value.h"
@@ -86,12 +87,14 @@ struct SphereOptions {
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
+    BackendOptions backends = {};  ///< of the levels above full
 };
 
 class Sphere {
 public:
     /// Starts the launcher, removes what an earlier process left (by state_dir), fills the pool.
-    /// Errors: failed_precondition where this host cannot even give Isolation::process.
+    /// Levels above full begin with the first box that asks for them.
+    /// Errors: failed_precondition where this host cannot give any level.
     static base::Result<std::unique_ptr<Sphere>> open(const SphereOptions& options,
                                                       const base::Clock& clock);
     virtual ~Sphere() = default;  ///< ends every box
@@ -123,6 +126,10 @@ public:
 
     virtual base::Result<SandboxInfo> info(const SandboxId& id) const = 0;
     virtual std::vector<SandboxInfo> list() const = 0;
+    /// Whether info(id) would answer; cheaper.
+    virtual bool knows(const SandboxId& id) const { return info(id).has_value(); }
+    /// What boxes are made of here, level by level.
+    virtual HostReport host_report() const { return inspect_host(); }
 
     /// Freezes, then kills every box in scope and refuses new ones until lifted. Returns how many
     /// boxes were stopped. [WP 5.7]
