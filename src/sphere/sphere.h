@@ -17,6 +17,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "sphere/backend_options.h"
 #include "sphere/host_report.h"
 #include "sphere/network_attempt.h"
 #include "sphere/secret_value.h"
@@ -89,12 +90,14 @@ struct SphereOptions {
     /// Hears once of every box that is gone, with the last that was known of it and why: destroyed,
     /// lifetime, idle, emergency, died (by itself), closed (with the sphere). Never under a lock.
     std::function<void(const SandboxInfo&, std::string_view why)> on_sandbox_end = {};
+    BackendOptions backends = {};  ///< of the levels above full
 };
 
 class Sphere {
 public:
     /// Starts the launcher, removes what an earlier process left (by state_dir), fills the pool.
-    /// Errors: failed_precondition where this host cannot even give Isolation::process.
+    /// Levels above full begin with the first box that asks for them.
+    /// Errors: failed_precondition where this host cannot give any level.
     static base::Result<std::unique_ptr<Sphere>> open(const SphereOptions& options,
                                                       const base::Clock& clock);
     virtual ~Sphere() = default;  ///< ends every box
@@ -126,6 +129,10 @@ public:
 
     virtual base::Result<SandboxInfo> info(const SandboxId& id) const = 0;
     virtual std::vector<SandboxInfo> list() const = 0;
+    /// Whether info(id) would answer; cheaper.
+    virtual bool knows(const SandboxId& id) const { return info(id).has_value(); }
+    /// What boxes are made of here, level by level.
+    virtual HostReport host_report() const { return inspect_host(); }
 
     /// Freezes, then kills every box in scope and refuses new ones until lifted. Returns how many
     /// boxes were stopped. [WP 5.7]

@@ -220,6 +220,15 @@ std::string_view finding_name(sphere::Finding finding) {
     return "unknown";
 }
 
+std::string closing_line(const sphere::HostReport& report) {
+    if (report.levels.empty()) return "No sandbox can be made on this host.\n";
+    std::string levels;
+    for (const auto level : report.levels) {
+        levels += (levels.empty() ? "" : ", ") + std::string(isolation_name(level));
+    }
+    return fmt::format("Sandboxes of isolation {} can be made here.\n", levels);
+}
+
 Result<int> doctor(const Args& args, Program& program) {
     const sphere::HostReport report = sphere::inspect_host();
     const Terminal& terminal = program.terminal;
@@ -244,8 +253,7 @@ Result<int> doctor(const Args& args, Program& program) {
                 terminal.out(fmt::format("{:31} {}\n", "", fact.consequence));
             }
         }
-        terminal.out(report.levels.empty() ? "No sandbox can be made on this host.\n"
-                                           : "Sandboxes of isolation full can be made here.\n");
+        terminal.out(closing_line(report));
     }
     return report.levels.empty() ? base::exit_status(Code::failed_precondition) : 0;
 }

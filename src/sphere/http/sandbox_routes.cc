@@ -187,7 +187,7 @@ Result<Response> SandboxApi::list(const Request& request) {
 }
 
 Result<Response> SandboxApi::host(const Request&) {
-    return answer(200, to_json(inspect_host()));
+    return answer(200, to_json(sphere_.host_report()));
 }
 
 Result<Response> SandboxApi::show(const Request& request) {

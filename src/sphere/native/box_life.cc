@@ -46,10 +46,8 @@ Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets) {
     }
     if (spec.isolation != Isolation::full) {
         return fail_on("isolation", Code::failed_precondition,
-                       "isolation {} needs a {} backend, which is not built in yet; the native "
-                       "backend gives full",
-                       isolation_name(spec.isolation),
-                       spec.isolation == Isolation::gvisor ? "runsc" : "microVM");
+                       "isolation {} is another backend's; the native one gives full",
+                       isolation_name(spec.isolation));
     }
     if (spec.network.mode == NetworkMode::egress || spec.network.mode == NetworkMode::full) {
         return fail_on("network.mode", Code::failed_precondition,

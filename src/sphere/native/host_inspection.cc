@@ -176,19 +176,13 @@ Result<void> require_full(const ProbeAnswers& answers) {
                 fmt::join(missing, ", "));
 }
 
-}  // namespace sphere::native
-
-namespace sphere {
-
-HostReport inspect_host() {
-    const auto answers = native::probe_host();
-    if (!answers) {
-        HostReport report;
-        report.facts.push_back(
-            {"launcher", Finding::missing, answers.error().message, "no sandbox can be made here"});
-        return report;
-    }
-    return native::make_report(*answers, native::find_hierarchies(), ::geteuid() == 0);
+HostReport inspect() {
+    const auto answers = probe_host();
+    if (answers) return make_report(*answers, find_hierarchies(), ::geteuid() == 0);
+    HostReport report;
+    report.facts.push_back(
+        {"launcher", Finding::missing, answers.error().message, "no sandbox can be made here"});
+    return report;
 }
 
-}  // namespace sphere
+}  // namespace sphere::native

@@ -24,6 +24,8 @@ struct ProbeAnswers {
 };
 base::Result<ProbeAnswers> probe_host();
 
+/// Probe and report of this backend's own levels.
+HostReport inspect();
 HostReport make_report(const ProbeAnswers& answers, const Hierarchies& hierarchies, bool as_root);
 
 /// "memory: cgroup v1", ...: how a box's limits and walls hold here.

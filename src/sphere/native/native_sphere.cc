@@ -296,12 +296,3 @@ Result<int> NativeSphere::open_workspace(const SandboxId& id) {
 }
 
 }  // namespace sphere::native
-
-namespace sphere {
-
-base::Result<std::unique_ptr<Sphere>> Sphere::open(const SphereOptions& options,
-                                                   const base::Clock& clock) {
-    return native::NativeSphere::open(options, clock);
-}
-
-}  // namespace sphere

@@ -1,0 +1,55 @@
+// The backends there are, in the order of their levels, and what this host says of each.
+#include <algorithm>
+
+#include "sphere/backends/router.h"
+#include "sphere/native/host_inspection.h"
+#include "sphere/native/native_sphere.h"
+
+namespace sphere {
+namespace {
+
+using backends::Backend;
+using base::Code;
+
+HostFact native_fact(const HostReport& report, Isolation level) {
+    HostFact fact{fmt::format("isolation {}", isolation_name(level)), Finding::works, "native", ""};
+    if (std::ranges::find(report.levels, level) != report.levels.end()) return fact;
+    fact.finding = Finding::missing;
+    fact.detail = "";
+    if (level == Isolation::process) {
+        fact.consequence = "not offered; full is stronger and needs no more of a host";
+        return fact;
+    }
+    for (const HostFact& other : report.facts) {
+        if (other.finding != Finding::missing) continue;
+        fact.detail += (fact.detail.empty() ? "without " : ", ") + other.primitive;
+    }
+    fact.consequence = "see what is missing above";
+    return fact;
+}
+
+std::vector<Backend> all_backends(const SphereOptions& options, const base::Clock& clock) {
+    std::vector<Backend> all;
+    all.push_back({{Isolation::process, Isolation::full}, true, [&options, &clock] {
+                       return native::NativeSphere::open(options, clock);
+                   }});
+    return all;
+}
+
+}  // namespace
+
+HostReport inspect_host(const BackendOptions&) {
+    HostReport report = native::inspect();
+    const HostFact process = native_fact(report, Isolation::process);
+    const HostFact full = native_fact(report, Isolation::full);
+    report.facts.push_back(process);
+    report.facts.push_back(full);
+    return report;
+}
+
+base::Result<std::unique_ptr<Sphere>> Sphere::open(const SphereOptions& options,
+                                                   const base::Clock& clock) {
+    return backends::Router::open(all_backends(options, clock), options);
+}
+
+}  // namespace sphere
