@@ -99,6 +99,7 @@ enum CreateFlags : std::uint32_t {
     kLoopback = 1,      ///< bring the box's lo up
     kLeafGroup = 2,     ///< a v2 group to be born in
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
+    kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
 };
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
 /// folder; then `joins` files `tasks`.

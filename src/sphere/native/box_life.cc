@@ -115,6 +115,7 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
         fds.push_back(folder.get());
     }
     if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
+    if (box.spec.network.mode == NetworkMode::none) message.flags |= launcher::kNoNetwork;
     const auto joins = DG_TRY(box.groups.open_joins());
     message.joins = static_cast<std::uint32_t>(joins.size());
     for (const auto& file : joins) fds.push_back(file.get());
