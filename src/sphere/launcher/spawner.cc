@@ -258,11 +258,19 @@ void end_all(const Spawner& spawner) {
     }
 }
 
+/// What a server ignores would stay ignored in every command.
+void default_signals() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+}
+
 }  // namespace
 
 int run_spawner(int server) {
     Spawner spawner;
     spawner.server = server;
+    default_signals();
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, nullptr);

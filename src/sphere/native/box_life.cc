@@ -157,6 +157,7 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec) {
     }
     auto asked = ask_launcher(*box, theirs.get());
     Lock lock(mutex_);
+    if (asked) prepare_next(*box);  // read as soon as the init is ready
     if (asked) {
         box->changed.wait_for(lock, kMakingMax,
                               [&] { return box->phase != Box::Phase::making || box->gone; });
