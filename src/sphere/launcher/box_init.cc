@@ -66,35 +66,77 @@ Outcome place_descriptors(const int (&fds)[3]) {
     for (int target = 0; target < 3; ++target) {
         if (::dup2(fds[target], target) < 0) return failed(Step::descriptors);
     }
-    if (close_from(3) != 0) return failed(Step::descriptors);
     return {};
 }
 
-void default_signals() {
-    struct sigaction standard {};
-    standard.sa_handler = SIG_DFL;
-    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+void unblock_signals() {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+/// What is left to do when all walls stand.
+Outcome take_over(const Start& start) {
+    if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
+        return failed(Step::terminal);
+    }
+    if (::chdir(command.directory) != 0) return failed(Step::directory);
+    return {};
 }
 
 /// In the child. The filter comes last: it forbids what an init needs to make children in a group.
 Outcome become(const Start& start, const int (&fds)[3], const sock_fprog& filter) {
     if (::setsid() < 0) return failed(Step::terminal);
     Outcome outcome = place_descriptors(fds);
-    if (!outcome) return outcome;
-    if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
-        return failed(Step::terminal);
-    }
-    if (::chdir(command.directory) != 0) return failed(Step::directory);
-    outcome = limit_process(start);
-    if (!outcome) return outcome;
-    default_signals();
-    outcome = install_filter(filter);
+    if (outcome && close_from(3) != 0) outcome = failed(Step::descriptors);
+    if (outcome) outcome = take_over(start);
+    if (outcome) outcome = limit_process(start.limits);
+    unblock_signals();
+    if (outcome) outcome = install_filter(filter);
     if (!outcome) return outcome;
     execute_by_path(command);
     return failed(Step::execute);
+}
+
+/// In a prepared child: everything that needs no command.
+bool stand_by(const Prepare& prepare, int socket, const sock_fprog& filter) {
+    if (::setsid() < 0 || ::dup3(socket, kControlFd, O_CLOEXEC) < 0 ||
+        close_from(kControlFd + 1) != 0 || !limit_process(prepare.limits)) {
+        return false;
+    }
+    unblock_signals();
+    return static_cast<bool>(install_filter(filter));
+}
+
+/// In a prepared child that got its Start. What it holds besides closes as it executes.
+Outcome begin_prepared(Packet& packet) {
+    Start start;
+    if (!read_message(packet.bytes, start) || packet.fd_count != 3 ||
+        !read_command(packet.bytes, start, command)) {
+        return {Step::message, EINVAL};
+    }
+    Outcome outcome = place_descriptors({packet.fds[0], packet.fds[1], packet.fds[2]});
+    if (outcome) outcome = take_over(start);
+    if (outcome) outcome = limit_processor_time(start.limits.cpu_seconds);
+    if (!outcome) return outcome;
+    execute_by_path(command);
+    return failed(Step::execute);
+}
+
+[[noreturn]] void be_prepared(const Prepare& prepare, int socket, const sock_fprog& filter) {
+    if (!stand_by(prepare, socket, filter)) ::_exit(127);  // the reset socket tells
+    pollfd wait{kControlFd, POLLIN, 0};
+    while (::poll(&wait, 1, -1) < 0 && errno == EINTR) {
+    }
+    Packet packet;
+    if (receive(kControlFd, packet_buffer, packet) != Received::packet) ::_exit(127);
+    const Outcome outcome = begin_prepared(packet);
+    auto answer = make_message<StartFailed>();
+    answer.exec = prepare.exec;
+    answer.step = outcome.step;
+    answer.error = outcome.error;
+    send_message(kControlFd, answer);
+    ::_exit(127);
 }
 
 void refuse(Init& init, std::uint64_t exec, Outcome outcome) {
@@ -112,20 +154,36 @@ Running* find(Init& init, pid_t pid) {
     return nullptr;
 }
 
-void start_command(Init& init, const Start& start, Packet& packet) {
-    Running* const place = find(init, 0);
-    if (place == nullptr) return refuse(init, start.exec, {Step::table_full, EAGAIN});
-    const int fds[3] = {packet.take(), packet.take(), packet.take()};
-    const int group = (start.flags & kExecGroup) != 0 ? packet.take() : -1;
+/// A child with a copy of this memory; in `group` unless that is -1.
+long clone_child(std::uint64_t flags, int group) {
     CloneArgs args;
-    args.flags = CLONE_VFORK;  // its memory is a copy; we wait until it has executed or failed
+    args.flags = flags;
     args.exit_signal = SIGCHLD;
     if (group >= 0) {
         args.flags |= kCloneIntoCgroup;
         args.cgroup = static_cast<std::uint64_t>(group);
     }
+    return clone3(args);
+}
+
+/// Nothing is answered: a failure closes the socket, and the command then comes by its Start.
+void prepare_command(Init& init, const Prepare& prepare, const Packet& packet) {
+    Running* const place = find(init, 0);
+    if (place == nullptr || packet.fd_count == 0) return;
+    const bool grouped = (prepare.flags & kExecGroup) != 0 && packet.fd_count > 1;
+    const long pid = clone_child(0, grouped ? packet.fds[1] : -1);
+    if (pid == 0) be_prepared(prepare, packet.fds[0], *init.filter);
+    if (pid > 0) *place = {prepare.exec, static_cast<pid_t>(pid)};
+}
+
+void start_command(Init& init, const Start& start, Packet& packet) {
+    Running* const place = find(init, 0);
+    if (place == nullptr) return refuse(init, start.exec, {Step::table_full, EAGAIN});
+    const int fds[3] = {packet.take(), packet.take(), packet.take()};
+    const int group = (start.flags & kExecGroup) != 0 ? packet.take() : -1;
     *init.child_outcome = {};
-    const long pid = clone3(args);
+    // We wait until it has executed or failed.
+    const long pid = clone_child(CLONE_VFORK, group);
     if (pid == 0) {
         *init.child_outcome = become(start, fds, *init.filter);
         ::_exit(127);
@@ -177,7 +235,10 @@ void reap(Init& init) {
 void handle(Init& init, Packet& packet) {
     Start start;
     Signal signal;
-    if (read_message(packet.bytes, start)) {
+    Prepare prepare;
+    if (read_message(packet.bytes, prepare)) {
+        prepare_command(init, prepare, packet);
+    } else if (read_message(packet.bytes, start)) {
         if (packet.fd_count >= 3 && read_command(packet.bytes, start, command)) {
             start_command(init, start, packet);
         } else {

@@ -121,15 +121,18 @@ Outcome install_filter(const sock_fprog& program) {
     return {};
 }
 
-Outcome limit_process(const Start& start) {
-    if (!set_limit(RLIMIT_NOFILE, start.open_files) || !set_limit(RLIMIT_NPROC, start.processes) ||
-        !set_limit(RLIMIT_SIGPENDING, 1024) ||
-        (start.cpu_seconds != 0 && !set_limit(RLIMIT_CPU, start.cpu_seconds)) ||
-        (start.data_bytes != 0 && !set_limit(RLIMIT_DATA, start.data_bytes)) ||
-        (start.processors != 0 && !keep_processors(start.processors))) {
+Outcome limit_processor_time(std::uint64_t seconds) {
+    return seconds == 0 || set_limit(RLIMIT_CPU, seconds) ? Outcome{} : failed(Step::limits);
+}
+
+Outcome limit_process(const ProcessLimits& limits) {
+    if (!set_limit(RLIMIT_NOFILE, limits.open_files) ||
+        !set_limit(RLIMIT_NPROC, limits.processes) || !set_limit(RLIMIT_SIGPENDING, 1024) ||
+        (limits.data_bytes != 0 && !set_limit(RLIMIT_DATA, limits.data_bytes)) ||
+        (limits.processors != 0 && !keep_processors(limits.processors))) {
         return failed(Step::limits);
     }
-    return {};
+    return limit_processor_time(limits.cpu_seconds);
 }
 
 }  // namespace sphere::launcher

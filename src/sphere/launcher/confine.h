@@ -17,7 +17,8 @@ Outcome drop_privileges();
 /// with `network`; no signal and no abstract socket out of the box.
 Outcome restrict_files(bool network);
 Outcome install_filter(const sock_fprog& program);
-/// Per-process limits of a command.
-Outcome limit_process(const Start& start);
+Outcome limit_process(const ProcessLimits& limits);
+/// Of a process limited before; 0: none.
+Outcome limit_processor_time(std::uint64_t seconds);
 
 }  // namespace sphere::launcher

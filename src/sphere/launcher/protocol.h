@@ -38,6 +38,7 @@ enum class Type : std::uint16_t {
     start_failed,
     exited,
     signal,
+    prepare,
 };
 
 /// Where a step of making a box or a command failed; names in step_name.
@@ -99,6 +100,7 @@ enum CreateFlags : std::uint32_t {
     kLoopback = 1,      ///< bring the box's lo up
     kLeafGroup = 2,     ///< a v2 group to be born in
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
+    kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
 };
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
 /// folder; then `joins` files `tasks`.
@@ -154,19 +156,36 @@ enum StartFlags : std::uint32_t {
     kTerminal = 1,   ///< descriptor 0 becomes the controlling terminal
     kExecGroup = 2,  ///< a v2 group to be born in
 };
+/// Of each process of a command.
+struct ProcessLimits {
+    std::uint32_t open_files = 0, processes = 0;
+    std::uint64_t cpu_seconds = 0;  ///< 0: no limit
+    std::uint64_t data_bytes = 0;   ///< 0: no limit
+    std::uint32_t processors = 0;   ///< keep to so many of those allowed; 0: all
+    std::uint32_t unused = 0;
+    bool operator==(const ProcessLimits&) const = default;
+};
+/// The next command's process, made before anybody asks for it: in its group, limited, filtered,
+/// waiting for its Start on a socket of its own. Descriptors: that socket; with kExecGroup the
+/// group's folder. The socket closes when the command executes; before that only StartFailed comes
+/// on it. A process that ends without having read its Start leaves the socket reset.
+struct Prepare {
+    static constexpr Type kType = Type::prepare;
+    Head head;
+    std::uint64_t exec = 0;
+    std::uint32_t flags = 0, unused = 0;
+    ProcessLimits limits;  ///< without cpu_seconds
+};
 /// Followed by `words_bytes`: the working directory, `argc` arguments and `envc` variables, each
 /// ended by a zero byte. Descriptors: stdin, stdout, stderr; with kExecGroup the group's folder.
+/// On the socket of a Prepare its group and limits hold, but for cpu_seconds.
 struct Start {
     static constexpr Type kType = Type::start;
     Head head;
     std::uint64_t exec = 0;
     std::uint32_t flags = 0;
     std::uint32_t argc = 0, envc = 0, words_bytes = 0;
-    std::uint32_t open_files = 0, processes = 0;
-    std::uint64_t cpu_seconds = 0;  ///< per process; 0: no limit
-    std::uint64_t data_bytes = 0;   ///< per process; 0: no limit
-    std::uint32_t processors = 0;   ///< keep to so many of those allowed; 0: all
-    std::uint32_t unused = 0;
+    ProcessLimits limits;
 };
 struct Started {
     static constexpr Type kType = Type::started;

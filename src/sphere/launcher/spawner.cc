@@ -15,15 +15,18 @@
 #include "sphere/launcher/box_setup.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/kernel.h"
+#include "sphere/launcher/network_space.h"
 
 namespace sphere::launcher {
 namespace {
 
 constexpr std::size_t kBoxesMax = 8192;
+constexpr int kQuietMs = 2;  ///< without a message: time to make things ahead
 
 struct Box {
     std::uint64_t id = 0;
-    pid_t pid = 0;  ///< 0: the place is free
+    pid_t pid = 0;     ///< 0: the place is free
+    int network = -1;  ///< its namespace, when the next box may have it
 };
 
 struct Spawner {
@@ -31,6 +34,7 @@ struct Spawner {
     bool own_user_namespace = false;
     sock_fprog filter{};
     std::size_t boxes_used = 0;  ///< places below are free or taken, none above is taken
+    NetworkSpaces networks;
 };
 
 alignas(8) std::byte packet_buffer[kMessageBytesMax];
@@ -129,10 +133,16 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
                   int go_write) {
     Box* const place = free_place(spawner);
     if (place == nullptr) return {Step::table_full, EAGAIN};
-    int pidfd = -1;
+    int pidfd = -1, network = -1;
     CloneArgs args;
-    args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-                 CLONE_NEWUTS | CLONE_PIDFD;
+    args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+                 CLONE_PIDFD;
+    if ((create.flags & kNoNetwork) != 0) {
+        network = spawner.networks.enter();
+        if (network < 0) return failed(Step::clone);
+    } else {
+        args.flags |= CLONE_NEWNET;
+    }
     args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
     args.exit_signal = SIGCHLD;
     if (group >= 0) {
@@ -140,12 +150,16 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
         args.cgroup = static_cast<std::uint64_t>(group);
     }
     const long pid = clone3(args);
-    if (pid < 0) return failed(Step::clone);
+    if (pid < 0) {
+        const Outcome refused = failed(Step::clone);
+        spawner.networks.give_back(network);
+        return refused;
+    }
     if (pid == 0) {
         ::close(go_write);  // or it would wait for itself
         be_box(spawner, create, fds);
     }
-    *place = {create.box, static_cast<pid_t>(pid)};
+    *place = {create.box, static_cast<pid_t>(pid), network};
     const Outcome outcome = admit(spawner, create, static_cast<pid_t>(pid));
     if (outcome && ::write(go_write, "g", 1) == 1) {
         auto created = make_message<Created>();
@@ -228,6 +242,7 @@ void reap(Spawner& spawner) {
             auto told = make_message<Ended>();
             told.box = boxes[i].id;
             told.wait_status = status;
+            spawner.networks.give_back(boxes[i].network);
             boxes[i] = {};
             send_message(spawner.server, told);
         }
@@ -243,11 +258,19 @@ void end_all(const Spawner& spawner) {
     }
 }
 
+/// What a server ignores would stay ignored in every command.
+void default_signals() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+}
+
 }  // namespace
 
 int run_spawner(int server) {
     Spawner spawner;
     spawner.server = server;
+    default_signals();
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, nullptr);
@@ -258,7 +281,10 @@ int run_spawner(int server) {
     if (spawner.children < 0) return 1;
     for (;;) {
         pollfd waits[2] = {{server, POLLIN, 0}, {spawner.children, POLLIN, 0}};
-        if (::poll(waits, 2, -1) < 0 && errno != EINTR) break;
+        const bool spare = spawner.filter.len != 0 && spawner.networks.wants_more();
+        const int ready = ::poll(waits, 2, spare ? kQuietMs : -1);
+        if (ready < 0 && errno != EINTR) break;
+        if (ready == 0) spawner.networks.make_ahead();
         if (waits[1].revents != 0) reap(spawner);
         if (waits[0].revents != 0 && !read_all(spawner)) break;
     }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
@@ -24,6 +25,23 @@ struct WatchedFd {
     std::uint64_t token = 0;  ///< 0: not in epoll
 };
 
+/// A version 2 group of one command at a time.
+struct ExecGroup {
+    std::uint64_t number = 0;
+    std::uint64_t cpu_us_before = 0;  ///< used by those that had it earlier
+    bool killed = false;  ///< never again: the kernel kills who is born in such a group from outside
+};
+
+/// A process that waits, walled in, to become the box's next command. Made only while nothing else
+/// lives in the box but its init: no process of the box ever meets one, and the command it becomes
+/// takes its place in the limit of processes.
+struct Prepared {
+    ExecId exec = 0;
+    base::UniqueFd socket;
+    ExecGroup group;
+    launcher::ProcessLimits limits;
+};
+
 struct Exec {
     enum class Phase {
         starting,
@@ -37,7 +55,9 @@ struct Exec {
     Phase phase = Phase::starting;
     std::optional<base::Error> error;
     std::optional<launcher::StartFailed> refusal;
-    bool tty = false, has_group = false;
+    bool tty = false;
+    std::optional<ExecGroup> group;
+    int answer = -1;  ///< of a prepared process, while start() waits on it; start()'s
     std::chrono::milliseconds wall_timeout{0}, cpu_timeout{0};
     base::Instant started_at, due = base::Instant::never();
 
@@ -72,6 +92,10 @@ struct Box {
     std::optional<EndReason> forced;
     std::string_view ended_by = "destroyed";  ///< for SphereOptions::on_sandbox_end
 
+    std::optional<Prepared> prepared;
+    std::optional<ExecGroup> idle_group;    ///< for the next command
+    std::vector<ExecGroup> leaving_groups;  ///< their last process is about to end
+    std::uint64_t next_group = 1;
     std::map<ExecId, std::unique_ptr<Exec>> execs;
     ExecId next_exec = 1;
     std::uint32_t execs_begun = 0;

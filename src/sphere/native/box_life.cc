@@ -114,6 +114,7 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
         fds.push_back(folder.get());
     }
     if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
+    if (box.spec.network.mode == NetworkMode::none) message.flags |= launcher::kNoNetwork;
     const auto joins = DG_TRY(box.groups.open_joins());
     message.joins = static_cast<std::uint32_t>(joins.size());
     for (const auto& file : joins) fds.push_back(file.get());
@@ -155,6 +156,7 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec) {
     }
     auto asked = ask_launcher(*box, theirs.get());
     Lock lock(mutex_);
+    if (asked) prepare_next(*box);  // read as soon as the init is ready
     if (asked) {
         box->changed.wait_for(lock, kMakingMax,
                               [&] { return box->phase != Box::Phase::making || box->gone; });

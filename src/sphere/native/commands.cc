@@ -1,9 +1,10 @@
 // Commands: from an ExecSpec to a message to the box's init, and what callers do to a running one.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
+#include <array>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -20,7 +21,7 @@ using base::fail_on;
 using base::Result;
 
 constexpr std::size_t kInputMax = 1 << 20;  // of write_stdin, not yet read by the command
-constexpr std::chrono::seconds kStartMax{20};
+constexpr std::chrono::milliseconds kStartMax{20'000};
 
 std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec) {
     std::map<std::string, std::string> variables = {
@@ -122,6 +123,38 @@ base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spe
             {}};
 }
 
+std::vector<std::byte> start_packet(ExecId exec, const ExecSpec& spec, const Words& words,
+                                    const launcher::ProcessLimits& limits, bool with_group) {
+    auto message = launcher::make_message<launcher::Start>();
+    message.exec = exec;
+    message.argc = words.argc;
+    message.envc = words.envc;
+    message.words_bytes = static_cast<std::uint32_t>(words.text.size());
+    message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + words.text.size());
+    message.head.descriptors = with_group ? 4 : 3;
+    if (with_group) message.flags |= launcher::kExecGroup;
+    if (spec.tty) message.flags |= launcher::kTerminal;
+    message.limits = limits;
+    if (spec.cpu_timeout.count() > 0) {
+        message.limits.cpu_seconds =
+            static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
+    }
+    std::vector<std::byte> packet(message.head.bytes);
+    std::memcpy(packet.data(), &message, sizeof(message));
+    std::memcpy(packet.data() + sizeof(message), words.text.data(), words.text.size());
+    return packet;
+}
+
+/// The command's ends of its streams; ours are closed when it has them or never will.
+struct CommandEnds {
+    int fds[3] = {-1, -1, -1};
+    ~CommandEnds() {
+        for (const int fd : fds) {
+            if (fd >= 0) ::close(fd);
+        }
+    }
+};
+
 }  // namespace
 
 Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
@@ -139,91 +172,130 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
     const Words words = DG_TRY(make_words(box, spec));
-    const Limits& limits = box.spec.limits;
-    const Hierarchies& groups = groups_.hierarchies();
-    auto message = launcher::make_message<launcher::Start>();
-    message.exec = exec.id;
-    message.argc = words.argc;
-    message.envc = words.envc;
-    message.words_bytes = static_cast<std::uint32_t>(words.text.size());
-    message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + words.text.size());
-    message.open_files = limits.open_files_max;
-    message.processes = limits.processes_max + 1;  // the init counts
-    if (spec.cpu_timeout.count() > 0) {
-        message.cpu_seconds = static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
-    }
-    if (!groups.limits_memory()) message.data_bytes = limits.memory_bytes;
-    if (!groups.limits_cpu()) {
-        message.processors = static_cast<std::uint32_t>(std::ceil(limits.cpus));
-    }
     std::vector<int> fds(ends, ends + 3);
     base::UniqueFd group;
     if (box.groups.has_tree()) {
-        group = DG_TRY(box.groups.make_exec_group(exec.id));
-        exec.has_group = true;
-        message.flags |= launcher::kExecGroup;
+        ExecGroup taken;
+        group = DG_TRY(take_group(box, taken));
+        exec.group = taken;
         fds.push_back(group.get());
     }
-    if (spec.tty) message.flags |= launcher::kTerminal;
-    message.head.descriptors = static_cast<std::uint32_t>(fds.size());
-    std::vector<std::byte> packet(message.head.bytes);
-    std::memcpy(packet.data(), &message, sizeof(message));
-    std::memcpy(packet.data() + sizeof(message), words.text.data(), words.text.size());
+    const auto packet = start_packet(exec.id, spec, words, process_limits(box.spec.limits),
+                                     exec.group.has_value());
     if (launcher::send_packet(box.init.fd.get(), packet, fds)) return {};
     return fail(Code::unavailable, "sandbox {} does not take commands: {}", box.id,
                 std::strerror(errno));
 }
 
+ExecId NativeSphere::start_prepared(Lock& lock, const BoxPtr& box, std::unique_ptr<Exec>& made,
+                                    const ExecSpec& spec, const int (&ends)[3]) {
+    if (!box->prepared) return 0;
+    const Prepared prepared = std::move(*box->prepared);
+    box->prepared.reset();
+    const auto give_up = [&] {
+        return_group(*box, prepared.group);
+        return ExecId{0};
+    };
+    const auto words = make_words(*box, spec);
+    if (!words || prepared.limits != process_limits(box->spec.limits)) return give_up();
+    const auto packet = start_packet(prepared.exec, spec, *words, prepared.limits, false);
+    if (!launcher::send_packet(prepared.socket.get(), packet, ends)) return give_up();
+    made->id = prepared.exec;
+    made->group = prepared.group;
+    made->answer = prepared.socket.get();
+    box->execs[made->id] = std::move(made);
+
+    lock.unlock();
+    pollfd wait{prepared.socket.get(), POLLIN, 0};
+    while (::poll(&wait, 1, static_cast<int>(kStartMax.count())) < 0 && errno == EINTR) {
+    }
+    lock.lock();
+    const auto at = box->execs.find(prepared.exec);
+    if (at == box->execs.end()) return prepared.exec;  // began and ended meanwhile
+    Exec& exec = *at->second;
+    exec.answer = -1;
+    if (exec.phase != Exec::Phase::starting) return prepared.exec;
+    launcher::Packet received;
+    std::array<std::byte, sizeof(launcher::StartFailed)> bytes;
+    launcher::StartFailed refused;
+    switch (peek_answer(prepared.socket.get())) {
+        case Answer::executed:
+            on_begun(box, exec);
+            break;
+        case Answer::refused:
+            exec.phase = Exec::Phase::refused;
+            if (launcher::receive(prepared.socket.get(), bytes, received) ==
+                    launcher::Received::packet &&
+                launcher::read_message(received.bytes, refused)) {
+                exec.refusal = refused;
+            }
+            break;
+        case Answer::ended_before:
+            made = std::move(at->second);
+            made->group.reset();
+            box->execs.erase(at);
+            return give_up();
+        case Answer::waits:
+            break;
+    }
+    return prepared.exec;
+}
+
 Result<ExecId> NativeSphere::start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
     DG_TRY(check_exec(spec));
+    auto made = std::make_unique<Exec>();
+    made->sink = &sink;
+    made->tty = spec.tty;
+    made->wall_timeout = spec.wall_timeout;
+    made->cpu_timeout = spec.cpu_timeout;
+    made->output_max = spec.output_bytes_max;
+    CommandEnds ends;
+    DG_TRY(open_streams(*made, spec, ends.fds));
+
     Lock lock(mutex_);
     const BoxPtr box = DG_TRY(find(id));
     DG_TRY(check_stops(box->spec, id));
-    if (box->ending || box->gone || box->paused) {
+    const auto check_ready = [&]() -> Result<void> {
+        if (!box->ending && !box->gone && !box->paused) return {};
         return fail(Code::failed_precondition, "sandbox {} is {}; commands need it ready", id,
                     sandbox_state_name(box->state()));
-    }
-    auto made = std::make_unique<Exec>();
-    Exec& exec = *made;
-    exec.id = box->next_exec++;
-    exec.sink = &sink;
-    exec.tty = spec.tty;
-    exec.wall_timeout = spec.wall_timeout;
-    exec.cpu_timeout = spec.cpu_timeout;
-    exec.output_max = spec.output_bytes_max;
-    exec.oom_kills_before = box->groups.oom_kills();
+    };
+    DG_TRY(check_ready());
+    made->oom_kills_before = box->groups.oom_kills();
     if (box->running() == 0) box->groups.reset_peak_memory();
-    int ends[3] = {-1, -1, -1};
-    auto sent = open_streams(exec, spec, ends);
-    if (sent) sent = send_start(*box, exec, spec, ends);
-    for (const int end : ends) {
-        if (end >= 0) ::close(end);
-    }
-    if (!sent) {
-        if (exec.has_group) box->groups.remove_exec_group(exec.id);
-        return std::unexpected(std::move(sent).error());
-    }
-    exec.started_at = clock_.now();
-    box->execs[exec.id] = std::move(made);
+    made->started_at = box->used_at = clock_.now();
     ++box->execs_begun;
-    box->used_at = exec.started_at;
-
-    const ExecId number = exec.id;
-    const bool told = box->changed.wait_for(lock, kStartMax, [&] {
-        const auto at = box->execs.find(number);
-        return at == box->execs.end() || at->second->phase != Exec::Phase::starting;
-    });
+    ExecId number = start_prepared(lock, box, made, spec, ends.fds);
+    if (number == 0) {
+        DG_TRY(check_ready());
+        number = made->id = box->next_exec++;
+        if (auto sent = send_start(*box, *made, spec, ends.fds); !sent) {
+            if (made->group) return_group(*box, *made->group);
+            return std::unexpected(std::move(sent).error());
+        }
+        box->execs[number] = std::move(made);
+        box->changed.wait_for(lock, kStartMax, [&] {
+            const auto at = box->execs.find(number);
+            return at == box->execs.end() || at->second->phase != Exec::Phase::starting;
+        });
+    }
     const auto at = box->execs.find(number);
     if (at == box->execs.end()) return number;  // began and ended meanwhile
-    if (told && at->second->phase != Exec::Phase::refused) return number;
+    Exec& exec = *at->second;
+    const bool told = exec.phase != Exec::Phase::starting;
+    if (told && exec.phase != Exec::Phase::refused) return number;
     base::Error error =
-        at->second->error.value_or(base::Error{Code::unavailable, "the sandbox ended", {}});
-    if (at->second->refusal) error = start_error(*at->second->refusal, spec);
-    close_streams(*at->second);
-    if (at->second->has_group) box->groups.remove_exec_group(number);
+        exec.error.value_or(base::Error{Code::unavailable, "the sandbox ended", {}});
+    if (exec.refusal) error = start_error(*exec.refusal, spec);
+    close_streams(exec);
+    if (exec.group) return_group(*box, *exec.group);
     box->execs.erase(at);
     box->changed.notify_all();
-    if (!told) kill_box(*box, EndReason::stopped);  // an init that does not answer is no init
+    if (told) {
+        prepare_next(*box);
+    } else {
+        kill_box(*box, EndReason::stopped);  // an init that does not answer is no init
+    }
     return std::unexpected(std::move(error));
 }
 

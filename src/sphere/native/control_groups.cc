@@ -27,10 +27,9 @@ constexpr std::uint64_t kPeriodUs = 100'000;
 std::string read_small(const std::string& path) {
     const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return {};
-    std::string text(16 * 1024, '\0');
-    const ssize_t got = ::read(file.get(), text.data(), text.size());
-    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return text;
+    char text[16 * 1024];
+    const ssize_t got = ::read(file.get(), text, sizeof(text));
+    return {text, got > 0 ? static_cast<std::size_t>(got) : 0};
 }
 
 bool write_small(const std::string& path, std::string_view text) {
@@ -307,31 +306,40 @@ Result<std::vector<base::UniqueFd>> BoxGroups::open_joins() const {
     return files;
 }
 
-std::string BoxGroups::exec_folder(std::uint64_t exec) const {
-    return fmt::format("{}/e{}", unified_, exec);
+std::string BoxGroups::exec_folder(std::uint64_t group) const {
+    return fmt::format("{}/e{}", unified_, group);
 }
 
-Result<base::UniqueFd> BoxGroups::make_exec_group(std::uint64_t exec) const {
-    const std::string folder = exec_folder(exec);
+Result<base::UniqueFd> BoxGroups::make_exec_group(std::uint64_t group) const {
+    const std::string folder = exec_folder(group);
     DG_TRY(make_folder(folder));
     if (owner_ != 0 && ::chown((folder + "/cgroup.procs").c_str(), owner_, owner_) != 0) {
         return fail(Code::unavailable, "{}/cgroup.procs: {}", folder, std::strerror(errno));
     }
+    return open_exec_group(group);
+}
+
+Result<base::UniqueFd> BoxGroups::open_exec_group(std::uint64_t group) const {
+    const std::string folder = exec_folder(group);
     base::UniqueFd open(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!open) return fail(Code::unavailable, "{}: {}", folder, std::strerror(errno));
     return open;
 }
 
-void BoxGroups::kill_exec(std::uint64_t exec) const {
-    write_small(exec_folder(exec) + "/cgroup.kill", "1");
+void BoxGroups::kill_exec(std::uint64_t group) const {
+    write_small(exec_folder(group) + "/cgroup.kill", "1");
 }
 
-bool BoxGroups::remove_exec_group(std::uint64_t exec) const {
-    return ::rmdir(exec_folder(exec).c_str()) == 0 || errno == ENOENT;
+bool BoxGroups::exec_group_is_empty(std::uint64_t group) const {
+    return read_small(exec_folder(group) + "/cgroup.events").starts_with("populated 0");
 }
 
-std::uint64_t BoxGroups::exec_cpu_us(std::uint64_t exec) const {
-    return keyed_number(read_small(exec_folder(exec) + "/cpu.stat"), "usage_usec");
+bool BoxGroups::remove_exec_group(std::uint64_t group) const {
+    return ::rmdir(exec_folder(group).c_str()) == 0 || errno == ENOENT;
+}
+
+std::uint64_t BoxGroups::exec_cpu_us(std::uint64_t group) const {
+    return keyed_number(read_small(exec_folder(group) + "/cpu.stat"), "usage_usec");
 }
 
 bool BoxGroups::freeze(bool frozen) const {
@@ -343,6 +351,9 @@ bool BoxGroups::is_frozen() const {
 }
 
 void BoxGroups::kill() const {
+    // A process that used up its quota would wait for the next period before it can end.
+    if (!cpu_.empty()) write_small(cpu_ + "/cpu.cfs_quota_us", "-1");
+    if (unified_cpu_) write_small(unified_ + "/cpu.max", "max");
     if (has_tree()) write_small(unified_ + "/cgroup.kill", "1");
 }
 

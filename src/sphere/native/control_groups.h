@@ -74,11 +74,15 @@ public:
     base::Result<std::vector<base::UniqueFd>> open_joins() const;
 
     bool has_tree() const { return !unified_.empty(); }
-    base::Result<base::UniqueFd> make_exec_group(std::uint64_t exec) const;
-    void kill_exec(std::uint64_t exec) const;
+    /// Groups of commands have numbers of the caller's; one that is empty again serves the next.
+    base::Result<base::UniqueFd> make_exec_group(std::uint64_t group) const;
+    base::Result<base::UniqueFd> open_exec_group(std::uint64_t group) const;
+    void kill_exec(std::uint64_t group) const;
+    bool exec_group_is_empty(std::uint64_t group) const;
     /// False while something is left in it.
-    bool remove_exec_group(std::uint64_t exec) const;
-    std::uint64_t exec_cpu_us(std::uint64_t exec) const;
+    bool remove_exec_group(std::uint64_t group) const;
+    /// Since the group was made.
+    std::uint64_t exec_cpu_us(std::uint64_t group) const;
 
     /// Writes the order; freezing is under way when this returns, is_frozen tells when it is done.
     bool freeze(bool frozen) const;
@@ -94,7 +98,7 @@ public:
     std::uint64_t cpu_us() const;
 
 private:
-    std::string exec_folder(std::uint64_t exec) const;
+    std::string exec_folder(std::uint64_t group) const;
 
     std::string unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;

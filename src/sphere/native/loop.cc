@@ -21,12 +21,18 @@ using base::Code;
 using base::Instant;
 
 constexpr int kEventsMax = 64;
+/// Shorter than most time limits, so that a command's start rarely has to wake the loop.
+constexpr std::chrono::seconds kNapMax{10};
 constexpr std::chrono::milliseconds kCpuCheckMin{5}, kKillPatience{2000};
 /// A pipe holds at most so much when its last writer has gone.
 constexpr std::uint64_t kPipeBytesMax = 1 << 20;
 
 std::uint64_t microseconds(base::Duration duration) {
     return static_cast<std::uint64_t>(duration.count() / 1000);
+}
+
+std::uint64_t cpu_used_us(const Box& box, const Exec& exec) {
+    return box.groups.exec_cpu_us(exec.group->number) - exec.group->cpu_us_before;
 }
 
 }  // namespace
@@ -58,10 +64,13 @@ void NativeSphere::close_streams(Exec& exec) {
 
 int NativeSphere::wait_ms() {
     const Lock lock(mutex_);
-    if (dues_.empty()) return -1;
-    const auto left = std::get<Instant>(*dues_.begin()) - clock_.now();
-    return static_cast<int>(
-        std::clamp<std::int64_t>((left.count() + 999'999) / 1'000'000, 0, 60'000));
+    const Instant now = clock_.now();
+    loop_sleeps_until_ = now + kNapMax;
+    if (!dues_.empty()) {
+        loop_sleeps_until_ =
+            std::clamp(std::get<Instant>(*dues_.begin()), now, loop_sleeps_until_);
+    }
+    return static_cast<int>(((loop_sleeps_until_ - now).count() + 999'999) / 1'000'000);
 }
 
 void NativeSphere::run_loop() {
@@ -188,16 +197,7 @@ void NativeSphere::on_init(const BoxPtr& box) {
         if (launcher::read_message(packet.bytes, started)) {
             const auto at = box->execs.find(started.exec);
             if (at == box->execs.end()) continue;
-            Exec& exec = *at->second;
-            exec.phase = Exec::Phase::running;
-            if (exec.out.fd) watch(exec.out, Watch::Kind::output, box, exec.id);
-            if (exec.err.fd) watch(exec.err, Watch::Kind::errors, box, exec.id);
-            if (!exec.input.empty() || exec.input_ends) want_input(box, exec);
-            const Instant now = clock_.now();
-            Instant due = Instant::never();
-            if (exec.wall_timeout.count() > 0) due = exec.started_at + exec.wall_timeout;
-            if (exec.cpu_timeout.count() > 0) due = std::min(due, now + kCpuCheckMin);
-            set_due(*box, exec, due);
+            on_begun(box, *at->second);
         } else if (launcher::read_message(packet.bytes, refused)) {
             const auto at = box->execs.find(refused.exec);
             if (at == box->execs.end()) continue;
@@ -227,6 +227,17 @@ void NativeSphere::on_init(const BoxPtr& box) {
     }
 }
 
+void NativeSphere::on_begun(const BoxPtr& box, Exec& exec) {
+    exec.phase = Exec::Phase::running;
+    if (exec.out.fd) watch(exec.out, Watch::Kind::output, box, exec.id);
+    if (exec.err.fd) watch(exec.err, Watch::Kind::errors, box, exec.id);
+    if (!exec.input.empty() || exec.input_ends) want_input(box, exec);
+    Instant due = Instant::never();
+    if (exec.wall_timeout.count() > 0) due = exec.started_at + exec.wall_timeout;
+    if (exec.cpu_timeout.count() > 0) due = std::min(due, clock_.now() + kCpuCheckMin);
+    set_due(*box, exec, due);
+}
+
 void NativeSphere::on_life(const BoxPtr& box) {
     on_init(box);  // what it said last
     std::vector<Exec*> left;
@@ -235,6 +246,7 @@ void NativeSphere::on_life(const BoxPtr& box) {
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, box->life.fd.get(), nullptr);
         watches_.erase(box->life.token);
         box->life.token = 0;
+        box->prepared.reset();
         for (const auto& [id, exec] : box->execs) {
             if (exec->phase == Exec::Phase::starting) exec->phase = Exec::Phase::refused;
             if (exec->phase != Exec::Phase::refused) left.push_back(exec.get());
@@ -344,8 +356,20 @@ void NativeSphere::on_exited(const BoxPtr& box, const launcher::Exited& exited) 
     {
         const Lock lock(mutex_);
         const auto at = box->execs.find(exited.exec);
-        if (at == box->execs.end() || at->second->phase != Exec::Phase::running) return;
+        if (at == box->execs.end()) {
+            // One that refused its command, and start() was faster; or it ended while it waited,
+            // and its like would, too.
+            if (!box->prepared || box->prepared->exec != exited.exec) return prepare_next(*box);
+            return_group(*box, box->prepared->group);
+            return box->prepared.reset();
+        }
         exec = at->second.get();
+        if (exec->phase == Exec::Phase::starting && exec->answer >= 0 &&
+            peek_answer(exec->answer) == Answer::executed) {
+            on_begun(box, *exec);  // start() has not looked yet
+            box->changed.notify_all();
+        }
+        if (exec->phase != Exec::Phase::running) return;
     }
     drain(*box, *exec);
     report(*box, *exec, &exited);
@@ -386,7 +410,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
     result.output_dropped = exec.output_bytes - exec.delivered;
     const Instant now = clock_.now();
     result.wall = std::chrono::microseconds(microseconds(now - exec.started_at));
-    if (exec.has_group) result.cpu = std::chrono::microseconds(box.groups.exec_cpu_us(exec.id));
+    if (exec.group) result.cpu = std::chrono::microseconds(cpu_used_us(box, exec));
     if (result.cpu.count() == 0 && exited != nullptr) {
         result.cpu = std::chrono::microseconds(exited->cpu_us);
     }
@@ -404,11 +428,12 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         }
         box.used_at = now;
         const bool all_gone =
-            exited == nullptr ||
-            (exec.has_group ? box.groups.remove_exec_group(exec.id) : !exec.out.fd && !exec.err.fd);
+            exited == nullptr || (exec.group ? box.groups.exec_group_is_empty(exec.group->number)
+                                             : !exec.out.fd && !exec.err.fd);
         if (all_gone) {
             set_due(box, exec, Instant::never());
             close_streams(exec);
+            if (exec.group && exited != nullptr) return_group(box, *exec.group);
             box.execs.erase(exec.id);
         } else {
             exec.phase = Exec::Phase::lingering;
@@ -421,12 +446,16 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         box.changed.notify_all();
     }
     sink.on_end(result);
+    const Lock lock(mutex_);
+    prepare_next(box);
 }
 
 void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
     if (exec.due != Instant::never()) dues_.erase({exec.due, box.number, exec.id});
     exec.due = due;
-    if (due != Instant::never()) dues_.insert({due, box.number, exec.id});
+    if (due == Instant::never()) return;
+    dues_.insert({due, box.number, exec.id});
+    if (due < loop_sleeps_until_) wake();
 }
 
 void NativeSphere::run_timers() {
@@ -448,7 +477,7 @@ void NativeSphere::run_timers() {
 void NativeSphere::on_due(const BoxPtr& box, Exec& exec, Instant now) {
     if (exec.kill_sent) {
         if (exec.phase == Exec::Phase::lingering) {
-            if (exec.has_group) box->groups.remove_exec_group(exec.id);
+            if (exec.group) return_group(*box, *exec.group);
             close_streams(exec);
             box->execs.erase(exec.id);
             return;
@@ -462,8 +491,8 @@ void NativeSphere::on_due(const BoxPtr& box, Exec& exec, Instant now) {
     }
     if (exec.phase != Exec::Phase::running || exec.cpu_timeout.count() == 0) return;
     const auto limit_us = static_cast<std::uint64_t>(exec.cpu_timeout.count()) * 1000;
-    const std::uint64_t used_us = exec.has_group ? box->groups.exec_cpu_us(exec.id) : 0;
-    if (exec.has_group && used_us >= limit_us) {
+    const std::uint64_t used_us = exec.group ? cpu_used_us(*box, exec) : 0;
+    if (exec.group && used_us >= limit_us) {
         end_exec(*box, exec, EndReason::cpu_time);
         return;
     }
@@ -480,8 +509,9 @@ void NativeSphere::end_exec(Box& box, Exec& exec, EndReason reason) {
     if (!exec.forced && exec.phase == Exec::Phase::running) exec.forced = reason;
     exec.kill_sent = true;
     exec.killed_at = clock_.now();
-    if (exec.has_group) {
-        box.groups.kill_exec(exec.id);
+    if (exec.group) {
+        exec.group->killed = true;
+        box.groups.kill_exec(exec.group->number);
     } else {
         // Without a group of its own its children cannot be told from others of the box.
         auto message = launcher::make_message<launcher::Signal>();

@@ -249,6 +249,7 @@ Result<void> NativeSphere::resume(const SandboxId& id) {
     }
     box->paused = false;
     box->used_at = clock_.now();
+    prepare_next(*box);
     return {};
 }
 

@@ -75,7 +75,28 @@ private:
 
     // Starting commands (commands.cc).
     base::Result<void> open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]);
+    launcher::ProcessLimits process_limits(const Limits& limits) const;
+    /// By the init. Pre: locked.
     base::Result<void> send_start(Box& box, Exec& exec, const ExecSpec& spec, const int (&ends)[3]);
+    /// Gives the command to the process that waits for it, if there is one and it still does; the
+    /// command's number, or 0 with `made` as it was. Lets go of the lock meanwhile.
+    ExecId start_prepared(Lock& lock, const BoxPtr& box, std::unique_ptr<Exec>& made,
+                          const ExecSpec& spec, const int (&ends)[3]);
+    /// It executes: watches its streams and its time. Pre: locked.
+    void on_begun(const BoxPtr& box, Exec& exec);
+
+    // Between commands (prepared.cc). Pre of all: locked, or the box not yet known to others.
+    /// Has the init make the next command's process, when nothing runs in the box. Best effort: a
+    /// command without one is started by the init.
+    void prepare_next(Box& box);
+    /// A group for a command and its folder, opened. Pre: has_tree().
+    static base::Result<base::UniqueFd> take_group(Box& box, ExecGroup& group);
+    /// To the next command when it is empty, else as soon as it is.
+    static void return_group(Box& box, ExecGroup group);
+    static void reclaim_groups(Box& box);
+    /// What became of a prepared process that was sent its Start.
+    enum class Answer { waits, executed, refused, ended_before };
+    static Answer peek_answer(int socket);
 
     // The loop (loop.cc).
     void run_loop();
@@ -98,6 +119,7 @@ private:
     void run_timers();
     void on_due(const BoxPtr& box, Exec& exec, base::Instant now);
     void end_exec(Box& box, Exec& exec, EndReason reason);
+    /// Wakes the loop when it would sleep for too long. Pre: locked.
     void set_due(Box& box, Exec& exec, base::Instant due);
     int wait_ms();
     void wake();
@@ -126,6 +148,7 @@ private:
     bool launcher_gone_ = false, stopping_ = false;
     std::unordered_map<std::uint64_t, Watch> watches_;
     std::set<std::tuple<base::Instant, std::uint64_t, ExecId>> dues_;  ///< when to look at an exec
+    base::Instant loop_sleeps_until_ = base::Instant::never();
 
     base::UniqueFd epoll_, wake_;
     std::thread loop_, keeper_;
