@@ -83,7 +83,8 @@ struct StopScope {
 struct SphereOptions {
     std::string state_dir;  ///< what a later process needs to clean up after a killed one
     std::uint32_t sandboxes_max = 1000;
-    std::uint32_t pool_size = 4;  ///< boxes of the default spec kept ready; 0: none
+    /// Boxes of the default spec kept ready at most; how many follows demand. 0: none.
+    std::uint32_t pool_size = 16;
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};

@@ -50,7 +50,7 @@ struct ModelsConfig {
 struct SandboxConfig {
     std::string enabled = "auto";
     std::uint32_t sandboxes_max = 1000;
-    std::uint32_t pool_size = 4;
+    std::uint32_t pool_size = 16;
     std::string state_dir;
 };
 

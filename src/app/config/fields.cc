@@ -117,7 +117,7 @@ const std::vector<Field>& table() {
     number("sandbox", "sandboxes_max", "", "sandboxes", 1, 100'000, DG_AT(sandbox.sandboxes_max),
          "Sandboxes at a time; more are refused with 429."),
     number("sandbox", "pool_size", "", "sandboxes", 0, 1024, DG_AT(sandbox.pool_size),
-         "Sandboxes kept ready, so that making one takes no time; 0: none."),
+         "Sandboxes kept ready at most, so that making one takes no time; how many follows what is asked for. 0: none."),
     text("sandbox", "state_dir", "", DG_AT(sandbox.state_dir),
          "Folder for what a later start must clean up; empty: in $XDG_RUNTIME_DIR or /tmp."),
 

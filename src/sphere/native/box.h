@@ -91,6 +91,7 @@ struct Box {
     bool gone = false;  ///< every process is dead, every exec reported
     std::optional<EndReason> forced;
     std::string_view ended_by = "destroyed";  ///< for SphereOptions::on_sandbox_end
+    std::optional<SandboxInfo> last;          ///< of one that was published and is gone
 
     std::optional<Prepared> prepared;
     std::optional<ExecGroup> idle_group;    ///< for the next command

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "base/core/rng.h"
 #include "sphere/launcher/channel.h"
@@ -177,7 +178,9 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec) {
 }
 
 NativeSphere::BoxPtr NativeSphere::take_from_pool(const SandboxSpec& spec) {
-    while (!pool_.empty() && same_shape(spec, pool_.front()->spec)) {
+    if (options_.pool_size == 0 || !same_shape(spec, default_spec_)) return nullptr;
+    demand_.asked(clock_.now());
+    while (!pool_.empty()) {
         BoxPtr box = std::move(pool_.front());
         pool_.pop_front();
         keeper_wakes_.notify_one();
@@ -217,9 +220,13 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
                         boxes_.size());
         }
         box = take_from_pool(spec);
+        if (box == nullptr) ++creating_;
     }
     if (box == nullptr) {
-        box = DG_TRY(make_box(spec));
+        auto made = make_box(spec);
+        const Lock lock(mutex_);
+        if (--creating_ == 0) keeper_wakes_.notify_one();
+        box = DG_TRY(std::move(made));
     } else if (!same_group_limits(box->spec.limits, spec.limits)) {
         if (auto limited = box->groups.set_limits(spec.limits); !limited) {
             Lock lock(mutex_);
@@ -249,30 +256,50 @@ void NativeSphere::kill_box(Box& box, EndReason reason) {
     }
 }
 
-void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
+bool NativeSphere::take_out(Lock& lock, const BoxPtr& box) {
     box->changed.wait_for(lock, kDyingMax, [&] { return box->gone; });
-    if (by_number_.erase(box->number) == 0) return;  // another thread does it
+    if (by_number_.erase(box->number) == 0) return false;
     const bool published = boxes_.erase(box->id) > 0;
     std::erase(pool_, box);
-    SandboxInfo info;
     if (published) {
-        info = describe(*box);
-        info.state = SandboxState::ended;
-        ended_.push_back(info);
+        box->last = describe(*box);
+        box->last->state = SandboxState::ended;
+        ended_.push_back(*box->last);
         if (ended_.size() > kEndedKept) ended_.pop_front();
     }
     unwatch(box->init);
     unwatch(box->life);
-    lock.unlock();
-    if (published && options_.on_sandbox_end) {
-        const bool stopped = box->forced == EndReason::emergency;
-        options_.on_sandbox_end(info, stopped ? "emergency" : box->ended_by);
-    }
+    return true;
+}
+
+void NativeSphere::tell_end(const Box& box) const {
+    if (!box.last || !options_.on_sandbox_end) return;
+    const bool stopped = box.forced == EndReason::emergency;
+    options_.on_sandbox_end(*box.last, stopped ? "emergency" : box.ended_by);
+}
+
+void NativeSphere::remove_groups(const Box& box) {
     // The kernel lets go of a group a moment after its last process.
-    for (int tries = 0; tries < 200 && !box->groups.remove(); ++tries) {
+    for (int tries = 0; tries < 200 && !box.groups.remove(); ++tries) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+}
+
+void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
+    if (!take_out(lock, box)) return;
+    lock.unlock();
+    tell_end(*box);
+    remove_groups(*box);
     lock.lock();
+}
+
+void NativeSphere::remove_graves(Lock& lock) {
+    while (!graves_.empty()) {
+        const std::vector<BoxPtr> graves = std::exchange(graves_, {});
+        lock.unlock();
+        for (const BoxPtr& box : graves) remove_groups(*box);
+        lock.lock();
+    }
 }
 
 Result<void> NativeSphere::destroy(const SandboxId& id) {
@@ -293,6 +320,7 @@ Result<void> NativeSphere::destroy(const SandboxId& id) {
 void NativeSphere::run_keeper() {
     Lock lock(mutex_);
     while (!stopping_) {
+        remove_graves(lock);
         end_expired(lock);
         fill_pool(lock);
         if (!stopping_) keeper_wakes_.wait_for(lock, kKeeperPause);
@@ -300,7 +328,9 @@ void NativeSphere::run_keeper() {
 }
 
 void NativeSphere::fill_pool(Lock& lock) {
-    while (!stopping_ && !launcher_gone_ && pool_.size() + making_ < options_.pool_size) {
+    const auto wanted = [&] { return demand_.wanted(clock_.now()); };
+    // Who waits for a box comes first: making one for later would only make both late.
+    while (!stopping_ && !launcher_gone_ && creating_ == 0 && pool_.size() + making_ < wanted()) {
         ++making_;
         lock.unlock();
         auto box = make_box(default_spec_);
@@ -308,6 +338,12 @@ void NativeSphere::fill_pool(Lock& lock) {
         --making_;
         if (!box) return;  // create() meets the same fault and tells it
         pool_.push_back(std::move(*box));
+    }
+    if (!stopping_ && pool_.size() > wanted()) {  // one at a time: nobody should notice
+        const BoxPtr box = std::move(pool_.back());
+        pool_.pop_back();
+        kill_box(*box, EndReason::stopped);
+        bury(lock, box);
     }
 }
 

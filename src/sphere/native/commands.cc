@@ -103,6 +103,21 @@ Result<void> open_terminal(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
     return {};
 }
 
+/// What a pipe takes at once, without SIGPIPE for this process when nobody reads any more.
+std::size_t write_now(int fd, std::string_view bytes) {
+    sigset_t pipe, before;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EPIPE && sigismember(&before, SIGPIPE) == 0) {
+        const timespec none{};
+        ::sigtimedwait(&pipe, nullptr, &none);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return put > 0 ? static_cast<std::size_t>(put) : 0;
+}
+
 /// An error of the init's, told as a person would say it.
 base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec) {
     const std::string why = std::strerror(failed.error);
@@ -313,6 +328,10 @@ Result<void> NativeSphere::write_stdin(const SandboxId& id, ExecId number, std::
         return fail(Code::resource_exhausted,
                     "command {} has {} bytes of stdin still to read; at most {} wait", number,
                     exec.input.size(), kInputMax);
+    }
+    if (exec.phase == Exec::Phase::running && exec.input.empty() && !exec.tty) {
+        bytes.remove_prefix(write_now(stream.fd.get(), bytes));
+        if (bytes.empty() && !end_of_file) return {};
     }
     exec.input += bytes;
     if (end_of_file && exec.tty) exec.input += '\x04';

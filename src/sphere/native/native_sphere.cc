@@ -56,6 +56,7 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
     : options_(options),
       clock_(clock),
       answers_(std::move(answers)),
+      demand_(options.pool_size),
       buffer_(kStreamPiece),
       packet_(launcher::kMessageBytesMax) {}
 
@@ -156,6 +157,7 @@ NativeSphere::~NativeSphere() {
             kill_box(*box, EndReason::stopped);
         }
         for (const BoxPtr& box : all) bury(lock, box);
+        remove_graves(lock);
     }
     loop_stops_ = true;
     if (wake_) wake();
@@ -275,7 +277,15 @@ std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
     }
     for (const BoxPtr& box : hit) box->groups.freeze(true);
     for (const BoxPtr& box : hit) kill_box(*box, EndReason::emergency);
-    for (const BoxPtr& box : hit) bury(lock, box);
+    // Who ordered it waits for the last process to end, not for what the kernel keeps of them.
+    std::vector<BoxPtr> taken;
+    for (const BoxPtr& box : hit) {
+        if (take_out(lock, box)) taken.push_back(box);
+    }
+    graves_.insert(graves_.end(), taken.begin(), taken.end());
+    keeper_wakes_.notify_one();
+    lock.unlock();
+    for (const BoxPtr& box : taken) tell_end(*box);
     return static_cast<std::uint32_t>(hit.size());
 }
 

@@ -17,6 +17,7 @@
 #include "sphere/native/box.h"
 #include "sphere/native/host_inspection.h"
 #include "sphere/native/leftovers.h"
+#include "sphere/native/pool_demand.h"
 
 namespace sphere::native {
 
@@ -67,7 +68,13 @@ private:
     base::Result<void> check_stops(const SandboxSpec& spec, const SandboxId& id) const;
     /// Kills everything in it. Pre: locked.
     void kill_box(Box& box, EndReason reason);
-    /// Waits until it is gone and removes its groups. Pre: kill_box was called.
+    /// Waits until it is gone and takes it out of the tables; false when another thread did. Pre:
+    /// kill_box was called.
+    bool take_out(Lock& lock, const BoxPtr& box);
+    /// Without the lock, once, after take_out.
+    void tell_end(const Box& box) const;
+    static void remove_groups(const Box& box);
+    /// take_out, and removes its groups without the lock.
     void bury(Lock& lock, const BoxPtr& box);
     base::Result<BoxPtr> find(const SandboxId& id) const;
     base::Result<Exec*> find_running(Box& box, ExecId exec) const;
@@ -127,6 +134,7 @@ private:
     void run_keeper();
     void fill_pool(Lock& lock);
     void end_expired(Lock& lock);
+    void remove_graves(Lock& lock);
 
     const SphereOptions options_;
     const base::Clock& clock_;
@@ -141,10 +149,13 @@ private:
     std::map<SandboxId, BoxPtr> boxes_;                    ///< published
     std::unordered_map<std::uint64_t, BoxPtr> by_number_;  ///< every one not buried
     std::deque<BoxPtr> pool_;
+    PoolDemand demand_;
+    std::vector<BoxPtr> graves_;  ///< dead, out of the tables; the keeper removes their groups
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;
     std::uint64_t next_box_ = 1, next_token_ = 1;
-    std::uint32_t making_ = 0;
+    std::uint32_t making_ = 0;    ///< for the pool
+    std::uint32_t creating_ = 0;  ///< for callers who wait
     bool launcher_gone_ = false, stopping_ = false;
     std::unordered_map<std::uint64_t, Watch> watches_;
     std::set<std::tuple<base::Instant, std::uint64_t, ExecId>> dues_;  ///< when to look at an exec

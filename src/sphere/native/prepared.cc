@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cmath>
+#include <utility>
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"

@@ -1,0 +1,122 @@
+// Runs the cells of a live session, one after another in one global scope; python_driver.py says how
+// cells come and answers go. A cell whose value is a promise ends when that is settled.
+'use strict';
+{
+const fs = require('fs'), net = require('net'), util = require('util'), vm = require('vm');
+const {createRequire} = require('module');
+const {Readable, Writable} = require('stream');
+
+const mark = Buffer.from('\x1e' + process.argv[1] + ' ');
+process.argv.length = 1;
+const kTextMax = 1 << 20, kPieceMax = 3500;
+globalThis.require = createRequire('/workspace/');
+const input = new net.Socket({fd: 0});
+Object.defineProperty(process, 'stdin', {value: Readable.from([])});
+
+function write(fd, bytes) {
+    for (let at = 0; at < bytes.length;) {
+        try {
+            at += fs.writeSync(fd, bytes, at);
+        } catch (error) {
+            if (error.code !== 'EAGAIN') throw error;
+            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+        }
+    }
+}
+
+// Node's own streams may keep what a cell wrote until after its end.
+for (const [name, fd] of [['stdout', 1], ['stderr', 2]]) {
+    const stream = new Writable({
+        decodeStrings: true,
+        write(bytes, encoding, done) {
+            write(fd, bytes);
+            done();
+        },
+    });
+    Object.defineProperty(process, name, {value: Object.assign(stream, {fd})});
+}
+
+function end(cell, answer) {
+    write(1, Buffer.concat([mark, Buffer.from('0 1\n')]));
+    const data = Buffer.from(JSON.stringify({...answer, cell}));
+    for (let at = 0; at < data.length; at += kPieceMax) {
+        const piece = data.subarray(at, at + kPieceMax);
+        const last = at + kPieceMax >= data.length ? 1 : 0;
+        write(2, Buffer.concat([mark, Buffer.from(`${piece.length} ${last}\n`), piece]));
+    }
+}
+
+function resultOf(value) {
+    const text = util.inspect(value);
+    if (text.length > kTextMax) return {'text/plain': text.slice(0, kTextMax), truncated: true};
+    const shown = {'text/plain': text};
+    try {
+        const plain = JSON.stringify(value);
+        if (plain !== undefined && plain.length <= kTextMax) shown['application/json'] = plain;
+    } catch {
+    }
+    return shown;
+}
+
+function failed(error, interrupted) {
+    if (interrupted) {
+        return {status: 'interrupted',
+                error: {name: 'Interrupted', message: 'the cell was interrupted', traceback: ''}};
+    }
+    const known = error instanceof Error || (error && typeof error.stack === 'string');
+    const text = (make) => { try { return String(make()).slice(0, kTextMax); } catch { return ''; } };
+    return {status: 'error',
+            error: {name: text(() => known ? error.name : typeof error),
+                    message: text(() => known ? error.message : util.inspect(error)),
+                    // Without the frames of this driver.
+            traceback: text(() => known ? error.stack.split(/\n +at [^\n]*\(?node:vm:/)[0] : '')}};
+}
+
+let interrupt = null;
+process.on('SIGINT', () => { if (interrupt) interrupt(); });
+let broken = null;  // what a callback of a cell threw: told with the cell that runs, else printed
+process.on('uncaughtException', (error) => {
+    if (interrupt) broken(error);
+    else process.stderr.write(util.inspect(error) + '\n');
+});
+
+async function run(cell, code) {
+    let stopped = false;
+    const stop = new Promise((_, reject) => {
+        interrupt = () => { stopped = true; reject(new Error('interrupted')); };
+        broken = reject;
+    });
+    stop.catch(() => {});
+    try {
+        let value = vm.runInThisContext(code, {filename: `<cell ${cell}>`, breakOnSigint: true});
+        if (value && typeof value.then === 'function') value = await Promise.race([value, stop]);
+        return value === undefined ? {status: 'ok'} : {status: 'ok', result: resultOf(value)};
+    } catch (error) {
+        return failed(error, stopped || (error && error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED'));
+    } finally {
+        interrupt = null;
+    }
+}
+
+let waiting = Buffer.alloc(0), busy = false;
+async function take() {
+    if (busy) return;
+    busy = true;
+    for (;;) {
+        const line = waiting.indexOf(10);
+        if (line < 0) break;
+        const [cell, bytes] = waiting.subarray(0, line).toString().split(' ').map(Number);
+        if (waiting.length < line + 1 + bytes) break;
+        const code = waiting.subarray(line + 1, line + 1 + bytes).toString();
+        waiting = waiting.subarray(line + 1 + bytes);
+        end(cell, await run(cell, code));
+    }
+    busy = false;
+}
+input.on('data', (bytes) => {
+    waiting = Buffer.concat([waiting, bytes]);
+    take();
+});
+input.on('end', () => process.exit(0));
+end(0, {status: 'ok', version: process.version.slice(1)});
+}
