@@ -139,6 +139,14 @@ public:
         return closed_;
     }
 
+    /// What has come, at least a byte; nothing when the peer closed.
+    std::optional<std::string> read_some() {
+        if (buffer_.empty() && !read_more()) return std::nullopt;
+        return std::exchange(buffer_, {});
+    }
+    /// The peer reads the end of our side; we go on reading.
+    void finish_sending() { ::shutdown(fd_, SHUT_WR); }
+
     RawResponse request(std::string_view method, std::string_view target,
                         std::string_view body = {}, std::string_view headers = {}) {
         std::string text = std::string(method) + " " + std::string(target) +

@@ -98,6 +98,13 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
     return bytes;
 }
 
+std::size_t on_send(char* data, std::size_t size, std::size_t count, void* user) {
+    auto& exchange = *static_cast<Exchange*>(user);
+    const auto given = exchange.request.body_source({data, size * count});
+    exchange.refused = exchange.refused || !given;
+    return given.value_or(CURL_READFUNC_ABORT);
+}
+
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     return static_cast<const Exchange*>(user)->cancelled() ? 1 : 0;
 }
@@ -154,6 +161,13 @@ void set_method(CURL* easy, const HttpClient::Request& request) {
         curl().easy_setopt(easy, CURLOPT_NOBODY, 1L);
         return;
     }
+    if (request.body_source) {
+        curl().easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl().easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+        curl().easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+        curl().easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method.c_str());
+        return;
+    }
     const bool carries = method == "POST" || method == "PUT" || method == "PATCH";
     if (carries || !request.body.empty()) {
         curl().easy_setopt(easy, CURLOPT_POST, 1L);
@@ -170,6 +184,7 @@ Result<HeaderList> header_list(const HttpClient::Request& request) {
     HeaderList list;
     // libcurl would wait for `100 Continue` before sending a large body; many servers never answer.
     std::vector<std::string> lines = {"Expect:"};
+    if (request.body_source) lines.emplace_back("Transfer-Encoding: chunked");
     for (const auto& [name, value] : request.headers) {
         const bool broken = (name + value).find_first_of("\r\n") != std::string::npos;
         if (broken || name.empty()) {
@@ -268,6 +283,7 @@ Result<HttpClient::Response> HttpClient::send(const Request& request, const Body
     curl().easy_setopt(easy.get(), CURLOPT_HEADERDATA, &exchange);
     curl().easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, on_body);
     curl().easy_setopt(easy.get(), CURLOPT_WRITEDATA, &exchange);
+    curl().easy_setopt(easy.get(), CURLOPT_READDATA, &exchange);
     curl().easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
     curl().easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, on_progress);
     curl().easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &exchange);

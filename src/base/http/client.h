@@ -35,7 +35,11 @@ public:
         std::string method = "GET";  ///< GET, HEAD, POST, PUT, PATCH, DELETE
         std::string url;             ///< http or https
         Headers headers;
-        std::string body;              ///< sent when not empty or the method is POST, PUT or PATCH
+        std::string body;  ///< sent when not empty or the method is POST, PUT or PATCH
+        /// Instead of `body`, for what is too large for memory: fills the span and says how much;
+        /// 0 ends the body, nothing stops the exchange with `cancelled`. For POST, PUT and PATCH,
+        /// without redirects.
+        std::function<std::optional<std::size_t>(std::span<char>)> body_source;
         bool follow_redirects = true;  ///< at most 10; credentials stay with the first host
         std::optional<std::pair<std::uint64_t, std::uint64_t>> range;  ///< first and last byte
         std::chrono::milliseconds timeout{0};      ///< of the whole exchange; 0: none

@@ -9,9 +9,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/error.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
 #include <exception>
 #include <tuple>
+
+#include "base/http/parsed.h"
+#include "base/http/web_socket_session.h"
 
 namespace base::http {
 namespace {
@@ -46,11 +49,6 @@ std::string_view view(boost::core::string_view text) {
 }
 
 }  // namespace
-
-struct Connection::Parsed {
-    beast::http::request_parser<beast::http::string_body> parser;
-    Request request;
-};
 
 Connection::Connection(asio::ip::tcp::socket socket, ServerShared& shared)
     : socket_(std::move(socket)),
@@ -110,6 +108,8 @@ asio::awaitable<void> Connection::refuse() {
 void Connection::close_when_idle() {
     if (idle_) {
         close_now();
+    } else if (web_socket_) {
+        web_socket_->close(close_code::kGoingAway, "the server stops");
     } else if (exchange_) {
         exchange_->forbid_keep_alive();
     }
@@ -119,6 +119,8 @@ void Connection::close_now() {
     if (closed_) return;
     closed_ = true;
     if (exchange_) exchange_->connection_lost();
+    if (body_) body_->end(Error{Code::cancelled, "the client left in the middle of the body", {}});
+    if (web_socket_) web_socket_->hold(false);
     ErrorCode ignored;
     socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
     socket_.close(ignored);
@@ -133,8 +135,12 @@ asio::awaitable<bool> Connection::serve_one() {
     shared_.requests_total.fetch_add(1, std::memory_order_relaxed);
     exchange_ = make_exchange(parsed, parsed.request);
     const auto exchange = exchange_;
-    dispatch(parsed.request, exchange);
-    const bool complete = co_await pump(exchange);
+    dispatch(parsed, exchange);
+    if (parsed.match.upload != nullptr && body_) {
+        const bool received = co_await receive_body(parsed, exchange);
+        if (!received) exchange->forbid_keep_alive();
+    }
+    const bool complete = co_await pump(parsed, exchange);
     exchange_.reset();
     if (complete && exchange->keep_alive() && !shared_.stopping && !client_gone_) co_return true;
     if (complete && !client_gone_) co_await linger();
@@ -166,15 +172,17 @@ asio::awaitable<bool> Connection::read_request(Parsed& parsed) {
     set_deadline(limits.request_timeout);
     auto& parser = parsed.parser;
     parser.header_limit(static_cast<std::uint32_t>(limits.header_bytes_max));
-    parser.body_limit(limits.body_bytes_max);
+    parser.body_limit(boost::none);  // set once the route is known
     auto [error, unused] =
         co_await beast::http::async_read_header(socket_, buffer_, parser, kAwait);
     std::optional<Rejection> fault;
     if (!error) {
         fault = check_head(parsed);
+        if (!fault) fault = fill_request(parsed);
+        if (!fault) fault = route_request(parsed);
         if (!fault && expects_continue(parsed)) co_await write_all(kContinue);
         set_deadline(limits.request_timeout);
-        if (!fault && !parser.is_done()) {
+        if (!fault && !parser.is_done() && parsed.match.upload == nullptr) {
             std::tie(error, unused) =
                 co_await beast::http::async_read(socket_, buffer_, parser, kAwait);
         }
@@ -189,10 +197,13 @@ asio::awaitable<bool> Connection::read_request(Parsed& parsed) {
                              error.category() == asio::error::get_system_category();
         if (hung_up) co_return false;
         fault = explain(error, limits, !parser.get().target().empty());
-    } else if (!fault) {
-        fault = fill_request(parsed);
     }
-    if (!fault) co_return true;
+    if (!fault) {
+        if (parsed.match.upload == nullptr) {
+            parsed.request.body = std::move(parser.get().body());
+        }
+        co_return true;
+    }
     co_await reject(*fault);
     co_return false;
 }
@@ -222,7 +233,7 @@ bool Connection::expects_continue(const Parsed& parsed) const {
     return asked && !parsed.parser.is_done() && buffer_.size() == 0;
 }
 
-/// Moves the message into our own type.
+/// Moves the head into our own type.
 std::optional<Rejection> Connection::fill_request(Parsed& parsed) const {
     auto& message = parsed.parser.get();
     Request& request = parsed.request;
@@ -252,7 +263,22 @@ std::optional<Rejection> Connection::fill_request(Parsed& parsed) const {
         return Rejection{400, fmt::format("HTTP/1.1 needs one Host header, not {}", hosts)};
     }
     request.path = std::move(*path);
-    request.body = std::move(message.body());
+    return std::nullopt;
+}
+
+std::optional<Rejection> Connection::route_request(Parsed& parsed) const {
+    parsed.foreign = refuse_foreign_site(parsed.request, shared_.sites);
+    parsed.match = shared_.router.match(parsed.request.method, parsed.request.path);
+    if (parsed.foreign) parsed.match.upload = nullptr;
+    const std::uint64_t bytes_max = parsed.match.upload != nullptr
+                                        ? parsed.match.upload->bytes_max
+                                        : shared_.options.limits.body_bytes_max;
+    const auto length = parsed.parser.content_length();
+    if (length && *length > bytes_max) {
+        return Rejection{
+            413, fmt::format("the body has {} bytes, over the limit of {}", *length, bytes_max)};
+    }
+    parsed.parser.body_limit(bytes_max);
     return std::nullopt;
 }
 
@@ -316,6 +342,7 @@ std::shared_ptr<Exchange> Connection::make_exchange(const Parsed& parsed, const 
     options.head_only = request.method == "HEAD";
     options.chunked = message.version() >= 11;
     options.keep_alive = message.keep_alive() && !shared_.stopping;
+    options.web_socket = boost::beast::websocket::is_upgrade(message);
     options.buffer_bytes_max = shared_.options.limits.stream_buffer_bytes;
     options.server_name = shared_.options.server_name;
     options.unix_ns = shared_.clock.unix_ns();
@@ -327,23 +354,25 @@ std::shared_ptr<Exchange> Connection::make_exchange(const Parsed& parsed, const 
         options.extra_headers.add("Access-Control-Expose-Headers", "x-request-id, traceparent");
         if (!any) options.extra_headers.add("Vary", "Origin");
     }
-    return std::make_shared<Exchange>(std::move(options),
-                                      [weak = weak_from_this(), executor = socket_.get_executor()] {
-                                          asio::post(executor, [weak] {
-                                              if (const auto self = weak.lock())
-                                                  self->signal_.cancel();
-                                          });
-                                      });
+    return std::make_shared<Exchange>(std::move(options), waker());
 }
 
-void Connection::dispatch(Request& request, const std::shared_ptr<Exchange>& exchange) {
-    if (const auto refused = refuse_foreign_site(request, shared_.sites)) {
-        return exchange->send(render_error(403, *refused));
-    }
-    auto match = shared_.router.match(request.method, request.path);
+/// Has run() look again, from any thread.
+std::function<void()> Connection::waker() {
+    return [weak = weak_from_this(), executor = socket_.get_executor()] {
+        asio::post(executor, [weak] {
+            if (const auto self = weak.lock()) self->signal_.cancel();
+        });
+    };
+}
+
+void Connection::dispatch(Parsed& parsed, const std::shared_ptr<Exchange>& exchange) {
+    if (parsed.foreign) return exchange->send(render_error(403, *parsed.foreign));
+    Request& request = parsed.request;
+    Router::Match& match = parsed.match;
     const Handler* handler = match.handler;
     if (handler == nullptr && match.route.empty()) handler = shared_.router.fallback();
-    if (request.method == "OPTIONS" && match.handler == nullptr) {
+    if (request.method == "OPTIONS" && match.handler == nullptr && match.upload == nullptr) {
         Response response;
         response.status = 204;
         if (match.allowed.empty()) match.allowed = "GET, HEAD, OPTIONS";
@@ -357,7 +386,7 @@ void Connection::dispatch(Request& request, const std::shared_ptr<Exchange>& exc
         response.headers.add("Allow", std::move(match.allowed));
         return exchange->send(std::move(response));
     }
-    if (handler == nullptr) {
+    if (handler == nullptr && match.upload == nullptr) {
         const bool wrong_method = !match.allowed.empty();
         Response response =
             render_error(wrong_method ? 405 : 404,
@@ -372,17 +401,27 @@ void Connection::dispatch(Request& request, const std::shared_ptr<Exchange>& exc
     // Handlers report errors as values; what still throws is a library out of memory. It unwinds
     // the responder, which answers 500, and must not take the connection's coroutine along.
     try {
-        (*handler)(request, make_responder(exchange));
+        if (match.upload != nullptr) {
+            body_ = std::make_shared<BodyQueue>(waker());
+            match.upload->handler(request, make_body(body_), make_responder(exchange));
+        } else {
+            (*handler)(request, make_responder(exchange));
+        }
     } catch (const std::exception&) {
         exchange->abandon();
     }
 }
 
 /// Moves bytes from the exchange to the socket until the answer is complete. False: it never was.
-asio::awaitable<bool> Connection::pump(const std::shared_ptr<Exchange>& exchange) {
+asio::awaitable<bool> Connection::pump(Parsed& parsed, const std::shared_ptr<Exchange>& exchange) {
     while (!closed_) {
-        const Exchange::Output output = exchange->take(out_);
+        Exchange::Output output = exchange->take(out_);
         if (output.broken) break;
+        if (output.web_socket) {
+            exchange->finish();
+            co_await serve_web_socket(parsed, *output.web_socket);
+            co_return false;
+        }
         const bool idle = out_.empty() && output.tail.empty();
         if (!co_await write_all(out_) || !co_await write_all(output.tail)) break;
         if (output.finished) {

@@ -12,9 +12,11 @@
 #include <optional>
 #include <string>
 
+#include "base/http/body_queue.h"
 #include "base/http/exchange.h"
 #include "base/http/server.h"
 #include "base/http/site_guard.h"
+#include "base/http/web_socket.h"
 
 // GCC 12 takes Asio's recycled coroutine frames for a mismatch of new and delete when it inlines
 // one of the two only.
@@ -38,6 +40,8 @@ struct Rejection {
     std::string message;
 };
 
+class WebSocketSession;
+
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
     Connection(boost::asio::ip::tcp::socket socket, ServerShared& shared);
@@ -55,7 +59,7 @@ public:
 
 private:
     using TimePoint = std::chrono::steady_clock::time_point;
-    struct Parsed;  // a Beast parser; defined where Beast is included
+    struct Parsed;  // a Beast parser; parsed.h
 
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<bool> wait_for_first_byte();
@@ -64,11 +68,19 @@ private:
     std::optional<Rejection> check_head(const Parsed& parsed) const;
     bool expects_continue(const Parsed& parsed) const;
     std::optional<Rejection> fill_request(Parsed& parsed) const;
+    /// Finds who answers; the limit of the body follows from it.
+    std::optional<Rejection> route_request(Parsed& parsed) const;
     boost::asio::awaitable<void> reject(const Rejection& why);
     boost::asio::awaitable<bool> write_all(std::string_view bytes);
-    boost::asio::awaitable<bool> pump(const std::shared_ptr<Exchange>& exchange);
+    boost::asio::awaitable<bool> pump(Parsed& parsed, const std::shared_ptr<Exchange>& exchange);
+    /// Hands the body on until its end; false when it was not read to there. (upload.cc)
+    boost::asio::awaitable<bool> receive_body(Parsed& parsed,
+                                              const std::shared_ptr<Exchange>& exchange);
+    /// The handshake and everything after it. (web_socket_accept.cc)
+    boost::asio::awaitable<void> serve_web_socket(Parsed& parsed, AcceptedWebSocket& accepted);
     boost::asio::awaitable<void> linger();
-    void dispatch(Request& request, const std::shared_ptr<Exchange>& exchange);
+    void dispatch(Parsed& parsed, const std::shared_ptr<Exchange>& exchange);
+    std::function<void()> waker();
     void watch_client();
     Response render_error(int status, std::string_view message) const;
     std::shared_ptr<Exchange> make_exchange(const Parsed& parsed, const Request& request);
@@ -85,7 +97,9 @@ private:
     TimePoint deadline_ = TimePoint::max();
     std::string out_;                     // bytes being written
     std::shared_ptr<Exchange> exchange_;  // the answer in progress
-    bool watching_ = false;               // a read is pending only to notice the client's end
+    std::shared_ptr<BodyQueue> body_;     // the upload in progress
+    std::shared_ptr<WebSocketSession> web_socket_;
+    bool watching_ = false;  // a read is pending only to notice the client's end
     bool client_gone_ = false, timed_out_ = false, closed_ = false, idle_ = false;
 };
 

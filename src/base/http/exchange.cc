@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <iterator>
 #include <utility>
@@ -49,6 +51,10 @@ public:
     }
     void notify() override { exchange_->notify(); }
     void end() override { exchange_->end(); }
+    void accept_web_socket(const WebSocketOptions& options,
+                           std::shared_ptr<WebSocketEvents> events) override {
+        exchange_->accept_web_socket(options, std::move(events));
+    }
     void on_closed(std::function<void()> callback) override {
         exchange_->on_closed(std::move(callback));
     }
@@ -116,7 +122,14 @@ void Exchange::begin_stream(int status, Headers headers) {
     // Without a body there is nothing to wait for, whatever the handler still writes.
     stage_ = body_allowed_ ? Stage::streaming : Stage::ended;
     last_chunk_taken_ = !body_allowed_;
-    if (!options_.chunked) options_.keep_alive = false;
+    if (const std::string_view length = headers.get("Content-Length"); !length.empty()) {
+        std::uint64_t bytes = 0;
+        std::from_chars(length.data(), length.data() + length.size(), bytes);
+        bytes_left_ = bytes;
+        options_.chunked = false;
+    } else if (!options_.chunked) {
+        options_.keep_alive = false;
+    }
     append_head_locked(status, headers, options_.chunked ? "Transfer-Encoding: chunked\r\n" : "");
     wake_locked();
 }
@@ -152,6 +165,30 @@ void Exchange::end() {
     if (stage_ != Stage::streaming) return;
     stage_ = Stage::ended;
     wake_locked();
+}
+
+void Exchange::accept_web_socket(const WebSocketOptions& options,
+                                 std::shared_ptr<WebSocketEvents> events) {
+    if (!options_.web_socket) {
+        Response response =
+            text_response(426, "application/json",
+                          R"({"error":{"message":"this is a WebSocket; connect as RFC 6455 says",)"
+                          R"("type":"invalid_request_error","param":null,"code":"http_426"}})");
+        response.headers.add("Upgrade", "websocket");
+        send(std::move(response));
+        return events->on_close(close_code::kLost, "no WebSocket was asked for");
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        if (stage_ == Stage::open && !closed_) {
+            stage_ = Stage::ended;
+            last_chunk_taken_ = true;
+            web_socket_.emplace(options, std::move(events));
+            wake_locked();
+            return;
+        }
+    }
+    events->on_close(close_code::kLost, "the client has left");
 }
 
 void Exchange::on_closed(std::function<void()> callback) {
@@ -210,6 +247,11 @@ Exchange::Output Exchange::take(std::string& bytes) {
     Output output;
     output.broken = broken_;
     if (broken_) return output;
+    if (web_socket_) {
+        output.web_socket = std::exchange(web_socket_, std::nullopt);
+        output.finished = true;
+        return output;
+    }
     bytes.swap(head_);
     output.tail = std::exchange(tail_, {});
     if (!body_.empty()) {
@@ -218,9 +260,14 @@ Exchange::Output Exchange::take(std::string& bytes) {
             bytes.append(body_).append("\r\n");
         } else {
             bytes.append(body_);
+            if (bytes_left_ && *bytes_left_ < body_.size()) broken_ = true;
+            if (bytes_left_) *bytes_left_ -= std::min<std::uint64_t>(*bytes_left_, body_.size());
         }
         body_.clear();
     }
+    if (stage_ == Stage::ended && bytes_left_.value_or(0) != 0) broken_ = true;
+    output.broken = broken_;
+    if (broken_) return output;
     if (stage_ == Stage::ended && !last_chunk_taken_) {
         last_chunk_taken_ = true;
         if (options_.chunked && body_allowed_) bytes.append("0\r\n\r\n");
@@ -256,6 +303,11 @@ void Exchange::connection_lost() {
 bool Exchange::keep_alive() const {
     const std::lock_guard lock(mutex_);
     return options_.keep_alive;
+}
+
+bool Exchange::answered() const {
+    const std::lock_guard lock(mutex_);
+    return stage_ != Stage::open;
 }
 
 void Exchange::forbid_keep_alive() {

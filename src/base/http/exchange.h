@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,17 @@ struct ExchangeOptions {
     bool head_only = false;  ///< the request is HEAD
     bool chunked = true;     ///< HTTP/1.1; else a stream ends with the connection
     bool keep_alive = true;
+    bool web_socket = false;  ///< the request asks for one
     std::size_t buffer_bytes_max = 1024 * 1024;
     std::string server_name;
     std::int64_t unix_ns = 0;  ///< for Date
     Headers extra_headers;     ///< CORS
+};
+
+/// What a handler accepted.
+struct AcceptedWebSocket {
+    WebSocketOptions options;
+    std::shared_ptr<WebSocketEvents> events;
 };
 
 class Exchange {
@@ -37,6 +45,8 @@ public:
     void set_source(std::function<void(std::string& out)> fill);
     void notify();
     void end();
+    void accept_web_socket(const WebSocketOptions& options,
+                           std::shared_ptr<WebSocketEvents> events);
     void on_closed(std::function<void()> callback);
     bool closed() const;
     void add_header(std::string name, std::string value);
@@ -47,6 +57,7 @@ public:
         std::string_view tail;  ///< to be sent after the bytes; lives as long as the program
         bool finished = false;  ///< this was the last of it
         bool broken = false;    ///< the client is too slow or the stream was cut: close
+        std::optional<AcceptedWebSocket> web_socket;  ///< instead of an answer
     };
     /// Network thread: moves what waits into `bytes` (cleared first), framed for the wire.
     Output take(std::string& bytes);
@@ -56,6 +67,8 @@ public:
     void connection_lost();
     /// False once the connection must close after this answer. Network thread.
     bool keep_alive() const;
+    /// An answer is there, or part of one.
+    bool answered() const;
     void forbid_keep_alive();
 
 private:
@@ -73,6 +86,8 @@ private:
     bool last_chunk_taken_ = false, notified_ = false;
     std::string head_;  // wire bytes: head, or head and body of a plain answer
     std::string_view tail_;
+    std::optional<std::uint64_t> bytes_left_;  // of a stream with Content-Length
+    std::optional<AcceptedWebSocket> web_socket_;
     std::string body_;  // stream bytes, not framed yet
     std::shared_ptr<std::function<void(std::string&)>> source_;
     std::string filled_;  // network thread only: what the source gave; keeps its memory

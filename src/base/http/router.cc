@@ -64,11 +64,11 @@ bool fits(const std::vector<std::string>& pattern, const std::vector<std::string
 
 }  // namespace
 
-void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
+Router::Route& Router::route_of(std::string_view method, std::string_view pattern) {
     DG_CHECK(pattern.starts_with('/'), pattern);
     auto at = std::ranges::find(routes_, pattern, &Route::pattern);
     if (at == routes_.end()) {
-        Route route{std::string(pattern), {}, {}};
+        Route route{std::string(pattern), {}, {}, {}};
         for (const std::string_view segment : split_path(pattern)) {
             route.segments.emplace_back(segment);
         }
@@ -80,7 +80,19 @@ void Router::add(std::string_view method, std::string_view pattern, Handler hand
                             std::move(route));
     }
     for (const auto& [existing, unused] : at->methods) DG_CHECK(existing != method, pattern);
-    at->methods.emplace_back(std::string(method), std::move(handler));
+    for (const auto& [existing, unused] : at->uploads) DG_CHECK(existing != method, pattern);
+    return *at;
+}
+
+void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
+    route_of(method, pattern).methods.emplace_back(std::string(method), std::move(handler));
+}
+
+void Router::add_upload(std::string_view method, std::string_view pattern, std::uint64_t bytes_max,
+                        UploadHandler handler) {
+    route_of(method, pattern)
+        .uploads.emplace_back(std::string(method),
+                              std::make_unique<Upload>(std::move(handler), bytes_max));
 }
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {
@@ -96,8 +108,12 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
         };
         match.handler = serves(method);
         if (match.handler == nullptr && method == "HEAD") match.handler = serves("GET");
-        if (match.handler == nullptr) {
+        for (const auto& [wanted, upload] : route.uploads) {
+            if (wanted == method) match.upload = upload.get();
+        }
+        if (match.handler == nullptr && match.upload == nullptr) {
             for (const auto& [allowed, unused] : route.methods) match.allowed += allowed + ", ";
+            for (const auto& [allowed, unused] : route.uploads) match.allowed += allowed + ", ";
             if (serves("GET") != nullptr && serves("HEAD") == nullptr) match.allowed += "HEAD, ";
             match.allowed += "OPTIONS";
         }
@@ -111,6 +127,7 @@ std::vector<std::pair<std::string, std::string>> Router::routes() const {
     std::vector<std::pair<std::string, std::string>> all;
     for (const Route& route : routes_) {
         for (const auto& [method, unused] : route.methods) all.emplace_back(method, route.pattern);
+        for (const auto& [method, unused] : route.uploads) all.emplace_back(method, route.pattern);
     }
     return all;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Which handler answers a method and path. Pure: no sockets, so that tests ask it directly.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/http/message.h"
+#include "base/http/request_body.h"
 
 namespace base::http {
 
@@ -24,11 +26,20 @@ public:
     /// not empty), which literal segments may follow: "/models/{id...}/load". Literal segments win
     /// over parameters. Pre: the pair is not routed yet.
     void add(std::string_view method, std::string_view pattern, Handler handler);
+    /// The same for a body that is taken in pieces, of at most `bytes_max` in all;
+    /// ServerLimits::body_bytes_max does not bound it.
+    void add_upload(std::string_view method, std::string_view pattern, std::uint64_t bytes_max,
+                    UploadHandler handler);
     /// Answers what no pattern matches (static files); without one the server answers 404 itself.
     void set_fallback(Handler handler) { fallback_ = std::move(handler); }
 
+    struct Upload {
+        UploadHandler handler;
+        std::uint64_t bytes_max = 0;
+    };
     struct Match {
-        const Handler* handler = nullptr;  ///< null: see `allowed`
+        const Handler* handler = nullptr;  ///< null: see `upload`, then `allowed`
+        const Upload* upload = nullptr;
         std::string route;
         std::vector<std::pair<std::string, std::string>> params;
         std::string allowed;  ///< "GET, HEAD, OPTIONS" when only the method is wrong
@@ -44,7 +55,9 @@ private:
         std::string pattern;
         std::vector<std::string> segments;
         std::vector<std::pair<std::string, Handler>> methods;
+        std::vector<std::pair<std::string, std::unique_ptr<Upload>>> uploads;
     };
+    Route& route_of(std::string_view method, std::string_view pattern);
     std::vector<Route> routes_;
     Handler fallback_;
 };

@@ -14,6 +14,7 @@
 #include "base/core/result.h"
 #include "base/http/message.h"
 #include "base/http/router.h"
+#include "base/http/web_socket.h"
 
 namespace base::http {
 
@@ -26,6 +27,8 @@ public:
     virtual void send(Response response) = 0;
 
     /// Sends the head now; the body follows in chunks of unknown length.
+    /// With a Content-Length among `headers` the bytes go out as they are: exactly as many must be
+    /// written before end(), else the connection is cut.
     virtual void begin_stream(int status, Headers headers) = 0;
     /// Queues bytes. False: closed, or the client reads too slowly and more than
     /// ServerLimits::stream_buffer_bytes wait for it (then the connection is closed, on_closed
@@ -37,6 +40,11 @@ public:
     virtual void set_source(std::function<void(std::string& out)> fill) = 0;
     virtual void notify() = 0;
     virtual void end() = 0;
+
+    /// Answers a request for a WebSocket by opening it; any other one is told 426, and the events
+    /// hear on_close. Instead of send() or begin_stream().
+    virtual void accept_web_socket(const WebSocketOptions& options,
+                                   std::shared_ptr<WebSocketEvents> events) = 0;
 
     /// Runs `callback` once, on a network thread, when the connection dies before the answer has
     /// left completely, also while nothing is written; at once when that is already so.

@@ -44,8 +44,10 @@ bool same_origin(std::string_view origin, std::string_view host) {
     return scheme != std::string_view::npos && equal_no_case(origin.substr(scheme + 3), host);
 }
 
-bool changes_nothing(std::string_view method) {
-    return method == "GET" || method == "HEAD" || method == "OPTIONS";
+/// A browser lets every page read and write a WebSocket: only the server can say no.
+bool changes_nothing(const Request& request) {
+    if (list_has_token(request.headers.get("Upgrade"), "websocket")) return false;
+    return request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
 }
 
 }  // namespace
@@ -62,7 +64,7 @@ std::optional<std::string> refuse_foreign_site(const Request& request, const Sit
             "localhost, or add the name to server.allowed_hosts",
             host_name(host).substr(0, 100));
     }
-    if (changes_nothing(request.method)) return std::nullopt;
+    if (changes_nothing(request)) return std::nullopt;
     // Browsers set this one themselves, and a proxy that rewrites Host does not confuse it.
     const std::string_view site = request.headers.get("Sec-Fetch-Site");
     if (site == "same-origin" || site == "none") return std::nullopt;

@@ -25,7 +25,8 @@ struct SitePolicy {
 
 /// Why the request must be answered 403, with what to configure; nothing when it may go on.
 /// Programs that are no browser send neither Origin nor Sec-Fetch-Site and are never affected by
-/// the cross-site rule. GET and HEAD pass it: what they answer a foreign page cannot read.
+/// the cross-site rule. GET and HEAD pass it: what they answer a foreign page cannot read, but for
+/// a WebSocket, which any page could.
 std::optional<std::string> refuse_foreign_site(const Request& request, const SitePolicy& policy);
 
 /// "127.0.0.1", "::1" and the rest of 127.0.0.0/8, or localhost.
