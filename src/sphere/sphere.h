@@ -83,6 +83,12 @@ struct SphereOptions {
     std::string state_dir;  ///< what a later process needs to clean up after a killed one
     std::uint32_t sandboxes_max = 1000;
     std::uint32_t pool_size = 4;  ///< boxes of the default spec kept ready; 0: none
+    /// Of unpacked images in state_dir; those used longest ago make room.
+    std::uint64_t image_bytes_max = 16ull << 30;
+    std::uint32_t snapshots_max = 256;
+    /// Of the files of all snapshots, and of removed ones that boxes still stand on. They are in
+    /// memory and end with this process.
+    std::uint64_t snapshot_bytes_max = 4ull << 30;
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
@@ -146,7 +152,7 @@ public:
     virtual std::vector<SnapshotInfo> snapshots() const { return {}; }
     virtual base::Result<void> remove_snapshot(const SnapshotId& id);
     /// A new box with the same spec and a copy of the files; nothing of what runs. A snapshot that
-    /// is removed stays on disk while boxes began with it.
+    /// is removed stays in memory while boxes began with it.
     base::Result<SandboxId> fork(const SandboxId& id, const Secrets& secrets);
 };
 

@@ -2,17 +2,21 @@
 // A box and the commands in it as the server sees them. Plain data, guarded by NativeSphere's lock
 // but for what is said to be the loop's.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
+#include "sphere/images/image_store.h"
 #include "sphere/launcher/protocol.h"
 #include "sphere/native/control_groups.h"
+#include "sphere/native/copy_tree.h"
 #include "sphere/sphere.h"
 
 namespace sphere::native {
@@ -52,6 +56,32 @@ struct Exec {
     base::Instant killed_at;
 };
 
+/// Files that never change again, in memory; below the workspaces of all that began with them.
+struct Layer {
+    Layer(base::UniqueFd folder, TreeSize of, std::atomic<std::uint64_t>& total)
+        : root(std::move(folder)), size(of), total_bytes(total) {
+        total_bytes += size.bytes;
+    }
+    ~Layer() { total_bytes -= size.bytes; }
+    Layer(const Layer&) = delete;
+    Layer& operator=(const Layer&) = delete;
+
+    const base::UniqueFd root;
+    const TreeSize size;
+    std::atomic<std::uint64_t>& total_bytes;  ///< of all layers there are
+};
+
+/// With which files a box begins.
+struct Beginning {
+    std::vector<std::shared_ptr<const Layer>> layers = {};  ///< the topmost first
+    std::uint32_t host_id = 0;                              ///< whose the files are
+};
+
+struct KeptSnapshot {
+    SnapshotInfo info;
+    Beginning files;
+};
+
 struct Box {
     enum class Phase { making, ready, failed };
 
@@ -65,6 +95,10 @@ struct Box {
     BoxGroups groups;
     WatchedFd init, life;  ///< the socket to the init; its pidfd
     base::UniqueFd workspace;
+    base::UniqueFd layer;  ///< where what it writes really is: becomes a layer of a snapshot
+    Beginning beginning;
+    images::ImagePtr image;  ///< whose files are its root, when it began with one
+    bool held = false;       ///< by a snapshot: nothing starts until it is done
     std::int32_t pid = 0;
     bool init_ready = false, published = false, paused = false, ending = false;
     bool gone = false;  ///< every process is dead, every exec reported
