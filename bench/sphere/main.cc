@@ -2,6 +2,7 @@
 // spawn, bubblewrap and crun, in turn within one run.
 //
 //   bench_sphere [RUNS] > result.json       a table goes to stderr; RUNS is 200 unless given
+//   bench_sphere snapshots                  only what keeping and restoring workspaces takes
 #include <fmt/core.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -250,6 +252,48 @@ double cycles_per_second(sphere::Sphere& sphere, int in_flight, int cycles) {
     return cycles / base::to_seconds(machine_clock.now() - begin);
 }
 
+/// Workspaces of one size: what it takes to keep one, to begin with it, and to have a second box.
+void measure_snapshots(sphere::Sphere& sphere, std::uint64_t mebibytes, int runs) {
+    sphere::SandboxSpec spec;
+    spec.limits.workspace_bytes = 2048ull << 20;
+    spec.limits.memory_bytes = 8192ull << 20;
+    const std::string size = fmt::format("workspace of {} MiB", mebibytes);
+    const std::string box = need(sphere.create(spec));
+    // 64 files, so that it is no single range of pages.
+    const std::string script = fmt::format(
+        "for i in $(seq 64); do head -c {} /dev/urandom > f$i; done", (mebibytes << 20) / 64);
+    exec(sphere, box, {"sh", "-c", script});
+    for (int i = 0; i < runs; ++i) {
+        exec(sphere, box, {"sh", "-c", "echo more >> f1"});
+        base::Instant begin = machine_clock.now();
+        const auto kept = need(sphere.snapshot(box, "bench"));
+        record("snapshot, idle, " + size, begin);
+        if (kept.consistency != "idle") give_up("the box was not idle");
+        spec.snapshot = kept.id;
+        begin = machine_clock.now();
+        const std::string restored = need(sphere.create(spec));
+        record("restore, " + size, begin);
+        exec(sphere, restored, {"test", "-s", "f64"});
+        record("restore and read a file, " + size, begin);
+        need(sphere.destroy(restored));
+        begin = machine_clock.now();
+        const std::string forked = need(sphere.fork(box, {}));
+        record("fork, " + size, begin);
+        need(sphere.destroy(forked));
+        need(sphere.remove_snapshot(kept.id));
+    }
+    Quiet sink;
+    need(sphere.start(box, {.argv = {"sleep", "1000"}}, sink));
+    for (int i = 0; i < std::min(runs, 5); ++i) {
+        const base::Instant begin = machine_clock.now();
+        const auto kept = need(sphere.snapshot(box, "bench"));
+        record("snapshot, something runs, " + size, begin);
+        if (kept.consistency != "frozen") give_up("the box was idle");
+        need(sphere.remove_snapshot(kept.id));
+    }
+    need(sphere.destroy(box));
+}
+
 std::string processor() {
     std::ifstream info("/proc/cpuinfo");
     for (std::string line; std::getline(info, line);) {
@@ -258,10 +302,27 @@ std::string processor() {
     return "unknown";
 }
 
+json::array print_series() {
+    json::array lines;
+    for (const std::string& name : order) {
+        Series& series = all[name];
+        std::ranges::sort(series.ms);
+        fmt::print(stderr, "{:<56} n={:<5} min {:8.3f}  median {:8.3f}  p99 {:8.3f} ms\n", name,
+                   series.ms.size(), series.ms.front(), series.at(0.5), series.at(0.99));
+        lines.push_back({{"what", name},
+                         {"n", series.ms.size()},
+                         {"min_ms", series.ms.front()},
+                         {"median_ms", series.at(0.5)},
+                         {"p99_ms", series.at(0.99)}});
+    }
+    return lines;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    const int runs = argc > 1 ? std::max(3, std::atoi(argv[1])) : 200;
+    const bool only_snapshots = argc > 1 && std::string_view(argv[1]) == "snapshots";
+    const int runs = !only_snapshots && argc > 1 ? std::max(3, std::atoi(argv[1])) : 200;
     const auto folder = need(base::TemporaryDir::create("/tmp", "dougong-bench-"));
     const auto open = [&](const char* name, std::uint32_t pool) {
         return need(sphere::Sphere::open(
@@ -269,6 +330,15 @@ int main(int argc, char** argv) {
             machine_clock));
     };
     const auto cold = open("cold", 0);
+    if (only_snapshots) {
+        // Few of them: each stays below its box, and 16 are as many as a box stands on.
+        for (const int round : {0, 1, 2}) {
+            measure_snapshots(*cold, 100, 7);
+            if (round < 2) measure_snapshots(*cold, 1024, 7);
+        }
+        print_series();
+        return 0;
+    }
     const auto pooled = open("pooled", 4);
     const auto beside = peers(folder.path());
     const std::vector<std::string> nothing = {"/usr/bin/true"};
@@ -291,18 +361,7 @@ int main(int argc, char** argv) {
             cycles_per_second(*cold, in_flight, std::max(runs, in_flight));
     }
 
-    json::array lines;
-    for (const std::string& name : order) {
-        Series& series = all[name];
-        std::ranges::sort(series.ms);
-        fmt::print(stderr, "{:<46} n={:<5} min {:8.3f}  median {:8.3f}  p99 {:8.3f} ms\n", name,
-                   series.ms.size(), series.ms.front(), series.at(0.5), series.at(0.99));
-        lines.push_back({{"what", name},
-                         {"n", series.ms.size()},
-                         {"min_ms", series.ms.front()},
-                         {"median_ms", series.at(0.5)},
-                         {"p99_ms", series.at(0.99)}});
-    }
+    json::array lines = print_series();
     for (const auto& rate : rates) {
         fmt::print(stderr, "create, exec true, destroy, {} in flight: {:.0f}/s\n",
                    std::string(rate.key()), rate.value().as_double());

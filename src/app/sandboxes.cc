@@ -116,7 +116,8 @@ void Sandboxes::register_routes(base::http::Router& router) {
                                const base::http::ResponderPtr& responder) {
         responder->send(sphere::error_response(impl_->unavailable));
     };
-    for (const char* pattern : {"/v1/sandboxes", "/v1/sandboxes/{rest...}"}) {
+    for (const char* pattern :
+         {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

@@ -137,7 +137,7 @@ Result<void> check_exec(const ExecSpec& spec) {
                            "argv[{}] holds a zero byte", i);
         }
     }
-    if (!spec.working_directory.starts_with('/') ||
+    if ((!spec.working_directory.empty() && !spec.working_directory.starts_with('/')) ||
         spec.working_directory.find('\0') != std::string::npos) {
         return fail_on("working_directory", Code::invalid_argument,
                        "working_directory '{}' is not an absolute path", spec.working_directory);

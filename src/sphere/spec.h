@@ -83,8 +83,8 @@ base::Result<void> check_spec(const SandboxSpec& spec);
 struct ExecSpec {
     std::vector<std::string> argv;  ///< at least one; looked up in the box's PATH
     std::map<std::string, std::string> environment = {};
-    std::string working_directory = "/workspace";
-    std::string stdin_text = {};  ///< given whole, then end of file
+    std::string working_directory = "/workspace";  ///< empty: the image's, else /workspace
+    std::string stdin_text = {};                   ///< given whole, then end of file
     bool stdin_open = false;  ///< no end of file: write_stdin gives more; a tty's is always open
     bool tty = false;         ///< one terminal instead of three pipes
     std::uint16_t tty_columns = 80, tty_rows = 24;

@@ -85,6 +85,12 @@ struct SphereOptions {
     std::uint32_t sandboxes_max = 1000;
     /// Boxes of the default spec kept ready at most; how many follows demand. 0: none.
     std::uint32_t pool_size = 16;
+    /// Of unpacked images in state_dir; those used longest ago make room.
+    std::uint64_t image_bytes_max = 16ull << 30;
+    std::uint32_t snapshots_max = 256;
+    /// Of the files of all snapshots, and of removed ones that boxes still stand on. They are in
+    /// memory and end with this process.
+    std::uint64_t snapshot_bytes_max = 4ull << 30;
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
@@ -157,7 +163,7 @@ public:
     virtual std::vector<SnapshotInfo> snapshots() const { return {}; }
     virtual base::Result<void> remove_snapshot(const SnapshotId& id);
     /// A new box with the same spec and a copy of the files; nothing of what runs. A snapshot that
-    /// is removed stays on disk while boxes began with it.
+    /// is removed stays in memory while boxes began with it.
     base::Result<SandboxId> fork(const SandboxId& id, const Secrets& secrets);
 };
 

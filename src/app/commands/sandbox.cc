@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <optional>
 
 #include "app/commands/commands.h"
@@ -71,6 +72,16 @@ std::uint64_t mebibytes(double number) {
     return static_cast<std::uint64_t>(number * 1024 * 1024);
 }
 
+/// "image:PATH", or the path of a prepared folder.
+sphere::RootSpec root_spec(const std::string& text) {
+    constexpr std::string_view kImage = "image:";
+    if (!text.starts_with(kImage)) return {sphere::RootSpec::Kind::directory, text};
+    std::error_code failed;
+    const std::string path = text.substr(kImage.size());
+    const std::string whole = std::filesystem::absolute(path, failed).string();
+    return {sphere::RootSpec::Kind::image, failed ? path : whole};
+}
+
 Result<sphere::SandboxSpec> box_spec(const Args& args) {
     sphere::SandboxSpec spec;
     sphere::Limits& limits = spec.limits;
@@ -82,9 +93,7 @@ Result<sphere::SandboxSpec> box_spec(const Args& args) {
         limits.workspace_bytes = mebibytes(*n);
     }
     if (const auto n = DG_TRY(args.count("--processes", 1, 1 << 20))) limits.processes_max = *n;
-    if (const auto root = args.value("--root")) {
-        spec.root = {sphere::RootSpec::Kind::directory, *root};
-    }
+    if (const auto root = args.value("--root")) spec.root = root_spec(*root);
     const std::string network = args.value("--network").value_or("none");
     using Mode = sphere::NetworkMode;
     std::optional<Mode> mode;
@@ -112,6 +121,7 @@ Result<sphere::ExecSpec> exec_spec(const Args& args) {
     if (const auto n = DG_TRY(args.number("--output-mib", 0, 1e6))) {
         spec.output_bytes_max = mebibytes(*n);
     }
+    if (args.value("--root")) spec.working_directory.clear();  // an image has its own
     if (const auto folder = args.value("--workdir")) spec.working_directory = *folder;
     for (const std::string& text : args.all("--env")) {
         auto [name, value] = DG_TRY(variable(text));
@@ -278,10 +288,11 @@ Command run_subcommand() {
                      "End it after so much processor time [default: never]."},
                     {"--output-mib", "N", "Leave out what is printed after that [default 8]."},
                     {"--network", "MODE", "none, or loopback inside the sandbox [default none]."},
-                    {"--root", "FOLDER",
-                     "Its file system instead of the host's; with folders dev, proc, tmp and "
-                     "workspace."},
-                    {"--workdir", "FOLDER", "Where it starts [default /workspace]."},
+                    {"--root", "ROOT",
+                     "Its file system instead of the host's: image:PATH of an OCI image layout "
+                     "or of a tarball of a root; or a folder with dev, proc, tmp and workspace."},
+                    {"--workdir", "FOLDER",
+                     "Where it starts [default: the image's, else /workspace]."},
                     {"--env", "NAME=VALUE", "A variable; may be given several times."},
                     {"--json", "", "One JSON object with output, reason and usage."}},
         .examples = {{"dougong sandbox run -- python3 -c 'print(1)'", "One line of Python."},

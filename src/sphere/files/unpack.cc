@@ -6,17 +6,14 @@
 
 #include "sphere/files/archive.h"
 #include "sphere/files/beneath.h"
-#include "sphere/files/gzip_stream.h"
 #include "sphere/files/name_text.h"
-#include "sphere/files/tar_format.h"
+#include "sphere/files/tar_stream.h"
 
 namespace sphere::files {
 namespace {
 
 using base::Code;
 using base::Result;
-
-constexpr std::uint64_t kRatioFromBytes = 1u << 20;
 
 std::string shown(std::string_view name) {
     std::string text = escape_name(name.substr(0, 200));
@@ -42,132 +39,28 @@ bool stays_beneath(std::string_view target, std::size_t depth) {
 
 }  // namespace
 
-/// Plain tar comes in at take(), cut anywhere; out go files.
-struct Unpacker::Impl {
+struct Unpacker::Impl final : TarHandler {
     const Workspace& workspace;
     const std::vector<std::string> folder;
     const ArchiveLimits limits;
     ArchiveSummary summary;
     std::optional<base::Error> error;
-
-    bool begun = false;
-    std::string first;  ///< until two bytes tell gzip from tar
-    std::optional<GzipReader> gzip;
-    std::uint64_t packed = 0, plain = 0;
-
-    TarHeadReader heads;
-    std::string block;  ///< of a head, or a meta entry's content, as far as it came
-    std::uint64_t meta_left = 0, meta_bytes = 0, file_left = 0, padding_left = 0;
-    std::uint64_t entries = 0;
     std::optional<FileWriter> file;
-    bool ended = false;
+    TarStream stream;
 
     Impl(const Workspace& w, std::vector<std::string> f, const ArchiveLimits& l)
-        : workspace(w), folder(std::move(f)), limits(l) {}
+        : workspace(w), folder(std::move(f)), limits(l), stream(limits, *this) {}
 
-    Result<void> feed(std::string_view bytes) {
-        packed += bytes.size();
-        if (!begun) {
-            first += bytes;
-            if (first.size() < 2) return {};
-            begun = true;
-            if (first.starts_with("\x1f\x8b")) gzip.emplace();
-            const std::string start = std::move(first);
-            return feed_begun(start);
-        }
-        return feed_begun(bytes);
-    }
+    Result<void> on_content(std::string_view bytes) override { return file->write(bytes); }
 
-    Result<void> feed_begun(std::string_view bytes) {
-        if (!gzip) return take(bytes);
-        return gzip->feed(bytes, [this](std::string_view piece) -> Result<void> {
-            plain += piece.size();
-            if (plain > kRatioFromBytes && plain / limits.ratio_max > packed) {
-                return base::fail(Code::payload_too_large,
-                                  "the archive unpacks to more than {} times its size",
-                                  limits.ratio_max);
-            }
-            return take(piece);
-        });
-    }
-
-    Result<void> take(std::string_view bytes) {
-        while (!bytes.empty() && !ended) {
-            if (file_left != 0) {
-                DG_TRY(take_content(bytes));
-            } else if (padding_left != 0) {
-                const std::uint64_t n = std::min<std::uint64_t>(padding_left, bytes.size());
-                padding_left -= n;
-                bytes.remove_prefix(static_cast<std::size_t>(n));
-            } else if (meta_left != 0) {
-                DG_TRY(take_meta(bytes));
-            } else {
-                DG_TRY(take_head(bytes));
-            }
-        }
-        return {};  // behind the end mark there may be anything: record padding
-    }
-
-    Result<void> take_head(std::string_view& bytes) {
-        const std::size_t n = std::min(kTarBlock - block.size(), bytes.size());
-        block += bytes.substr(0, n);
-        bytes.remove_prefix(n);
-        if (block.size() < kTarBlock) return {};
-        const auto found = DG_TRY(heads.read(block));
-        block.clear();
-        switch (found.kind) {
-            case TarHeadReader::Kind::end:
-                ended = true;
-                return {};
-            case TarHeadReader::Kind::meta:
-                DG_TRY(count_entry());
-                meta_left = meta_bytes = found.meta_bytes;
-                if (meta_left == 0) DG_TRY(heads.add_meta(""));
-                return {};
-            case TarHeadReader::Kind::entry:
-                return begin_entry(found.entry);
-        }
-        return {};
-    }
-
-    Result<void> take_meta(std::string_view& bytes) {
-        const std::uint64_t n = std::min<std::uint64_t>(meta_left, bytes.size());
-        block += bytes.substr(0, static_cast<std::size_t>(n));
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-        meta_left -= n;
-        if (meta_left != 0) return {};
-        DG_TRY(heads.add_meta(block));
-        block.clear();
-        padding_left = tar_padding(meta_bytes).size();
-        return {};
-    }
-
-    Result<void> take_content(std::string_view& bytes) {
-        const std::uint64_t n = std::min<std::uint64_t>(file_left, bytes.size());
-        DG_TRY(file->write(bytes.substr(0, static_cast<std::size_t>(n))));
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-        file_left -= n;
-        if (file_left == 0) return end_file();
-        return {};
-    }
-
-    Result<void> end_file() {
+    Result<void> on_file_end() override {
         DG_TRY(file->commit());
         file.reset();
         ++summary.files;
         return {};
     }
 
-    Result<void> count_entry() {
-        if (++entries > limits.entries_max) {
-            return base::fail(Code::payload_too_large, "the archive has more than {} entries",
-                              limits.entries_max);
-        }
-        return {};
-    }
-
-    Result<void> begin_entry(const TarHead& entry) {
-        DG_TRY(count_entry());
+    Result<void> on_entry(const TarHead& entry) override {
         const std::string name = DG_TRY(placed(entry));
         switch (entry.type) {
             case '5':
@@ -194,9 +87,6 @@ struct Unpacker::Impl {
         options.mode = entry.mode & 0777u;
         if (options.mode == 0) options.mode = 0600;
         file.emplace(DG_TRY(FileWriter::create(workspace, name, options)));
-        file_left = entry.bytes;
-        padding_left = tar_padding(entry.bytes).size();
-        if (file_left == 0) return end_file();
         return {};
     }
 
@@ -217,11 +107,6 @@ struct Unpacker::Impl {
 
     /// The entry's name in the workspace. "./" itself is the folder unpacked into.
     Result<std::string> placed(const TarHead& entry) const {
-        if (entry.name.size() > limits.name_bytes_max) {
-            return base::fail_on(shown(entry.name), Code::payload_too_large,
-                                 "entry {} has a name of {} bytes, at most {}", shown(entry.name),
-                                 entry.name.size(), limits.name_bytes_max);
-        }
         auto parts = split_name(entry.name);
         if (!parts) return std::unexpected(std::move(parts).error().with_context("archive entry"));
         if (parts->empty() && entry.type != '5') return refused(entry, "has no name");
@@ -255,7 +140,7 @@ Result<Unpacker> Unpacker::create(const Workspace& workspace, std::string_view f
 
 Result<void> Unpacker::feed(std::string_view bytes) {
     if (impl_->error) return std::unexpected(*impl_->error);
-    auto fed = impl_->feed(bytes);
+    auto fed = impl_->stream.feed(bytes);
     if (!fed) {
         impl_->error = fed.error();
         impl_->file.reset();
@@ -265,13 +150,9 @@ Result<void> Unpacker::feed(std::string_view bytes) {
 
 Result<ArchiveSummary> Unpacker::finish() {
     if (impl_->error) return std::unexpected(*impl_->error);
-    // Some writers leave the end mark out; between two entries that is a whole archive too.
-    const bool between = impl_->begun && impl_->block.empty() && impl_->meta_left == 0 &&
-                         impl_->file_left == 0 && impl_->padding_left == 0 && impl_->entries != 0;
-    if ((!impl_->ended && !between) || (impl_->gzip && !impl_->gzip->at_end())) {
+    if (auto whole = impl_->stream.finish(); !whole) {
         impl_->file.reset();
-        return base::fail(Code::invalid_argument, "the archive is cut off after {} bytes",
-                          impl_->packed);
+        return std::unexpected(std::move(whole).error());
     }
     return impl_->summary;
 }

@@ -136,6 +136,10 @@ void SandboxApi::register_routes(base::http::Router& router) {
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/stdin", &SandboxApi::write_stdin);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/signal", &SandboxApi::send_signal);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/resize", &SandboxApi::resize);
+    route(router, "POST", "/v1/sandboxes/{id}/snapshots", &SandboxApi::snapshot);
+    route(router, "POST", "/v1/sandboxes/{id}/fork", &SandboxApi::fork);
+    route(router, "GET", "/v1/snapshots", &SandboxApi::list_snapshots);
+    route(router, "DELETE", "/v1/snapshots/{id}", &SandboxApi::remove_snapshot);
     route(router, "POST", "/v1/emergency_stop", &SandboxApi::stop_tenant);
     route(router, "DELETE", "/v1/emergency_stop", &SandboxApi::lift_tenant);
     route(router, "POST", "/admin/v1/emergency_stop", &SandboxApi::stop_any);
@@ -237,6 +241,43 @@ Result<Response> SandboxApi::resize(const Request& request) {
     DG_TRY(in.done());
     DG_TRY(sphere_.resize_tty(info.id, DG_TRY(exec_of(request)), columns, rows));
     return answer(200, {{"columns", columns}, {"rows", rows}});
+}
+
+Result<Response> SandboxApi::snapshot(const Request& request) {
+    const SandboxInfo info = DG_TRY(find_box(sphere_, request));
+    std::string name;
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.text("name", name, 128);
+    DG_TRY(in.done());
+    return answer(201, to_json(DG_TRY(sphere_.snapshot(info.id, name))));
+}
+
+Result<Response> SandboxApi::fork(const Request& request) {
+    const SandboxInfo info = DG_TRY(find_box(sphere_, request));
+    return answer(201, to_json(DG_TRY(sphere_.info(DG_TRY(sphere_.fork(info.id, {}))))));
+}
+
+Result<Response> SandboxApi::list_snapshots(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    json::array data;
+    for (const SnapshotInfo& info : sphere_.snapshots()) {
+        if (info.tenant == tenant) data.push_back(to_json(info));
+    }
+    return answer(200, {{"object", "list"}, {"data", std::move(data)}});
+}
+
+Result<Response> SandboxApi::remove_snapshot(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const std::string id(request.param("id"));
+    const auto all = sphere_.snapshots();
+    const auto own = std::ranges::find(all, id, &SnapshotInfo::id);
+    if (own == all.end() || own->tenant != tenant) {
+        return fail_on("id", Code::not_found,
+                       "there is no snapshot '{}'; GET /v1/snapshots lists them", id.substr(0, 64));
+    }
+    DG_TRY(sphere_.remove_snapshot(id));
+    return answer(200, {{"id", id}, {"object", "snapshot"}, {"deleted", true}});
 }
 
 Result<Response> SandboxApi::stop_tenant(const Request& request) {

@@ -47,6 +47,10 @@ private:
     base::Result<base::http::Response> write_stdin(const base::http::Request& request);
     base::Result<base::http::Response> send_signal(const base::http::Request& request);
     base::Result<base::http::Response> resize(const base::http::Request& request);
+    base::Result<base::http::Response> snapshot(const base::http::Request& request);
+    base::Result<base::http::Response> fork(const base::http::Request& request);
+    base::Result<base::http::Response> list_snapshots(const base::http::Request& request);
+    base::Result<base::http::Response> remove_snapshot(const base::http::Request& request);
     base::Result<base::http::Response> stop_tenant(const base::http::Request& request);
     base::Result<base::http::Response> lift_tenant(const base::http::Request& request);
     base::Result<base::http::Response> stop_any(const base::http::Request& request);

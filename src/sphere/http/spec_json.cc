@@ -174,6 +174,17 @@ json::object to_json(const SandboxInfo& info) {
                                    {"network_bytes_in", info.network.bytes_in}}}};
 }
 
+json::object to_json(const SnapshotInfo& info) {
+    return {{"id", info.id},
+            {"object", "snapshot"},
+            {"from", info.from},
+            {"name", info.name},
+            {"created_at", info.created_unix_ns / 1'000'000'000},
+            {"bytes", info.bytes},
+            {"entries", info.entries},
+            {"consistency", info.consistency}};
+}
+
 json::object to_json(const ExecResult& result) {
     return {{"reason", end_reason_name(result.reason)},
             {"exit_code", result.exit_code},

@@ -21,6 +21,7 @@ base::Result<ExecSpec> read_exec(const base::json::object& body,
                                  const std::function<void(base::ObjectReader&)>& rest);
 
 base::json::object to_json(const SandboxInfo& info);
+base::json::object to_json(const SnapshotInfo& info);
 base::json::object to_json(const ExecResult& result);
 base::json::object to_json(const HostReport& report);
 

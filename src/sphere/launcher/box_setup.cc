@@ -71,8 +71,12 @@ Outcome mount_private(const Create& create, const BoxDescriptors& fds, int devic
                 "newinstance,ptmxmode=0666,mode=0600,max=64") != 0) {
         return failed(Step::devices);
     }
-    if (!mount_sized("shm", create.tmp_bytes, create.inodes) || !enter(root, "tmp") ||
-        !mount_sized(".", create.tmp_bytes, create.inodes)) {
+    const auto mount_temporary = [&](int kept, const char* path) {
+        return kept >= 0 ? attach_mount(kept, AT_FDCWD, path) == 0
+                         : mount_sized(path, create.tmp_bytes, create.inodes);
+    };
+    if (!mount_temporary(fds.shared, "shm") || !enter(root, "tmp") ||
+        !mount_temporary(fds.temporary, ".")) {
         return failed(Step::temporary);
     }
     if (!enter(root, "workspace") || attach_mount(fds.workspace, AT_FDCWD, ".") != 0) {

@@ -12,6 +12,7 @@ struct BoxDescriptors {
     int go = -1;                      ///< a byte comes when ids are mapped and groups joined
     int workspace = -1;               ///< a detached mount
     int template_root = -1;           ///< a folder
+    int temporary = -1, shared = -1;  ///< detached mounts of /tmp and /dev/shm; -1: fresh ones
     int joins[4] = {-1, -1, -1, -1};  ///< `tasks` files of the groups it joins first of all
 };
 

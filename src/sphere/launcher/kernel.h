@@ -19,6 +19,10 @@ namespace sphere::launcher {
 #define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
 #endif
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
 struct CloneArgs {
     std::uint64_t flags = 0, pidfd = 0, child_tid = 0, parent_tid = 0, exit_signal = 0, stack = 0,
                   stack_size = 0, tls = 0, set_tid = 0, set_tid_size = 0, cgroup = 0;

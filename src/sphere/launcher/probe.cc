@@ -29,6 +29,11 @@ int try_namespace(int flag) {
     return ::unshare(flag) == 0 ? 0 : errno;
 }
 
+int try_clocks() {
+    if (const int entered = enter_as_launcher(); entered != 0) return entered;
+    return enter_time_namespace().error;
+}
+
 int try_tmpfs() {
     if (const int entered = enter_as_launcher(); entered != 0) return entered;
     const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
@@ -76,6 +81,7 @@ constexpr Trial kTrials[] = {
     {"ipc_namespace", [] { return try_namespace(CLONE_NEWIPC); }},
     {"uts_namespace", [] { return try_namespace(CLONE_NEWUTS); }},
     {"cgroup_namespace", [] { return try_namespace(CLONE_NEWCGROUP); }},
+    {"time_namespace", try_clocks},
     {"tmpfs", try_tmpfs},
     {"proc", try_proc},
     {"seccomp", try_seccomp},

@@ -56,6 +56,10 @@ const char* step_name(Step step) {
             return "executing the program";
         case Step::table_full:
             return "finding room for one more command";
+        case Step::keep_temporary:
+            return "taking over /tmp and /dev/shm";
+        case Step::seal:
+            return "making a workspace read-only";
     }
     return "an unknown step";
 }

@@ -15,9 +15,10 @@
 namespace sphere::launcher {
 
 inline constexpr std::uint32_t kMagic = 0x58426744;  // "DgBX"
-inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::uint16_t kVersion = 2;
 inline constexpr std::size_t kMessageBytesMax = 128 * 1024;
-inline constexpr std::size_t kDescriptorsMax = 12;
+inline constexpr std::size_t kDescriptorsMax = 40;
+inline constexpr std::uint32_t kLayersMax = 16;    ///< below one workspace
 inline constexpr std::size_t kWordsMax = 4096;     ///< arguments and variables of one command
 inline constexpr std::uint32_t kFilterMax = 4096;  ///< the kernel's own limit of instructions
 inline constexpr std::uint32_t kExecsMax = 64;     ///< commands that run in one box at a time
@@ -31,6 +32,10 @@ enum class Type : std::uint16_t {
     created,
     create_failed,
     ended,
+    make_layer,  // server -> launcher
+    layer_made,
+    seal,  // server -> launcher
+    sealed,
     ready = 16,  // init -> server
     setup_failed,
     start,  // server -> init
@@ -69,6 +74,8 @@ enum class Step : std::uint32_t {
     directory,
     execute,
     table_full,
+    keep_temporary,
+    seal,
 };
 const char* step_name(Step step);
 
@@ -103,7 +110,8 @@ enum CreateFlags : std::uint32_t {
     kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
 };
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
-/// folder; then `joins` files `tasks`.
+/// folder; then `layers` folders, the topmost first, over which /workspace is made; then `joins`
+/// files `tasks`.
 struct Create {
     static constexpr Type kType = Type::create;
     Head head;
@@ -113,9 +121,12 @@ struct Create {
     std::uint32_t joins = 0;
     std::uint32_t open_files = 0;
     std::uint64_t tmp_bytes = 0, workspace_bytes = 0, inodes = 0;
+    std::uint64_t keep_from = 0;  ///< not 0: a box whose /tmp and /dev/shm this one goes on with
+    std::uint32_t layers = 0;
+    std::uint32_t unused = 0;
     char hostname[64] = {};
 };
-/// Descriptors: the init's pidfd; its /workspace.
+/// Descriptors: the init's pidfd; its /workspace; the layer that what it writes goes to.
 struct Created {
     static constexpr Type kType = Type::created;
     Head head;
@@ -137,6 +148,40 @@ struct Ended {
     std::uint64_t box = 0;
     std::int32_t wait_status = 0;
     std::uint32_t unused = 0;
+};
+
+/// An empty file system to copy a workspace into. No descriptors.
+struct MakeLayer {
+    static constexpr Type kType = Type::make_layer;
+    Head head;
+    std::uint64_t request = 0;
+    std::uint64_t bytes = 0, inodes = 0;
+    std::uint32_t host_id = 0;
+    std::uint32_t unused = 0;
+};
+/// Descriptors: its root, when `step` is none.
+struct LayerMade {
+    static constexpr Type kType = Type::layer_made;
+    Head head;
+    std::uint64_t request = 0;
+    Step step = Step::none;
+    std::int32_t error = 0;
+};
+/// Makes a layer's whole file system read-only, or writable again. Descriptors: the layer.
+struct Seal {
+    static constexpr Type kType = Type::seal;
+    Head head;
+    std::uint64_t request = 0;
+    std::uint32_t read_only = 1;
+    std::uint32_t unused = 0;
+};
+/// EBUSY: something in it is open for writing, and it stays as it was.
+struct Sealed {
+    static constexpr Type kType = Type::sealed;
+    Head head;
+    std::uint64_t request = 0;
+    Step step = Step::none;
+    std::int32_t error = 0;
 };
 
 struct Ready {

@@ -16,6 +16,7 @@
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
+#include "sphere/launcher/workspace_mount.h"
 
 namespace sphere::launcher {
 namespace {
@@ -57,26 +58,8 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
     } else if (::unshare(CLONE_NEWNS) != 0) {
         return failed(Step::mount_namespace);
     }
+    enter_time_namespace();  // where there is none, the probe has told so
     return prepare_staging(message.staging);
-}
-
-/// A tmpfs of this launcher's user namespace, so that the server may write there, owned by the box.
-int make_workspace(const Create& create) {
-    const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
-    if (context < 0) return -1;
-    char number[32];
-    const auto set = [&](const char* key, std::uint64_t value) {
-        std::snprintf(number, sizeof(number), "%llu", static_cast<unsigned long long>(value));
-        return ::fsconfig(context, FSCONFIG_SET_STRING, key, number, 0) == 0;
-    };
-    const bool made = set("size", create.workspace_bytes) && set("nr_inodes", create.inodes) &&
-                      set("uid", create.host_id) && set("gid", create.host_id) &&
-                      ::fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 &&
-                      ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
-    const int mount =
-        made ? ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) : -1;
-    ::close(context);
-    return mount;
 }
 
 /// In the child: its own end of everything, and nothing else.
@@ -115,8 +98,16 @@ Box* free_place(Spawner& spawner) {
     return spawner.boxes_used < kBoxesMax ? &boxes[spawner.boxes_used++] : nullptr;
 }
 
+pid_t pid_of(const Spawner& spawner, std::uint64_t box) {
+    for (std::size_t i = 0; i < spawner.boxes_used; ++i) {
+        if (boxes[i].pid != 0 && boxes[i].id == box) return boxes[i].pid;
+    }
+    return 0;
+}
+
 /// The descriptors of `packet` in the order of the message; they stay the packet's to close.
-BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int& group) {
+BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int& group,
+                                const int*& layers) {
     std::size_t next = 0;
     const auto give = [&](bool wanted) {
         return wanted && next < packet.fd_count ? packet.fds[next++] : -1;
@@ -125,12 +116,14 @@ BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int&
     fds.server = give(true);
     group = give((create.flags & kLeafGroup) != 0);
     fds.template_root = give((create.flags & kTemplateRoot) != 0);
+    layers = packet.fds + next;
+    next += create.layers;
     for (std::size_t i = 0; i < std::size(fds.joins); ++i) fds.joins[i] = give(i < create.joins);
     return fds;
 }
 
 Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& fds, int group,
-                  int go_write) {
+                  int go_write, int layer) {
     Box* const place = free_place(spawner);
     if (place == nullptr) return {Step::table_full, EAGAIN};
     int pidfd = -1, network = -1;
@@ -165,8 +158,8 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
         auto created = make_message<Created>();
         created.box = create.box;
         created.pid = static_cast<std::int32_t>(pid);
-        const int given[2] = {pidfd,
-                              ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        const int given[3] = {
+            pidfd, ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), layer};
         send_message(spawner.server, created, given);
         ::close(given[1]);
     } else {
@@ -178,22 +171,62 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
 
 Outcome create_box(Spawner& spawner, const Create& create, const Packet& packet) {
     int group = -1, go[2];
-    BoxDescriptors fds = read_descriptors(create, packet, group);
+    const int* layers = nullptr;
+    if (create.layers > kLayersMax || create.layers >= packet.fd_count) {
+        return {Step::message, EINVAL};
+    }
+    BoxDescriptors fds = read_descriptors(create, packet, group, layers);
     if (fds.server < 0 || create.joins > std::size(fds.joins)) return {Step::message, EINVAL};
     if (::pipe2(go, O_CLOEXEC) != 0) return failed(Step::clone);
     fds.go = go[0];
-    fds.workspace = make_workspace(create);
-    const Outcome outcome =
-        fds.workspace < 0 ? failed(Step::workspace) : clone_box(spawner, create, fds, group, go[1]);
-    ::close(go[0]);
-    ::close(go[1]);
-    if (fds.workspace >= 0) ::close(fds.workspace);
+    WorkspaceMount workspace;
+    Outcome outcome = make_workspace({create.workspace_bytes, create.inodes, create.host_id, layers,
+                                      create.layers, spawner.own_user_namespace},
+                                     workspace);
+    fds.workspace = workspace.mount;
+    if (outcome && create.keep_from != 0) {
+        const pid_t from = pid_of(spawner, create.keep_from);
+        outcome = from == 0 ? Outcome{Step::keep_temporary, ESRCH}
+                            : copy_temporary(from, fds.temporary, fds.shared);
+    }
+    if (outcome) outcome = clone_box(spawner, create, fds, group, go[1], workspace.layer);
+    for (const int fd :
+         {go[0], go[1], workspace.mount, workspace.layer, fds.temporary, fds.shared}) {
+        if (fd >= 0) ::close(fd);
+    }
     return outcome;
+}
+
+void make_layer(const Spawner& spawner, const MakeLayer& request) {
+    WorkspaceMount made;
+    const Outcome outcome = make_workspace(
+        {request.bytes, request.inodes, request.host_id, nullptr, 0, spawner.own_user_namespace},
+        made);
+    auto answer = make_message<LayerMade>();
+    answer.request = request.request;
+    answer.step = outcome.step;
+    answer.error = outcome.error;
+    send_message(spawner.server, answer, {&made.layer, outcome ? 1u : 0u});
+    for (const int fd : {made.mount, made.layer}) {
+        if (fd >= 0) ::close(fd);
+    }
+}
+
+void seal(const Spawner& spawner, const Seal& request, const Packet& packet) {
+    const Outcome outcome = packet.fd_count == 1 ? seal_layer(packet.fds[0], request.read_only != 0)
+                                                 : Outcome{Step::message, EINVAL};
+    auto answer = make_message<Sealed>();
+    answer.request = request.request;
+    answer.step = outcome.step;
+    answer.error = outcome.error;
+    send_message(spawner.server, answer);
 }
 
 void handle(Spawner& spawner, Packet& packet) {
     Configure configuration;
     Create create;
+    MakeLayer layer;
+    Seal sealing;
     if (read_message(packet.bytes, configuration)) {
         const Outcome outcome = configure(spawner, configuration, packet);
         auto answer = make_message<Configured>();
@@ -210,6 +243,10 @@ void handle(Spawner& spawner, Packet& packet) {
             answer.error = outcome.error;
             send_message(spawner.server, answer);
         }
+    } else if (read_message(packet.bytes, layer)) {
+        make_layer(spawner, layer);
+    } else if (read_message(packet.bytes, sealing)) {
+        seal(spawner, sealing, packet);
     }
     packet.close_all();
 }

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 
 #include "sphere/launcher/kernel.h"
 
@@ -115,7 +116,7 @@ bool make_devices() {
         char from[32] = "/dev/";
         std::strcat(from, name);
         if (!make_file(name, "")) return false;
-        const int node = copy_mount(AT_FDCWD, from, false);
+        const int node = copy_mount(AT_FDCWD, from, true);
         if (node < 0) return false;
         const bool bound =
             restrict_mount(node, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false) == 0 &&
@@ -155,6 +156,19 @@ Outcome enter_user_namespace() {
         return failed(Step::id_map);
     }
     return {};
+}
+
+Outcome enter_time_namespace() {
+    timespec monotonic, boot;
+    char lines[96];
+    if (::clock_gettime(CLOCK_MONOTONIC, &monotonic) != 0 ||
+        ::clock_gettime(CLOCK_BOOTTIME, &boot) != 0 || ::unshare(CLONE_NEWTIME) != 0) {
+        return failed(Step::clone);
+    }
+    std::snprintf(lines, sizeof(lines), "monotonic -%lld 0\nboottime -%lld 0\n",
+                  static_cast<long long>(monotonic.tv_sec), static_cast<long long>(boot.tv_sec));
+    const bool written = write_whole(AT_FDCWD, "/proc/self/timens_offsets", lines);
+    return written ? Outcome{} : failed(Step::clone);
 }
 
 Outcome prepare_staging(const char* staging) {

@@ -19,6 +19,10 @@ bool write_id_map(int proc, const char* name, std::uint32_t inside, std::uint32_
 /// Not root: a user namespace in which this process may mount; its 0 is the user outside.
 Outcome enter_user_namespace();
 
+/// Boxes share a time namespace whose clocks began when their launcher did: how long the host runs
+/// is not theirs to know. Concerns children only; costs a box nothing.
+Outcome enter_time_namespace();
+
 /// Where boxes find things; all are names under the staging folder.
 inline constexpr const char* kSystemRoot = "system";   ///< the host's system, read-only
 inline constexpr const char* kDeviceTree = "devices";  ///< a small /dev

@@ -2,6 +2,7 @@
 // A box and the commands in it as the server sees them. Plain data, guarded by NativeSphere's lock
 // but for what is said to be the loop's.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -13,8 +14,10 @@
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
+#include "sphere/images/image_store.h"
 #include "sphere/launcher/protocol.h"
 #include "sphere/native/control_groups.h"
+#include "sphere/native/copy_tree.h"
 #include "sphere/sphere.h"
 
 namespace sphere::native {
@@ -29,7 +32,8 @@ struct WatchedFd {
 struct ExecGroup {
     std::uint64_t number = 0;
     std::uint64_t cpu_us_before = 0;  ///< used by those that had it earlier
-    bool killed = false;  ///< never again: the kernel kills who is born in such a group from outside
+    bool killed =
+        false;  ///< never again: the kernel kills who is born in such a group from outside
 };
 
 /// A process that waits, walled in, to become the box's next command. Made only while nothing else
@@ -73,6 +77,32 @@ struct Exec {
     base::Instant killed_at;
 };
 
+/// Files that never change again, in memory; below the workspaces of all that began with them.
+struct Layer {
+    Layer(base::UniqueFd folder, TreeSize of, std::atomic<std::uint64_t>& total)
+        : root(std::move(folder)), size(of), total_bytes(total) {
+        total_bytes += size.bytes;
+    }
+    ~Layer() { total_bytes -= size.bytes; }
+    Layer(const Layer&) = delete;
+    Layer& operator=(const Layer&) = delete;
+
+    const base::UniqueFd root;
+    const TreeSize size;
+    std::atomic<std::uint64_t>& total_bytes;  ///< of all layers there are
+};
+
+/// With which files a box begins.
+struct Beginning {
+    std::vector<std::shared_ptr<const Layer>> layers = {};  ///< the topmost first
+    std::uint32_t host_id = 0;                              ///< whose the files are
+};
+
+struct KeptSnapshot {
+    SnapshotInfo info;
+    Beginning files;
+};
+
 struct Box {
     enum class Phase { making, ready, failed };
 
@@ -86,6 +116,10 @@ struct Box {
     BoxGroups groups;
     WatchedFd init, life;  ///< the socket to the init; its pidfd
     base::UniqueFd workspace;
+    base::UniqueFd layer;  ///< where what it writes really is: becomes a layer of a snapshot
+    Beginning beginning;
+    images::ImagePtr image;  ///< whose files are its root, when it began with one
+    bool held = false;       ///< by a snapshot: nothing starts until it is done
     std::int32_t pid = 0;
     bool init_ready = false, published = false, paused = false, ending = false;
     bool gone = false;  ///< every process is dead, every exec reported

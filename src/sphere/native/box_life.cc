@@ -56,13 +56,6 @@ Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets) {
                        "none or loopback",
                        network_mode_name(spec.network.mode));
     }
-    if (!spec.snapshot.empty()) {
-        return fail_on("snapshot", Code::unimplemented, "snapshots are not kept yet");
-    }
-    if (spec.root.kind == RootSpec::Kind::image) {
-        return fail_on("root.kind", Code::unimplemented,
-                       "root.kind image cannot be unpacked yet; unpack it and use directory");
-    }
     for (const std::string& name : spec.secrets) {
         if (std::ranges::count(secrets, name, &SecretValue::name) > 0) continue;
         return fail_on("secrets", Code::failed_precondition,
@@ -73,7 +66,7 @@ Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets) {
 
 /// What a waiting box cannot change any more.
 bool same_shape(const SandboxSpec& a, const SandboxSpec& b) {
-    return a.root.kind == b.root.kind && a.root.path == b.root.path &&
+    return a.root.kind == b.root.kind && a.root.path == b.root.path && a.snapshot == b.snapshot &&
            a.network.mode == b.network.mode && a.limits.tmp_bytes == b.limits.tmp_bytes &&
            a.limits.workspace_bytes == b.limits.workspace_bytes &&
            a.limits.inodes_max == b.limits.inodes_max;
@@ -84,16 +77,16 @@ bool same_group_limits(const Limits& a, const Limits& b) {
            a.processes_max == b.processes_max;
 }
 
-Result<base::UniqueFd> open_template(const RootSpec& root) {
-    base::UniqueFd folder(::open(root.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+Result<base::UniqueFd> open_template(const std::string& path) {
+    base::UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder) return folder;
     return fail_on("root.path", errno == ENOENT ? Code::not_found : Code::invalid_argument,
-                   "root.path {}: {}", root.path, std::strerror(errno));
+                   "root.path {}: {}", path, std::strerror(errno));
 }
 
 }  // namespace
 
-Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
+Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t keep_from) {
     auto message = launcher::make_message<launcher::Create>();
     const Limits& limits = box.spec.limits;
     message.box = box.number;
@@ -101,6 +94,7 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
     message.tmp_bytes = limits.tmp_bytes;
     message.workspace_bytes = limits.workspace_bytes;
     message.inodes = limits.inodes_max;
+    message.keep_from = keep_from;
     std::strcpy(message.hostname, "sandbox");
     std::vector<int> fds = {init_socket};
     const auto init_group = box.groups.open_init_group();
@@ -109,11 +103,13 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
         fds.push_back(init_group->get());
     }
     base::UniqueFd folder;
-    if (box.spec.root.kind == RootSpec::Kind::directory) {
-        folder = DG_TRY(open_template(box.spec.root));
+    if (box.spec.root.kind != RootSpec::Kind::host) {
+        folder = DG_TRY(open_template(box.image ? box.image->root : box.spec.root.path));
         message.flags |= launcher::kTemplateRoot;
         fds.push_back(folder.get());
     }
+    for (const auto& layer : box.beginning.layers) fds.push_back(layer->root.get());
+    message.layers = static_cast<std::uint32_t>(box.beginning.layers.size());
     if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
     if (box.spec.network.mode == NetworkMode::none) message.flags |= launcher::kNoNetwork;
     const auto joins = DG_TRY(box.groups.open_joins());
@@ -124,18 +120,32 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
                 std::strerror(errno));
 }
 
-Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec) {
+Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beginning beginning,
+                                                    const Box* predecessor) {
     const auto box = std::make_shared<Box>();
     box->id = make_id();
     box->spec = spec;
     box->host_id = answers_.mounts_as_root() ? make_host_id() : 0;
-    box->groups = DG_TRY(BoxGroups::make(groups_, box->id, box->host_id));
+    if (beginning.host_id != 0) box->host_id = beginning.host_id;
+    box->beginning = std::move(beginning);
+    if (predecessor != nullptr) {
+        box->image = predecessor->image;
+    } else if (spec.root.kind == RootSpec::Kind::image) {
+        box->image = DG_TRY(images_.open(spec.root.path));
+    }
+    if (predecessor != nullptr) {
+        box->groups = predecessor->groups;
+    } else {
+        box->groups = DG_TRY(BoxGroups::make(groups_, box->id, box->host_id));
+    }
     const auto undo = [&](base::Error error) {
-        box->groups.remove();
+        if (predecessor == nullptr) box->groups.remove();
         return std::unexpected(std::move(error));
     };
-    if (auto limited = box->groups.set_limits(spec.limits); !limited) {
-        return undo(std::move(limited).error());
+    if (predecessor == nullptr) {
+        if (auto limited = box->groups.set_limits(spec.limits); !limited) {
+            return undo(std::move(limited).error());
+        }
     }
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -155,9 +165,13 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec) {
         by_number_[box->number] = box;
         watch(box->init, Watch::Kind::init, box, 0);
     }
-    auto asked = ask_launcher(*box, theirs.get());
+    auto asked = ask_launcher(*box, theirs.get(), predecessor == nullptr ? 0 : predecessor->number);
     Lock lock(mutex_);
-    if (asked) prepare_next(*box);  // read as soon as the init is ready
+    if (predecessor != nullptr) {
+        box->groups = {};  // the predecessor's until it takes its place
+    } else if (asked) {
+        prepare_next(*box);  // read as soon as the init is ready
+    }
     if (asked) {
         box->changed.wait_for(lock, kMakingMax,
                               [&] { return box->phase != Box::Phase::making || box->gone; });
@@ -223,7 +237,7 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
         if (box == nullptr) ++creating_;
     }
     if (box == nullptr) {
-        auto made = make_box(spec);
+        auto made = spec.snapshot.empty() ? make_box(spec) : make_box_from(spec);
         const Lock lock(mutex_);
         if (--creating_ == 0) keeper_wakes_.notify_one();
         box = DG_TRY(std::move(made));

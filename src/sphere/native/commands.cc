@@ -30,12 +30,22 @@ std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
     if (exec.tty) variables["TERM"] = "xterm-256color";
+    if (box.image != nullptr) {
+        for (const auto& [name, value] : box.image->config.environment) variables[name] = value;
+    }
     for (const auto& [name, value] : box.spec.environment) variables[name] = value;
     for (const auto& [name, value] : exec.environment) variables[name] = value;
     for (const SecretValue& secret : box.secrets) {
         if (!secret.environment.empty()) variables[secret.environment] = secret.value;
     }
     return variables;
+}
+
+/// Not named: the image's, else the workspace.
+std::string directory_of(const Box& box, const ExecSpec& exec) {
+    if (!exec.working_directory.empty()) return exec.working_directory;
+    const bool by_image = box.image && box.image->config.working_directory.starts_with('/');
+    return by_image ? box.image->config.working_directory : "/workspace";
 }
 
 struct Words {
@@ -49,7 +59,7 @@ Result<Words> make_words(const Box& box, const ExecSpec& exec) {
         words.text += word;
         words.text += '\0';
     };
-    add(exec.working_directory);
+    add(directory_of(box, exec));
     for (const std::string& argument : exec.argv) add(argument);
     const auto environment = environment_of(box, exec);
     for (const auto& [name, value] : environment) add(name + "=" + value);
@@ -195,8 +205,8 @@ Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec
         exec.group = taken;
         fds.push_back(group.get());
     }
-    const auto packet = start_packet(exec.id, spec, words, process_limits(box.spec.limits),
-                                     exec.group.has_value());
+    const auto packet =
+        start_packet(exec.id, spec, words, process_limits(box.spec.limits), exec.group.has_value());
     if (launcher::send_packet(box.init.fd.get(), packet, fds)) return {};
     return fail(Code::unavailable, "sandbox {} does not take commands: {}", box.id,
                 std::strerror(errno));
@@ -268,7 +278,11 @@ Result<ExecId> NativeSphere::start(const SandboxId& id, const ExecSpec& spec, Ex
     DG_TRY(open_streams(*made, spec, ends.fds));
 
     Lock lock(mutex_);
-    const BoxPtr box = DG_TRY(find(id));
+    BoxPtr box = DG_TRY(find(id));
+    while (box->held) {
+        box->changed.wait(lock);
+        box = DG_TRY(find(id));
+    }
     DG_TRY(check_stops(box->spec, id));
     const auto check_ready = [&]() -> Result<void> {
         if (!box->ending && !box->gone && !box->paused) return {};

@@ -131,6 +131,13 @@ HostReport make_report(const ProbeAnswers& answers, const Hierarchies& groups, b
     report.facts.push_back(limit_fact(
         {"process limit", groups.unified_pids, groups.pids, "rlimit in the box's user namespace",
          "as strict, but counted by the kernel per user" + delegate}));
+    if (answers.works("time_namespace")) {
+        report.facts.push_back({"time namespaces", Finding::works, "", ""});
+    } else {
+        report.facts.push_back({"time namespaces", Finding::weaker, "the host's clocks",
+                                "a box sees how long the host runs; a kernel of 5.6 or later with "
+                                "CONFIG_TIME_NS hides it"});
+    }
     if (groups.unified.empty()) {
         report.facts.push_back(
             {"tree kill and freeze", Finding::weaker, "signals",
@@ -150,7 +157,8 @@ std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchi
                                  : otherwise;
     };
     return {
-        "isolation: user, pid, mount, net, ipc, uts and cgroup namespaces",
+        fmt::format("isolation: user, pid, mount, net, ipc, uts{} cgroup namespaces",
+                    answers.works("time_namespace") ? ", time and" : " and"),
         "files: read-only root, landlock " + std::to_string(answers.landlock_abi),
         "system calls: seccomp allow list",
         fmt::format("memory: {}", by(groups.unified_memory, groups.memory, "rlimit per process")),

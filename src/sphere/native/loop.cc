@@ -67,8 +67,7 @@ int NativeSphere::wait_ms() {
     const Instant now = clock_.now();
     loop_sleeps_until_ = now + kNapMax;
     if (!dues_.empty()) {
-        loop_sleeps_until_ =
-            std::clamp(std::get<Instant>(*dues_.begin()), now, loop_sleeps_until_);
+        loop_sleeps_until_ = std::clamp(std::get<Instant>(*dues_.begin()), now, loop_sleeps_until_);
     }
     return static_cast<int>(((loop_sleeps_until_ - now).count() + 999'999) / 1'000'000);
 }
@@ -132,17 +131,27 @@ void NativeSphere::on_launcher() {
                 if (!box->life.fd) box->gone = true;
                 box->changed.notify_all();
             }
+            answered_.notify_all();
             return;
         }
+        const auto answer = [&](const auto& message) {
+            const auto at = asked_.find(message.request);
+            if (at == asked_.end()) return;
+            at->second = LauncherAnswer{message.step, message.error, base::UniqueFd(packet.take())};
+            answered_.notify_all();
+        };
+        launcher::LayerMade layer;
+        launcher::Sealed sealed;
         launcher::Created created;
         launcher::CreateFailed failed;
         if (launcher::read_message(packet.bytes, created)) {
             const auto at = by_number_.find(created.box);
-            if (at != by_number_.end() && packet.fd_count == 2) {
+            if (at != by_number_.end() && packet.fd_count == 3) {
                 Box& box = *at->second;
                 box.pid = created.pid;
                 box.life.fd = base::UniqueFd(packet.take());
                 box.workspace = base::UniqueFd(packet.take());
+                box.layer = base::UniqueFd(packet.take());
                 watch(box.life, Watch::Kind::life, at->second, 0);
                 if (box.ending) kill_box(box, EndReason::stopped);
                 if (box.init_ready && box.phase == Box::Phase::making) {
@@ -164,6 +173,10 @@ void NativeSphere::on_launcher() {
                 box.gone = true;
                 box.changed.notify_all();
             }
+        } else if (launcher::read_message(packet.bytes, layer)) {
+            answer(layer);
+        } else if (launcher::read_message(packet.bytes, sealed)) {
+            answer(sealed);
         }
         packet.close_all();
     }
@@ -205,7 +218,7 @@ void NativeSphere::on_init(const BoxPtr& box) {
             at->second->phase = Exec::Phase::refused;
         } else if (launcher::read_message(packet.bytes, failed)) {
             const bool by_template =
-                box->spec.root.kind == RootSpec::Kind::directory &&
+                box->spec.root.kind != RootSpec::Kind::host &&
                 (failed.error == ENOENT || failed.error == ELOOP || failed.error == ENOTDIR);
             box->error = base::Error{
                 by_template ? Code::invalid_argument : Code::failed_precondition,

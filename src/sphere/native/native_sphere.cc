@@ -57,6 +57,7 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
       clock_(clock),
       answers_(std::move(answers)),
       demand_(options.pool_size),
+      images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
       buffer_(kStreamPiece),
       packet_(launcher::kMessageBytesMax) {}
 
@@ -187,6 +188,13 @@ SandboxInfo NativeSphere::describe(const Box& box) const {
     info.state = box.state();
     info.backend = "native";
     info.enforced_by = mechanisms(answers_, groups_.hierarchies());
+    if (box.image != nullptr) {
+        info.enforced_by.push_back("root: image sha256:" + box.image->digest);
+        if (const std::string& user = box.image->config.user; !user.empty()) {
+            info.enforced_by.push_back(fmt::format("user: {} of the box, not the image's '{}'",
+                                                   launcher::kInsideId, user));
+        }
+    }
     info.created_unix_ns = box.created_unix_ns;
     info.execs = box.execs_begun;
     info.running = box.running();
@@ -217,38 +225,35 @@ Result<void> NativeSphere::pause(const SandboxId& id) {
         return fail(Code::failed_precondition, "sandbox {} is ending", id);
     }
     if (box->paused) return {};
-    if (box->groups.has_tree()) {
-        if (!box->groups.freeze(true)) {
-            return fail(Code::unavailable, "sandbox {} could not be frozen: {}", id,
-                        std::strerror(errno));
-        }
-        // Tens of microseconds; a box that takes long (a process in the kernel) stays half frozen
-        // until it is, which pause need not wait for.
-        for (int tries = 0; tries < 1000 && !box->groups.is_frozen(); ++tries) {
-            std::this_thread::yield();
-        }
-    } else {
-        auto message = launcher::make_message<launcher::Signal>();
-        message.number = SIGSTOP;
-        message.scope = launcher::Scope::box;
-        launcher::send_message(box->init.fd.get(), message);
+    if (!set_frozen(*box, true)) {
+        return fail(Code::unavailable, "sandbox {} could not be frozen: {}", id,
+                    std::strerror(errno));
     }
     box->paused = true;
     return {};
+}
+
+bool NativeSphere::set_frozen(Box& box, bool frozen) {
+    if (!box.groups.has_tree()) {
+        auto message = launcher::make_message<launcher::Signal>();
+        message.number = frozen ? SIGSTOP : SIGCONT;
+        message.scope = launcher::Scope::box;
+        return launcher::send_message(box.init.fd.get(), message);
+    }
+    if (!box.groups.freeze(frozen)) return false;
+    // Tens of microseconds; a box that takes long (a process in the kernel) stays half frozen
+    // until it is, which pause need not wait for.
+    for (int tries = 0; frozen && tries < 1000 && !box.groups.is_frozen(); ++tries) {
+        std::this_thread::yield();
+    }
+    return true;
 }
 
 Result<void> NativeSphere::resume(const SandboxId& id) {
     Lock lock(mutex_);
     const BoxPtr box = DG_TRY(find(id));
     if (!box->paused) return {};
-    if (box->groups.has_tree()) {
-        box->groups.freeze(false);
-    } else {
-        auto message = launcher::make_message<launcher::Signal>();
-        message.number = SIGCONT;
-        message.scope = launcher::Scope::box;
-        launcher::send_message(box->init.fd.get(), message);
-    }
+    set_frozen(*box, false);
     box->paused = false;
     box->used_at = clock_.now();
     prepare_next(*box);

@@ -43,6 +43,9 @@ public:
     std::uint32_t emergency_stop(const StopScope& scope) override;
     void lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
+    base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
+    std::vector<SnapshotInfo> snapshots() const override;
+    base::Result<void> remove_snapshot(const SnapshotId& id) override;
 
 private:
     using BoxPtr = std::shared_ptr<Box>;
@@ -60,8 +63,12 @@ private:
     base::Result<void> start_launcher_process();
 
     // Making and ending boxes (box_life.cc).
-    base::Result<BoxPtr> make_box(const SandboxSpec& spec);
-    base::Result<void> ask_launcher(Box& box, int init_socket);
+    /// With a predecessor, whose place it is to take: in its groups, with its /tmp and /dev/shm.
+    base::Result<BoxPtr> make_box(const SandboxSpec& spec, Beginning beginning = {},
+                                  const Box* predecessor = nullptr);
+    base::Result<void> ask_launcher(Box& box, int init_socket, std::uint64_t keep_from);
+    /// A box on a snapshot's layers or, where this kernel cannot, on a copy of them.
+    base::Result<BoxPtr> make_box_from(const SandboxSpec& spec);
     BoxPtr take_from_pool(const SandboxSpec& spec);
     base::Result<void> publish(const BoxPtr& box, const SandboxSpec& spec, const Secrets& secrets);
     /// Why a stop forbids this, if one does. Pre: locked.
@@ -79,6 +86,28 @@ private:
     base::Result<BoxPtr> find(const SandboxId& id) const;
     base::Result<Exec*> find_running(Box& box, ExecId exec) const;
     SandboxInfo describe(const Box& box) const;
+
+    // Snapshots (snapshots.cc).
+    struct LauncherAnswer {
+        launcher::Step step = launcher::Step::none;
+        int error = 0;
+        base::UniqueFd fd;
+    };
+    /// One question to the launcher and its answer. Errors: unavailable.
+    base::Result<LauncherAnswer> ask(Lock& lock, std::uint64_t request,
+                                     const std::function<bool()>& send);
+    base::Result<void> seal(Lock& lock, const Box& box, bool read_only);
+    /// The box, once nobody else holds it, held. Pre: locked.
+    base::Result<BoxPtr> hold(Lock& lock, const SandboxId& id);
+    /// Makes what an idle box has written a layer and gives the box a new one on top. `box` is
+    /// then the one that took its place.
+    base::Result<Beginning> seal_workspace(Lock& lock, BoxPtr& box);
+    base::Result<Beginning> copy_workspace(Lock& lock, const BoxPtr& box);
+    base::Result<void> take_place(Lock& lock, const BoxPtr& old, const BoxPtr& successor);
+    /// Orders it; without a tree the processes stop a moment later.
+    bool set_frozen(Box& box, bool frozen);
+    /// Nothing is in it but its init.
+    bool is_alone(const Box& box) const;
 
     // Starting commands (commands.cc).
     base::Result<void> open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]);
@@ -139,20 +168,26 @@ private:
     const SphereOptions options_;
     const base::Clock& clock_;
     const ProbeAnswers answers_;
+    images::ImageStore images_;
     const SandboxSpec default_spec_;
     GroupTree groups_;
     StateFile state_;
     base::UniqueFd launcher_;
     int launcher_pid_ = 0;
 
+    std::atomic<std::uint64_t> layer_bytes_ = 0;  ///< of all layers there are; outlives them
     mutable std::mutex mutex_;
     std::map<SandboxId, BoxPtr> boxes_;                    ///< published
     std::unordered_map<std::uint64_t, BoxPtr> by_number_;  ///< every one not buried
     std::deque<BoxPtr> pool_;
     PoolDemand demand_;
-    std::vector<BoxPtr> graves_;  ///< dead, out of the tables; the keeper removes their groups
+    std::vector<BoxPtr> graves_;     ///< dead, out of the tables; the keeper removes their groups
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;
+    std::map<SnapshotId, KeptSnapshot> snapshots_;
+    std::map<std::uint64_t, std::optional<LauncherAnswer>> asked_;
+    std::uint64_t next_request_ = 1;
+    std::condition_variable answered_;
     std::uint64_t next_box_ = 1, next_token_ = 1;
     std::uint32_t making_ = 0;    ///< for the pool
     std::uint32_t creating_ = 0;  ///< for callers who wait

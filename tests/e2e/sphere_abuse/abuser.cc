@@ -719,6 +719,8 @@ void s51_look(const char*) {
 void s52(const char*) {
     timespec time{};
     tell("clock", call(SYS_clock_settime, CLOCK_REALTIME, &time));
+    ::clock_gettime(CLOCK_BOOTTIME, &time);
+    std::printf("uptime_s=%lld\n", static_cast<long long>(time.tv_sec));
     tell("hostname", call(SYS_sethostname, "x", 1));
     errno = 0;
     tell("nice", ::setpriority(PRIO_PROCESS, 0, -10));
@@ -728,6 +730,27 @@ void s52(const char*) {
         ::mmap(nullptr, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     errno = 0;
     tell("mlock", ::mlock(memory, 64 << 20));
+}
+/// Where and as whom it runs, and what it was given.
+void show(const char*) {
+    char folder[4096] = "";
+    if (::getcwd(folder, sizeof(folder)) == nullptr) folder[0] = '\0';
+    std::printf("cwd=%s\nuid=%d\n", folder, static_cast<int>(::getuid()));
+    for (const char* name : {"WHO", "B"}) {
+        const char* const value = ::getenv(name);
+        std::printf("%s=%s\n", name, value == nullptr ? "" : value);
+    }
+    std::printf("/etc/motd=%s\n", ::access("/etc/motd", R_OK) == 0 ? "readable" : "closed");
+}
+/// Types and permissions of what is in a folder, and whether it can be written in.
+void modes(const char* folder) {
+    DIR* const open = ::opendir(folder);
+    while (const dirent* entry = open == nullptr ? nullptr : ::readdir(open)) {
+        struct stat facts {};
+        if (::fstatat(::dirfd(open), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        std::printf("%s=%o\n", entry->d_name, static_cast<unsigned>(facts.st_mode));
+    }
+    tell("write", ::openat(::dirfd(open), "written", O_CREAT | O_WRONLY, 0644));
 }
 void tree(const char* count) {
     for (int i = 0; i < std::atoi(count); ++i) {
@@ -788,6 +811,8 @@ const std::map<std::string, void (*)(const char*)> kCases = {{"s01", s01},
                                                              {"s51_leave", s51_leave},
                                                              {"s51_look", s51_look},
                                                              {"s52", s52},
+                                                             {"show", show},
+                                                             {"modes", modes},
                                                              {"tree", tree}};
 
 }  // namespace

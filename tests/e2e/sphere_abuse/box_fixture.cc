@@ -110,7 +110,7 @@ Answers AbuseTest::abuse(std::vector<std::string> arguments) {
     return abuse(make(), std::move(arguments));
 }
 
-bool AbuseTest::limited_by_groups(std::string_view what) const {
+bool AbuseTest::works_here(std::string_view what) const {
     for (const auto& fact : sphere::inspect_host().facts) {
         if (fact.primitive == what) return fact.finding == sphere::Finding::works;
     }

@@ -53,8 +53,9 @@ protected:
     /// Puts the abuser into the box's workspace.
     void install(const sphere::SandboxId& box);
     void run(const sphere::SandboxId& box, sphere::ExecSpec spec);
-    /// Whether the host report says `what` works by control groups here.
-    bool limited_by_groups(std::string_view what) const;
+    /// Whether the host report says `what` works here, of limits: by control groups.
+    bool works_here(std::string_view what) const;
+    bool limited_by_groups(std::string_view what) const { return works_here(what); }
     /// The control groups that spheres with this state folder have written down.
     std::vector<std::string> recorded_groups() const;
 

@@ -121,9 +121,9 @@ TEST_F(AbuseTest, WhatIsNotBuiltIsRefusedWithItsName) {
     EXPECT_EQ(code([](auto& s) { s.limits.gpu_share = 1; }), "limits.gpu_share");
     EXPECT_EQ(code([](auto& s) { s.secrets = {"key"}; }), "secrets");
     EXPECT_EQ(code([](auto& s) {
-                  s.root = {sphere::RootSpec::Kind::image, "/image"};
+                  s.root = {sphere::RootSpec::Kind::image, "/no/such/image"};
               }),
-              "root.kind");
+              "root.path");
     EXPECT_EQ(code([](auto& s) {
                   s.root = {sphere::RootSpec::Kind::directory, "/no/such/folder"};
               }),

@@ -335,6 +335,11 @@ TEST_F(AbuseTest, S52_TheMachineIsNotChanged) {
     ::gethostname(before, sizeof(before) - 1);
     const Answers answers = abuse({"s52"});
     for (const auto& [name, outcome] : answers) EXPECT_NE(outcome, "ok") << name;
+    if (works_here("time namespaces")) {  // its clocks began with this sphere
+        timespec host{};
+        ::clock_gettime(CLOCK_BOOTTIME, &host);
+        EXPECT_LT(number(answers, "uptime_s"), host.tv_sec / 2);
+    }
     ::gethostname(after, sizeof(after) - 1);
     EXPECT_STREQ(before, after);
 }

@@ -249,4 +249,39 @@ TEST_F(SandboxRoutes, TheHostIsReported) {
     EXPECT_FALSE(host.at("facts").as_array().empty());
 }
 
+TEST_F(SandboxRoutes, SnapshotsAndForksBelongToTheirTenant) {
+    const std::string box = create(R"({"name":"first"})", "ours");
+    const std::string path = "/v1/sandboxes/" + box;
+    ASSERT_EQ(call("POST", path + "/exec", R"({"argv":["sh","-c","echo one > a"]})", "ours").status,
+              200);
+    const RawResponse kept = call("POST", path + "/snapshots", R"({"name":"before"})", "ours");
+    ASSERT_EQ(kept.status, 201) << kept.body;
+    const std::string snapshot(object(kept).at("id").as_string());
+    EXPECT_EQ(object(kept).at("from").as_string(), box);
+    EXPECT_EQ(object(kept).at("name").as_string(), "before");
+    EXPECT_EQ(object(kept).at("consistency").as_string(), "idle");
+    EXPECT_EQ(object(kept).at("entries").as_int64(), 1);
+    EXPECT_EQ(call("POST", path + "/snapshots", R"({"nam":"x"})", "ours").status, 400);
+
+    EXPECT_EQ(call("POST", path + "/snapshots", "", "theirs").status, 404);
+    EXPECT_EQ(call("POST", path + "/fork", "", "theirs").status, 404);
+    EXPECT_TRUE(object(call("GET", "/v1/snapshots", "", "theirs")).at("data").as_array().empty());
+    EXPECT_EQ(call("DELETE", "/v1/snapshots/" + snapshot, "", "theirs").status, 404);
+    const std::string begin = fmt::format(R"({{"snapshot":"{}"}})", snapshot);
+    EXPECT_EQ(call("POST", "/v1/sandboxes", begin, "theirs").status, 404);
+
+    const RawResponse fork = call("POST", path + "/fork", "", "ours");
+    ASSERT_EQ(fork.status, 201) << fork.body;
+    for (const std::string& other :
+         {std::string(object(fork).at("id").as_string()), create(begin, "ours")}) {
+        const RawResponse read =
+            call("POST", "/v1/sandboxes/" + other + "/exec", R"({"argv":["cat","a"]})", "ours");
+        EXPECT_EQ(object(read).at("stdout").as_string(), "one\n");
+    }
+    const RawResponse all = call("GET", "/v1/snapshots", "", "ours");
+    EXPECT_EQ(object(all).at("data").as_array().size(), 1u);
+    EXPECT_EQ(call("DELETE", "/v1/snapshots/" + snapshot, "", "ours").status, 200);
+    EXPECT_EQ(call("POST", "/v1/sandboxes", begin, "ours").status, 404);
+}
+
 }  // namespace
