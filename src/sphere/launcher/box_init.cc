@@ -79,24 +79,6 @@ void default_signals() {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-/// In the child. The filter comes last: it forbids what an init needs to make children in a group.
-Outcome become(const Start& start, const int (&fds)[3], const sock_fprog& filter) {
-    if (::setsid() < 0) return failed(Step::terminal);
-    Outcome outcome = place_descriptors(fds);
-    if (!outcome) return outcome;
-    if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
-        return failed(Step::terminal);
-    }
-    if (::chdir(command.directory) != 0) return failed(Step::directory);
-    outcome = limit_process(start);
-    if (!outcome) return outcome;
-    default_signals();
-    outcome = install_filter(filter);
-    if (!outcome) return outcome;
-    execute_by_path(command);
-    return failed(Step::execute);
-}
-
 void refuse(Init& init, std::uint64_t exec, Outcome outcome) {
     auto answer = make_message<StartFailed>();
     answer.exec = exec;
@@ -127,7 +109,7 @@ void start_command(Init& init, const Start& start, Packet& packet) {
     *init.child_outcome = {};
     const long pid = clone3(args);
     if (pid == 0) {
-        *init.child_outcome = become(start, fds, *init.filter);
+        *init.child_outcome = become_command(start, command, fds, init.filter);
         ::_exit(127);
     }
     const Outcome cloned = pid < 0 ? failed(Step::clone) : *init.child_outcome;
@@ -208,6 +190,25 @@ bool read_all(Init& init) {
 }
 
 }  // namespace
+
+/// In the child. The filter comes last: it forbids what an init needs to make children in a group.
+Outcome become_command(const Start& start, Command& wanted, const int (&fds)[3],
+                       const sock_fprog* filter) {
+    if (::setsid() < 0) return failed(Step::terminal);
+    Outcome outcome = place_descriptors(fds);
+    if (!outcome) return outcome;
+    if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
+        return failed(Step::terminal);
+    }
+    if (::chdir(wanted.directory) != 0) return failed(Step::directory);
+    outcome = limit_process(start);
+    if (!outcome) return outcome;
+    default_signals();
+    if (filter != nullptr) outcome = install_filter(*filter);
+    if (!outcome) return outcome;
+    execute_by_path(wanted);
+    return failed(Step::execute);
+}
 
 void run_box_init(int server, const sock_fprog& filter) {
     Init init;

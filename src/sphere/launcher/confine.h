@@ -17,6 +17,7 @@ Outcome drop_privileges();
 /// with `network`; no signal and no abstract socket out of the box.
 Outcome restrict_files(bool network);
 Outcome install_filter(const sock_fprog& program);
+Outcome forbid_core_files();  ///< alone, where drop_privileges is not called
 /// Per-process limits of a command.
 Outcome limit_process(const Start& start);
 

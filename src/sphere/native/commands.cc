@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "sphere/launcher/channel.h"
+#include "sphere/native/command_words.h"
 #include "sphere/native/native_sphere.h"
 
 namespace sphere::native {
@@ -22,27 +23,25 @@ using base::Result;
 constexpr std::size_t kInputMax = 1 << 20;  // of write_stdin, not yet read by the command
 constexpr std::chrono::seconds kStartMax{20};
 
-std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec) {
+std::map<std::string, std::string> environment_of(const SandboxSpec& box, const Secrets& secrets,
+                                                  const ExecSpec& exec) {
     std::map<std::string, std::string> variables = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
         {"HOME", "/workspace"},
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
     if (exec.tty) variables["TERM"] = "xterm-256color";
-    for (const auto& [name, value] : box.spec.environment) variables[name] = value;
+    for (const auto& [name, value] : box.environment) variables[name] = value;
     for (const auto& [name, value] : exec.environment) variables[name] = value;
-    for (const SecretValue& secret : box.secrets) {
+    for (const SecretValue& secret : secrets) {
         if (!secret.environment.empty()) variables[secret.environment] = secret.value;
     }
     return variables;
 }
 
-struct Words {
-    std::string text;
-    std::uint32_t argc = 0, envc = 0;
-};
+}  // namespace
 
-Result<Words> make_words(const Box& box, const ExecSpec& exec) {
+Result<Words> make_words(const SandboxSpec& box, const Secrets& secrets, const ExecSpec& exec) {
     Words words;
     const auto add = [&](std::string_view word) {
         words.text += word;
@@ -50,7 +49,7 @@ Result<Words> make_words(const Box& box, const ExecSpec& exec) {
     };
     add(exec.working_directory);
     for (const std::string& argument : exec.argv) add(argument);
-    const auto environment = environment_of(box, exec);
+    const auto environment = environment_of(box, secrets, exec);
     for (const auto& [name, value] : environment) add(name + "=" + value);
     words.argc = static_cast<std::uint32_t>(exec.argv.size());
     words.envc = static_cast<std::uint32_t>(environment.size());
@@ -68,6 +67,8 @@ Result<Words> make_words(const Box& box, const ExecSpec& exec) {
     }
     return words;
 }
+
+namespace {
 
 void no_blocking(int fd) {
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -102,7 +103,8 @@ Result<void> open_terminal(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
     return {};
 }
 
-/// An error of the init's, told as a person would say it.
+}  // namespace
+
 base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec) {
     const std::string why = std::strerror(failed.error);
     if (failed.step == launcher::Step::execute) {
@@ -122,8 +124,6 @@ base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spe
             {}};
 }
 
-}  // namespace
-
 Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
     exec.input = spec.stdin_text;
     if (spec.tty) return open_terminal(exec, spec, ends);
@@ -138,7 +138,7 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
-    const Words words = DG_TRY(make_words(box, spec));
+    const Words words = DG_TRY(make_words(box.spec, box.secrets, spec));
     const Limits& limits = box.spec.limits;
     const Hierarchies& groups = groups_.hierarchies();
     auto message = launcher::make_message<launcher::Start>();
