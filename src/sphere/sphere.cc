@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 
+#include "base/core/rng.h"
+
 namespace sphere {
 namespace {
 
@@ -36,6 +38,15 @@ private:
 };
 
 }  // namespace
+
+SandboxId make_sandbox_id() {
+    SandboxId id = "sbx-";
+    while (id.size() < 24) {
+        std::uint64_t bits = base::entropy64();
+        for (int i = 0; i < 10; ++i, bits /= 26) id += static_cast<char>('a' + bits % 26);
+    }
+    return id;
+}
 
 std::string_view sandbox_state_name(SandboxState state) {
     constexpr std::array names = {"creating", "ready", "executing", "paused", "ending", "ended"};

@@ -25,7 +25,8 @@
 
 namespace sphere {
 
-using SandboxId = std::string;   ///< "sbx-" and 20 letters that nobody can guess
+using SandboxId = std::string;  ///< "sbx-" and 20 letters that nobody can guess
+SandboxId make_sandbox_id();
 using ExecId = std::uint64_t;    ///< unique within its box
 using SnapshotId = std::string;  ///< "snap-" and 20 letters
 
@@ -78,6 +79,12 @@ public:
 struct StopScope {
     std::string tenant = {}, agent = {};
     SandboxId sandbox = {};
+
+    bool covers(const SandboxSpec& spec, const SandboxId& id) const {
+        return (tenant.empty() || tenant == spec.tenant) &&
+               (agent.empty() || agent == spec.agent) && (sandbox.empty() || sandbox == id);
+    }
+    bool operator==(const StopScope&) const = default;
 };
 
 struct SphereOptions {

@@ -4,6 +4,7 @@
 #include "sphere/backends/router.h"
 #include "sphere/native/host_inspection.h"
 #include "sphere/native/native_sphere.h"
+#include "sphere/oci/container_maker.h"
 
 namespace sphere {
 namespace {
@@ -33,17 +34,30 @@ std::vector<Backend> all_backends(const SphereOptions& options, const base::Cloc
     all.push_back({{Isolation::process, Isolation::full}, true, [&options, &clock] {
                        return native::NativeSphere::open(options, clock);
                    }});
+    all.push_back({{Isolation::gvisor}, false, [options, &clock] {
+                       return oci::open_gvisor(options, clock);
+                   }});
     return all;
+}
+
+HostFact gvisor_fact(const GvisorOptions& options) {
+    const base::SystemClock clock;
+    const auto found = oci::find_runsc(options, clock);
+    if (!found) return {"isolation gvisor", Finding::missing, "", found.error().message};
+    return {"isolation gvisor", Finding::works,
+            fmt::format("{} {}", found->program, found->arguments.front()), ""};
 }
 
 }  // namespace
 
-HostReport inspect_host(const BackendOptions&) {
+HostReport inspect_host(const BackendOptions& options) {
     HostReport report = native::inspect();
     const HostFact process = native_fact(report, Isolation::process);
     const HostFact full = native_fact(report, Isolation::full);
     report.facts.push_back(process);
     report.facts.push_back(full);
+    report.facts.push_back(gvisor_fact(options.gvisor));
+    if (report.facts.back().finding == Finding::works) report.levels.push_back(Isolation::gvisor);
     return report;
 }
 

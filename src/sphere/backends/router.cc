@@ -12,10 +12,6 @@ using base::fail;
 using base::fail_on;
 using base::Result;
 
-bool same_scope(const StopScope& a, const StopScope& b) {
-    return a.tenant == b.tenant && a.agent == b.agent && a.sandbox == b.sandbox;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Router>> Router::open(std::vector<Backend> backends, SphereOptions options) {
@@ -173,9 +169,7 @@ std::uint32_t Router::emergency_stop(const StopScope& scope) {
     std::vector<Sphere*> all;
     {
         const std::lock_guard lock(stopping_);
-        if (std::ranges::none_of(stops_, [&](const auto& s) { return same_scope(s, scope); })) {
-            stops_.push_back(scope);
-        }
+        if (std::ranges::find(stops_, scope) == stops_.end()) stops_.push_back(scope);
         all = begun();
     }
     std::uint32_t stopped = 0;
@@ -185,7 +179,7 @@ std::uint32_t Router::emergency_stop(const StopScope& scope) {
 
 void Router::lift_stop(const StopScope& scope) {
     const std::lock_guard lock(stopping_);
-    std::erase_if(stops_, [&](const auto& stop) { return same_scope(stop, scope); });
+    std::erase(stops_, scope);
     for (Sphere* const sphere : begun()) sphere->lift_stop(scope);
 }
 

@@ -76,26 +76,12 @@ void unblock_signals() {
 }
 
 /// What is left to do when all walls stand.
-Outcome take_over(const Start& start) {
+Outcome take_over(const Start& start, const Command& wanted) {
     if ((start.flags & kTerminal) != 0 && ::ioctl(0, TIOCSCTTY, 0) != 0) {
         return failed(Step::terminal);
     }
-    if (::chdir(command.directory) != 0) return failed(Step::directory);
+    if (::chdir(wanted.directory) != 0) return failed(Step::directory);
     return {};
-}
-
-/// In the child. The filter comes last: it forbids what an init needs to make children in a group.
-Outcome become(const Start& start, const int (&fds)[3], const sock_fprog& filter) {
-    if (::setsid() < 0) return failed(Step::terminal);
-    Outcome outcome = place_descriptors(fds);
-    if (outcome && close_from(3) != 0) outcome = failed(Step::descriptors);
-    if (outcome) outcome = take_over(start);
-    if (outcome) outcome = limit_process(start.limits);
-    unblock_signals();
-    if (outcome) outcome = install_filter(filter);
-    if (!outcome) return outcome;
-    execute_by_path(command);
-    return failed(Step::execute);
 }
 
 /// In a prepared child: everything that needs no command.
@@ -116,7 +102,7 @@ Outcome begin_prepared(Packet& packet) {
         return {Step::message, EINVAL};
     }
     Outcome outcome = place_descriptors({packet.fds[0], packet.fds[1], packet.fds[2]});
-    if (outcome) outcome = take_over(start);
+    if (outcome) outcome = take_over(start, command);
     if (outcome) outcome = limit_processor_time(start.limits.cpu_seconds);
     if (!outcome) return outcome;
     execute_by_path(command);
@@ -185,7 +171,7 @@ void start_command(Init& init, const Start& start, Packet& packet) {
     // We wait until it has executed or failed.
     const long pid = clone_child(CLONE_VFORK, group);
     if (pid == 0) {
-        *init.child_outcome = become(start, fds, *init.filter);
+        *init.child_outcome = become_command(start, command, fds, init.filter);
         ::_exit(127);
     }
     const Outcome cloned = pid < 0 ? failed(Step::clone) : *init.child_outcome;
@@ -269,6 +255,21 @@ bool read_all(Init& init) {
 }
 
 }  // namespace
+
+/// In the child. The filter comes last: it forbids what an init needs to make children in a group.
+Outcome become_command(const Start& start, Command& wanted, const int (&fds)[3],
+                       const sock_fprog* filter) {
+    if (::setsid() < 0) return failed(Step::terminal);
+    Outcome outcome = place_descriptors(fds);
+    if (outcome && close_from(3) != 0) outcome = failed(Step::descriptors);
+    if (outcome) outcome = take_over(start, wanted);
+    if (outcome) outcome = limit_process(start.limits);
+    unblock_signals();
+    if (outcome && filter != nullptr) outcome = install_filter(*filter);
+    if (!outcome) return outcome;
+    execute_by_path(wanted);
+    return failed(Step::execute);
+}
 
 void run_box_init(int server, const sock_fprog& filter) {
     Init init;

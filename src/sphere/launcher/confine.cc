@@ -49,6 +49,12 @@ bool set_limit(__rlimit_resource which, std::uint64_t value) {
     return ::setrlimit(which, &limit) == 0;
 }
 
+/// As set_limit, but nothing where it is as low already: a container may have begun with less.
+bool lower_limit(__rlimit_resource which, std::uint64_t value) {
+    rlimit now{};
+    return ::getrlimit(which, &now) == 0 && (now.rlim_max <= value || set_limit(which, value));
+}
+
 /// The first `count` of the processors this process may use.
 bool keep_processors(std::uint32_t count) {
     cpu_set_t allowed, kept;
@@ -121,13 +127,18 @@ Outcome install_filter(const sock_fprog& program) {
     return {};
 }
 
+Outcome forbid_core_files() {
+    // A limit of one byte, not zero: with zero the kernel still starts a core_pattern program.
+    return lower_limit(RLIMIT_CORE, 1) ? Outcome{} : failed(Step::limits);
+}
+
 Outcome limit_processor_time(std::uint64_t seconds) {
     return seconds == 0 || set_limit(RLIMIT_CPU, seconds) ? Outcome{} : failed(Step::limits);
 }
 
 Outcome limit_process(const ProcessLimits& limits) {
     if (!set_limit(RLIMIT_NOFILE, limits.open_files) ||
-        !set_limit(RLIMIT_NPROC, limits.processes) || !set_limit(RLIMIT_SIGPENDING, 1024) ||
+        !set_limit(RLIMIT_NPROC, limits.processes) || !lower_limit(RLIMIT_SIGPENDING, 1024) ||
         (limits.data_bytes != 0 && !set_limit(RLIMIT_DATA, limits.data_bytes)) ||
         (limits.processors != 0 && !keep_processors(limits.processors))) {
         return failed(Step::limits);

@@ -17,6 +17,7 @@ Outcome drop_privileges();
 /// with `network`; no signal and no abstract socket out of the box.
 Outcome restrict_files(bool network);
 Outcome install_filter(const sock_fprog& program);
+Outcome forbid_core_files();  ///< alone, where drop_privileges is not called
 Outcome limit_process(const ProcessLimits& limits);
 /// Of a process limited before; 0: none.
 Outcome limit_processor_time(std::uint64_t seconds);

@@ -36,7 +36,8 @@ inline int send_signal(int pidfd, int number) {
     return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0u));
 }
 inline int close_from(unsigned first) {
-    return static_cast<int>(::syscall(SYS_close_range, first, ~0u, 0u));
+    // Not ~0u: gVisor takes the bounds for signed numbers.
+    return static_cast<int>(::syscall(SYS_close_range, first, 0x7fffffffu, 0u));
 }
 inline int pivot_to_here() {
     return static_cast<int>(::syscall(SYS_pivot_root, ".", "."));

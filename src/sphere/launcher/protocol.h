@@ -44,6 +44,11 @@ enum class Type : std::uint16_t {
     exited,
     signal,
     prepare,
+    guest_setup = 32,  // guest_protocol.h
+    input,
+    input_taken,
+    output,
+    resize,
 };
 
 /// Where a step of making a box or a command failed; names in step_name.
@@ -249,7 +254,7 @@ struct Exited {
     Head head;
     std::uint64_t exec = 0;
     std::int32_t wait_status = 0;
-    std::uint32_t unused = 0;
+    std::uint32_t out_of_memory = 0;  ///< 1: a guest's own kernel killed something for it
     std::uint64_t cpu_us = 0;
     std::uint64_t resident_bytes_max = 0;
 };
@@ -280,7 +285,8 @@ template <class Message>
 bool read_message(std::span<const std::byte> packet, Message& message) {
     Head head;
     if (!read_head(packet, head) || head.type != Message::kType) return false;
-    constexpr bool kHasTail = Message::kType == Type::configure || Message::kType == Type::start;
+    constexpr bool kHasTail = Message::kType == Type::configure || Message::kType == Type::start ||
+                              Message::kType == Type::input || Message::kType == Type::output;
     if (kHasTail ? packet.size() < sizeof(Message) : packet.size() != sizeof(Message)) return false;
     std::memcpy(&message, packet.data(), sizeof(Message));
     return true;

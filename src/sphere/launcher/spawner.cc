@@ -128,8 +128,8 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
     if (place == nullptr) return {Step::table_full, EAGAIN};
     int pidfd = -1, network = -1;
     CloneArgs args;
-    args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-                 CLONE_PIDFD;
+    args.flags =
+        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
     if ((create.flags & kNoNetwork) != 0) {
         network = spawner.networks.enter();
         if (network < 0) return failed(Step::clone);
@@ -295,19 +295,11 @@ void end_all(const Spawner& spawner) {
     }
 }
 
-/// What a server ignores would stay ignored in every command.
-void default_signals() {
-    struct sigaction standard {};
-    standard.sa_handler = SIG_DFL;
-    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
-}
-
 }  // namespace
 
 int run_spawner(int server) {
     Spawner spawner;
     spawner.server = server;
-    default_signals();
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, nullptr);

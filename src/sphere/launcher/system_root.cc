@@ -171,7 +171,7 @@ Outcome enter_time_namespace() {
     return written ? Outcome{} : failed(Step::clone);
 }
 
-Outcome prepare_staging(const char* staging) {
+Outcome prepare_staging(const char* staging, bool keep_sys) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("dougong", staging, "tmpfs", MS_NOSUID | MS_NODEV,
                 "size=1m,nr_inodes=512,mode=755") != 0 ||
@@ -180,7 +180,7 @@ Outcome prepare_staging(const char* staging) {
     }
     // Copying a mount namespace costs by the mount; boxes need nothing of these. Best effort: in a
     // user namespace the kernel keeps them together.
-    ::umount2("/sys", MNT_DETACH);
+    if (!keep_sys) ::umount2("/sys", MNT_DETACH);
     if (!mount_small(kSystemRoot, "size=1m,nr_inodes=256,mode=755") || ::chdir(kSystemRoot) != 0) {
         return failed(Step::staging);
     }

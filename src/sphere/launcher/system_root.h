@@ -28,7 +28,8 @@ inline constexpr const char* kSystemRoot = "system";   ///< the host's system, r
 inline constexpr const char* kDeviceTree = "devices";  ///< a small /dev
 inline constexpr const char* kBoxRoot = "box";         ///< an empty folder to mount a box's root on
 
-/// Mounts a private tmpfs on `staging`, fills it and makes it the working directory.
-Outcome prepare_staging(const char* staging);
+/// Mounts a private tmpfs on `staging`, fills it and makes it the working directory. With
+/// `keep_sys` the host's /sys stays, for a runtime that looks there.
+Outcome prepare_staging(const char* staging, bool keep_sys = false);
 
 }  // namespace sphere::launcher

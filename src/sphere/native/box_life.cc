@@ -25,15 +25,6 @@ constexpr std::chrono::seconds kMakingMax{20}, kDyingMax{20};
 constexpr std::chrono::milliseconds kKeeperPause{250};
 constexpr std::size_t kEndedKept = 1024;
 
-SandboxId make_id() {
-    std::string id = "sbx-";
-    while (id.size() < 24) {
-        std::uint64_t bits = base::entropy64();
-        for (int i = 0; i < 10; ++i, bits /= 26) id += static_cast<char>('a' + bits % 26);
-    }
-    return id;
-}
-
 /// A user that nobody else has: above every range that hosts hand out, below the sign bit.
 std::uint32_t make_host_id() {
     return static_cast<std::uint32_t>(0x40000000u + base::entropy64() % 0x3fff0000u);
@@ -123,7 +114,7 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t
 Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beginning beginning,
                                                     const Box* predecessor) {
     const auto box = std::make_shared<Box>();
-    box->id = make_id();
+    box->id = make_sandbox_id();
     box->spec = spec;
     box->host_id = answers_.mounts_as_root() ? make_host_id() : 0;
     if (beginning.host_id != 0) box->host_id = beginning.host_id;

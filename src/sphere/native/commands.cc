@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "sphere/launcher/channel.h"
+#include "sphere/native/command_words.h"
 #include "sphere/native/native_sphere.h"
 
 namespace sphere::native {
@@ -17,68 +18,10 @@ namespace {
 
 using base::Code;
 using base::fail;
-using base::fail_on;
 using base::Result;
 
 constexpr std::size_t kInputMax = 1 << 20;  // of write_stdin, not yet read by the command
 constexpr std::chrono::milliseconds kStartMax{20'000};
-
-std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec) {
-    std::map<std::string, std::string> variables = {
-        {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
-        {"HOME", "/workspace"},
-        {"USER", "box"},
-        {"LANG", "C.UTF-8"}};
-    if (exec.tty) variables["TERM"] = "xterm-256color";
-    if (box.image != nullptr) {
-        for (const auto& [name, value] : box.image->config.environment) variables[name] = value;
-    }
-    for (const auto& [name, value] : box.spec.environment) variables[name] = value;
-    for (const auto& [name, value] : exec.environment) variables[name] = value;
-    for (const SecretValue& secret : box.secrets) {
-        if (!secret.environment.empty()) variables[secret.environment] = secret.value;
-    }
-    return variables;
-}
-
-/// Not named: the image's, else the workspace.
-std::string directory_of(const Box& box, const ExecSpec& exec) {
-    if (!exec.working_directory.empty()) return exec.working_directory;
-    const bool by_image = box.image && box.image->config.working_directory.starts_with('/');
-    return by_image ? box.image->config.working_directory : "/workspace";
-}
-
-struct Words {
-    std::string text;
-    std::uint32_t argc = 0, envc = 0;
-};
-
-Result<Words> make_words(const Box& box, const ExecSpec& exec) {
-    Words words;
-    const auto add = [&](std::string_view word) {
-        words.text += word;
-        words.text += '\0';
-    };
-    add(directory_of(box, exec));
-    for (const std::string& argument : exec.argv) add(argument);
-    const auto environment = environment_of(box, exec);
-    for (const auto& [name, value] : environment) add(name + "=" + value);
-    words.argc = static_cast<std::uint32_t>(exec.argv.size());
-    words.envc = static_cast<std::uint32_t>(environment.size());
-    constexpr std::size_t kBytesMax = launcher::kMessageBytesMax - sizeof(launcher::Start);
-    if (words.text.size() > kBytesMax) {
-        return fail_on("argv", Code::payload_too_large,
-                       "arguments and environment take {} bytes; at most {} go into a command: "
-                       "put the rest into a file of the workspace or into stdin",
-                       words.text.size(), kBytesMax);
-    }
-    if (exec.argv.size() > launcher::kWordsMax || environment.size() > launcher::kWordsMax) {
-        return fail_on("argv", Code::payload_too_large,
-                       "{} arguments and {} variables; at most {} of each go into a command",
-                       exec.argv.size(), environment.size(), launcher::kWordsMax);
-    }
-    return words;
-}
 
 void no_blocking(int fd) {
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -128,24 +71,8 @@ std::size_t write_now(int fd, std::string_view bytes) {
     return put > 0 ? static_cast<std::size_t>(put) : 0;
 }
 
-/// An error of the init's, told as a person would say it.
-base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec) {
-    const std::string why = std::strerror(failed.error);
-    if (failed.step == launcher::Step::execute) {
-        const Code code = failed.error == ENOENT ? Code::not_found : Code::invalid_argument;
-        return {code, fmt::format("{} cannot be run in the sandbox: {}", spec.argv[0], why),
-                "argv[0]"};
-    }
-    if (failed.step == launcher::Step::directory) {
-        return {Code::not_found,
-                fmt::format("working_directory {}: {}", spec.working_directory, why),
-                "working_directory"};
-    }
-    const bool full = failed.error == EAGAIN || failed.error == ENOMEM;
-    return {full ? Code::resource_exhausted : Code::unavailable,
-            fmt::format("{} was not started: {}: {}", spec.argv[0],
-                        launcher::step_name(failed.step), why),
-            {}};
+Result<Words> words_of(const Box& box, const ExecSpec& spec) {
+    return make_words(box.spec, box.secrets, spec, box.image ? &box.image->config : nullptr);
 }
 
 std::vector<std::byte> start_packet(ExecId exec, const ExecSpec& spec, const Words& words,
@@ -196,7 +123,7 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
-    const Words words = DG_TRY(make_words(box, spec));
+    const Words words = DG_TRY(words_of(box, spec));
     std::vector<int> fds(ends, ends + 3);
     base::UniqueFd group;
     if (box.groups.has_tree()) {
@@ -221,7 +148,7 @@ ExecId NativeSphere::start_prepared(Lock& lock, const BoxPtr& box, std::unique_p
         return_group(*box, prepared.group);
         return ExecId{0};
     };
-    const auto words = make_words(*box, spec);
+    const auto words = words_of(*box, spec);
     if (!words || prepared.limits != process_limits(box->spec.limits)) return give_up();
     const auto packet = start_packet(prepared.exec, spec, *words, prepared.limits, false);
     if (!launcher::send_packet(prepared.socket.get(), packet, ends)) return give_up();

@@ -39,16 +39,6 @@ void allow_descriptors(std::uint32_t boxes) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-bool covers(const StopScope& scope, const SandboxSpec& spec, const SandboxId& id) {
-    return (scope.tenant.empty() || scope.tenant == spec.tenant) &&
-           (scope.agent.empty() || scope.agent == spec.agent) &&
-           (scope.sandbox.empty() || scope.sandbox == id);
-}
-
-bool same_scope(const StopScope& a, const StopScope& b) {
-    return a.tenant == b.tenant && a.agent == b.agent && a.sandbox == b.sandbox;
-}
-
 }  // namespace
 
 NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& clock,
@@ -262,7 +252,7 @@ Result<void> NativeSphere::resume(const SandboxId& id) {
 
 Result<void> NativeSphere::check_stops(const SandboxSpec& spec, const SandboxId& id) const {
     for (const StopScope& stop : stops_) {
-        if (!covers(stop, spec, id)) continue;
+        if (!stop.covers(spec, id)) continue;
         return fail(Code::permission_denied,
                     "an emergency stop (tenant '{}', agent '{}', sandbox '{}'; empty: all) forbids "
                     "this until it is lifted",
@@ -273,12 +263,10 @@ Result<void> NativeSphere::check_stops(const SandboxSpec& spec, const SandboxId&
 
 std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
     Lock lock(mutex_);
-    if (std::ranges::none_of(stops_, [&](const auto& s) { return same_scope(s, scope); })) {
-        stops_.push_back(scope);
-    }
+    if (std::ranges::find(stops_, scope) == stops_.end()) stops_.push_back(scope);
     std::vector<BoxPtr> hit;
     for (const auto& [id, box] : boxes_) {
-        if (!box->gone && covers(scope, box->spec, id)) hit.push_back(box);
+        if (!box->gone && scope.covers(box->spec, id)) hit.push_back(box);
     }
     for (const BoxPtr& box : hit) box->groups.freeze(true);
     for (const BoxPtr& box : hit) kill_box(*box, EndReason::emergency);
@@ -296,7 +284,7 @@ std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
 
 void NativeSphere::lift_stop(const StopScope& scope) {
     const Lock lock(mutex_);
-    std::erase_if(stops_, [&](const auto& stop) { return same_scope(stop, scope); });
+    std::erase(stops_, scope);
 }
 
 Result<int> NativeSphere::open_workspace(const SandboxId& id) {

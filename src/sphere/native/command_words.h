@@ -1,0 +1,25 @@
+#pragma once
+// A command as the process that starts it wants it, and its refusals as a person wants them; for
+// every backend that speaks the launcher's protocol.
+
+#include <string>
+
+#include "sphere/images/image_spec.h"
+#include "sphere/launcher/protocol.h"
+#include "sphere/sphere.h"
+
+namespace sphere::native {
+
+/// What follows a Start message: the working directory, the arguments, the variables.
+struct Words {
+    std::string text;
+    std::uint32_t argc = 0, envc = 0;
+};
+/// `image`: of the box's root; its variables and directory hold where nobody named others.
+/// Errors: payload_too_large.
+base::Result<Words> make_words(const SandboxSpec& box, const Secrets& secrets, const ExecSpec& exec,
+                               const images::ImageConfig* image = nullptr);
+
+base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec);
+
+}  // namespace sphere::native

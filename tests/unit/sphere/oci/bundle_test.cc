@@ -1,0 +1,37 @@
+// config.json as a runtime reads it, whole.
+#include "sphere/oci/bundle.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files/files.h"
+#include "base/json/json.h"
+
+namespace {
+
+sphere::SandboxSpec spec() {
+    sphere::SandboxSpec spec;
+    spec.isolation = sphere::Isolation::gvisor;
+    spec.limits.tmp_bytes = 7 << 20;
+    spec.limits.inodes_max = 1234;
+    spec.limits.open_files_max = 77;
+    return spec;
+}
+
+TEST(Bundle, IsTheGoldenFile) {
+    const auto made = base::parse_json(sphere::oci::make_config(spec(), {"/staging/bundle"}));
+    ASSERT_TRUE(made);
+    const std::string path = DG_SOURCE_DIR "/tests/golden/sphere/oci_config.json";
+    const auto golden = base::parse_json_file(path);
+    ASSERT_TRUE(golden) << golden.error().message;
+    EXPECT_EQ(base::to_text(*made), base::to_text(*golden));
+}
+
+TEST(Bundle, NothingOfTheTenantsTextIsInIt) {
+    auto hostile = spec();
+    hostile.name = "x";
+    hostile.environment = {{"LD_PRELOAD", "/workspace/evil.so"}};
+    hostile.labels = {{"args", "\"],\"root\":{\"path\":\"/\"}"}};
+    EXPECT_EQ(sphere::oci::make_config(hostile, {"/b"}), sphere::oci::make_config(spec(), {"/b"}));
+}
+
+}  // namespace
