@@ -1,5 +1,6 @@
 #include "engine/batch/chunk_reader.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/core/check.h"
@@ -19,17 +20,26 @@ void ChunkReader::begin(const Generation& generation, std::uint32_t rows, const 
     std::vector<BatchRow> batch;
     for (std::uint32_t r = 0; r < rows; ++r) batch.push_back(generation.row_at(r));
     decoder_.begin(threads_, pass_, batch);
-    shape_ = chunk_shape(rows, generation.depth());
-    pace_.begin(pass_.parts(), cost.predict(shape_));
+    own_ = chunk_shape(rows, generation.depth());
+    along_ = {};
+    pace_.begin(pass_.parts(), cost.predict(own_));
     owner_ = generation.id();
 }
 
-bool ChunkReader::advance(base::Instant until, bool least_one) {
+bool ChunkReader::advance(base::Instant due, bool least_one, Riders& riders) {
+    riders.meet(pass_);
     base::Instant now = clock_.now();
     for (bool owed = least_one; !pass_.done(); owed = false) {
-        const double left = base::to_seconds(until - now);
-        if (!owed && left < 0.5 * pace_.next()) return false;
-        decoder_.advance(threads_, pass_);
+        const bool together = riders.beside(pass_);
+        const double left = base::to_seconds(due - now) - riders.seconds_left();
+        const double longer = pace_.next() - (together ? riders.seconds_next() : 0.);
+        if (!owed && left < 0.5 * std::max(longer, 0.)) return false;
+        if (together) {
+            riders.go_along(pass_);
+            along_ += riders.shape();
+        } else {
+            decoder_.advance(threads_, pass_);
+        }
         const base::Instant then = clock_.now();
         pace_.observe(base::to_seconds(then - now));
         now = then;
@@ -37,6 +47,13 @@ bool ChunkReader::advance(base::Instant until, bool least_one) {
     pace_.end();
     owner_ = 0;
     return true;
+}
+
+StepShape ChunkReader::shape() const {
+    const std::uint32_t parts = pass_.parts();
+    StepShape shape = own_;
+    shape += {along_.rows / parts, along_.read / parts, along_.attended / parts};
+    return shape;
 }
 
 }  // namespace engine

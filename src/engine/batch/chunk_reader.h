@@ -13,6 +13,7 @@
 #include "base/core/clock.h"
 #include "engine/batch/generation.h"
 #include "engine/batch/part_pace.h"
+#include "engine/batch/riders.h"
 #include "engine/batch/step_cost.h"
 #include "engine/graph/decoder.h"
 #include "engine/graph/pass_in_parts.h"
@@ -32,18 +33,20 @@ public:
     /// Whose chunk is half done; 0: nobody's.
     GenerationId owner() const { return owner_; }
     bool reads(const Generation& generation) const { return owner_ == generation.id(); }
-    std::uint32_t rows() const { return shape_.rows; }
+    std::uint32_t rows() const { return own_.rows; }
     void drop() { owner_ = 0; }
 
     /// Begins with the next `rows` rows of `generation`, which `cost` knows the price of. Pre:
     /// nothing is half done, it has the pages, rows <= rows_left().
     void begin(const Generation& generation, std::uint32_t rows, const StepCost& cost);
-    /// Computes parts as long as the next one ends nearer to `until` than this one did, but at
-    /// least one if `least_one`. True: the chunk is done, and shape(), seconds() and logits() tell
-    /// of it until the next begins.
-    bool advance(base::Instant until, bool least_one);
+    /// Computes parts as long as the step ends nearer to `due` with the next one, but at least one
+    /// if `least_one`. `riders` are brought to the chunk's part and go along if they are not past
+    /// it; the rest of their pass comes before `due` too. True: the chunk is done, and shape(),
+    /// seconds() and logits() tell of it until the next begins.
+    bool advance(base::Instant due, bool least_one, Riders& riders);
 
-    const StepShape& shape() const { return shape_; }
+    /// What was computed: the chunk's rows, and those that went along as far as they did.
+    StepShape shape() const;
     double seconds() const { return pace_.seconds(); }
     /// Empty when its last row is not the sequence's last.
     std::span<float> logits() { return decoder_.logits(threads_, pass_); }
@@ -55,7 +58,8 @@ private:
     PassInParts pass_;
     PartPace pace_;
     GenerationId owner_ = 0;
-    StepShape shape_;
+    StepShape own_;
+    StepShape along_;  ///< of riders, once for every part
 };
 
 }  // namespace engine

@@ -21,25 +21,38 @@ void PartPace::begin(std::uint32_t parts, double seconds) {
     taken_.clear();
     expected_ = seconds;
     expected_share_ = std::accumulate(shares_.begin(), shares_.begin() + parts, 0.);
-    share_ = seconds_ = 0.;
+    share_ = skipped_share_ = seconds_ = 0.;
+    parts_ = parts;
 }
 
 void PartPace::observe(double seconds) {
-    DG_CHECK(taken_.size() < shares_.size(), "a pass has more parts than it was said to have");
+    DG_CHECK(taken_.size() < parts_, "a pass has more parts than it was said to have");
     share_ += shares_[taken_.size()];
     seconds_ += seconds;
     taken_.push_back(seconds);
 }
 
+void PartPace::skip() {
+    DG_CHECK(taken_.size() < parts_, "a pass has more parts than it was said to have");
+    skipped_share_ += shares_[taken_.size()];
+    taken_.push_back(-1.);
+}
+
 void PartPace::end() {
     if (seconds_ <= 0.) return;
     for (std::size_t i = 0; i < taken_.size(); ++i) {
+        if (taken_[i] < 0.) continue;
         shares_[i] += kMemory * (taken_[i] / seconds_ * share_ - shares_[i]);
     }
 }
 
 double PartPace::next() const {
     return pace() * shares_[taken_.size()];
+}
+
+double PartPace::left() const {
+    return pace() * std::accumulate(shares_.begin() + static_cast<std::ptrdiff_t>(taken_.size()),
+                                    shares_.begin() + parts_, 0.);
 }
 
 /// Seconds of all parts at this pass's speed.

@@ -18,21 +18,29 @@ public:
     void begin(std::uint32_t parts, double seconds);
     /// Its next part took `seconds`.
     void observe(double seconds);
+    /// Its next part was computed along with another pass's: nobody knows what it took.
+    void skip();
     /// The pass came to its end.
     void end();
     /// Seconds the next part will take; 0 when nothing is known. Pre: the pass is not over.
     double next() const;
-    /// What the parts since begin() took together.
+    /// Seconds of the next part and all after it.
+    double left() const;
+    /// What the parts since begin() took together, without those skipped.
     double seconds() const { return seconds_; }
+    /// The same, and what those skipped would have taken.
+    double seconds_with_skipped() const { return seconds_ + pace() * skipped_share_; }
 
 private:
     double pace() const;
 
+    std::uint32_t parts_ = 0;     ///< of this pass
     std::vector<double> shares_;  ///< of each part; of whole passes, decayed, they sum to 1
-    std::vector<double> taken_;   ///< in this pass
+    std::vector<double> taken_;   ///< in this pass; negative: skipped
     double expected_ = 0;         ///< of this pass, as begin() was told
     double expected_share_ = 0;   ///< of its parts
     double share_ = 0;            ///< of its parts so far
+    double skipped_share_ = 0;    ///< of those skipped
     double seconds_ = 0;
 };
 

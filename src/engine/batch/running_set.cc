@@ -34,7 +34,8 @@ RunningSet::RunningSet(const RunningParts& parts, const StepBudget& budget)
     : parts_(parts),
       budget_(budget),
       admission_(parts.pages, parts.cache, forecast_, cost_),
-      chunk_(parts.decoder, parts.threads, parts.clock, budget.rows_max) {
+      chunk_(parts.decoder, parts.threads, parts.clock, budget.rows_max),
+      riders_(parts.decoder, parts.threads, parts.clock, budget.rows_max) {
     rows_.reserve(budget.rows_max);
 }
 
@@ -165,20 +166,22 @@ void RunningSet::prepare(StepPlan& plan) {
 void RunningSet::read_in_parts(const StepPlan& plan) {
     if (!plan.in_parts) return;
     const auto [index, rows] = *plan.in_parts;
-    const double seconds = plan.seconds_max - plan.whole_seconds;
-    const bool streams = std::isfinite(seconds);
+    const bool streams = std::isfinite(plan.seconds_max);
     const base::Instant begin = parts_.clock.now();
-    const base::Instant until = streams ? told_ + to_duration(seconds) : base::Instant::never();
+    const base::Instant due =
+        streams ? told_ + to_duration(plan.seconds_max) : base::Instant::never();
+    if (!rows_.empty()) riders_.begin(rows_, shape_of(plan.whole), plan.whole_seconds);
     std::uint32_t read = 0;
     while (chunk_.owner() != 0 || begin_chunk(*running_[index], rows)) {
         report_.rows = static_cast<std::uint32_t>(rows_.size()) + chunk_.rows();
-        if (!chunk_.advance(until, read == 0)) break;
+        if (!chunk_.advance(due, read == 0, riders_)) break;
         read += chunk_.rows();
         take_chunk(index);
         const bool more = running_[index] != nullptr && running_[index]->work().rows_left > rows;
         if (!streams || !more || read + rows > budget_.rows_max) break;
     }
-    report_.counters.prefill_seconds += base::to_seconds(parts_.clock.now() - begin);
+    const double riding = riders_.waiting() ? riders_.seconds() : 0.;
+    report_.counters.prefill_seconds += base::to_seconds(parts_.clock.now() - begin) - riding;
 }
 
 /// False: its pages are not at hand.
@@ -200,9 +203,18 @@ void RunningSet::take_chunk(std::size_t index) {
 
 void RunningSet::compute_whole(const StepPlan& plan) {
     if (rows_.empty()) return;
-    const base::Instant begin = parts_.clock.now();
-    const std::span<float> logits = parts_.decoder.logits(parts_.threads, rows_);
-    count_whole(plan.whole, base::to_seconds(parts_.clock.now() - begin));
+    std::span<float> logits;
+    if (riders_.waiting()) {
+        logits = riders_.finish();
+        count_whole(plan.whole, riders_.seconds());
+        cost_.observe(riders_.shape(), riders_.seconds_alone());
+    } else {
+        const base::Instant begin = parts_.clock.now();
+        logits = parts_.decoder.logits(parts_.threads, rows_);
+        const double seconds = base::to_seconds(parts_.clock.now() - begin);
+        count_whole(plan.whole, seconds);
+        cost_.observe(shape_of(plan.whole), seconds);
+    }
     const std::size_t vocab = parts_.decoder.config().vocab_size;
     std::size_t row = 0;
     for (const RowShare& share : plan.whole) {
@@ -290,18 +302,24 @@ bool RunningSet::swap_in(Generation& generation) {
     return true;
 }
 
-/// Learns from the pass and divides its time between reading and decoding by their rows.
-void RunningSet::count_whole(std::span<const RowShare> shares, double seconds) {
+StepShape RunningSet::shape_of(std::span<const RowShare> shares) const {
     StepShape shape;
+    for (const RowShare& share : shares) {
+        shape += chunk_shape(share.rows, running_[share.sequence]->depth());
+    }
+    return shape;
+}
+
+/// Divides the time of rows_ between reading and decoding by their rows.
+void RunningSet::count_whole(std::span<const RowShare> shares, double seconds) {
     std::uint32_t prompt_rows = 0;
     for (const RowShare& share : shares) {
         const Generation& generation = *running_[share.sequence];
-        shape += chunk_shape(share.rows, generation.depth());
         if (generation.computed() < generation.prompt_tokens()) prompt_rows += share.rows;
     }
-    cost_.observe(shape, seconds);
-    report_.rows = std::max(report_.rows, shape.rows);
-    const double prompt_part = static_cast<double>(prompt_rows) / shape.rows;
+    const auto rows = static_cast<std::uint32_t>(rows_.size());
+    report_.rows = std::max(report_.rows, rows);
+    const double prompt_part = static_cast<double>(prompt_rows) / rows;
     StepCounters& counters = report_.counters;
     counters.prompt_tokens += prompt_rows;
     counters.prefill_seconds += seconds * prompt_part;

@@ -22,6 +22,7 @@
 #include "engine/batch/chunk_reader.h"
 #include "engine/batch/generation.h"
 #include "engine/batch/output_forecast.h"
+#include "engine/batch/riders.h"
 #include "engine/batch/set_aside.h"
 #include "engine/batch/step_plan.h"
 #include "engine/graph/decoder.h"
@@ -121,6 +122,7 @@ private:
     void end(std::unique_ptr<Generation>& generation, FinishReason reason);
     bool swap_out(Generation& generation);
     bool swap_in(Generation& generation);
+    StepShape shape_of(std::span<const RowShare> shares) const;
     void count_whole(std::span<const RowShare> shares, double seconds);
     void pass_over_others(std::size_t index, std::uint32_t rows);
     bool advance(std::size_t index, std::uint32_t rows);
@@ -135,6 +137,7 @@ private:
     SwapRate swap_rate_;
     Admission admission_;
     ChunkReader chunk_;
+    Riders riders_;
     base::Instant told_;                                ///< when the streams last had a token
     std::vector<std::unique_ptr<Generation>> running_;  ///< null: gone in this step
     std::vector<std::unique_ptr<Generation>> set_aside_;

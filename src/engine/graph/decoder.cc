@@ -44,6 +44,26 @@ void Decoder::advance(base::ThreadPool& pool, PassInParts& pass) {
     ++pass.part_;
 }
 
+void Decoder::advance(base::ThreadPool& pool, PassInParts& pass, PassInParts& other) {
+    DG_CHECK(pass.part_ == other.part_ && !other.done(), "passes at two parts went on as one");
+    const std::size_t rows = pass.rows_.size();
+    DG_CHECK(rows + other.rows_.size() <= pass.rows_max());
+    pass.rows_.insert(pass.rows_.end(), other.rows_.begin(), other.rows_.end());
+    std::copy_n(other.x_.data(), other.count_ * config_.dim,
+                pass.x_.data() + pass.count_ * config_.dim);
+    pass.count_ += other.count_;
+    advance(pool, pass);
+    pass.rows_.resize(rows);
+    ++other.part_;
+    if (other.part_ + 1 == parts()) {  // after the last cache write only wanted rows are left
+        other.count_ = static_cast<std::size_t>(
+            std::ranges::count(other.rows_, true, &BatchRow::wants_output));
+    }
+    pass.count_ -= other.count_;
+    std::copy_n(pass.x_.data() + pass.count_ * config_.dim, other.count_ * config_.dim,
+                other.x_.data());
+}
+
 std::span<float> Decoder::logits(base::ThreadPool& pool, PassInParts& pass) {
     DG_CHECK(pass.done(), "a pass was read before its end");
     if (pass.count_ == 0) return {};

@@ -62,6 +62,10 @@ public:
     /// whatever other passes ran since the last part. Pre: !pass.done(), no row's sequence lost or
     /// moved a page since begin().
     void advance(base::ThreadPool& pool, PassInParts& pass);
+    /// Computes the next part of two passes at once: each weight is read once for the rows of both,
+    /// which get the bits they get apart. Pre: both are at the same part, which neither ends
+    /// before, and their rows together are no more than pass.rows_max().
+    void advance(base::ThreadPool& pool, PassInParts& pass, PassInParts& other);
     /// As logits(rows), of a pass that is done.
     std::span<float> logits(base::ThreadPool& pool, PassInParts& pass);
 

@@ -13,8 +13,7 @@
 
 #include "engine/kernels/pack_panels.h"
 #include "engine/kernels/packed_layout.h"
-#include "engine/kernels/panel_formats256-inl.h"
-#include "engine/kernels/panel_formats32-inl.h"
+#include "engine/kernels/panel_formats-inl.h"
 #include "engine/kernels/panel_layout-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -153,34 +152,12 @@ void PackFloats(const std::uint8_t* const* rows, std::size_t blocks, std::uint8_
 }
 
 PanelPacker ChoosePanelPacker(TensorType type) {
-    switch (type) {
-        case TensorType::f32:
-            return PackFloats<4>;
-        case TensorType::f16:
-        case TensorType::bf16:
-            return PackFloats<2>;
-        case TensorType::q4_0:
-            return PackCodes<FormatQ4_0, TensorType::q4_0>;
-        case TensorType::q4_1:
-            return PackCodes<FormatQ4_1, TensorType::q4_1>;
-        case TensorType::q5_0:
-            return PackCodes<FormatQ5_0, TensorType::q5_0>;
-        case TensorType::q5_1:
-            return PackCodes<FormatQ5_1, TensorType::q5_1>;
-        case TensorType::q8_0:
-            return PackBytes;
-        case TensorType::q2_k:
-            return PackCodes<FormatQ2_K, TensorType::q2_k>;
-        case TensorType::q3_k:
-            return PackCodes<FormatQ3_K, TensorType::q3_k>;
-        case TensorType::q4_k:
-            return PackCodes<FormatQ4_K, TensorType::q4_k>;
-        case TensorType::q5_k:
-            return PackCodes<FormatQ5_K, TensorType::q5_k>;
-        case TensorType::q6_k:
-            return PackCodes<FormatQ6_K, TensorType::q6_k>;
-    }
-    return nullptr;
+    if (type == TensorType::f32) return PackFloats<4>;
+    if (type == TensorType::f16 || type == TensorType::bf16) return PackFloats<2>;
+    return WithPanelFormat(type, []<class Format, TensorType kType>() -> PanelPacker {
+        if constexpr (kType == TensorType::q8_0) return PackBytes;
+        if constexpr (kType != TensorType::q8_0) return PackCodes<Format, kType>;
+    });
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR

@@ -245,30 +245,9 @@ void RunPackedPanel(const PanelTask& task) {
 }
 
 PanelKernel ChoosePackedKernel(TensorType type) {
-    switch (type) {
-        case TensorType::q4_0:
-            return RunPackedPanel<FormatQ4_0, TensorType::q4_0>;
-        case TensorType::q4_1:
-            return RunPackedPanel<FormatQ4_1, TensorType::q4_1>;
-        case TensorType::q5_0:
-            return RunPackedPanel<FormatQ5_0, TensorType::q5_0>;
-        case TensorType::q5_1:
-            return RunPackedPanel<FormatQ5_1, TensorType::q5_1>;
-        case TensorType::q8_0:
-            return RunPackedPanel<FormatQ8_0, TensorType::q8_0>;
-        case TensorType::q2_k:
-            return RunPackedPanel<FormatQ2_K, TensorType::q2_k>;
-        case TensorType::q3_k:
-            return RunPackedPanel<FormatQ3_K, TensorType::q3_k>;
-        case TensorType::q4_k:
-            return RunPackedPanel<FormatQ4_K, TensorType::q4_k>;
-        case TensorType::q5_k:
-            return RunPackedPanel<FormatQ5_K, TensorType::q5_k>;
-        case TensorType::q6_k:
-            return RunPackedPanel<FormatQ6_K, TensorType::q6_k>;
-        default:
-            return nullptr;
-    }
+    return WithPanelFormat(type, []<class Format, TensorType kType>() -> PanelKernel {
+        return RunPackedPanel<Format, kType>;
+    });
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR

@@ -11,8 +11,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "engine/kernels/panel_formats256-inl.h"
-#include "engine/kernels/panel_formats32-inl.h"
+#include "engine/kernels/panel_formats-inl.h"
 #include "engine/kernels/panel_layout-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR

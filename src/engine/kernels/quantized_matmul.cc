@@ -57,33 +57,9 @@ void RunPanel(const PanelTask& task) {
 }
 
 PanelKernel ChoosePanelKernel(TensorType type) {
-    switch (type) {
-        case TensorType::q4_0:
-            return RunPanel<FormatQ4_0>;
-        case TensorType::q4_1:
-            return RunPanel<FormatQ4_1>;
-        case TensorType::q5_0:
-            return RunPanel<FormatQ5_0>;
-        case TensorType::q5_1:
-            return RunPanel<FormatQ5_1>;
-        case TensorType::q8_0:
-            return RunPanel<FormatQ8_0>;
-        case TensorType::q2_k:
-            return RunPanel<FormatQ2_K>;
-        case TensorType::q3_k:
-            return RunPanel<FormatQ3_K>;
-        case TensorType::q4_k:
-            return RunPanel<FormatQ4_K>;
-        case TensorType::q5_k:
-            return RunPanel<FormatQ5_K>;
-        case TensorType::q6_k:
-            return RunPanel<FormatQ6_K>;
-        case TensorType::f32:
-        case TensorType::f16:
-        case TensorType::bf16:
-            return nullptr;  // float_matmul.cc
-    }
-    return nullptr;
+    return WithPanelFormat(type, []<class Format, TensorType>() -> PanelKernel {
+        return RunPanel<Format>;  // floats: float_matmul.cc
+    });
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR

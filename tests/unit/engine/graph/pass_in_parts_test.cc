@@ -109,6 +109,60 @@ void expect_same_bits(GraphRunner& runner, base::Rng& rng, const std::string& wh
     }
 }
 
+/// One text in one pass of parts, of which chance says which rows want output.
+struct OnePass {
+    OnePass(GraphRunner& runner, base::Rng& rng, std::size_t rows)
+        : ids(random_ids(rng, runner, rows)),
+          kv(runner.sequence(static_cast<std::uint32_t>(rows))),
+          pass(32, runner.decoder().config().dim) {
+        const std::vector<float> all = runner.all_logits(ids, 1);
+        std::vector<BatchRow> batch;
+        const bool unread = rng.below(4) == 0;
+        for (std::uint32_t p = 0; p < rows; ++p) {
+            const bool read = !unread && rng.below(2) == 0;
+            batch.push_back({ids[p], &kv, p, read});
+            const auto first = all.begin() + std::ptrdiff_t{p} * runner.vocab();
+            if (read) expected.insert(expected.end(), first, first + runner.vocab());
+        }
+        runner.decoder().begin(runner.pool(), pass, batch);
+    }
+    void go_to(GraphRunner& runner, std::uint32_t part) {
+        while (pass.part() < std::min(part, pass.parts())) {
+            runner.decoder().advance(runner.pool(), pass);
+        }
+    }
+    void expect_same_bits(GraphRunner& runner, const std::string& what) {
+        go_to(runner, pass.parts());
+        const auto logits = runner.decoder().logits(runner.pool(), pass);
+        ASSERT_EQ(logits.size(), expected.size()) << what;
+        EXPECT_TRUE(std::ranges::equal(std::as_bytes(logits), std::as_bytes(std::span(expected))))
+            << what;
+    }
+
+    Ids ids;
+    KvSequence kv;
+    PassInParts pass;
+    std::vector<float> expected;
+};
+
+/// A chunk, and rows that go along with it through some parts and alone through the others.
+void expect_same_bits_together(GraphRunner& runner, base::Rng& rng, const std::string& what) {
+    for (int round = 0; round < 8; ++round) {
+        OnePass chunk(runner, rng, 1 + rng.below(24)), riders(runner, rng, 1 + rng.below(8));
+        const std::uint32_t common = std::min(chunk.pass.parts(), riders.pass.parts());
+        const auto from = static_cast<std::uint32_t>(rng.below(common));
+        const auto to = static_cast<std::uint32_t>(from + 1 + rng.below(common - from));
+        chunk.go_to(runner, from);
+        riders.go_to(runner, from);
+        for (std::uint32_t part = from; part < to; ++part) {
+            runner.decoder().advance(runner.pool(), chunk.pass, riders.pass);
+        }
+        EXPECT_EQ(riders.pass.part(), to);
+        chunk.expect_same_bits(runner, what + ", chunk");
+        riders.expect_same_bits(runner, what + ", riders");
+    }
+}
+
 TEST(PassInParts, ChangesNoBitForAnyKvType) {
     for (const engine::KvType type :
          {engine::KvType::f16, engine::KvType::bf16, engine::KvType::q8}) {
@@ -116,6 +170,7 @@ TEST(PassInParts, ChangesNoBitForAnyKvType) {
         ASSERT_TRUE(runner.ok());
         test::for_each_seed(2, [&](base::Rng& rng) {
             expect_same_bits(runner, rng, std::string(engine::kv_type_name(type)));
+            expect_same_bits_together(runner, rng, std::string(engine::kv_type_name(type)));
         });
     }
 }
@@ -138,10 +193,12 @@ TEST(PassInParts, ChangesNoBitForAnyArchitecture) {
         with_windows +=
             std::ranges::any_of(config.window, [](std::uint32_t w) { return w > 0; }) ? 1 : 0;
         expect_same_bits(runner, rng, model.name);
+        expect_same_bits_together(runner, rng, model.name);
         const auto packed =
             engine::PackedWeights::in_memory(runner.pool(), runner.decoder().products());
         ASSERT_TRUE(packed.has_value());
         expect_same_bits(runner, rng, model.name + " packed");
+        expect_same_bits_together(runner, rng, model.name + " packed");
     }
     EXPECT_GT(with_experts, 0u);
     EXPECT_GT(with_windows, 0u);

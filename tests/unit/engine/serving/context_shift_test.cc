@@ -14,7 +14,7 @@
 #include "engine/model_files/gguf.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
-#include "unit/engine/serving/engine_fixture.h"
+#include "unit/engine/serving/sampled_requests.h"
 
 namespace {
 
@@ -42,12 +42,6 @@ EngineOptions with_pages(std::uint64_t pages) {
     return options;
 }
 
-std::vector<TokenId> random_tokens(base::Rng& rng, std::size_t count) {
-    std::vector<TokenId> tokens = {1};
-    while (tokens.size() < count) tokens.push_back(static_cast<TokenId>(3 + rng.below(500)));
-    return tokens;
-}
-
 GenerateRequest endless(std::vector<TokenId> prompt, std::uint32_t max_tokens) {
     GenerateRequest request = greedy(std::move(prompt), max_tokens);
     request.ignore_eos = true;
@@ -56,7 +50,8 @@ GenerateRequest endless(std::vector<TokenId> prompt, std::uint32_t max_tokens) {
     return request;
 }
 
-GenerateRequest sampled(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
+GenerateRequest endless_sampled(std::vector<TokenId> prompt, std::uint64_t seed,
+                                std::uint32_t max_tokens) {
     GenerateRequest request = endless(std::move(prompt), max_tokens);
     request.sampling = {.temperature = 0.9f, .top_p = 0.95f, .seed = seed};
     return request;
@@ -191,7 +186,7 @@ void all_as_alone(const base::Clock& clock, EngineOptions options, bool swaps) {
     std::vector<std::shared_ptr<Collector>> sinks;
     std::vector<GenerateRequest> requests;
     for (std::uint64_t i = 0; i < 6; ++i) {
-        requests.push_back(sampled(random_tokens(rng, 20 + 15 * i), i, 250));
+        requests.push_back(endless_sampled(random_tokens(rng, 20 + 15 * i), i, 250));
         sinks.push_back(std::make_shared<Collector>());
         ASSERT_TRUE(engine->submit(requests.back(), sinks.back()).has_value());
     }
@@ -239,13 +234,14 @@ void finds_only_what_is_true(std::uint64_t pages, bool keeps_all) {
     test::for_each_seed(10, [&](base::Rng& rng) {
         const std::vector<TokenId> prompt = random_tokens(rng, 70);
         // 129 tokens are computed and 97 held.
-        const Outcome endless = generate(*engine, sampled(prompt, rng.below(1'000), 60));
+        const Outcome endless = generate(*engine, endless_sampled(prompt, rng.below(1'000), 60));
         ASSERT_EQ(endless.completion.context_dropped_tokens, shift.drop_tokens);
         std::vector<TokenId> history = prompt;
         for (const TokenId id : endless.sink->ids()) history.push_back(id);
         history.pop_back();  // known, never computed
 
-        const GenerateRequest whole = sampled({history.begin(), history.begin() + 120}, 2, 4);
+        const GenerateRequest whole =
+            endless_sampled({history.begin(), history.begin() + 120}, 2, 4);
         const Outcome again = generate(*engine, whole);
         EXPECT_EQ(again.sink->ids(), alone(whole));
         EXPECT_GE(again.completion.cached_tokens, keeps_all ? 96u : 0u);
@@ -254,7 +250,7 @@ void finds_only_what_is_true(std::uint64_t pages, bool keeps_all) {
         const auto gap = spliced.begin() + shift.keep_tokens;
         spliced.erase(gap, gap + shift.drop_tokens);
         spliced.push_back(99);
-        const GenerateRequest shorter = sampled(spliced, 1, 20);
+        const GenerateRequest shorter = endless_sampled(spliced, 1, 20);
         const Outcome found = generate(*engine, shorter);
         EXPECT_EQ(found.sink->ids(), alone(shorter));
         EXPECT_LT(found.completion.cached_tokens, shift.keep_tokens + kPage);

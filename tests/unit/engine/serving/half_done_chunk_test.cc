@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/batch/mean_pooling.h"
 #include "engine/kv/spill_file.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
+#include "unit/engine/serving/sampled_requests.h"
 #include "unit/engine/serving/serving_parts.h"
 
 namespace {
@@ -16,21 +18,6 @@ namespace {
 using engine::Batcher;
 using engine::RunningSet;
 using namespace test;
-
-std::vector<TokenId> random_tokens(base::Rng& rng, std::size_t count) {
-    std::vector<TokenId> tokens = {1};
-    while (tokens.size() < count) tokens.push_back(static_cast<TokenId>(3 + rng.below(500)));
-    return tokens;
-}
-
-GenerateRequest sampled(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
-    GenerateRequest request;
-    request.prompt = std::move(prompt);
-    request.sampling = {.temperature = 0.9f, .top_p = 0.95f, .seed = seed};
-    request.max_tokens = max_tokens;
-    request.ignore_eos = true;
-    return request;
-}
 
 std::vector<TokenId> generate_in(ServingParts& serving, const GenerateRequest& request) {
     const auto sink = std::make_shared<Collector>();
@@ -51,7 +38,7 @@ ServingOptions always_in_parts(const base::Clock& clock) {
     return {.pages = 64,
             .context_tokens = 512,
             .budget = {.rows_max = 32,
-                       .gap_ratio_max = 3.,
+                       .seconds_max = 0.005,
                        .prompt_rows_min = 1,
                        .parts = 10,
                        .parts_gain_min = 0.},
@@ -216,6 +203,30 @@ TEST_F(HalfDoneChunk, NobodyFindsItInTheCache) {
     expect_as_alone(*fork_sink, fork);
     expect_as_alone(*same_sink, reader_);
     expect_as_alone(*reader_sink_, reader_);
+    expect_no_page_lost();
+}
+
+TEST_F(HalfDoneChunk, ANumberThatIsNoneEndsItAndNobodyElse) {
+    start();
+    read_beside_a_stream();
+    const GenerateRequest other = sampled(random_tokens(rng_, 40), 4, 30);
+    std::shared_ptr<Collector> other_sink;
+    when_half_done(
+        [&](RunningSet&) {
+            other_sink = submit(other);
+            const engine::KvSequence written = serving_->cache().take({}, reader_.prompt);
+            ASSERT_GE(written.tokens(), 64u) << "two pages of the prompt are not written yet";
+            std::memset(written.pages()[1].bytes(), 0x7e,  // NaN in F16
+                        serving_->pages().geometry().page_bytes());
+        },
+        35);
+    const Completion done = reader_sink_->wait();
+    EXPECT_EQ(done.reason, FinishReason::error);
+    ASSERT_TRUE(done.error.has_value());
+    EXPECT_EQ(done.error->code, base::Code::internal) << done.error->message;
+    EXPECT_TRUE(reader_sink_->events().empty());
+    expect_as_alone(*other_sink, other);
+    expect_as_alone(*stream_sink_, stream_);
     expect_no_page_lost();
 }
 

@@ -52,6 +52,34 @@ TEST(PartPace, APassThatEndsEarlyTeachesToo) {
     EXPECT_NEAR(pace.next(), 5., 0.05);
 }
 
+TEST(PartPace, WhatIsLeftCountsThePartsOfThisPassOnly) {
+    PartPace pace(4);
+    for (int i = 0; i < 40; ++i) compute(pace, 8., {1., 5., 1., 1.});
+    pace.begin(3, 7.);
+    EXPECT_NEAR(pace.left(), 7., 0.05);
+    pace.observe(1.);
+    EXPECT_NEAR(pace.left(), 6., 0.05);
+    pace.skip();
+    EXPECT_NEAR(pace.left(), 1., 0.05);
+    pace.observe(1.);
+    EXPECT_EQ(pace.left(), 0.);
+}
+
+TEST(PartPace, SkippedPartsAreAddedAtThePaceOfTheOthersAndTeachNothing) {
+    PartPace pace(4);
+    for (int i = 0; i < 40; ++i) compute(pace, 8., {1., 5., 1., 1.});
+    for (int i = 0; i < 40; ++i) {
+        pace.begin(4, 0.);
+        pace.observe(2.);
+        pace.skip();
+        pace.observe(2.);
+        pace.observe(2.);
+        pace.end();
+        EXPECT_DOUBLE_EQ(pace.seconds(), 6.);
+        EXPECT_NEAR(pace.seconds_with_skipped(), 16., 0.1);
+    }
+}
+
 TEST(PartPace, AClockThatStandsStillTeachesNothing) {
     PartPace pace(2);
     compute(pace, 0., {0., 0.});

@@ -8,6 +8,7 @@
 #include "base/core/rng.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
+#include "unit/engine/serving/sampled_requests.h"
 #include "unit/engine/serving/serving_parts.h"
 
 namespace {
@@ -22,21 +23,6 @@ std::uint64_t pages(std::uint64_t count) {
         return stats.kv_bytes / stats.kv_pages_total;
     }();
     return count * page_bytes;
-}
-
-std::vector<TokenId> random_tokens(base::Rng& rng, std::size_t count) {
-    std::vector<TokenId> tokens = {1};
-    while (tokens.size() < count) tokens.push_back(static_cast<TokenId>(3 + rng.below(500)));
-    return tokens;
-}
-
-GenerateRequest sampled(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
-    GenerateRequest request;
-    request.prompt = std::move(prompt);
-    request.sampling = {.temperature = 0.9f, .top_p = 0.95f, .seed = seed};
-    request.max_tokens = max_tokens;
-    request.ignore_eos = true;
-    return request;
 }
 
 /// The tokens `request` gets alone, without a cache, in small steps.
