@@ -16,6 +16,12 @@ PartPace::PartPace(std::uint32_t parts) : shares_(parts, 1. / parts) {
     taken_.reserve(parts);
 }
 
+PartPace::PartPace(std::uint32_t parts, double last_share)
+    : shares_(parts, (1. - last_share) / (parts - 1.)) {
+    shares_.back() = last_share;
+    taken_.reserve(parts);
+}
+
 void PartPace::begin(std::uint32_t parts, double seconds) {
     DG_CHECK(parts <= shares_.size(), "a pass has more parts than it was said to have");
     taken_.clear();

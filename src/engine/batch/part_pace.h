@@ -12,7 +12,10 @@ namespace engine {
 
 class PartPace {
 public:
+    /// Of parts of the same time, for all that is known.
     explicit PartPace(std::uint32_t parts);
+    /// The last of them takes `last_share` of the whole pass.
+    PartPace(std::uint32_t parts, double last_share);
 
     /// A pass of the first `parts` parts begins that should take `seconds`; 0: nobody knows.
     void begin(std::uint32_t parts, double seconds);

@@ -12,7 +12,7 @@ Riders::Riders(Decoder& decoder, base::ThreadPool& threads, const base::Clock& c
       threads_(threads),
       clock_(clock),
       pass_(rows_max, decoder.config().dim),
-      pace_(decoder.parts() + 1) {}
+      pace_(decoder.parts() + 1, decoder.output_share()) {}
 
 void Riders::begin(std::span<const BatchRow> rows, const StepShape& shape, double seconds) {
     DG_CHECK(!waiting_, "a step's rows began before the last one's ended");

@@ -47,6 +47,9 @@ public:
     /// The matrices that rows are multiplied with, for their `packed` to be set.
     std::vector<TensorView*> products();
 
+    /// Of the weights that one row reads: what part the logits take.
+    double output_share() const;
+
     /// Logits [rows that want output][vocab_size], in row order; writable, valid until the next
     /// call. Pre: rows.size() <= rows_max, token ids are in the vocabulary.
     std::span<float> logits(base::ThreadPool& pool, std::span<const BatchRow> rows);

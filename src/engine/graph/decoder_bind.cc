@@ -81,6 +81,23 @@ std::vector<TensorView*> Decoder::products() {
     return matrices;
 }
 
+double Decoder::output_share() const {
+    const auto bytes = [](const TensorView& w) {
+        return w.data == nullptr ? 0.
+                                 : static_cast<double>(row_bytes(w.type, w.dims[0]) * w.rows());
+    };
+    double layers = 0.;
+    for (const Layer& l : layers_) {
+        for (const TensorView* w : {&l.q, &l.k, &l.v, &l.attn_out, &l.gate, &l.up, &l.down}) {
+            layers += bytes(*w);
+        }
+        if (l.experts.empty()) continue;
+        const Expert& any = l.experts.front();
+        layers += config_.experts.used * (bytes(any.gate) + bytes(any.up) + bytes(any.down));
+    }
+    return bytes(output_) / (bytes(output_) + layers);
+}
+
 base::Result<void> Decoder::bind(TensorSet& tensors) {
     embedding_ = DG_TRY(tensors.matrix("token_embd.weight", {config_.dim, config_.vocab_size}));
     // Without an output matrix the model multiplies by its embeddings once more.

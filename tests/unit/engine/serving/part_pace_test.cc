@@ -52,6 +52,14 @@ TEST(PartPace, APassThatEndsEarlyTeachesToo) {
     EXPECT_NEAR(pace.next(), 5., 0.05);
 }
 
+TEST(PartPace, KnowsOfAPartThatIsLargerThanOthers) {
+    PartPace pace(5, 0.5);
+    pace.begin(5, 8.);
+    EXPECT_DOUBLE_EQ(pace.left(), 8.);
+    for (int i = 0; i < 4; ++i) pace.skip();
+    EXPECT_DOUBLE_EQ(pace.next(), 4.);
+}
+
 TEST(PartPace, WhatIsLeftCountsThePartsOfThisPassOnly) {
     PartPace pace(4);
     for (int i = 0; i < 40; ++i) compute(pace, 8., {1., 5., 1., 1.});
