@@ -102,7 +102,7 @@ void stop_check(benchmark::State& state) {
         benchmark::DoNotOptimize(board->covers("acme", "writer", "sbx-abcdefghijklmnopqrst"));
     }
 }
-BENCHMARK(stop_check)->Arg(0)->Arg(1)->Arg(100);
+BENCHMARK(stop_check)->Arg(0)->Arg(1)->Arg(100)->Arg(1000);
 
 void file_read(benchmark::State& state) {
     const base::TemporaryDir dir = scratch();

@@ -8,9 +8,11 @@
 #include <optional>
 #include <thread>
 
+#include "app/sandbox_guard.h"
 #include "base/http/server.h"
 #include "base/http/site_guard.h"
 #include "sphere/http/error_json.h"
+#include "sphere/http/guard_routes.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/sphere.h"
 
@@ -37,12 +39,12 @@ public:
     StopSignal(const StopSignal&) = delete;
     StopSignal& operator=(const StopSignal&) = delete;
 
-    void start(sphere::Sphere& sphere) {
+    void start(sphere::guard::GuardedSphere& sphere) {
         waiter_ = std::jthread([this, &sphere](const std::stop_token& stop) {
             constexpr timespec kLookUp{0, 100'000'000};
             while (!stop.stop_requested()) {
                 if (::sigtimedwait(&signals_, nullptr, &kLookUp) == SIGUSR1) {
-                    sphere.emergency_stop({});
+                    static_cast<void>(sphere.order_stop({}, "signal SIGUSR1"));
                 }
             }
         });
@@ -76,8 +78,10 @@ std::string sandboxes_refused(const Config& config) {
 
 struct Sandboxes::Impl {
     Error unavailable;  ///< its message is empty when there is a sphere
-    std::unique_ptr<sphere::Sphere> sphere;
+    std::unique_ptr<SandboxGuard> guard;
+    std::unique_ptr<sphere::guard::GuardedSphere> over_http, by_signal;
     std::optional<sphere::SandboxApi> api;
+    std::optional<sphere::GuardApi> guard_api;
     std::optional<StopSignal> stop_signal;
 };
 
@@ -86,38 +90,54 @@ Sandboxes::~Sandboxes() {
     stop();
 }
 
-Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
+Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
+                                                   base::metrics::Registry& metrics) {
     const SandboxConfig& config = program.config().sandbox;
     auto impl = std::make_unique<Impl>();
     if (std::string why = sandboxes_refused(program.config()); !why.empty()) {
         impl->unavailable = {Code::unavailable, std::move(why), ""};
     } else {
         impl->stop_signal.emplace();
-        auto opened = sphere::Sphere::open({.state_dir = sandbox_state_dir(program),
-                                            .sandboxes_max = config.sandboxes_max,
-                                            .pool_size = config.pool_size},
-                                           program.clock);
-        if (!opened && config.enabled == "on") return std::unexpected(std::move(opened).error());
+        auto opened = SandboxGuard::open(program, SandboxGuard::User::server,
+                                         default_server_policy(), metrics,
+                                         {.state_dir = sandbox_state_dir(program),
+                                          .sandboxes_max = config.sandboxes_max,
+                                          .pool_size = config.pool_size},
+                                         [&](const sphere::SphereOptions& options) {
+                                             return sphere::Sphere::open(options, program.clock);
+                                         });
+        // What the configuration names and is wrong stays wrong, whatever the host can do.
+        const bool named = !opened && opened.error().subject.starts_with("sandbox.");
+        if (!opened && (config.enabled == "on" || named)) {
+            return std::unexpected(std::move(opened).error());
+        }
         if (!opened) {
             impl->unavailable = std::move(opened).error();
             impl->stop_signal.reset();
         } else {
-            impl->sphere = std::move(*opened);
-            impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
-            impl->stop_signal->start(*impl->sphere);
+            impl->guard = std::move(*opened);
+            impl->over_http = impl->guard->sphere().as("http");
+            impl->by_signal = impl->guard->sphere().as("signal");
+            impl->api.emplace(*impl->over_http, sphere::SandboxApiOptions{});
+            impl->guard_api.emplace(*impl->over_http);
+            impl->stop_signal->start(*impl->by_signal);
         }
     }
     return std::unique_ptr<Sandboxes>(new Sandboxes(std::move(impl)));
 }
 
 void Sandboxes::register_routes(base::http::Router& router) {
-    if (impl_->api) return impl_->api->register_routes(router);
+    if (impl_->api) {
+        impl_->api->register_routes(router);
+        return impl_->guard_api->register_routes(router);
+    }
     const auto refuse = [this](const base::http::Request&,
                                const base::http::ResponderPtr& responder) {
         responder->send(sphere::error_response(impl_->unavailable));
     };
     for (const char* pattern :
-         {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}"}) {
+         {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}",
+          "/v1/policies", "/v1/policies/{rest...}", "/v1/audit", "/v1/emergency_stop"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }
@@ -126,10 +146,25 @@ const std::string& Sandboxes::unavailable() const {
     return impl_->unavailable.message;
 }
 
+std::string Sandboxes::policies() const {
+    return impl_->guard ? impl_->guard->policies() : "";
+}
+
+std::string Sandboxes::audit_dir() const {
+    return impl_->guard ? impl_->guard->audit_dir() : "";
+}
+
+std::function<std::string(std::string_view)> Sandboxes::scrubber() const {
+    const auto redactor = impl_->guard ? impl_->guard->redactor() : nullptr;
+    if (!redactor || redactor->empty()) return {};
+    return [redactor](std::string_view text) { return redactor->apply(text); };
+}
+
 void Sandboxes::stop() {
     impl_->stop_signal.reset();
     if (impl_->api) impl_->api->stop();
-    impl_->sphere.reset();
+    if (impl_->guard_api) impl_->guard_api->stop();
+    impl_->guard.reset();
 }
 
 }  // namespace app

@@ -1,11 +1,17 @@
 #pragma once
 // The sandbox plane of a server: opened where the host allows it, else its routes say why not.
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "app/command.h"
 #include "base/http/router.h"
+
+namespace base::metrics {
+class Registry;
+}
 
 namespace app {
 
@@ -20,13 +26,19 @@ std::string sandboxes_refused(const Config& config);
 class Sandboxes {
 public:
     /// Make it before threads that should leave SIGUSR1 alone. Errors: Sphere::open's, with
-    /// sandbox.enabled on; auto keeps the reason instead.
-    static base::Result<std::unique_ptr<Sandboxes>> open(const Program& program);
+    /// sandbox.enabled on; auto keeps the reason instead, but for what the configuration names.
+    static base::Result<std::unique_ptr<Sandboxes>> open(const Program& program,
+                                                         base::metrics::Registry& metrics);
     ~Sandboxes();  ///< stop()
 
     void register_routes(base::http::Router& router);
     /// Why there are none; empty when there are.
     const std::string& unavailable() const;
+    /// For the log: where policies come from and their digest; where the record is. Empty without.
+    std::string policies() const;
+    std::string audit_dir() const;
+    /// Takes secrets' values out of a log line; empty when there are none.
+    std::function<std::string(std::string_view)> scrubber() const;
     /// Ends every box. After the server's stop. Idempotent.
     void stop();
 

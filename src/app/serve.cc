@@ -23,6 +23,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/packed_file.h"
 #include "gate/gate.h"
+#include "sphere/http/openapi.h"
 
 namespace app {
 namespace {
@@ -35,8 +36,10 @@ milliseconds as_millis(double seconds) {
     return milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
 }
 
-Result<std::unique_ptr<base::log::Logger>> open_log(const LogConfig& config) {
+Result<std::unique_ptr<base::log::Logger>> open_log(
+    const LogConfig& config, std::function<std::string(std::string_view)> scrub) {
     base::log::Options options;
+    options.scrub = std::move(scrub);
     options.level = DG_TRY(base::log::parse_level(config.level));
     options.format = config.format == "json"   ? base::log::Format::json
                      : config.format == "text" ? base::log::Format::text
@@ -95,6 +98,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.threads =
         config.engine.threads != 0 ? config.engine.threads : std::thread::hardware_concurrency();
     options.config = config_values(config);
+    options.more_paths = sphere::sandbox_paths();
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -213,11 +217,11 @@ Result<int> serve(Program& program) {
     Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
 
     // Before anything large is in memory: the launcher of sandboxes is born from this process.
-    const auto sandboxes = DG_TRY(Sandboxes::open(program));
+    base::metrics::Registry metrics;
+    const auto sandboxes = DG_TRY(Sandboxes::open(program, metrics));
 
     // From the bottom up: what is declared later may use what stands above it, and dies before it.
-    const auto logger = DG_TRY(open_log(config.log));
-    base::metrics::Registry metrics;
+    const auto logger = DG_TRY(open_log(config.log, sandboxes->scrubber()));
     SpanExport spans(config.trace);
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
@@ -237,6 +241,9 @@ Result<int> serve(Program& program) {
     announce_address(program.terminal, server->url());
     if (!sandboxes->unavailable().empty()) {
         logger->warn("no sandboxes", {{"reason", sandboxes->unavailable()}});
+    } else {
+        logger->info("sandboxes",
+                     {{"policies", sandboxes->policies()}, {"audit", sandboxes->audit_dir()}});
     }
 
     // The port is open and /healthz answers while the model is pulled and read.

@@ -30,6 +30,9 @@ struct GatewayOptions {
     std::string version = "0.0.0", commit, kernel_target, cpu;
     std::uint32_t threads = 0;
     base::json::object config;
+    /// For /openapi.json: the paths of routes that others add to the same server. Their errors are
+    /// "#/components/schemas/Error".
+    base::json::object more_paths;
 
     std::uint32_t n_max = 8;                ///< choices per request
     std::uint32_t prompts_max = 64;         ///< prompts per /v1/completions request

@@ -78,11 +78,11 @@ void Gateway::Impl::register_info_routes(base::http::Router& router) {
         responder->send(
             text_response(200, base::metrics::Registry::kContentType, deps.metrics.exposition()));
     });
-    router.add(
-        "GET", "/openapi.json",
-        [document = openapi_json(options.version)](const Request&, const ResponderPtr& responder) {
-            responder->send(text_response(200, "application/json", document));
-        });
+    router.add("GET", "/openapi.json",
+               [document = openapi_json(options.version, options.more_paths)](
+                   const Request&, const ResponderPtr& responder) {
+                   responder->send(text_response(200, "application/json", document));
+               });
 }
 
 }  // namespace gate

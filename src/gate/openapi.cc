@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/json/json.h"
+#include "base/json/schema_of.h"
 #include "gate/field_table.h"
 #include "gate/openapi_answers.h"
 
@@ -135,7 +136,7 @@ json::object parameter(std::string_view place, std::string_view name) {
 json::object operation_json(const Operation& operation) {
     json::object schema;
     const auto example = base::parse_json(example_answer(operation.method, operation.path));
-    if (example) schema = schema_of(*example).get_object();
+    if (example) schema = base::schema_of(*example).get_object();
     json::object answers = content(operation.answer_type, std::move(schema));
     if (example) answers[operation.answer_type].get_object()["example"] = *example;
     if (operation.streams) answers["text/event-stream"] = json::object{{"schema", json::object{}}};
@@ -179,8 +180,8 @@ json::object error_schema() {
 
 }  // namespace
 
-std::string openapi_json(std::string_view version) {
-    json::object paths;
+std::string openapi_json(std::string_view version, const json::object& more_paths) {
+    json::object paths = more_paths;
     for (const Operation& operation : kOperations) {
         json::value& path = paths[operation.path];
         if (!path.is_object()) path = json::object{};

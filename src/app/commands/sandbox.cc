@@ -10,10 +10,12 @@
 #include <optional>
 
 #include "app/commands/commands.h"
+#include "app/sandbox_guard.h"
 #include "app/sandboxes.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
 #include "base/json/json.h"
+#include "base/metrics/metrics.h"
 #include "sphere/sphere.h"
 
 namespace app {
@@ -202,9 +204,14 @@ Result<int> run(const Args& args, Program& program) {
     const bool as_json = args.has("--json");
     command.stdin_open = !program.terminal.stdin_is_terminal();
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
-    const auto sphere = DG_TRY(sphere::Sphere::open(
+    base::metrics::Registry metrics;
+    const auto guard = DG_TRY(SandboxGuard::open(
+        program, SandboxGuard::User::command, command_line_policy(spec), metrics,
         {.state_dir = sandbox_state_dir(program), .sandboxes_max = 1, .pool_size = 0},
-        program.clock));
+        [&](const sphere::SphereOptions& options) {
+            return sphere::Sphere::open(options, program.clock);
+        }));
+    sphere::Sphere* const sphere = &guard->sphere();
     const sphere::SandboxId box = DG_TRY(sphere->create(spec));
     RunSink sink(program.terminal, as_json);
     const sphere::ExecId exec = DG_TRY(sphere->start(box, command, sink));
@@ -298,7 +305,7 @@ Command run_subcommand() {
         .examples = {{"dougong sandbox run -- python3 -c 'print(1)'", "One line of Python."},
                      {"dougong sandbox run --memory-mib 64 --timeout-s 5 -- bash < job.sh",
                       "A script, with less memory and five seconds."}},
-        .config_sections = {},
+        .config_sections = {"sandbox"},
         .run = run,
         .subcommands = {}};
 }

@@ -52,6 +52,10 @@ struct SandboxConfig {
     std::uint32_t sandboxes_max = 1000;
     std::uint32_t pool_size = 16;
     std::string state_dir;
+    std::string policies;
+    std::string secrets_file;
+    std::string audit_dir;
+    std::string audit_ship;
 };
 
 struct LogConfig {

@@ -118,6 +118,7 @@ Result<Level> parse_level(std::string_view name) {
 struct Logger::Impl {
     Level level = Level::off;
     bool json = false, colour = false;
+    std::function<std::string(std::string_view)> scrub;
     std::unique_ptr<spdlog::logger> out;  // null: drop everything
 
     std::string json_line(Level at, std::string_view message, std::span<const Field> fields,
@@ -169,6 +170,7 @@ std::string Logger::Impl::text_line(Level at, std::string_view message,
 Result<std::unique_ptr<Logger>> Logger::create(Options options) {
     auto impl = std::make_unique<Impl>();
     impl->level = options.level;
+    impl->scrub = std::move(options.scrub);
     const bool terminal = !options.sink && options.file.empty() && isatty(STDERR_FILENO) == 1;
     impl->json = options.format == Format::json ||
                  (options.format == Format::automatic && !terminal && !options.sink);
@@ -211,8 +213,9 @@ bool Logger::enabled(Level level) const {
 void Logger::write(Level level, std::string_view message, std::span<const Field> fields,
                    std::string_view trace_id) const {
     if (!enabled(level)) return;
-    const std::string line = impl_->json ? impl_->json_line(level, message, fields, trace_id)
-                                         : impl_->text_line(level, message, fields, trace_id);
+    std::string line = impl_->json ? impl_->json_line(level, message, fields, trace_id)
+                                   : impl_->text_line(level, message, fields, trace_id);
+    if (impl_->scrub) line = impl_->scrub(line);
     impl_->out->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -49,6 +49,8 @@ struct Options {
     std::string file;                   ///< empty: stderr
     /// Takes each finished line instead of stderr or a file; called under the logger's lock.
     std::function<void(std::string_view line)> sink;
+    /// What is written in place of a finished line: without what must not be in a log. Thread-safe.
+    std::function<std::string(std::string_view line)> scrub;
 };
 
 /// Thread-safe. Passed by reference from app; there is no global one.

@@ -1,7 +1,14 @@
 #include "sphere/audit/query.h"
 
-#include <algorithm>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+
+#include "base/files/file_error.h"
+#include "base/files/unique_fd.h"
 #include "base/json/json.h"
 #include "sphere/audit/chain.h"
 #include "sphere/audit/segments.h"
@@ -38,7 +45,75 @@ bool matches(const EventFilter& filter, const json::object& line) {
            is_kind(filter.event, text_of(line, "event"));
 }
 
+constexpr std::uint64_t kBlockBytes = 256 << 10;
+
+/// The lines of a file from the last to the first; `each` returns false to end it.
+base::Result<void> read_backward(const std::string& path,
+                                 const std::function<bool(std::string_view)>& each) {
+    const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat facts {};
+    if (!file || ::fstat(file.get(), &facts) != 0) return base::fail_errno(errno, "open", path);
+    std::uint64_t at = static_cast<std::uint64_t>(facts.st_size);
+    std::string text;        // from `at` on, to the start of the last line that was given
+    bool unfinished = true;  // what stands behind the last newline is still being written
+    while (at > 0) {
+        const std::uint64_t size = std::min(kBlockBytes, at);
+        std::string block(size, '\0');
+        at -= size;
+        const ssize_t got = ::pread(file.get(), block.data(), size, static_cast<off_t>(at));
+        if (got != static_cast<ssize_t>(size)) {
+            return base::fail_errno(got < 0 ? errno : EIO, "read", path);
+        }
+        text.insert(0, block);
+        while (true) {
+            const std::size_t end = text.rfind('\n');
+            if (end == std::string::npos) break;
+            if (!unfinished && !each(std::string_view(text).substr(end + 1))) return {};
+            unfinished = false;
+            text.resize(end);
+        }
+        if (text.size() > LineReader::kLineBytesMax) {
+            return base::fail_on(path, base::Code::data_loss, "{} has a line over {} bytes", path,
+                                 LineReader::kLineBytesMax);
+        }
+    }
+    if (!unfinished && !text.empty()) each(text);
+    return {};
+}
+
 }  // namespace
+
+base::Result<RecentEvents> recent_events(const std::string& dir, const RecentQuery& query) {
+    RecentEvents recent;
+    auto segments = DG_TRY(list_segments(dir));
+    std::erase_if(segments, [&](const Segment& s) { return s.first_seq >= query.before_seq; });
+    std::uint64_t bytes = 0;
+    const auto look_at = [&](std::string_view line) {
+        const auto parsed = base::parse_json(line);
+        const json::value* seq =
+            parsed && parsed->is_object() ? parsed->get_object().if_contains("seq") : nullptr;
+        if (seq == nullptr || !seq->is_int64()) return true;  // damaged: verify judges it
+        const auto number = static_cast<std::uint64_t>(seq->get_int64());
+        if (number >= query.before_seq) return true;
+        if (number <= query.filter.after_seq) return false;
+        if (recent.lines.size() >= query.lines_max || bytes >= query.bytes_max) {
+            recent.more = true;
+            return false;
+        }
+        bytes += line.size();
+        recent.oldest_seq = number;
+        if (matches(query.filter, parsed->get_object())) recent.lines.emplace_back(line);
+        return true;
+    };
+    bool ended = false;
+    for (auto segment = segments.rbegin(); segment != segments.rend() && !ended; ++segment) {
+        DG_TRY(read_backward(segment->path, [&](std::string_view line) {
+            ended = !look_at(line);
+            return !ended;
+        }));
+    }
+    return recent;
+}
 
 base::Result<std::uint64_t> find_events(const std::string& dir, const EventFilter& filter,
                                         const std::function<bool(std::string_view line)>& each) {

@@ -257,7 +257,7 @@ void GuardedSphere::lift_stop(const StopScope& scope) {
     static_cast<void>(order_lift(scope));  // a refusal is recorded
 }
 
-Result<policy::Explanation> GuardedSphere::decide(const policy::ToolRequest& request) {
+policy::Explanation GuardedSphere::explain(const policy::ToolRequest& request) const {
     policy::Explanation explained = core_.parts.policies.explain(request);
     policy::Decision& decision = explained.decision;
     if (auto may = core_.parts.stops.check(request.tenant, request.agent, {}); !may) {
@@ -266,6 +266,12 @@ Result<policy::Explanation> GuardedSphere::decide(const policy::ToolRequest& req
         decision.rule = "emergency_stop";
         decision.reason = may.error().message;
     }
+    return explained;
+}
+
+Result<policy::Explanation> GuardedSphere::decide(const policy::ToolRequest& request) {
+    policy::Explanation explained = explain(request);
+    const policy::Decision& decision = explained.decision;
     const bool rejected = decision.effect == policy::Effect::deny;
     core_.metrics.decided(decision.effect, rejected);
     AuditEvent event;

@@ -98,7 +98,9 @@ public:
     /// Returns how many stops ended. Errors: those of writing; then nothing is lifted.
     base::Result<std::uint32_t> order_lift(const StopScope& scope);
 
-    /// A decision about a tool call, recorded. Errors: unavailable when it cannot be recorded: the
+    /// What would be decided about a tool call, and why.
+    policy::Explanation explain(const policy::ToolRequest& request) const;
+    /// explain, recorded: the decision itself. Errors: unavailable when it cannot be recorded: the
     /// call must not be made then.
     base::Result<policy::Explanation> decide(const policy::ToolRequest& request);
     /// Loads the policies' files again, recorded. Errors: as PolicyStore::reload; then the old ones

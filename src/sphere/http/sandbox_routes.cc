@@ -11,6 +11,7 @@
 #include "base/json/object_reader.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/exec_answer.h"
+#include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
 
 namespace sphere {
@@ -24,31 +25,6 @@ using base::Result;
 using base::http::Request;
 using base::http::ResponderPtr;
 using base::http::Response;
-
-Response answer(int status, const json::object& body) {
-    return base::http::text_response(status, "application/json", base::to_text(body));
-}
-
-/// An empty body is an empty object: every field has a default.
-Result<json::object> body_of(const Request& request) {
-    if (request.body.empty()) return json::object();
-    json::value value = DG_TRY(base::parse_json(request.body));
-    if (!value.is_object()) {
-        return base::fail(Code::invalid_argument, "the body must be a JSON object");
-    }
-    return std::move(value.get_object());
-}
-
-Result<std::string> tenant_of(const Request& request) {
-    const std::string_view tenant = request.headers.get("X-Dougong-Tenant");
-    const bool plain = std::ranges::all_of(tenant, [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!plain || tenant.size() > 128) {
-        return fail_on("X-Dougong-Tenant", Code::invalid_argument,
-                       "the header X-Dougong-Tenant must be up to 128 printable ASCII characters "
-                       "without spaces");
-    }
-    return std::string(tenant.empty() ? "default" : tenant);
-}
 
 /// The box the path names, if it is the caller's: another tenant's does not exist.
 Result<SandboxInfo> find_box(const Sphere& sphere, const Request& request) {

@@ -61,26 +61,6 @@ json::object to_json(const std::map<std::string, std::string>& map) {
     return out;
 }
 
-json::object to_json(const Limits& limits) {
-    return {{"cpus", limits.cpus},
-            {"memory_bytes", limits.memory_bytes},
-            {"processes_max", limits.processes_max},
-            {"workspace_bytes", limits.workspace_bytes},
-            {"tmp_bytes", limits.tmp_bytes},
-            {"inodes_max", limits.inodes_max},
-            {"open_files_max", limits.open_files_max},
-            {"lifetime_ms", limits.lifetime.count()},
-            {"idle_timeout_ms", limits.idle_timeout.count()}};
-}
-
-json::object to_json(const NetworkPolicy& network) {
-    return {{"mode", network_mode_name(network.mode)},
-            {"allow_domains", to_json(network.allow_domains)},
-            {"allow_cidrs", to_json(network.allow_cidrs)},
-            {"calls_max", network.calls_max},
-            {"bytes_max", network.bytes_max}};
-}
-
 std::string_view finding_name(Finding finding) {
     switch (finding) {
         case Finding::works:
@@ -140,6 +120,26 @@ Result<ExecSpec> read_exec(const json::object& body,
     if (spec.argv.empty()) spec.argv = interpreter_of(language, std::move(code));
     DG_TRY(check_exec(spec));
     return spec;
+}
+
+json::object to_json(const Limits& limits) {
+    return {{"cpus", limits.cpus},
+            {"memory_bytes", limits.memory_bytes},
+            {"processes_max", limits.processes_max},
+            {"workspace_bytes", limits.workspace_bytes},
+            {"tmp_bytes", limits.tmp_bytes},
+            {"inodes_max", limits.inodes_max},
+            {"open_files_max", limits.open_files_max},
+            {"lifetime_ms", limits.lifetime.count()},
+            {"idle_timeout_ms", limits.idle_timeout.count()}};
+}
+
+json::object to_json(const NetworkPolicy& network) {
+    return {{"mode", network_mode_name(network.mode)},
+            {"allow_domains", to_json(network.allow_domains)},
+            {"allow_cidrs", to_json(network.allow_cidrs)},
+            {"calls_max", network.calls_max},
+            {"bytes_max", network.bytes_max}};
 }
 
 json::object to_json(const SandboxInfo& info) {

@@ -20,6 +20,8 @@ base::Result<SandboxSpec> read_spec(const base::json::object& body, SandboxSpec 
 base::Result<ExecSpec> read_exec(const base::json::object& body,
                                  const std::function<void(base::ObjectReader&)>& rest);
 
+base::json::object to_json(const Limits& limits);
+base::json::object to_json(const NetworkPolicy& network);
 base::json::object to_json(const SandboxInfo& info);
 base::json::object to_json(const SnapshotInfo& info);
 base::json::object to_json(const ExecResult& result);

@@ -9,7 +9,26 @@
 #include <filesystem>
 #include <sstream>
 
+#include "sphere/audit/query.h"
+#include "sphere/audit/verify.h"
+
 namespace test {
+namespace {
+
+/// The walls are to be tried here, not the ceilings.
+constexpr const char* kPolicy =
+    "version: 1\nname: corpus\nisolation_min: process\nroots: [host, image, directory]\n"
+    "limits: {cpus: 64, memory_bytes: 1099511627776, processes_max: 4000000,"
+    " workspace_bytes: 1099511627776, tmp_bytes: 1099511627776, inodes_max: 100000000,"
+    " open_files_max: 1000000, lifetime_ms: 0, idle_timeout_ms: 0, gpu_share: 8}\n"
+    "network: {mode: full, bytes_max: 0}\n";
+
+std::string text_of(const base::json::object& event, std::string_view name) {
+    const auto* value = event.if_contains(name);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+}  // namespace
 
 Answers parse_answers(const std::string& text) {
     Answers answers;
@@ -63,14 +82,60 @@ void AbuseTest::TearDown() {
     sphere.reset();
     // The folder's own files go with the sphere; whatever else were left would be a leak.
     EXPECT_EQ(state.entries(), 0u);
+    if (!log) return;
+    std::map<std::string, int> there, calls;
+    for (const auto& event : events("sandbox")) {
+        if (text_of(event, "decision") != "allow") continue;
+        const bool made = text_of(event, "event") == "sandbox.create";
+        if (made || text_of(event, "event") == "sandbox.destroy") {
+            there[text_of(event, "sandbox")] += made ? 1 : -1;
+        }
+    }
+    for (const auto& event : events("exec")) {
+        const auto* const details = event.if_contains("details");
+        const auto* const call =
+            details != nullptr ? details->as_object().if_contains("call") : nullptr;
+        if (call == nullptr) continue;
+        calls[std::string(call->as_string())] += text_of(event, "event") == "exec.start" ? 1 : -1;
+    }
+    for (const auto& [box, count] : there) EXPECT_EQ(count, 0) << box << " has no end";
+    for (const auto& [call, count] : calls) EXPECT_EQ(count, 0) << "command " << call;
+    log.reset();
+    EXPECT_TRUE(sphere::audit::verify(record.path())->ok());
 }
 
 void AbuseTest::open(std::uint32_t pool_size) {
+    open({.state_dir = state.path(), .sandboxes_max = 256, .pool_size = pool_size});
+}
+
+void AbuseTest::open(const sphere::SphereOptions& options) {
     sphere.reset();
-    auto opened = sphere::Sphere::open(
-        {.state_dir = state.path(), .sandboxes_max = 256, .pool_size = pool_size}, clock);
-    ASSERT_TRUE(opened) << opened.error().message;
-    sphere = std::move(*opened);
+    log.reset();
+    const auto part = [](auto& member, auto made) {
+        ASSERT_TRUE(made) << made.error().message;
+        member = std::move(*made);
+    };
+    part(policies, sphere::policy::PolicyStore::of(kPolicy, "corpus", clock));
+    part(stops, sphere::policy::StopBoard::open(record.file("stops.json"), clock));
+    part(log, sphere::audit::AuditLog::open({.dir = record.path()}, clock));
+    part(sphere, sphere::guard::GuardedSphere::open(
+                     {*policies, *stops, *log, secrets, metrics, clock}, options, "corpus",
+                     [&](const sphere::SphereOptions& inner) {
+                         return sphere::Sphere::open(inner, clock);
+                     }));
+}
+
+std::vector<base::json::object> AbuseTest::events(const std::string& kind, const std::string& box) {
+    EXPECT_TRUE(log->sync());
+    std::vector<base::json::object> found;
+    sphere::audit::EventFilter filter;
+    filter.event = kind;
+    filter.sandbox = box;
+    EXPECT_TRUE(sphere::audit::find_events(record.path(), filter, [&](std::string_view line) {
+        found.push_back(base::parse_json(line)->as_object());
+        return true;
+    }));
+    return found;
 }
 
 sphere::SandboxId AbuseTest::make(const sphere::SandboxSpec& spec) {
@@ -94,8 +159,20 @@ void AbuseTest::install(const sphere::SandboxId& box) {
 
 void AbuseTest::run(const sphere::SandboxId& box, sphere::ExecSpec spec) {
     recorder = Recorder();
+    std::string what;  // as the record says it; others may run in the box beside it
+    for (const std::string& word : spec.argv) what += (what.empty() ? "" : " ") + word;
+    const auto ends = [&] {
+        auto found = events("exec.end", box);
+        std::erase_if(found, [&](const auto& event) { return text_of(event, "what") != what; });
+        return found;
+    };
+    const std::size_t before = ends().size();
     const auto ended = sphere->exec(box, spec, recorder);
     ASSERT_TRUE(ended) << ended.error().message;
+    const auto after = ends();
+    ASSERT_EQ(after.size(), before + 1) << "one event for each attempt";
+    EXPECT_EQ(text_of(after.back().at("exit").as_object(), "reason"),
+              end_reason_name(ended->reason));
 }
 
 Answers AbuseTest::abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,

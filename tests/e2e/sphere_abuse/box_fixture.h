@@ -1,6 +1,7 @@
 #pragma once
-// Boxes for the abuse corpus: one sphere for each way of running it (as root, as an ordinary user),
-// the abuser inside, and its answers as a table.
+// Boxes for the abuse corpus: one guarded sphere for each way of running it (as root, as an
+// ordinary user), the abuser inside, its answers as a table, and the record that every attempt must
+// leave.
 
 #include <gtest/gtest.h>
 
@@ -11,7 +12,9 @@
 #include <vector>
 
 #include "base/core/clock.h"
-#include "sphere/sphere.h"
+#include "base/json/json.h"
+#include "base/metrics/metrics.h"
+#include "sphere/guard/guarded_sphere.h"
 #include "support/temp_dir.h"
 
 namespace test {
@@ -45,6 +48,7 @@ protected:
 
     /// The sphere's shared options: no pool, so that each box is made as its spec says.
     void open(std::uint32_t pool_size = 0);
+    void open(const sphere::SphereOptions& options);
     sphere::SandboxId make(const sphere::SandboxSpec& spec = {});
     /// The abuser's answers in `box`; its result is in recorder().result.
     Answers abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,
@@ -52,15 +56,23 @@ protected:
     Answers abuse(std::vector<std::string> arguments);
     /// Puts the abuser into the box's workspace.
     void install(const sphere::SandboxId& box);
+    /// Leaves exactly one event of its end, which says what the result says.
     void run(const sphere::SandboxId& box, sphere::ExecSpec spec);
     /// Whether the host report says `what` works here, of limits: by control groups.
     bool works_here(std::string_view what) const;
     bool limited_by_groups(std::string_view what) const { return works_here(what); }
+    /// The record's events of a kind so far, oldest first.
+    std::vector<base::json::object> events(const std::string& kind, const std::string& box = "");
     /// The control groups that spheres with this state folder have written down.
     std::vector<std::string> recorded_groups() const;
 
-    TempDir state;
+    TempDir state, record;
     base::SystemClock clock;
+    base::metrics::Registry metrics;
+    sphere::guard::NoSecrets secrets;
+    std::unique_ptr<sphere::policy::PolicyStore> policies;
+    std::unique_ptr<sphere::policy::StopBoard> stops;
+    std::unique_ptr<sphere::audit::AuditLog> log;
     std::unique_ptr<sphere::Sphere> sphere;
     Recorder recorder;
 };

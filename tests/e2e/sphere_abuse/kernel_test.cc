@@ -254,6 +254,9 @@ TEST_F(TemplateTest, S24_LinksAtMountPointsAreRefused) {
             EXPECT_EQ(box.error().subject, "root.path");
         }
     }
+    const auto refused = events("sandbox.create");
+    EXPECT_EQ(refused.size(), 12u) << "one event for each";
+    for (const auto& event : refused) EXPECT_EQ(event.at("decision").as_string(), "deny");
     // The host's /etc is as it was, and there is no mount of ours on it.
     EXPECT_TRUE(std::filesystem::exists("/etc/passwd"));
     EXPECT_EQ(read_text("/proc/self/mountinfo").find(templates.path()), std::string::npos);

@@ -201,11 +201,7 @@ TEST_F(AbuseTest, BoxesFromThePoolAreLikeAnyOther) {
 }
 
 TEST_F(AbuseTest, AtTheLimitMoreAreRefused) {
-    sphere.reset();
-    auto opened = sphere::Sphere::open(
-        {.state_dir = state.path(), .sandboxes_max = 2, .pool_size = 1}, clock);
-    ASSERT_TRUE(opened);
-    sphere = std::move(*opened);
+    open({.state_dir = state.path(), .sandboxes_max = 2, .pool_size = 1});
     ASSERT_TRUE(sphere->create({}));
     const auto second = sphere->create({});
     ASSERT_TRUE(second);

@@ -51,6 +51,27 @@ TEST_F(PolicyStoreTest, AnEditedFileStopsEverythingUntilItIsLoaded) {
     }
 }
 
+TEST_F(PolicyStoreTest, PoliciesOfTheProgramAreNeverStale) {
+    const auto store = PolicyStore::of(kAllow, "built in", clock_);
+    ASSERT_TRUE(store) << store.error().message;
+    EXPECT_EQ((*store)->decide(call("t")).effect, Effect::allow);
+    EXPECT_TRUE((*store)->check_fresh());
+    const std::string digest = (*store)->digest();
+    ASSERT_TRUE((*store)->reload());
+    EXPECT_EQ((*store)->digest(), digest);
+    EXPECT_EQ((*store)->source(), "built in");
+    EXPECT_FALSE(PolicyStore::of("version: 2\n", "built in", clock_));
+}
+
+TEST_F(PolicyStoreTest, AnExplanationSaysThatTheFileWasChanged) {
+    const auto store = open(file_);
+    EXPECT_EQ(store->explain(call("t")).rules.size(), 1u);
+    EXPECT_TRUE(store->check_fresh());
+    test::write_text(file_, kWider);
+    EXPECT_EQ(store->explain(call("t")).decision.cause, Decision::Cause::stale_policy);
+    EXPECT_EQ(store->check_fresh().error().code, base::Code::failed_precondition);
+}
+
 TEST_F(PolicyStoreTest, AnEditOfTheSameLengthWithTheOldDateIsSeen) {
     const auto store = open(file_);
     struct stat before {};

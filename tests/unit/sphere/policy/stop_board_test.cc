@@ -90,6 +90,25 @@ TEST_F(StopBoardTest, AStopThatCannotBeWrittenIsInForceAllTheSame) {
     EXPECT_TRUE((*board)->covers("a", "", ""));
 }
 
+TEST_F(StopBoardTest, AmongManyStopsTheOneThatCoversIsFound) {
+    const auto board = open();
+    for (int i = 0; i < 1000; ++i) {
+        const std::string n = std::to_string(i);
+        board->raise({"tenant-" + n, "", ""}, "ops", n);
+        board->raise({"", "agent-" + n, ""}, "ops", n);
+        board->raise({"tenant-" + n, "agent-" + n, "box-" + n}, "ops", n);
+    }
+    EXPECT_FALSE(open()->covers("tenant-7", "", "")) << "raised, not saved";
+    ASSERT_TRUE(board->save());
+    for (const auto& each : {open(), open()}) {
+        EXPECT_EQ(each->covers("tenant-7", "x", "y")->reason, "7");
+        EXPECT_EQ(each->covers("tenant-7", "agent-9", "y")->reason, "9") << "the newest";
+        EXPECT_FALSE(each->covers("tenant", "agent", "box-7"));
+        EXPECT_EQ(each->epoch(), 3000u);
+        EXPECT_EQ(each->list().size(), 3000u);
+    }
+}
+
 TEST_F(StopBoardTest, RandomHistoriesAgreeWithAListOfScopes) {
     test::for_each_seed(20, [&](base::Rng& rng) {
         std::filesystem::remove(path_);

@@ -1,0 +1,190 @@
+#include "sphere/http/openapi.h"
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "base/json/schema_of.h"
+#include "sphere/http/spec_json.h"
+
+namespace sphere {
+namespace {
+
+namespace json = base::json;
+
+json::object parsed(std::string_view text) {
+    return base::parse_json(text)->as_object();
+}
+
+json::object scope_example() {
+    return parsed(R"({"agent": "", "sandbox": ""})");
+}
+json::object any_scope_example() {
+    return parsed(R"({"tenant": "", "agent": "", "sandbox": ""})");
+}
+json::object signal_example() {
+    return parsed(R"({"signal": "TERM"})");
+}
+json::object size_example() {
+    return parsed(R"({"columns": 80, "rows": 24})");
+}
+json::object decide_example() {
+    return parsed(R"({"tool": "fs.read", "arguments": {}, "agent": "", "data": ["public"],)"
+                  R"("dry_run": true})");
+}
+
+struct Operation {
+    std::string_view method, path, summary, answer;
+    json::object (*body)() = nullptr;  ///< an example with every field
+    std::span<const std::string_view> query = {};
+    bool streams = false;
+};
+
+constexpr std::array<std::string_view, 6> kEvents = {"event",  "agent", "sandbox",
+                                                     "tenant", "limit", "before"};
+constexpr std::array<std::string_view, 1> kEnd = {"eof"};
+
+// One line per route of the plane.
+const std::array kOperations = {
+    Operation{"post", "/v1/sandboxes", "Make a sandbox.", "The sandbox.", sandbox_body_example},
+    Operation{"get", "/v1/sandboxes", "List the caller's sandboxes.", "The sandboxes."},
+    Operation{"get", "/v1/sandboxes/host", "What this host can enforce.",
+              "Levels, and each primitive with what is weaker without it."},
+    Operation{"get", "/v1/sandboxes/{id}", "One sandbox.", "The sandbox."},
+    Operation{"delete", "/v1/sandboxes/{id}", "End a sandbox.", "What was ended."},
+    Operation{"post", "/v1/sandboxes/{id}/pause", "Freeze a sandbox.", "The sandbox."},
+    Operation{"post", "/v1/sandboxes/{id}/resume", "Let it go on.", "The sandbox."},
+    Operation{"post",
+              "/v1/sandboxes/{id}/exec",
+              "Run a command or code in it.",
+              "Output and how it ended, or server-sent events with \"stream\": true.",
+              exec_body_example,
+              {},
+              true},
+    Operation{"post", "/v1/sandboxes/{id}/execs/{exec}/stdin",
+              "Give a running command input: the body, as it is.", "How many bytes were taken.",
+              nullptr, kEnd},
+    Operation{"post", "/v1/sandboxes/{id}/execs/{exec}/signal", "Send it a signal.",
+              "The signal's number.", signal_example},
+    Operation{"post", "/v1/sandboxes/{id}/execs/{exec}/resize", "Resize its terminal.", "The size.",
+              size_example},
+    Operation{"get", "/v1/emergency_stop", "The stops in force for the caller.", "The stops."},
+    Operation{"post", "/v1/emergency_stop",
+              "End the caller's sandboxes and refuse new ones until it is lifted.",
+              "How many were ended.", scope_example},
+    Operation{"delete", "/v1/emergency_stop", "Lift the caller's stops.", "That it was asked for.",
+              scope_example},
+    Operation{"get", "/admin/v1/emergency_stop", "Every stop in force.", "The stops."},
+    Operation{"post", "/admin/v1/emergency_stop",
+              "End sandboxes of a tenant, an agent, or all, and refuse new ones.",
+              "How many were ended.", any_scope_example},
+    Operation{"delete", "/admin/v1/emergency_stop", "Lift stops within a scope.",
+              "That it was asked for.", any_scope_example},
+    Operation{"get", "/v1/policies", "The policies in force that concern the caller.",
+              "Policies, where they come from, their digest, and why they are stale if so."},
+    Operation{"post", "/v1/policies/decide",
+              "May this tool be called? Recorded with \"dry_run\": false.",
+              "The decision, and every rule that was asked.", decide_example},
+    Operation{"get", "/v1/audit", "The caller's events, newest first.",
+              "Events as they stand in the record, and where to go on.", nullptr, kEvents},
+    Operation{"get", "/admin/v1/policies", "Every policy in force.", "As /v1/policies."},
+    Operation{"post", "/admin/v1/policies/reload", "Load the policies' files again.",
+              "As /v1/policies."},
+    Operation{"get", "/admin/v1/audit", "Every tenant's events, newest first.", "As /v1/audit.",
+              nullptr, kEvents},
+};
+
+json::object content(std::string_view type, json::value schema) {
+    return {{type, json::object{{"schema", std::move(schema)}}}};
+}
+
+json::array parameters_of(const Operation& operation) {
+    json::array parameters;
+    const auto add = [&](std::string_view place, std::string_view name) {
+        const bool number = name == "limit" || name == "before" || name == "exec";
+        parameters.push_back(
+            json::object{{"name", name},
+                         {"in", place},
+                         {"required", place == "path"},
+                         {"schema", json::object{{"type", number ? "integer" : "string"}}}});
+    };
+    for (const std::string_view name : {std::string_view("id"), std::string_view("exec")}) {
+        const std::string held = "{" + std::string(name) + "}";
+        if (operation.path.find(held) != std::string_view::npos) add("path", name);
+    }
+    for (const std::string_view name : operation.query) add("query", name);
+    return parameters;
+}
+
+json::object to_json(const Operation& operation) {
+    json::object answers = content("application/json", json::object{{"type", "object"}});
+    if (operation.streams) answers["text/event-stream"] = json::object{{"schema", json::object{}}};
+    const std::string_view status =
+        operation.path == "/v1/sandboxes" && operation.method == "post" ? "201" : "200";
+    json::object out{
+        {"summary", operation.summary},
+        {"responses",
+         json::object{
+             {status, json::object{{"description", operation.answer}, {"content", answers}}},
+             {"default",
+              json::object{
+                  {"description", "What went wrong and what to do."},
+                  {"content", content("application/json",
+                                      json::object{{"$ref", "#/components/schemas/Error"}})}}}}}};
+    if (json::array parameters = parameters_of(operation); !parameters.empty()) {
+        out["parameters"] = std::move(parameters);
+    }
+    if (operation.body != nullptr) {
+        json::value schema = base::schema_of(operation.body());
+        schema.as_object()["additionalProperties"] = false;
+        json::object body = content("application/json", std::move(schema));
+        body["application/json"].as_object()["example"] = operation.body();
+        out["requestBody"] = json::object{{"content", std::move(body)}};
+    }
+    return out;
+}
+
+}  // namespace
+
+json::object sandbox_body_example() {
+    const json::object info = sphere::to_json(SandboxInfo{});
+    json::object body;
+    for (const std::string_view name : {"name", "agent", "isolation", "root", "limits", "network",
+                                        "environment", "labels", "snapshot", "secrets", "policy"}) {
+        body[name] = info.at(name);
+    }
+    body["root"].as_object()["path"] = "";
+    body["limits"].as_object()["gpu_share"] = 0.;
+    return body;
+}
+
+json::object exec_body_example() {
+    const ExecSpec spec;
+    return {{"argv", json::array{"python3", "-c", "print(1)"}},
+            {"code", "print(1)"},
+            {"language", "python"},
+            {"environment", json::object{}},
+            {"working_directory", spec.working_directory},
+            {"stdin", ""},
+            {"stdin_open", spec.stdin_open},
+            {"tty", spec.tty},
+            {"tty_columns", spec.tty_columns},
+            {"tty_rows", spec.tty_rows},
+            {"wall_timeout_ms", spec.wall_timeout.count()},
+            {"cpu_timeout_ms", spec.cpu_timeout.count()},
+            {"output_bytes_max", spec.output_bytes_max},
+            {"stream", false},
+            {"encoding", "text"}};
+}
+
+json::object sandbox_paths() {
+    json::object paths;
+    for (const Operation& operation : kOperations) {
+        json::value& path = paths[operation.path];
+        if (!path.is_object()) path = json::object{};
+        path.get_object()[operation.method] = to_json(operation);
+    }
+    return paths;
+}
+
+}  // namespace sphere
