@@ -12,6 +12,7 @@
 #include "base/http/site_guard.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/sandbox_routes.h"
+#include "sphere/http/session_routes.h"
 #include "sphere/sphere.h"
 
 namespace app {
@@ -78,6 +79,8 @@ struct Sandboxes::Impl {
     Error unavailable;  ///< its message is empty when there is a sphere
     std::unique_ptr<sphere::Sphere> sphere;
     std::optional<sphere::SandboxApi> api;
+    std::optional<sphere::SessionManager> sessions;
+    std::optional<sphere::SessionApi> session_api;
     std::optional<StopSignal> stop_signal;
 };
 
@@ -104,6 +107,8 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
         } else {
             impl->sphere = std::move(*opened);
             impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
+            impl->sessions.emplace(*impl->sphere, program.clock);
+            impl->session_api.emplace(*impl->sphere, *impl->sessions);
             impl->stop_signal->start(*impl->sphere);
         }
     }
@@ -111,7 +116,10 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
 }
 
 void Sandboxes::register_routes(base::http::Router& router) {
-    if (impl_->api) return impl_->api->register_routes(router);
+    if (impl_->api) {
+        impl_->api->register_routes(router);
+        return impl_->session_api->register_routes(router);
+    }
     const auto refuse = [this](const base::http::Request&,
                                const base::http::ResponderPtr& responder) {
         responder->send(sphere::error_response(impl_->unavailable));
@@ -127,7 +135,11 @@ const std::string& Sandboxes::unavailable() const {
 
 void Sandboxes::stop() {
     impl_->stop_signal.reset();
-    if (impl_->api) impl_->api->stop();
+    if (impl_->api) {
+        impl_->session_api->stop();
+        impl_->api->stop();
+    }
+    impl_->sessions.reset();
     impl_->sphere.reset();
 }
 

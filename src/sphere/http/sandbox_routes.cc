@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <utility>
 
@@ -11,6 +9,7 @@
 #include "base/json/object_reader.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/exec_answer.h"
+#include "sphere/http/request_box.h"
 #include "sphere/http/spec_json.h"
 
 namespace sphere {
@@ -29,44 +28,8 @@ Response answer(int status, const json::object& body) {
     return base::http::text_response(status, "application/json", base::to_text(body));
 }
 
-/// An empty body is an empty object: every field has a default.
-Result<json::object> body_of(const Request& request) {
-    if (request.body.empty()) return json::object();
-    json::value value = DG_TRY(base::parse_json(request.body));
-    if (!value.is_object()) {
-        return base::fail(Code::invalid_argument, "the body must be a JSON object");
-    }
-    return std::move(value.get_object());
-}
-
-Result<std::string> tenant_of(const Request& request) {
-    const std::string_view tenant = request.headers.get("X-Dougong-Tenant");
-    const bool plain = std::ranges::all_of(tenant, [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!plain || tenant.size() > 128) {
-        return fail_on("X-Dougong-Tenant", Code::invalid_argument,
-                       "the header X-Dougong-Tenant must be up to 128 printable ASCII characters "
-                       "without spaces");
-    }
-    return std::string(tenant.empty() ? "default" : tenant);
-}
-
-/// The box the path names, if it is the caller's: another tenant's does not exist.
-Result<SandboxInfo> find_box(const Sphere& sphere, const Request& request) {
-    const std::string tenant = DG_TRY(tenant_of(request));
-    const std::string id(request.param("id"));
-    auto info = sphere.info(id);
-    if (info && info->spec.tenant == tenant) return info;
-    return fail_on("id", Code::not_found, "there is no sandbox '{}'; GET /v1/sandboxes lists them",
-                   id.substr(0, 64));
-}
-
 Result<ExecId> exec_of(const Request& request) {
-    const std::string_view text = request.param("exec");
-    ExecId id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error == std::errc() && end == text.data() + text.size()) return id;
-    return fail_on("exec", Code::invalid_argument, "'{}' is not the number of an exec",
-                   text.substr(0, 32));
+    return number_of(request, "exec", "an exec");
 }
 
 Result<int> signal_number(const json::object& body) {

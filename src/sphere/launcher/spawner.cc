@@ -135,8 +135,8 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
     if (place == nullptr) return {Step::table_full, EAGAIN};
     int pidfd = -1, network = -1;
     CloneArgs args;
-    args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-                 CLONE_PIDFD;
+    args.flags =
+        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
     if ((create.flags & kNoNetwork) != 0) {
         network = spawner.networks.enter();
         if (network < 0) return failed(Step::clone);

@@ -28,7 +28,8 @@ struct WatchedFd {
 struct ExecGroup {
     std::uint64_t number = 0;
     std::uint64_t cpu_us_before = 0;  ///< used by those that had it earlier
-    bool killed = false;  ///< never again: the kernel kills who is born in such a group from outside
+    bool killed =
+        false;  ///< never again: the kernel kills who is born in such a group from outside
 };
 
 /// A process that waits, walled in, to become the box's next command. Made only while nothing else

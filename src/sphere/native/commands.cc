@@ -195,8 +195,8 @@ Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec
         exec.group = taken;
         fds.push_back(group.get());
     }
-    const auto packet = start_packet(exec.id, spec, words, process_limits(box.spec.limits),
-                                     exec.group.has_value());
+    const auto packet =
+        start_packet(exec.id, spec, words, process_limits(box.spec.limits), exec.group.has_value());
     if (launcher::send_packet(box.init.fd.get(), packet, fds)) return {};
     return fail(Code::unavailable, "sandbox {} does not take commands: {}", box.id,
                 std::strerror(errno));

@@ -67,8 +67,7 @@ int NativeSphere::wait_ms() {
     const Instant now = clock_.now();
     loop_sleeps_until_ = now + kNapMax;
     if (!dues_.empty()) {
-        loop_sleeps_until_ =
-            std::clamp(std::get<Instant>(*dues_.begin()), now, loop_sleeps_until_);
+        loop_sleeps_until_ = std::clamp(std::get<Instant>(*dues_.begin()), now, loop_sleeps_until_);
     }
     return static_cast<int>(((loop_sleeps_until_ - now).count() + 999'999) / 1'000'000);
 }

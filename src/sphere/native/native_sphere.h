@@ -148,7 +148,7 @@ private:
     std::unordered_map<std::uint64_t, BoxPtr> by_number_;  ///< every one not buried
     std::deque<BoxPtr> pool_;
     PoolDemand demand_;
-    std::vector<BoxPtr> graves_;  ///< dead, out of the tables; the keeper removes their groups
+    std::vector<BoxPtr> graves_;     ///< dead, out of the tables; the keeper removes their groups
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;
     std::uint64_t next_box_ = 1, next_token_ = 1;

@@ -79,7 +79,7 @@ NativeSphere::Answer NativeSphere::peek_answer(int socket) {
     if ((now.revents & POLLERR) != 0) return Answer::ended_before;
     char byte;
     return ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? Answer::refused
-                                                                : Answer::executed;
+                                                                 : Answer::executed;
 }
 
 }  // namespace sphere::native
