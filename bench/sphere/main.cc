@@ -27,6 +27,7 @@
 #include "base/core/clock.h"
 #include "base/files/files.h"
 #include "base/json/json.h"
+#include "sphere/session/session.h"
 #include "sphere/sphere.h"
 
 namespace {
@@ -231,6 +232,62 @@ void measure_stop(sphere::Sphere& sphere, int boxes) {
     sphere.lift_stop({});
 }
 
+/// One cell after another in a live interpreter.
+void measure_session(sphere::Sphere& sphere, sphere::Language language, const std::string& code,
+                     int cells) {
+    sphere::SessionManager sessions(sphere, machine_clock);
+    const std::string name(sphere::language_name(language));
+    const std::string box = need(sphere.create({}));
+    const base::Instant opening = machine_clock.now();
+    const auto session = need(sessions.open(box, language));
+    record(name + " session opened", opening);
+    for (int i = 0; i < cells; ++i) {
+        const base::Instant begin = machine_clock.now();
+        need(sessions.run(box, session.id, {.code = code}));
+        record(name + ", next cell of a session", begin);
+    }
+    need(sphere.destroy(box));
+}
+
+/// Creates without a pool by 50 callers at once; their boxes stay until all are made.
+void measure_parallel_creates(sphere::Sphere& sphere, int creates) {
+    std::atomic<int> left = creates;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 50; ++i) {
+        threads.emplace_back([&] {
+            while (left.fetch_sub(1) > 0) {
+                const base::Instant begin = machine_clock.now();
+                need(sphere.create({}));
+                static std::mutex mutex;
+                const std::lock_guard lock(mutex);
+                record("create, 50 at a time, no pool", begin);
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+}
+
+std::uint64_t free_kib() {
+    std::ifstream info("/proc/meminfo");
+    for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("MemAvailable:")) return std::stoull(line.substr(13));
+    }
+    return 0;
+}
+
+/// Before all else, so that nothing else frees memory meanwhile. What `boxes` idle ones cost the
+/// host, all of it: groups, namespaces, mounts, two processes each. Then one stop of them all.
+double idle_boxes_per_gib(sphere::Sphere& sphere, int boxes) {
+    const std::uint64_t before = free_kib();
+    for (int i = 0; i < boxes; ++i) need(sphere.create({}));
+    const std::uint64_t used = before - std::min(before, free_kib());
+    const base::Instant begin = machine_clock.now();
+    if (sphere.emergency_stop({}) != static_cast<std::uint32_t>(boxes)) give_up("stop missed some");
+    record(fmt::format("emergency stop of {} idle boxes", boxes), begin);
+    sphere.lift_stop({});
+    return used == 0 ? 0 : boxes * 1024. * 1024. / static_cast<double>(used);
+}
+
 double cycles_per_second(sphere::Sphere& sphere, int in_flight, int cycles) {
     std::atomic<int> left = cycles;
     const base::Instant begin = machine_clock.now();
@@ -313,7 +370,8 @@ json::array print_series() {
                          {"n", series.ms.size()},
                          {"min_ms", series.ms.front()},
                          {"median_ms", series.at(0.5)},
-                         {"p99_ms", series.at(0.99)}});
+                         {"p99_ms", series.at(0.99)},
+                         {"p999_ms", series.at(0.999)}});
     }
     return lines;
 }
@@ -326,7 +384,7 @@ int main(int argc, char** argv) {
     const auto folder = need(base::TemporaryDir::create("/tmp", "dougong-bench-"));
     const auto open = [&](const char* name, std::uint32_t pool) {
         return need(sphere::Sphere::open(
-            {.state_dir = folder.path() + "/" + name, .sandboxes_max = 512, .pool_size = pool},
+            {.state_dir = folder.path() + "/" + name, .sandboxes_max = 2048, .pool_size = pool},
             machine_clock));
     };
     const auto cold = open("cold", 0);
@@ -343,6 +401,8 @@ int main(int argc, char** argv) {
     const auto beside = peers(folder.path());
     const std::vector<std::string> nothing = {"/usr/bin/true"};
     const std::vector<std::string> python = {"/usr/bin/python3", "-c", "pass"};
+    const double per_gib = idle_boxes_per_gib(*cold, 5 * runs);
+    std::this_thread::sleep_for(std::chrono::seconds(5));  // the kernel takes their remains apart
     const std::string warm = need(cold->create({}));
     for (int i = 0; i < runs; ++i) {
         measure_peers(beside, folder.path(), nothing, "true");
@@ -361,11 +421,21 @@ int main(int argc, char** argv) {
             cycles_per_second(*cold, in_flight, std::max(runs, in_flight));
     }
 
+    for (int i = 0; i < 10; ++i) {
+        measure_session(*cold, sphere::Language::python, "x = 1; x + 1", runs / 10);
+        measure_session(*cold, sphere::Language::node, "1 + 1", runs / 10);
+        measure_session(*cold, sphere::Language::bash, "x=1", runs / 10);
+    }
+    measure_parallel_creates(*cold, 5 * runs);
+    cold->emergency_stop({});
+    cold->lift_stop({});
+
     json::array lines = print_series();
     for (const auto& rate : rates) {
         fmt::print(stderr, "create, exec true, destroy, {} in flight: {:.0f}/s\n",
                    std::string(rate.key()), rate.value().as_double());
     }
+    fmt::print(stderr, "idle boxes per GiB: {:.0f}\n", per_gib);
     utsname kernel{};
     ::uname(&kernel);
     const json::object result = {{"command", fmt::format("bench_sphere {}", runs)},
@@ -375,6 +445,7 @@ int main(int argc, char** argv) {
                                    {"kernel", kernel.release}}},
                                  {"as_root", ::geteuid() == 0},
                                  {"series", std::move(lines)},
+                                 {"idle_boxes_per_gib", per_gib},
                                  {"create_exec_destroy_per_second", std::move(rates)}};
     fmt::print("{}\n", base::to_text(result));
     return 0;

@@ -227,6 +227,12 @@ Result<SandboxInfo> GuardedSphere::info(const SandboxId& id) const {
 std::vector<SandboxInfo> GuardedSphere::list() const {
     return core_.inner->list();
 }
+bool GuardedSphere::knows(const SandboxId& id) const {
+    return core_.inner->knows(id);
+}
+HostReport GuardedSphere::host_report() const {
+    return core_.inner->host_report();
+}
 std::vector<SnapshotInfo> GuardedSphere::snapshots() const {
     return core_.inner->snapshots();
 }

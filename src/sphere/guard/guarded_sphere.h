@@ -78,6 +78,8 @@ public:
     base::Result<void> resume(const SandboxId& id) override;
     base::Result<SandboxInfo> info(const SandboxId& id) const override;
     std::vector<SandboxInfo> list() const override;
+    bool knows(const SandboxId& id) const override;
+    HostReport host_report() const override;
     /// The stop outlives this process; so does its lifting.
     std::uint32_t emergency_stop(const StopScope& scope) override;
     void lift_stop(const StopScope& scope) override;

@@ -89,7 +89,7 @@ Response policies_answer(policy::PolicyStore& store, const std::string* tenant) 
             data.push_back(to_json(*each));
         }
     }
-    return answer(200, {{"object", "list"},
+    return json_answer(200, {{"object", "list"},
                         {"source", store.source()},
                         {"digest", store.digest()},
                         {"stale", fresh ? "" : fresh.error().message},
@@ -121,7 +121,7 @@ Response stops_answer(const policy::StopBoard& board, const std::string* tenant)
                                     {"actor", stop.actor},
                                     {"reason", stop.reason}});
     }
-    return answer(200, {{"object", "list"}, {"epoch", board.epoch()}, {"data", std::move(data)}});
+    return json_answer(200, {{"object", "list"}, {"epoch", board.epoch()}, {"data", std::move(data)}});
 }
 
 }  // namespace
@@ -178,8 +178,8 @@ Result<Response> GuardApi::decide(const Request& request) {
     in.flag("dry_run", dry_run);
     if (call.tool.empty()) in.fault("tool", "is missing: which tool is to be called?");
     DG_TRY(in.done());
-    if (dry_run) return answer(200, to_json(sphere_.explain(call)));
-    return answer(200, to_json(DG_TRY(sphere_.decide(call))));
+    if (dry_run) return json_answer(200, to_json(sphere_.explain(call)));
+    return json_answer(200, to_json(DG_TRY(sphere_.decide(call))));
 }
 
 Result<Response> GuardApi::reload(const Request&) {

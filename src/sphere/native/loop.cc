@@ -24,6 +24,9 @@ constexpr int kEventsMax = 64;
 /// Shorter than most time limits, so that a command's start rarely has to wake the loop.
 constexpr std::chrono::seconds kNapMax{10};
 constexpr std::chrono::milliseconds kCpuCheckMin{5}, kKillPatience{2000};
+/// A box that ends with its command must not pay for a next one.
+constexpr std::chrono::milliseconds kPrepareAfter{3};
+constexpr ExecId kNoExec = 0;  ///< of a due: time to prepare the box's next command
 /// A pipe holds at most so much when its last writer has gone.
 constexpr std::uint64_t kPipeBytesMax = 1 << 20;
 
@@ -460,7 +463,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
     }
     sink.on_end(result);
     const Lock lock(mutex_);
-    prepare_next(box);
+    if (box.execs.empty()) dues_.insert({clock_.now() + kPrepareAfter, box.number, kNoExec});
 }
 
 void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
@@ -477,6 +480,11 @@ void NativeSphere::run_timers() {
     while (!dues_.empty() && std::get<Instant>(*dues_.begin()) <= now) {
         const auto [due, number, id] = *dues_.begin();
         const auto box = by_number_.find(number);
+        if (id == kNoExec) {
+            dues_.erase(dues_.begin());
+            if (box != by_number_.end()) prepare_next(*box->second);
+            continue;
+        }
         if (box == by_number_.end() || !box->second->execs.contains(id)) {
             dues_.erase(dues_.begin());
             continue;

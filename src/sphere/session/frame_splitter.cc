@@ -28,8 +28,7 @@ std::size_t find_prefix(std::string_view text, std::string_view prefix) {
 
 }  // namespace
 
-FrameSplitter::FrameSplitter(std::string_view mark)
-    : prefix_("\x1e" + std::string(mark) + " ") {}
+FrameSplitter::FrameSplitter(std::string_view mark) : prefix_("\x1e" + std::string(mark) + " ") {}
 
 FrameSplitter::Found FrameSplitter::next(std::string& text) {
     for (;;) {

@@ -254,8 +254,7 @@ void Session::on_end(const ExecResult& result) {
             if (cell_->timed_out) {
                 info_.end_reason = "a cell did not heed the interrupt at its time limit";
             }
-            cell_->result.status =
-                cell_->timed_out ? CellStatus::timed_out : CellStatus::ended;
+            cell_->result.status = cell_->timed_out ? CellStatus::timed_out : CellStatus::ended;
             cell_->result.error = {"SessionEnded", info_.end_reason, ""};
             cell_->result.wall =
                 std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - cell_->began);

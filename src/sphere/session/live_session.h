@@ -23,7 +23,8 @@ public:
     base::Result<void> begin();
     base::Result<std::uint64_t> start_cell(const CellSpec& cell, std::shared_ptr<CellSink> sink);
     base::Result<void> interrupt();
-    /// Interrupts cell `number` if it still runs, or with `kill` ends the session. True when it ran.
+    /// Interrupts cell `number` if it still runs, or with `kill` ends the session. True when it
+    /// ran.
     bool time_out(std::uint64_t number, bool kill);
     void end();
     SessionInfo info() const;

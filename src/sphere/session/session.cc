@@ -147,8 +147,8 @@ Result<SessionInfo> SessionManager::info(const SandboxId& box, SessionId id) con
 std::vector<SessionInfo> SessionManager::list(const SandboxId& box) const {
     const std::lock_guard lock(mutex_);
     std::vector<SessionInfo> all;
-    for (auto at = sessions_.lower_bound({box, 0});
-         at != sessions_.end() && at->first.first == box; ++at) {
+    for (auto at = sessions_.lower_bound({box, 0}); at != sessions_.end() && at->first.first == box;
+         ++at) {
         all.push_back(at->second->info());
     }
     return all;

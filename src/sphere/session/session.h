@@ -91,8 +91,8 @@ public:
     SessionManager(Sphere& sphere, const base::Clock& clock);
     ~SessionManager();
 
-    /// Starts the interpreter and waits until it is ready. Errors: as Sphere::start; not_found where
-    /// the box has no such interpreter; resource_exhausted at kPerSandboxMax.
+    /// Starts the interpreter and waits until it is ready. Errors: as Sphere::start; not_found
+    /// where the box has no such interpreter; resource_exhausted at kPerSandboxMax.
     base::Result<SessionInfo> open(const SandboxId& box, Language language);
 
     /// Begins a cell; `sink` hears the rest. Errors: not_found; invalid_argument;

@@ -46,10 +46,9 @@ TEST(PoolDemand, IsTheBusiestWindowOfTheLastMinuteWithinItsBounds) {
                     static_cast<std::int64_t>(PoolDemand::kWindows)) {
                     continue;
                 }
-                peak = std::max(peak, static_cast<std::uint32_t>(std::ranges::count_if(
-                                          asks, [&](Instant at) {
-                                              return window(at) == window(begin);
-                                          })));
+                peak = std::max(
+                    peak, static_cast<std::uint32_t>(std::ranges::count_if(
+                              asks, [&](Instant at) { return window(at) == window(begin); })));
             }
             ASSERT_EQ(demand.wanted(now), std::min(most, std::max(PoolDemand::kLeast, peak)));
         }

@@ -32,7 +32,8 @@ protected:
         box_ = *sphere_->create({});
     }
     void open(Language language) {
-        const char* const program = language == Language::node ? "/usr/bin/node" : "/usr/bin/python3";
+        const char* const program =
+            language == Language::node ? "/usr/bin/node" : "/usr/bin/python3";
         if (language != Language::bash && ::access(program, X_OK) != 0) {
             GTEST_SKIP() << "THIS HOST HAS NO " << program;
         }
@@ -154,7 +155,8 @@ TEST_P(Sessions, ATimeLimitInterrupts) {
     open(GetParam());
     const Words word = words(GetParam());
     run(word.set);
-    EXPECT_EQ(run(word.endless, {.code = {}, .wall_timeout = 50ms}).result.status, CellStatus::timed_out);
+    EXPECT_EQ(run(word.endless, {.code = {}, .wall_timeout = 50ms}).result.status,
+              CellStatus::timed_out);
     EXPECT_EQ(run(word.get).result.status, CellStatus::ok);
 }
 
