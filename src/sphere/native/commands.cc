@@ -1,12 +1,14 @@
 // Commands: from an ExecSpec to a message to the box's init, and what callers do to a running one.
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
@@ -22,12 +24,22 @@ using base::Result;
 constexpr std::size_t kInputMax = 1 << 20;  // of write_stdin, not yet read by the command
 constexpr std::chrono::seconds kStartMax{20};
 
-std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec) {
+/// Of level process, where a box's own folders have the host's names; else empty.
+std::string box_folder(const std::string& folder, const Box& box) {
+    return folder.empty() ? "" : folder + "/" + box.id;
+}
+
+std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec& exec,
+                                                  const std::string& folder) {
     std::map<std::string, std::string> variables = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
         {"HOME", "/workspace"},
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
+    if (!folder.empty()) {
+        variables["HOME"] = folder + "/workspace";
+        variables["TMPDIR"] = folder + "/tmp";
+    }
     if (exec.tty) variables["TERM"] = "xterm-256color";
     if (box.image != nullptr) {
         for (const auto& [name, value] : box.image->config.environment) variables[name] = value;
@@ -41,10 +53,18 @@ std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec
 }
 
 /// Not named: the image's, else the workspace.
-std::string directory_of(const Box& box, const ExecSpec& exec) {
-    if (!exec.working_directory.empty()) return exec.working_directory;
+std::string directory_of(const Box& box, const ExecSpec& exec, const std::string& folder) {
+    std::string directory = exec.working_directory;
     const bool by_image = box.image && box.image->config.working_directory.starts_with('/');
-    return by_image ? box.image->config.working_directory : "/workspace";
+    if (directory.empty()) {
+        directory = by_image ? box.image->config.working_directory : "/workspace";
+    }
+    for (const std::string own : {"/workspace", "/tmp"}) {
+        if (!folder.empty() && (directory == own || directory.starts_with(own + "/"))) {
+            return folder + directory;
+        }
+    }
+    return directory;
 }
 
 struct Words {
@@ -52,15 +72,15 @@ struct Words {
     std::uint32_t argc = 0, envc = 0;
 };
 
-Result<Words> make_words(const Box& box, const ExecSpec& exec) {
+Result<Words> make_words(const Box& box, const ExecSpec& exec, const std::string& folder) {
     Words words;
     const auto add = [&](std::string_view word) {
         words.text += word;
         words.text += '\0';
     };
-    add(directory_of(box, exec));
+    add(directory_of(box, exec, folder));
     for (const std::string& argument : exec.argv) add(argument);
-    const auto environment = environment_of(box, exec);
+    const auto environment = environment_of(box, exec, folder);
     for (const auto& [name, value] : environment) add(name + "=" + value);
     words.argc = static_cast<std::uint32_t>(exec.argv.size());
     words.envc = static_cast<std::uint32_t>(environment.size());
@@ -112,6 +132,18 @@ Result<void> open_terminal(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
     return {};
 }
 
+std::uint32_t threads_of_user(std::uint32_t user) {
+    std::uint32_t count = 0;
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
+        struct stat facts {};
+        const std::string tasks = entry.path().string() + "/task";
+        if (::stat(tasks.c_str(), &facts) != 0 || facts.st_uid != user) continue;
+        count += static_cast<std::uint32_t>(std::max<nlink_t>(facts.st_nlink, 3) - 2);
+    }
+    return count;
+}
+
 /// An error of the init's, told as a person would say it.
 base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec) {
     const std::string why = std::strerror(failed.error);
@@ -148,7 +180,7 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
-    const Words words = DG_TRY(make_words(box, spec));
+    const Words words = DG_TRY(make_words(box, spec, box_folder(box_folder_, box)));
     const Limits& limits = box.spec.limits;
     const Hierarchies& groups = groups_.hierarchies();
     auto message = launcher::make_message<launcher::Start>();
@@ -159,6 +191,11 @@ Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec
     message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + words.text.size());
     message.open_files = limits.open_files_max;
     message.processes = limits.processes_max + 1;  // the init counts
+    if (is_plain()) {
+        message.file_bytes = limits.workspace_bytes;
+        // Of an ordinary user all processes count; where a group does not, leave room for others'.
+        if (box.host_id == 0) message.processes += threads_of_user(::geteuid());
+    }
     if (spec.cpu_timeout.count() > 0) {
         message.cpu_seconds = static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
     }

@@ -23,7 +23,8 @@ namespace sphere::native {
 class NativeSphere final : public Sphere {
 public:
     static base::Result<std::unique_ptr<Sphere>> open(const SphereOptions& options,
-                                                      const base::Clock& clock);
+                                                      const base::Clock& clock,
+                                                      Isolation level = Isolation::full);
     ~NativeSphere() override;
 
     using Sphere::create;
@@ -57,7 +58,9 @@ private:
         ExecId exec = 0;
     };
 
-    NativeSphere(const SphereOptions& options, const base::Clock& clock, ProbeAnswers answers);
+    NativeSphere(const SphereOptions& options, const base::Clock& clock, ProbeAnswers answers,
+                 Isolation level);
+    bool is_plain() const { return level_ == Isolation::process; }
     base::Result<void> begin();
     base::Result<void> start_launcher_process();
 
@@ -65,6 +68,9 @@ private:
     /// With a predecessor, whose place it is to take: in its groups, with its /tmp and /dev/shm.
     base::Result<BoxPtr> make_box(const SandboxSpec& spec, Beginning beginning = {},
                                   const Box* predecessor = nullptr);
+    /// Folders for a box of level process.
+    base::Result<void> make_box_folders(Box& box);
+    void remove_box_folders(const Box& box);
     base::Result<void> ask_launcher(Box& box, int init_socket, std::uint64_t keep_from);
     /// A box on a snapshot's layers or, where this kernel cannot, on a copy of them.
     base::Result<BoxPtr> make_box_from(const SandboxSpec& spec);
@@ -138,6 +144,8 @@ private:
     const SphereOptions options_;
     const base::Clock& clock_;
     const ProbeAnswers answers_;
+    const Isolation level_;   ///< of all boxes of this sphere: full, or process
+    std::string box_folder_;  ///< of level process: where boxes' files are
     images::ImageStore images_;
     const SandboxSpec default_spec_;
     GroupTree groups_;

@@ -8,6 +8,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <string_view>
+
+#include "sphere/native/native_sphere.h"
 
 namespace test {
 
@@ -67,13 +70,21 @@ void AbuseTest::TearDown() {
 
 void AbuseTest::open(std::uint32_t pool_size) {
     sphere.reset();
-    auto opened = sphere::Sphere::open(
-        {.state_dir = state.path(), .sandboxes_max = 256, .pool_size = pool_size}, clock);
+    const sphere::SphereOptions options{
+        .state_dir = state.path(), .sandboxes_max = 256, .pool_size = pool_size};
+    auto opened = sphere::native::NativeSphere::open(options, clock, level());
     ASSERT_TRUE(opened) << opened.error().message;
     sphere = std::move(*opened);
 }
 
-sphere::SandboxId AbuseTest::make(const sphere::SandboxSpec& spec) {
+sphere::Isolation AbuseTest::level() {
+    const char* const named = std::getenv("DG_ABUSE_ISOLATION");
+    return named != nullptr && std::string_view(named) == "process" ? sphere::Isolation::process
+                                                                    : sphere::Isolation::full;
+}
+
+sphere::SandboxId AbuseTest::make(sphere::SandboxSpec spec) {
+    spec.isolation = level();
     const auto box = sphere->create(spec);
     EXPECT_TRUE(box) << box.error().message;
     if (!box) return {};
@@ -100,7 +111,7 @@ void AbuseTest::run(const sphere::SandboxId& box, sphere::ExecSpec spec) {
 
 Answers AbuseTest::abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,
                          sphere::ExecSpec spec) {
-    spec.argv = {"/workspace/abuser"};
+    spec.argv = {"./abuser"};
     for (std::string& argument : arguments) spec.argv.push_back(std::move(argument));
     run(box, spec);
     return parse_answers(recorder.out);
