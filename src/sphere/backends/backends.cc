@@ -31,8 +31,11 @@ HostFact native_fact(const HostReport& report, Isolation level) {
 
 std::vector<Backend> all_backends(const SphereOptions& options, const base::Clock& clock) {
     std::vector<Backend> all;
-    all.push_back({{Isolation::process, Isolation::full}, true, [&options, &clock] {
+    all.push_back({{Isolation::full}, true, [options, &clock] {
                        return native::NativeSphere::open(options, clock);
+                   }});
+    all.push_back({{Isolation::process}, false, [options, &clock] {
+                       return native::NativeSphere::open(options, clock, Isolation::process);
                    }});
     all.push_back({{Isolation::gvisor}, false, [options, &clock] {
                        return oci::open_gvisor(options, clock);

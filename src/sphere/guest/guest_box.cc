@@ -156,7 +156,8 @@ Result<ExecId> GuestBox::start(const ExecSpec& spec, ExecSink& sink) {
     message.limits.open_files = spec_.limits.open_files_max;
     message.limits.processes = spec_.limits.processes_max;
     if (spec.cpu_timeout.count() > 0) {
-        message.limits.cpu_seconds = static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
+        message.limits.cpu_seconds =
+            static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
     }
     if (limit_data_) message.limits.data_bytes = spec_.limits.memory_bytes;
     const ExecId number = exec.id;

@@ -90,10 +90,10 @@ Response policies_answer(policy::PolicyStore& store, const std::string* tenant) 
         }
     }
     return json_answer(200, {{"object", "list"},
-                        {"source", store.source()},
-                        {"digest", store.digest()},
-                        {"stale", fresh ? "" : fresh.error().message},
-                        {"data", std::move(data)}});
+                             {"source", store.source()},
+                             {"digest", store.digest()},
+                             {"stale", fresh ? "" : fresh.error().message},
+                             {"data", std::move(data)}});
 }
 
 Result<std::uint64_t> number_param(const Request& request, std::string_view name,
@@ -121,7 +121,8 @@ Response stops_answer(const policy::StopBoard& board, const std::string* tenant)
                                     {"actor", stop.actor},
                                     {"reason", stop.reason}});
     }
-    return json_answer(200, {{"object", "list"}, {"epoch", board.epoch()}, {"data", std::move(data)}});
+    return json_answer(200,
+                       {{"object", "list"}, {"epoch", board.epoch()}, {"data", std::move(data)}});
 }
 
 }  // namespace

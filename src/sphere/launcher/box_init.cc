@@ -15,6 +15,7 @@
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
+#include "sphere/launcher/plain_setup.h"
 
 namespace sphere::launcher {
 namespace {
@@ -27,6 +28,7 @@ struct Running {
 struct Init {
     int server = -1, children = -1;
     const sock_fprog* filter = nullptr;
+    bool plain = false;  ///< not process 1 of anything: what it began does not end with it
     Outcome* child_outcome = nullptr;  ///< shared with the child until it executes
     Running running[kExecsMax];
 };
@@ -171,7 +173,7 @@ void start_command(Init& init, const Start& start, Packet& packet) {
     // We wait until it has executed or failed.
     const long pid = clone_child(CLONE_VFORK, group);
     if (pid == 0) {
-        *init.child_outcome = become_command(start, command, fds, init.filter);
+        *init.child_outcome = become_command(start, command, fds, init.filter, init.plain);
         ::_exit(127);
     }
     const Outcome cloned = pid < 0 ? failed(Step::clone) : *init.child_outcome;
@@ -194,14 +196,22 @@ void pass_signal(Init& init, const Signal& signal) {
     }
 }
 
+[[noreturn]] void leave(const Init& init) {
+    if (init.plain) end_descendants();
+    ::_exit(0);
+}
+
 std::uint64_t microseconds(const timeval& time) {
     return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
            static_cast<std::uint64_t>(time.tv_usec);
 }
 
 void reap(Init& init) {
-    signalfd_siginfo ignored[8];
-    while (::read(init.children, ignored, sizeof(ignored)) > 0) {
+    signalfd_siginfo signals[8];
+    for (ssize_t got; (got = ::read(init.children, signals, sizeof(signals))) > 0;) {
+        for (std::size_t i = 0; i < static_cast<std::size_t>(got) / sizeof(signals[0]); ++i) {
+            if (signals[i].ssi_signo == SIGTERM) leave(init);
+        }
     }
     int status = 0;
     rusage usage;
@@ -258,23 +268,25 @@ bool read_all(Init& init) {
 
 /// In the child. The filter comes last: it forbids what an init needs to make children in a group.
 Outcome become_command(const Start& start, Command& wanted, const int (&fds)[3],
-                       const sock_fprog* filter) {
+                       const sock_fprog* filter, bool plain) {
     if (::setsid() < 0) return failed(Step::terminal);
     Outcome outcome = place_descriptors(fds);
     if (outcome && close_from(3) != 0) outcome = failed(Step::descriptors);
     if (outcome) outcome = take_over(start, wanted);
     if (outcome) outcome = limit_process(start.limits);
     unblock_signals();
+    if (outcome && plain) outcome = enter_command_domain();
     if (outcome && filter != nullptr) outcome = install_filter(*filter);
     if (!outcome) return outcome;
     execute_by_path(wanted);
     return failed(Step::execute);
 }
 
-void run_box_init(int server, const sock_fprog& filter) {
+void run_box_init(int server, const sock_fprog& filter, bool plain) {
     Init init;
     init.server = server;
     init.filter = &filter;
+    init.plain = plain;
     void* const shared =
         ::mmap(nullptr, sizeof(Outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     sigset_t all;
@@ -283,6 +295,7 @@ void run_box_init(int server, const sock_fprog& filter) {
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    if (plain) sigaddset(&child, SIGTERM);  // the launcher is gone
     init.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (shared == MAP_FAILED || init.children < 0) ::_exit(1);
     init.child_outcome = static_cast<Outcome*>(shared);
@@ -294,7 +307,7 @@ void run_box_init(int server, const sock_fprog& filter) {
         pollfd waits[2] = {{server, POLLIN, 0}, {init.children, POLLIN, 0}};
         if (::poll(waits, 2, -1) < 0 && errno != EINTR) ::_exit(1);
         if (waits[1].revents != 0) reap(init);
-        if (waits[0].revents != 0 && !read_all(init)) ::_exit(0);
+        if (waits[0].revents != 0 && !read_all(init)) leave(init);
     }
 }
 

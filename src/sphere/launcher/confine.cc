@@ -32,17 +32,32 @@ struct Ruleset {
     std::uint64_t files, ports, scopes;
 };
 
-bool allow(int ruleset, const char* path, std::uint64_t rights) {
-    const int folder = ::open(path, O_PATH | O_CLOEXEC);
-    if (folder < 0) return errno == ENOENT;
+bool allow_folder(int ruleset, int folder, std::uint64_t rights) {
     landlock_path_beneath_attr rule{};
     rule.allowed_access = rights;
     rule.parent_fd = folder;
-    const bool added =
-        ::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0u) == 0;
+    return ::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0u) == 0;
+}
+
+bool allow(int ruleset, const char* path, std::uint64_t rights) {
+    const int folder = ::open(path, O_PATH | O_CLOEXEC);
+    if (folder < 0) return errno == ENOENT;
+    const bool added = allow_folder(ruleset, folder, rights);
     ::close(folder);
     return added;
 }
+
+// Of the host, what programs need to start and to look up names, and nothing that says who works
+// here.
+constexpr const char* kPrograms[] = {"/usr",          "/bin",   "/sbin",   "/lib",
+                                     "/lib32",        "/lib64", "/libx32", "/etc/alternatives",
+                                     "/etc/ssl/certs"};
+constexpr const char* kReadable[] = {
+    "/etc/ld.so.cache", "/etc/ld.so.conf",    "/etc/localtime",
+    "/etc/mime.types",  "/etc/passwd",        "/etc/group",
+    "/etc/hosts",       "/etc/nsswitch.conf", "/etc/ssl/openssl.cnf"};
+constexpr const char* kUsableDevices[] = {"/dev/null",   "/dev/zero",    "/dev/full",
+                                          "/dev/random", "/dev/urandom", "/dev/tty"};
 
 bool set_limit(__rlimit_resource which, std::uint64_t value) {
     const rlimit limit{value, value};
@@ -75,14 +90,15 @@ int landlock_abi() {
         ::syscall(SYS_landlock_create_ruleset, nullptr, 0u, LANDLOCK_CREATE_RULESET_VERSION));
 }
 
-Outcome drop_privileges() {
+Outcome drop_privileges(bool bounding_set) {
     // A limit of one byte, not zero: with zero the kernel still starts a core_pattern program.
     if (!set_limit(RLIMIT_CORE, 1) || !set_limit(RLIMIT_MEMLOCK, 64 * 1024) ||
         !set_limit(RLIMIT_MSGQUEUE, 0) || !set_limit(RLIMIT_RTPRIO, 0)) {
         return failed(Step::limits);
     }
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed(Step::privileges);
-    for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    for (int capability = 0; bounding_set && ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
+         ++capability) {
         if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return failed(Step::privileges);
     }
     if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
@@ -120,6 +136,41 @@ Outcome restrict_files(bool network) {
     return outcome;
 }
 
+Outcome restrict_host_files(int workspace, int tmp) {
+    const int abi = landlock_abi();
+    if (abi < 6) return {Step::landlock, EOPNOTSUPP};
+    const std::uint64_t all = all_file_rights(abi);
+    const Ruleset rules{all, 3, LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL};
+    const int ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, 24, 0u));
+    if (ruleset < 0) return failed(Step::landlock);
+    const std::uint64_t work = all & ~kMakeDevices & ~kIoctlDevice;
+    bool done = allow_folder(ruleset, workspace, work) && allow_folder(ruleset, tmp, work);
+    for (const char* path : kPrograms) done = done && allow(ruleset, path, kRead);
+    for (const char* path : kReadable) {
+        done = done && allow(ruleset, path, LANDLOCK_ACCESS_FS_READ_FILE);
+    }
+    for (const char* path : kUsableDevices) {
+        done = done && allow(ruleset, path,
+                             LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                 kTruncate | kIoctlDevice);
+    }
+    done = done && ::syscall(SYS_landlock_restrict_self, ruleset, 0u) == 0;
+    const Outcome outcome = done ? Outcome{} : failed(Step::landlock);
+    ::close(ruleset);
+    return outcome;
+}
+
+Outcome restrict_scopes() {
+    const Ruleset rules{0, 0, LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL};
+    const int ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, 24, 0u));
+    if (ruleset < 0) return failed(Step::landlock);
+    const Outcome outcome = ::syscall(SYS_landlock_restrict_self, ruleset, 0u) == 0
+                                ? Outcome{}
+                                : failed(Step::landlock);
+    ::close(ruleset);
+    return outcome;
+}
+
 Outcome install_filter(const sock_fprog& program) {
     if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
         return failed(Step::seccomp);
@@ -140,6 +191,7 @@ Outcome limit_process(const ProcessLimits& limits) {
     if (!set_limit(RLIMIT_NOFILE, limits.open_files) ||
         !set_limit(RLIMIT_NPROC, limits.processes) || !lower_limit(RLIMIT_SIGPENDING, 1024) ||
         (limits.data_bytes != 0 && !set_limit(RLIMIT_DATA, limits.data_bytes)) ||
+        (limits.file_bytes != 0 && !set_limit(RLIMIT_FSIZE, limits.file_bytes)) ||
         (limits.processors != 0 && !keep_processors(limits.processors))) {
         return failed(Step::limits);
     }

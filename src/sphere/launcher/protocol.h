@@ -98,6 +98,8 @@ struct Configure {
     Head head;
     std::uint32_t own_user_namespace = 0;  ///< not root: the launcher makes one first
     std::uint32_t filter_count = 0;
+    std::uint32_t plain = 0;  ///< boxes of level process: no namespaces, nothing is mounted
+    std::uint32_t unused = 0;
     char staging[256] =
         {};  ///< an empty folder of the server's to mount on, in a namespace of its own
 };
@@ -115,8 +117,8 @@ enum CreateFlags : std::uint32_t {
     kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
 };
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
-/// folder; then `layers` folders, the topmost first, over which /workspace is made; then `joins`
-/// files `tasks`.
+/// folder, in a plain launcher always the box's /workspace and /tmp; then `layers` folders, the
+/// topmost first, over which /workspace is made; then `joins` files `tasks`.
 struct Create {
     static constexpr Type kType = Type::create;
     Head head;
@@ -211,6 +213,7 @@ struct ProcessLimits {
     std::uint32_t open_files = 0, processes = 0;
     std::uint64_t cpu_seconds = 0;  ///< 0: no limit
     std::uint64_t data_bytes = 0;   ///< 0: no limit
+    std::uint64_t file_bytes = 0;   ///< of each file; 0: no limit
     std::uint32_t processors = 0;   ///< keep to so many of those allowed; 0: all
     std::uint32_t unused = 0;
     bool operator==(const ProcessLimits&) const = default;

@@ -16,6 +16,7 @@
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
+#include "sphere/launcher/plain_setup.h"
 #include "sphere/launcher/workspace_mount.h"
 
 namespace sphere::launcher {
@@ -32,7 +33,7 @@ struct Box {
 
 struct Spawner {
     int server = -1, children = -1;
-    bool own_user_namespace = false;
+    bool own_user_namespace = false, plain = false;
     sock_fprog filter{};
     std::size_t boxes_used = 0;  ///< places below are free or taken, none above is taken
     NetworkSpaces networks;
@@ -52,6 +53,8 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
                 message.filter_count * sizeof(sock_filter));
     spawner.filter = {static_cast<unsigned short>(message.filter_count), filter_code};
     spawner.own_user_namespace = message.own_user_namespace != 0;
+    spawner.plain = message.plain != 0;
+    if (spawner.plain) return {};
     if (spawner.own_user_namespace) {
         const Outcome entered = enter_user_namespace();
         if (!entered) return entered;
@@ -64,7 +67,10 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
 
 /// In the child: its own end of everything, and nothing else.
 [[noreturn]] void be_box(const Spawner& spawner, const Create& create, const BoxDescriptors& fds) {
-    const Outcome outcome = set_up_box(create, fds);
+    PlainDescriptors plain{fds.go, fds.workspace, fds.temporary, {}};
+    std::memcpy(plain.joins, fds.joins, sizeof(fds.joins));
+    const Outcome outcome =
+        spawner.plain ? set_up_plain_box(create, plain) : set_up_box(create, fds);
     // What a box can reach of its init is nothing; still, keep only the socket.
     if (::dup3(fds.server, kControlFd, O_CLOEXEC) < 0 && fds.server != kControlFd) ::_exit(1);
     close_from(kControlFd + 1);
@@ -75,10 +81,11 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
         send_message(kControlFd, told);
         ::_exit(1);
     }
-    run_box_init(kControlFd, spawner.filter);
+    run_box_init(kControlFd, spawner.filter, spawner.plain);
 }
 
 Outcome admit(const Spawner& spawner, const Create& create, pid_t pid) {
+    if (spawner.plain) return {};
     char folder[32];
     std::snprintf(folder, sizeof(folder), "/proc/%d", pid);
     const int proc = ::open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -106,8 +113,8 @@ pid_t pid_of(const Spawner& spawner, std::uint64_t box) {
 }
 
 /// The descriptors of `packet` in the order of the message; they stay the packet's to close.
-BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int& group,
-                                const int*& layers) {
+BoxDescriptors read_descriptors(const Spawner& spawner, const Create& create, const Packet& packet,
+                                int& group, const int*& layers) {
     std::size_t next = 0;
     const auto give = [&](bool wanted) {
         return wanted && next < packet.fd_count ? packet.fds[next++] : -1;
@@ -116,6 +123,8 @@ BoxDescriptors read_descriptors(const Create& create, const Packet& packet, int&
     fds.server = give(true);
     group = give((create.flags & kLeafGroup) != 0);
     fds.template_root = give((create.flags & kTemplateRoot) != 0);
+    fds.workspace = give(spawner.plain);
+    fds.temporary = give(spawner.plain);
     layers = packet.fds + next;
     next += create.layers;
     for (std::size_t i = 0; i < std::size(fds.joins); ++i) fds.joins[i] = give(i < create.joins);
@@ -128,12 +137,14 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
     if (place == nullptr) return {Step::table_full, EAGAIN};
     int pidfd = -1, network = -1;
     CloneArgs args;
-    args.flags =
-        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+    args.flags = CLONE_PIDFD;
+    if (!spawner.plain) {
+        args.flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+    }
     if ((create.flags & kNoNetwork) != 0) {
         network = spawner.networks.enter();
         if (network < 0) return failed(Step::clone);
-    } else {
+    } else if (!spawner.plain) {
         args.flags |= CLONE_NEWNET;
     }
     args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
@@ -175,10 +186,16 @@ Outcome create_box(Spawner& spawner, const Create& create, const Packet& packet)
     if (create.layers > kLayersMax || create.layers >= packet.fd_count) {
         return {Step::message, EINVAL};
     }
-    BoxDescriptors fds = read_descriptors(create, packet, group, layers);
+    BoxDescriptors fds = read_descriptors(spawner, create, packet, group, layers);
     if (fds.server < 0 || create.joins > std::size(fds.joins)) return {Step::message, EINVAL};
     if (::pipe2(go, O_CLOEXEC) != 0) return failed(Step::clone);
     fds.go = go[0];
+    if (spawner.plain) {
+        const Outcome cloned = clone_box(spawner, create, fds, group, go[1], fds.workspace);
+        ::close(go[0]);
+        ::close(go[1]);
+        return cloned;
+    }
     WorkspaceMount workspace;
     Outcome outcome = make_workspace({create.workspace_bytes, create.inodes, create.host_id, layers,
                                       create.layers, spawner.own_user_namespace},

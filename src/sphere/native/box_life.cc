@@ -1,6 +1,7 @@
 // Boxes from nothing to gone: asking the launcher, the pool, and the keeper that ends what is due.
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -10,8 +11,10 @@
 #include <utility>
 
 #include "base/core/rng.h"
+#include "sphere/files/remove_tree.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
+#include "sphere/native/users.h"
 
 namespace sphere::native {
 namespace {
@@ -30,13 +33,28 @@ std::uint32_t make_host_id() {
     return static_cast<std::uint32_t>(0x40000000u + base::entropy64() % 0x3fff0000u);
 }
 
-Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets) {
-    if (spec.isolation == Isolation::process) {
-        return fail_on("isolation", Code::unimplemented,
-                       "isolation process is not offered by the native backend; full is stronger "
-                       "and needs no more than this host gives");
+/// What a process of this host cannot be given.
+Result<void> check_plain(const SandboxSpec& spec) {
+    if (spec.network.mode != NetworkMode::none) {
+        return fail_on("network.mode", Code::failed_precondition,
+                       "network.mode {}: isolation process has no network of its own and gives "
+                       "none; full does",
+                       network_mode_name(spec.network.mode));
     }
-    if (spec.isolation != Isolation::full) {
+    if (spec.root.kind != RootSpec::Kind::host) {
+        return fail_on("root.kind", Code::failed_precondition,
+                       "isolation process has the host's programs and no other root; full does");
+    }
+    return {};
+}
+
+Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets, Isolation level) {
+    if (spec.isolation == Isolation::process && level == Isolation::process) {
+        DG_TRY(check_plain(spec));
+    } else if (spec.isolation == Isolation::process) {
+        return fail_on("isolation", Code::unimplemented,
+                       "this host gives isolation full, which is stronger; ask for that");
+    } else if (spec.isolation != level) {
         return fail_on("isolation", Code::failed_precondition,
                        "isolation {} is another backend's; the native one gives full",
                        isolation_name(spec.isolation));
@@ -77,6 +95,23 @@ Result<base::UniqueFd> open_template(const std::string& path) {
 
 }  // namespace
 
+Result<void> NativeSphere::make_box_folders(Box& box) {
+    const std::string at = box_folder_ + "/" + box.id;
+    const auto make = [&](const std::string& path, bool own) {
+        return ::mkdir(path.c_str(), 0711) == 0 && ::chmod(path.c_str(), own ? 0700 : 0711) == 0 &&
+               (!own || box.host_id == 0 || ::chown(path.c_str(), box.host_id, box.host_id) == 0);
+    };
+    if (make(at, false) && make(at + "/workspace", true) && make(at + "/tmp", true)) return {};
+    return fail(Code::unavailable, "{}: {}", at, std::strerror(errno));
+}
+
+void NativeSphere::remove_box_folders(const Box& box) {
+    if (!is_plain()) return;
+    const base::UniqueFd at(
+        ::open(box_folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (at) static_cast<void>(files::remove_tree(at.get(), at.get(), box.id, {box.id}));
+}
+
 Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t keep_from) {
     auto message = launcher::make_message<launcher::Create>();
     const Limits& limits = box.spec.limits;
@@ -99,6 +134,13 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t
         message.flags |= launcher::kTemplateRoot;
         fds.push_back(folder.get());
     }
+    base::UniqueFd files[2];
+    if (is_plain()) {
+        const std::string at = box_folder_ + "/" + box.id;
+        files[0] = DG_TRY(open_template(at + "/workspace"));
+        files[1] = DG_TRY(open_template(at + "/tmp"));
+        for (const base::UniqueFd& each : files) fds.push_back(each.get());
+    }
     for (const auto& layer : box.beginning.layers) fds.push_back(layer->root.get());
     message.layers = static_cast<std::uint32_t>(box.beginning.layers.size());
     if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
@@ -116,7 +158,8 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beg
     const auto box = std::make_shared<Box>();
     box->id = make_sandbox_id();
     box->spec = spec;
-    box->host_id = answers_.mounts_as_root() ? make_host_id() : 0;
+    box->host_id =
+        (is_plain() ? has_other_users() : answers_.mounts_as_root()) ? make_host_id() : 0;
     if (beginning.host_id != 0) box->host_id = beginning.host_id;
     box->beginning = std::move(beginning);
     if (predecessor != nullptr) {
@@ -131,12 +174,16 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beg
     }
     const auto undo = [&](base::Error error) {
         if (predecessor == nullptr) box->groups.remove();
+        remove_box_folders(*box);
         return std::unexpected(std::move(error));
     };
     if (predecessor == nullptr) {
         if (auto limited = box->groups.set_limits(spec.limits); !limited) {
             return undo(std::move(limited).error());
         }
+    }
+    if (is_plain()) {
+        if (auto made = make_box_folders(*box); !made) return undo(std::move(made).error());
     }
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -214,7 +261,8 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec,
 
 Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& secrets) {
     DG_TRY(check_spec(spec));
-    DG_TRY(check_supported(spec, secrets));
+    if (is_plain() && spec.isolation == Isolation::full) DG_TRY(require_full(answers_));
+    DG_TRY(check_supported(spec, secrets, level_));
     BoxPtr box;
     {
         const Lock lock(mutex_);
@@ -254,7 +302,10 @@ void NativeSphere::kill_box(Box& box, EndReason reason) {
     box.ending = true;
     if (box.gone) return;
     box.groups.kill();
-    if (box.life.fd) {
+    if (is_plain() && box.init.fd) {
+        // Killed itself, it would leave what it began; told to, it ends that first.
+        ::shutdown(box.init.fd.get(), SHUT_RDWR);
+    } else if (box.life.fd) {
         ::syscall(SYS_pidfd_send_signal, box.life.fd.get(), SIGKILL, nullptr, 0u);
     } else if (box.init.fd) {
         ::shutdown(box.init.fd.get(), SHUT_RDWR);  // not yet known by its pidfd: it ends by this
@@ -283,7 +334,8 @@ void NativeSphere::tell_end(const Box& box) const {
     options_.on_sandbox_end(*box.last, stopped ? "emergency" : box.ended_by);
 }
 
-void NativeSphere::remove_groups(const Box& box) {
+void NativeSphere::remove_traces(const Box& box) {
+    remove_box_folders(box);
     // The kernel lets go of a group a moment after its last process.
     for (int tries = 0; tries < 200 && !box.groups.remove(); ++tries) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -294,7 +346,7 @@ void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
     if (!take_out(lock, box)) return;
     lock.unlock();
     tell_end(*box);
-    remove_groups(*box);
+    remove_traces(*box);
     lock.lock();
 }
 
@@ -302,7 +354,7 @@ void NativeSphere::remove_graves(Lock& lock) {
     while (!graves_.empty()) {
         const std::vector<BoxPtr> graves = std::exchange(graves_, {});
         lock.unlock();
-        for (const BoxPtr& box : graves) remove_groups(*box);
+        for (const BoxPtr& box : graves) remove_traces(*box);
         lock.lock();
     }
 }

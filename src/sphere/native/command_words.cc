@@ -13,15 +13,19 @@ using base::Result;
 
 std::map<std::string, std::string> environment_of(const SandboxSpec& box, const Secrets& secrets,
                                                   const ExecSpec& exec,
-                                                  const images::ImageConfig* image) {
+                                                  const Surroundings& around) {
     std::map<std::string, std::string> variables = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
         {"HOME", "/workspace"},
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
     if (exec.tty) variables["TERM"] = "xterm-256color";
-    if (image != nullptr) {
-        for (const auto& [name, value] : image->environment) variables[name] = value;
+    if (!around.folder.empty()) {
+        variables["HOME"] = around.folder + "/workspace";
+        variables["TMPDIR"] = around.folder + "/tmp";
+    }
+    if (around.image != nullptr) {
+        for (const auto& [name, value] : around.image->environment) variables[name] = value;
     }
     for (const auto& [name, value] : box.environment) variables[name] = value;
     for (const auto& [name, value] : exec.environment) variables[name] = value;
@@ -31,24 +35,32 @@ std::map<std::string, std::string> environment_of(const SandboxSpec& box, const 
     return variables;
 }
 
-std::string directory_of(const ExecSpec& exec, const images::ImageConfig* image) {
-    if (!exec.working_directory.empty()) return exec.working_directory;
-    const bool by_image = image != nullptr && image->working_directory.starts_with('/');
-    return by_image ? image->working_directory : "/workspace";
+std::string directory_of(const ExecSpec& exec, const Surroundings& around) {
+    std::string directory = exec.working_directory;
+    if (directory.empty()) {
+        const bool by_image = around.image && around.image->working_directory.starts_with('/');
+        directory = by_image ? around.image->working_directory : "/workspace";
+    }
+    for (const std::string own : {"/workspace", "/tmp"}) {
+        if (!around.folder.empty() && (directory == own || directory.starts_with(own + "/"))) {
+            return around.folder + directory;
+        }
+    }
+    return directory;
 }
 
 }  // namespace
 
 Result<Words> make_words(const SandboxSpec& box, const Secrets& secrets, const ExecSpec& exec,
-                         const images::ImageConfig* image) {
+                         const Surroundings& around) {
     Words words;
     const auto add = [&](std::string_view word) {
         words.text += word;
         words.text += '\0';
     };
-    add(directory_of(exec, image));
+    add(directory_of(exec, around));
     for (const std::string& argument : exec.argv) add(argument);
-    const auto environment = environment_of(box, secrets, exec, image);
+    const auto environment = environment_of(box, secrets, exec, around);
     for (const auto& [name, value] : environment) add(name + "=" + value);
     words.argc = static_cast<std::uint32_t>(exec.argv.size());
     words.envc = static_cast<std::uint32_t>(environment.size());

@@ -15,10 +15,14 @@ struct Words {
     std::string text;
     std::uint32_t argc = 0, envc = 0;
 };
-/// `image`: of the box's root; its variables and directory hold where nobody named others.
+/// What a command finds besides what its spec says.
+struct Surroundings {
+    const images::ImageConfig* image = nullptr;  ///< its variables and directory, unless others do
+    std::string folder = {};  ///< at level process: the host's name of what else is "/"
+};
 /// Errors: payload_too_large.
 base::Result<Words> make_words(const SandboxSpec& box, const Secrets& secrets, const ExecSpec& exec,
-                               const images::ImageConfig* image = nullptr);
+                               const Surroundings& around = {});
 
 base::Error start_error(const launcher::StartFailed& failed, const ExecSpec& spec);
 

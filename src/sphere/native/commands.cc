@@ -71,10 +71,6 @@ std::size_t write_now(int fd, std::string_view bytes) {
     return put > 0 ? static_cast<std::size_t>(put) : 0;
 }
 
-Result<Words> words_of(const Box& box, const ExecSpec& spec) {
-    return make_words(box.spec, box.secrets, spec, box.image ? &box.image->config : nullptr);
-}
-
 std::vector<std::byte> start_packet(ExecId exec, const ExecSpec& spec, const Words& words,
                                     const launcher::ProcessLimits& limits, bool with_group) {
     auto message = launcher::make_message<launcher::Start>();
@@ -121,6 +117,12 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
     return fail(Code::unavailable, "/dev/null: {}", std::strerror(errno));
 }
 
+Result<Words> NativeSphere::words_of(const Box& box, const ExecSpec& spec) const {
+    return make_words(box.spec, box.secrets, spec,
+                      {.image = box.image ? &box.image->config : nullptr,
+                       .folder = is_plain() ? box_folder_ + "/" + box.id : ""});
+}
+
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,
                                       const int (&ends)[3]) {
     const Words words = DG_TRY(words_of(box, spec));
@@ -133,7 +135,7 @@ Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec
         fds.push_back(group.get());
     }
     const auto packet =
-        start_packet(exec.id, spec, words, process_limits(box.spec.limits), exec.group.has_value());
+        start_packet(exec.id, spec, words, process_limits(box), exec.group.has_value());
     if (launcher::send_packet(box.init.fd.get(), packet, fds)) return {};
     return fail(Code::unavailable, "sandbox {} does not take commands: {}", box.id,
                 std::strerror(errno));

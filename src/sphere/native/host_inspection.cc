@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "sphere/native/launcher_image.h"
+#include "sphere/native/users.h"
 
 namespace sphere::native {
 namespace {
@@ -146,16 +147,37 @@ HostReport make_report(const ProbeAnswers& answers, const Hierarchies& groups, b
         report.facts.push_back(
             {"tree kill and freeze", Finding::works, "cgroup v2 at " + groups.unified, ""});
     }
+    if (require_process(answers)) report.levels.push_back(Isolation::process);
     if (require_full(answers)) report.levels.push_back(Isolation::full);
     return report;
 }
 
-std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchies& groups) {
+std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchies& groups,
+                                    Isolation level) {
     const auto by = [](bool unified, const std::string& legacy, std::string_view otherwise) {
         return unified           ? std::string_view("cgroup v2")
                : !legacy.empty() ? std::string_view("cgroup v1")
                                  : otherwise;
     };
+    if (level == Isolation::process) {
+        const bool own_user = has_other_users();
+        return {fmt::format("isolation: a process of this host, as {}",
+                            own_user ? "a user of its own" : "the user who runs the server"),
+                fmt::format("files: landlock {}; names and sizes of others can be seen",
+                            answers.landlock_abi),
+                own_user ? "system calls: seccomp allow list, no sockets"
+                         : "system calls: seccomp allow list, no sockets, no permissions by name",
+                "signals: landlock",
+                fmt::format("memory: {}",
+                            by(groups.unified_memory, groups.memory, "rlimit per process")),
+                fmt::format("cpu: {}", by(groups.unified_cpu, groups.cpu, "processor affinity")),
+                fmt::format("processes: {}",
+                            by(groups.unified_pids, groups.pids,
+                               own_user ? "rlimit per box" : "rlimit with the user's others")),
+                "disk: size of each file",
+                groups.unified.empty() ? "tree kill: the whole box; freeze: stop signal"
+                                       : "tree kill, freeze: cgroup v2"};
+    }
     return {
         fmt::format("isolation: user, pid, mount, net, ipc, uts{} cgroup namespaces",
                     answers.works("time_namespace") ? ", time and" : " and"),
@@ -167,6 +189,17 @@ std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchi
         "disk: tmpfs sizes",
         groups.unified.empty() ? "tree kill: the whole box; freeze: stop signal"
                                : "tree kill, freeze: cgroup v2"};
+}
+
+Result<void> require_process(const ProbeAnswers& answers) {
+    if (answers.landlock_abi < 6) {
+        return fail(Code::failed_precondition,
+                    "isolation process needs landlock 6, which confines signals, and this kernel "
+                    "has {}; see dougong sandbox doctor",
+                    answers.landlock_abi);
+    }
+    if (answers.works("seccomp")) return {};
+    return fail(Code::failed_precondition, "isolation process needs system call filters");
 }
 
 Result<void> require_full(const ProbeAnswers& answers) {

@@ -29,9 +29,12 @@ HostReport inspect();
 HostReport make_report(const ProbeAnswers& answers, const Hierarchies& hierarchies, bool as_root);
 
 /// "memory: cgroup v1", ...: how a box's limits and walls hold here.
-std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchies& hierarchies);
+std::vector<std::string> mechanisms(const ProbeAnswers& answers, const Hierarchies& hierarchies,
+                                    Isolation level = Isolation::full);
 
 /// Nothing when full boxes can be made; else failed_precondition naming what is missing.
 base::Result<void> require_full(const ProbeAnswers& answers);
+/// The same for boxes of level process.
+base::Result<void> require_process(const ProbeAnswers& answers);
 
 }  // namespace sphere::native

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/files/files.h"
+#include "sphere/files/remove_tree.h"
 #include "sphere/native/control_groups.h"
 
 namespace sphere::native {
@@ -24,9 +25,14 @@ using base::Result;
 
 constexpr std::string_view kEnding = ".sphere";
 constexpr const char* kUnfinished = ".new";
+constexpr std::string_view kFiles = "/tmp/dougong-files-";
 
 std::string staging_of(const std::string& state_file) {
     return state_file.substr(0, state_file.size() - kEnding.size()) + ".root";
+}
+
+bool is_files(const std::string& folder) {
+    return folder.starts_with(kFiles) && folder.find('/', kFiles.size()) == std::string::npos;
 }
 
 /// Only groups that a sphere makes, whatever the file says.
@@ -35,6 +41,16 @@ bool is_ours(const std::string& folder) {
     return folder.substr(folder.rfind('/') + 1).starts_with("dougong-") &&
            ::statfs(folder.c_str(), &facts) == 0 &&
            (facts.f_type == CGROUP_SUPER_MAGIC || facts.f_type == CGROUP2_SUPER_MAGIC);
+}
+
+/// A folder of boxes' files; whoever had made it under this name could only lose it.
+bool remove_files(const std::string& folder) {
+    struct stat facts {};
+    if (::lstat(folder.c_str(), &facts) != 0) return true;
+    if (!S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid()) return true;
+    const base::UniqueFd at(::open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const std::string name = folder.substr(folder.rfind('/') + 1);
+    return at && files::remove_tree(at.get(), at.get(), name, {name}).has_value();
 }
 
 bool clean_one(const std::string& path) {
@@ -46,6 +62,7 @@ bool clean_one(const std::string& path) {
     bool gone = true;
     for (std::string folder; std::getline(lines, folder);) {
         if (is_ours(folder)) gone = remove_group(folder) && gone;
+        if (is_files(folder)) gone = remove_files(folder) && gone;
     }
     ::rmdir(staging_of(path).c_str());
     // What would not go yet (a process in its last moments) is left for the next who opens.
@@ -88,6 +105,7 @@ Result<StateFile> StateFile::make(const std::string& state_dir, const std::strin
 
 Result<void> StateFile::record(const std::vector<std::string>& folders) {
     std::string text;
+    folders_ = folders;
     for (const std::string& folder : folders) text += folder + "\n";
     if (::write(file_.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
         ::fdatasync(file_.get()) == 0 &&
@@ -98,8 +116,15 @@ Result<void> StateFile::record(const std::vector<std::string>& folders) {
                 std::strerror(errno));
 }
 
+std::string StateFile::files_folder(const std::string& token) {
+    return std::string(kFiles) + token;
+}
+
 void StateFile::remove() {
     if (path_.empty()) return;
+    for (const std::string& folder : folders_) {
+        if (is_files(folder)) remove_files(folder);
+    }
     ::rmdir(staging_.c_str());
     ::unlink(path_.c_str());
     ::unlink((path_ + kUnfinished).c_str());

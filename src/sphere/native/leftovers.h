@@ -22,12 +22,16 @@ public:
     static base::Result<StateFile> make(const std::string& state_dir, const std::string& token);
     /// One folder a line; synced before the first box is made in them.
     base::Result<void> record(const std::vector<std::string>& folders);
+    /// Where boxes of level process have their files: anybody may go through, nobody may look. The
+    /// folder is recorded with the groups, and goes with all in it.
+    static std::string files_folder(const std::string& token);
     /// An empty folder of this sphere's, for the launcher to mount on in its own namespace.
     const std::string& staging() const { return staging_; }
     void remove();
 
 private:
     std::string path_, staging_;
+    std::vector<std::string> folders_;
     base::UniqueFd file_;
 };
 

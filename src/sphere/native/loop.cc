@@ -222,7 +222,8 @@ void NativeSphere::on_init(const BoxPtr& box) {
         } else if (launcher::read_message(packet.bytes, failed)) {
             const bool by_template =
                 box->spec.root.kind != RootSpec::Kind::host &&
-                (failed.error == ENOENT || failed.error == ELOOP || failed.error == ENOTDIR);
+                (failed.error == ENOENT || failed.error == ELOOP || failed.error == ENOTDIR ||
+                 failed.error == EXDEV || failed.error == EAGAIN);  // the last two: moved meanwhile
             box->error = base::Error{
                 by_template ? Code::invalid_argument : Code::failed_precondition,
                 by_template

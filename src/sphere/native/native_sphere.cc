@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -20,6 +21,7 @@
 #include "sphere/launcher/channel.h"
 #include "sphere/native/launcher_image.h"
 #include "sphere/native/seccomp_program.h"
+#include "sphere/native/users.h"
 
 namespace sphere::native {
 namespace {
@@ -42,22 +44,23 @@ void allow_descriptors(std::uint32_t boxes) {
 }  // namespace
 
 NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& clock,
-                           ProbeAnswers answers)
+                           ProbeAnswers answers, Isolation level)
     : options_(options),
       clock_(clock),
       answers_(std::move(answers)),
       demand_(options.pool_size),
+      level_(level),
       images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
       buffer_(kStreamPiece),
       packet_(launcher::kMessageBytesMax) {}
 
 Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
-                                                   const base::Clock& clock) {
+                                                   const base::Clock& clock, Isolation level) {
     ProbeAnswers answers = DG_TRY(probe_host());
-    DG_TRY(require_full(answers));
+    DG_TRY(level == Isolation::process ? require_process(answers) : require_full(answers));
     allow_descriptors(options.sandboxes_max);
     auto sphere =
-        std::unique_ptr<NativeSphere>(new NativeSphere(options, clock, std::move(answers)));
+        std::unique_ptr<NativeSphere>(new NativeSphere(options, clock, std::move(answers), level));
     DG_TRY(sphere->begin());
     return std::unique_ptr<Sphere>(std::move(sphere));
 }
@@ -74,7 +77,15 @@ Result<void> NativeSphere::begin() {
          {&hierarchies.unified, &hierarchies.memory, &hierarchies.cpu, &hierarchies.pids}) {
         if (!folder->empty()) planned.push_back(*folder + "/dougong-" + token);
     }
+    if (is_plain()) {
+        box_folder_ = StateFile::files_folder(token);
+        planned.push_back(box_folder_);
+    }
     DG_TRY(state_.record(planned));
+    if (is_plain() &&
+        (::mkdir(box_folder_.c_str(), 0711) != 0 || ::chmod(box_folder_.c_str(), 0711) != 0)) {
+        return fail(Code::unavailable, "{}: {}", box_folder_, std::strerror(errno));
+    }
     groups_ = DG_TRY(GroupTree::make(hierarchies, token));
     DG_TRY(start_launcher_process());
 
@@ -104,10 +115,14 @@ Result<void> NativeSphere::start_launcher_process() {
     const base::UniqueFd theirs(ends[1]);
     launcher_pid_ = DG_TRY(start_launcher("", theirs.get(), -1));
 
-    const auto program =
-        DG_TRY(build_seccomp_program({.affinity = groups_.hierarchies().limits_cpu()}));
+    const SharedWith shared = !is_plain()         ? SharedWith::nobody
+                              : has_other_users() ? SharedWith::host
+                                                  : SharedWith::user;
+    const auto program = DG_TRY(
+        build_seccomp_program({.shared = shared, .affinity = groups_.hierarchies().limits_cpu()}));
     auto message = launcher::make_message<launcher::Configure>();
     message.own_user_namespace = answers_.mounts_as_root() ? 0 : 1;
+    message.plain = is_plain() ? 1 : 0;
     message.filter_count = static_cast<std::uint32_t>(program.size());
     if (state_.staging().size() >= sizeof(message.staging)) {
         return fail(Code::invalid_argument, "the state folder's path {} is over {} bytes",
@@ -177,7 +192,7 @@ SandboxInfo NativeSphere::describe(const Box& box) const {
     info.spec = box.spec;
     info.state = box.state();
     info.backend = "native";
-    info.enforced_by = mechanisms(answers_, groups_.hierarchies());
+    info.enforced_by = mechanisms(answers_, groups_.hierarchies(), level_);
     if (box.image != nullptr) {
         info.enforced_by.push_back("root: image sha256:" + box.image->digest);
         if (const std::string& user = box.image->config.user; !user.empty()) {

@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "sphere/native/box.h"
+#include "sphere/native/command_words.h"
 #include "sphere/native/host_inspection.h"
 #include "sphere/native/leftovers.h"
 #include "sphere/native/pool_demand.h"
@@ -24,7 +25,8 @@ namespace sphere::native {
 class NativeSphere final : public Sphere {
 public:
     static base::Result<std::unique_ptr<Sphere>> open(const SphereOptions& options,
-                                                      const base::Clock& clock);
+                                                      const base::Clock& clock,
+                                                      Isolation level = Isolation::full);
     ~NativeSphere() override;
 
     using Sphere::create;
@@ -58,7 +60,9 @@ private:
         ExecId exec = 0;
     };
 
-    NativeSphere(const SphereOptions& options, const base::Clock& clock, ProbeAnswers answers);
+    NativeSphere(const SphereOptions& options, const base::Clock& clock, ProbeAnswers answers,
+                 Isolation level);
+    bool is_plain() const { return level_ == Isolation::process; }
     base::Result<void> begin();
     base::Result<void> start_launcher_process();
 
@@ -66,6 +70,9 @@ private:
     /// With a predecessor, whose place it is to take: in its groups, with its /tmp and /dev/shm.
     base::Result<BoxPtr> make_box(const SandboxSpec& spec, Beginning beginning = {},
                                   const Box* predecessor = nullptr);
+    /// Folders for a box of level process.
+    base::Result<void> make_box_folders(Box& box);
+    void remove_box_folders(const Box& box);
     base::Result<void> ask_launcher(Box& box, int init_socket, std::uint64_t keep_from);
     /// A box on a snapshot's layers or, where this kernel cannot, on a copy of them.
     base::Result<BoxPtr> make_box_from(const SandboxSpec& spec);
@@ -80,7 +87,7 @@ private:
     bool take_out(Lock& lock, const BoxPtr& box);
     /// Without the lock, once, after take_out.
     void tell_end(const Box& box) const;
-    static void remove_groups(const Box& box);
+    void remove_traces(const Box& box);
     /// take_out, and removes its groups without the lock.
     void bury(Lock& lock, const BoxPtr& box);
     base::Result<BoxPtr> find(const SandboxId& id) const;
@@ -111,8 +118,9 @@ private:
 
     // Starting commands (commands.cc).
     base::Result<void> open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]);
-    launcher::ProcessLimits process_limits(const Limits& limits) const;
+    launcher::ProcessLimits process_limits(const Box& box) const;
     /// By the init. Pre: locked.
+    base::Result<Words> words_of(const Box& box, const ExecSpec& spec) const;
     base::Result<void> send_start(Box& box, Exec& exec, const ExecSpec& spec, const int (&ends)[3]);
     /// Gives the command to the process that waits for it, if there is one and it still does; the
     /// command's number, or 0 with `made` as it was. Lets go of the lock meanwhile.
@@ -168,6 +176,8 @@ private:
     const SphereOptions options_;
     const base::Clock& clock_;
     const ProbeAnswers answers_;
+    const Isolation level_;   ///< of all boxes of this sphere: full, or process
+    std::string box_folder_;  ///< of level process: where boxes' files are
     images::ImageStore images_;
     const SandboxSpec default_spec_;
     GroupTree groups_;

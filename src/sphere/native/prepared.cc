@@ -2,22 +2,47 @@
 // next nobody waits for a fork, a filter and a group.
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <utility>
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
 
 namespace sphere::native {
+namespace {
+
+std::uint32_t threads_of_user(std::uint32_t user) {
+    std::uint32_t count = 0;
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
+        struct stat facts {};
+        const std::string tasks = entry.path().string() + "/task";
+        if (::stat(tasks.c_str(), &facts) != 0 || facts.st_uid != user) continue;
+        count += static_cast<std::uint32_t>(std::max<nlink_t>(facts.st_nlink, 3) - 2);
+    }
+    return count;
+}
+
+}  // namespace
 
 using base::Result;
 
-launcher::ProcessLimits NativeSphere::process_limits(const Limits& limits) const {
+launcher::ProcessLimits NativeSphere::process_limits(const Box& box) const {
+    const Limits& limits = box.spec.limits;
     const Hierarchies& groups = groups_.hierarchies();
     launcher::ProcessLimits each;
     each.open_files = limits.open_files_max;
     each.processes = limits.processes_max + 1;  // the init counts
+    if (is_plain()) {
+        each.file_bytes = limits.workspace_bytes;
+        // Of an ordinary user all processes count; where a group does not, leave room for others'.
+        if (box.host_id == 0) each.processes += threads_of_user(::geteuid());
+    }
     if (!groups.limits_memory()) each.data_bytes = limits.memory_bytes;
     if (!groups.limits_cpu()) {
         each.processors = static_cast<std::uint32_t>(std::ceil(limits.cpus));
@@ -52,7 +77,7 @@ void NativeSphere::reclaim_groups(Box& box) {
 
 void NativeSphere::prepare_next(Box& box) {
     reclaim_groups(box);
-    if (box.prepared || !box.execs.empty() || box.ending || box.gone || box.paused ||
+    if (is_plain() || box.prepared || !box.execs.empty() || box.ending || box.gone || box.paused ||
         !box.groups.has_tree() || !box.init.fd) {
         return;
     }
@@ -63,7 +88,7 @@ void NativeSphere::prepare_next(Box& box) {
     next.socket = base::UniqueFd(ends[0]);
     const base::UniqueFd theirs(ends[1]);
     next.exec = box.next_exec++;
-    next.limits = process_limits(box.spec.limits);
+    next.limits = process_limits(box);
     auto message = launcher::make_message<launcher::Prepare>();
     message.exec = next.exec;
     message.flags = launcher::kExecGroup;

@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <string_view>
 
 #include "base/files/unique_fd.h"
 
@@ -73,6 +76,35 @@ constexpr const char* kAllowed[] = {
     "mq_timedsend", "mq_unlink", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents",
     "io_setup", "io_submit"};
 
+// The host's own, outside of a namespace: memory and queues that others share, looks at files'
+// coming and going.
+constexpr const char* kHostWide[] = {"msgctl",
+                                     "msgget",
+                                     "msgrcv",
+                                     "msgsnd",
+                                     "semctl",
+                                     "semget",
+                                     "semop",
+                                     "semtimedop",
+                                     "shmat",
+                                     "shmctl",
+                                     "shmdt",
+                                     "shmget",
+                                     "mq_getsetattr",
+                                     "mq_notify",
+                                     "mq_open",
+                                     "mq_timedreceive",
+                                     "mq_timedsend",
+                                     "mq_unlink",
+                                     "inotify_add_watch"};
+// Landlock does not look at these; on files of the same user they would work by name.
+constexpr const char* kByName[] = {
+    "chmod",     "chown",       "fchmodat", "fchownat", "futimesat", "lchown",   "lremovexattr",
+    "lsetxattr", "removexattr", "setxattr", "utime",    "utimes",    "utimensat"};
+// On other processes of the same user; on the caller itself they are allowed below.
+constexpr const char* kByProcess[] = {"prlimit64",          "sched_setattr", "sched_setparam",
+                                      "sched_setscheduler", "setpriority",   "sched_setaffinity"};
+
 // Newer than the list that libseccomp 2.5 knows.
 constexpr int kCachestat = 451, kFchmodat2 = 452, kFutexWake = 454, kFutexWait = 455,
               kFutexRequeue = 456, kMseal = 462;
@@ -112,28 +144,58 @@ private:
     int error_ = 0, call_ = 0;
 };
 
+template <std::size_t N>
+bool is_in(const char* const (&list)[N], std::string_view name) {
+    return std::ranges::find(list, name) != std::end(list);
+}
+
 void allow_by_name(Rules& rules, const SeccompOptions& options) {
     for (const char* name : kAllowed) {
+        if (options.shared != SharedWith::nobody &&
+            (is_in(kHostWide, name) || is_in(kByProcess, name))) {
+            continue;
+        }
+        if (options.shared == SharedWith::user && is_in(kByName, name)) continue;
         const int call = seccomp_syscall_resolve_name(name);
         if (call >= 0) rules.add(SCMP_ACT_ALLOW, call);
     }
-    if (options.affinity) rules.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity));
+    if (options.affinity && options.shared == SharedWith::nobody) {
+        rules.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity));
+    }
 }
 
-void allow_new(Rules& rules) {
+/// Level process: on itself, and on what it has open, a process may still do these.
+void allow_on_itself(Rules& rules, const SeccompOptions& options) {
+    const auto self = SCMP_A0_32(SCMP_CMP_EQ, 0);
+    for (const char* name : kByProcess) {
+        const int call = seccomp_syscall_resolve_name(name);
+        if (call < 0 || name == std::string_view("setpriority")) continue;
+        if (name == std::string_view("sched_setaffinity") && !options.affinity) continue;
+        rules.add(SCMP_ACT_ALLOW, call, self);
+    }
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(setpriority), self, SCMP_A1_32(SCMP_CMP_EQ, 0));
+    if (options.shared == SharedWith::user) {
+        rules.add(SCMP_ACT_ALLOW, SCMP_SYS(utimensat), SCMP_A1_64(SCMP_CMP_EQ, 0));
+    }
+}
+
+void allow_new(Rules& rules, const SeccompOptions& options) {
     int next = 0;
     for (int call = kCachestat; call <= kNewest; ++call) {
         const bool allowed = next < static_cast<int>(kAllowedNew.size()) &&
                              kAllowedNew[static_cast<std::size_t>(next)] == call;
         if (allowed) ++next;
-        rules.add(allowed ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS), call);
+        const bool by_name = options.shared == SharedWith::user && call == kFchmodat2;
+        rules.add(allowed && !by_name ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS), call);
     }
 }
 
-void allow_by_argument(Rules& rules) {
+void allow_by_argument(Rules& rules, const SeccompOptions& options) {
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0));
     rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));  // its flags are out of a filter's sight
     for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
+        // The host's network, and sockets by path that nothing else would keep it from.
+        if (options.shared != SharedWith::nobody) break;
         rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket),
                   SCMP_A0_64(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
     }
@@ -187,8 +249,9 @@ Result<std::vector<sock_filter>> build_seccomp_program(const SeccompOptions& opt
     rules.attribute(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     rules.attribute(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a search tree instead of a list
     allow_by_name(rules, options);
-    allow_by_argument(rules);
-    allow_new(rules);
+    allow_by_argument(rules, options);
+    if (options.shared != SharedWith::nobody) allow_on_itself(rules, options);
+    allow_new(rules, options);
     DG_TRY(rules.done());
     std::vector<sock_filter> program = terminal_prelude();
     const std::vector<sock_filter> list = DG_TRY(export_program(context));

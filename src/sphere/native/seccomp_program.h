@@ -5,13 +5,22 @@
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "base/core/result.h"
 
 namespace sphere::native {
 
+/// What an allow list must still keep apart where no namespace does.
+enum class SharedWith : std::uint8_t {
+    nobody,  ///< in namespaces of its own
+    host,    ///< level process, as a user that nothing else has
+    user,    ///< level process, as the user whose other programs run here, too
+};
+
 struct SeccompOptions {
+    SharedWith shared = SharedWith::nobody;
     bool affinity = true;  ///< false where keeping to processors is how the cpu limit works
 };
 

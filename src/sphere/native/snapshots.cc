@@ -245,6 +245,7 @@ Result<Beginning> NativeSphere::copy_workspace(Lock& lock, const BoxPtr& box) {
 }
 
 Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::string& name) {
+    if (is_plain()) return Sphere::snapshot(id, name);  // none
     Lock lock(mutex_);
     BoxPtr box = DG_TRY(hold(lock, id));
     const auto release = [&] {

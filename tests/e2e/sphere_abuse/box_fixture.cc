@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <string_view>
 
 #include "sphere/audit/query.h"
 #include "sphere/audit/verify.h"
+#include "sphere/native/native_sphere.h"
 
 namespace test {
 namespace {
@@ -121,7 +123,7 @@ void AbuseTest::open(const sphere::SphereOptions& options) {
     part(sphere, sphere::guard::GuardedSphere::open(
                      {*policies, *stops, *log, secrets, metrics, clock}, options, "corpus",
                      [&](const sphere::SphereOptions& inner) {
-                         return sphere::Sphere::open(inner, clock);
+                         return sphere::native::NativeSphere::open(inner, clock, level());
                      }));
 }
 
@@ -138,7 +140,14 @@ std::vector<base::json::object> AbuseTest::events(const std::string& kind, const
     return found;
 }
 
-sphere::SandboxId AbuseTest::make(const sphere::SandboxSpec& spec) {
+sphere::Isolation AbuseTest::level() {
+    const char* const named = std::getenv("DG_ABUSE_ISOLATION");
+    return named != nullptr && std::string_view(named) == "process" ? sphere::Isolation::process
+                                                                    : sphere::Isolation::full;
+}
+
+sphere::SandboxId AbuseTest::make(sphere::SandboxSpec spec) {
+    spec.isolation = level();
     const auto box = sphere->create(spec);
     EXPECT_TRUE(box) << box.error().message;
     if (!box) return {};
@@ -177,7 +186,7 @@ void AbuseTest::run(const sphere::SandboxId& box, sphere::ExecSpec spec) {
 
 Answers AbuseTest::abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,
                          sphere::ExecSpec spec) {
-    spec.argv = {"/workspace/abuser"};
+    spec.argv = {"./abuser"};
     for (std::string& argument : arguments) spec.argv.push_back(std::move(argument));
     run(box, spec);
     return parse_answers(recorder.out);

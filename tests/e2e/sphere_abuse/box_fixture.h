@@ -46,10 +46,12 @@ protected:
     void SetUp() override;
     void TearDown() override;
 
+    /// DG_ABUSE_ISOLATION: which level this run's boxes have.
+    static sphere::Isolation level();
     /// The sphere's shared options: no pool, so that each box is made as its spec says.
     void open(std::uint32_t pool_size = 0);
     void open(const sphere::SphereOptions& options);
-    sphere::SandboxId make(const sphere::SandboxSpec& spec = {});
+    sphere::SandboxId make(sphere::SandboxSpec spec = {});
     /// The abuser's answers in `box`; its result is in recorder().result.
     Answers abuse(const sphere::SandboxId& box, std::vector<std::string> arguments,
                   sphere::ExecSpec spec = {});

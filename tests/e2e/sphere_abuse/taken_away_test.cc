@@ -52,7 +52,27 @@ bool forbid_landlock() {
 }
 
 /// Answers of a child in which `take_away` was done.
-enum Answer { kRefusedByName = 0, kCannotTakeAway = 40, kOpened, kOtherError, kReportSilent };
+enum Answer {
+    kRefusedByName = 0,
+    kOnlyProcess = 1,  ///< full is refused by name, and level process is there
+    kCannotTakeAway = 40,
+    kOpened,
+    kOtherError,
+    kReportSilent
+};
+
+/// A sphere without level full: it refuses that by name, and gives the lower level to who asks.
+bool gives_only_process(sphere::Sphere& sphere, const std::string& named) {
+    const auto full = sphere.create({});
+    sphere::SandboxSpec spec;
+    spec.isolation = sphere::Isolation::process;
+    const auto box = sphere.create(spec);
+    Recorder heard;
+    const bool runs = box && sphere.exec(*box, {.argv = {"echo", "runs"}}, heard) &&
+                      heard.out == "runs\n" && sphere.destroy(*box);
+    return runs && !full && full.error().code == base::Code::failed_precondition &&
+           full.error().message.find(named) != std::string::npos;
+}
 
 Answer ask(const std::string& state_dir, const std::function<bool()>& take_away,
            const std::string& named) {
@@ -60,17 +80,21 @@ Answer ask(const std::string& state_dir, const std::function<bool()>& take_away,
     if (child == 0) {
         if (!take_away()) ::_exit(kCannotTakeAway);
         base::SystemClock clock;
-        const auto opened = sphere::Sphere::open({.state_dir = state_dir, .pool_size = 0}, clock);
-        if (opened) ::_exit(kOpened);
-        if (opened.error().code != base::Code::failed_precondition ||
-            opened.error().message.find(named) == std::string::npos) {
+        auto opened = sphere::Sphere::open({.state_dir = state_dir, .pool_size = 0}, clock);
+        if (opened && !gives_only_process(**opened, named)) ::_exit(kOpened);
+        if (!opened && (opened.error().code != base::Code::failed_precondition ||
+                        opened.error().message.find(named) == std::string::npos)) {
             ::_exit(kOtherError);
         }
         const auto report = sphere::inspect_host();
         const auto fact = std::ranges::find(report.facts, named, &sphere::HostFact::primitive);
         const bool told = fact != report.facts.end() && fact->finding == sphere::Finding::missing &&
-                          !fact->consequence.empty() && report.levels.empty();
-        ::_exit(told ? kRefusedByName : kReportSilent);
+                          !fact->consequence.empty() &&
+                          report.levels.size() == (opened ? 1u : 0u) &&
+                          (!opened || report.levels.front() == sphere::Isolation::process);
+        const Answer answer = opened ? kOnlyProcess : kRefusedByName;
+        if (opened) opened->reset();
+        ::_exit(told ? answer : kReportSilent);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -79,27 +103,28 @@ Answer ask(const std::string& state_dir, const std::function<bool()>& take_away,
 
 class TakenAway : public AbuseTest {
 protected:
-    void expect_refused(const std::function<bool()>& take_away, const std::string& named) {
+    void expect_refused(const std::function<bool()>& take_away, const std::string& named,
+                        Answer expected = kOnlyProcess) {
         sphere.reset();  // no thread of ours at the fork
         const Answer answer = ask(state.path(), take_away, named);
         if (answer == kCannotTakeAway) GTEST_SKIP() << "THIS HOST DOES NOT LET IT BE TAKEN AWAY";
-        EXPECT_EQ(answer, kRefusedByName);
+        EXPECT_EQ(answer, expected);
     }
 };
 
 TEST_F(TakenAway, WithoutLandlockNothingIsMade) {
-    expect_refused(forbid_landlock, "landlock");
+    expect_refused(forbid_landlock, "landlock", kRefusedByName);
 }
 
-TEST_F(TakenAway, WithoutUserNamespacesNothingIsMade) {
+TEST_F(TakenAway, WithoutUserNamespacesOnlyLevelProcessIsThere) {
     expect_refused([] { return forbid_namespaces("max_user_namespaces"); }, "user namespaces");
 }
 
-TEST_F(TakenAway, WithoutNetworkNamespacesNothingIsMade) {
+TEST_F(TakenAway, WithoutNetworkNamespacesOnlyLevelProcessIsThere) {
     expect_refused([] { return forbid_namespaces("max_net_namespaces"); }, "network namespaces");
 }
 
-TEST_F(TakenAway, WithoutProcessNamespacesNothingIsMade) {
+TEST_F(TakenAway, WithoutProcessNamespacesOnlyLevelProcessIsThere) {
     expect_refused([] { return forbid_namespaces("max_pid_namespaces"); }, "process namespaces");
 }
 
@@ -122,6 +147,60 @@ TEST_F(TakenAway, AnOrdinaryUserHasTheSameWalls) {
         if (!dropped) ::_exit(kCannotTakeAway);
         ::execl(program.c_str(), program.c_str(), "--gtest_brief=1",
                 "--gtest_filter=-TakenAway.*:HumanEval.*", nullptr);
+        ::_exit(kCannotTakeAway);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+/// The cases that a process of this host, in no namespace, holds as a full box does. The README
+/// lists the others.
+constexpr const char* kHeldByProcess =
+    "AbuseTest.ABoxWhoseLifetimeIsOverEnds:"
+    "AbuseTest.ACommandsStatusAndStreamsAreItsOwn:"
+    "AbuseTest.AKilledServerLeavesNoProcessAndTheNextOneNoGroup:"
+    "AbuseTest.APausedBoxDoesNothingUntilItIsResumed:"
+    "AbuseTest.AtTheLimitMoreAreRefused:"
+    "AbuseTest.DestroyedBoxesAndClosedSpheresLeaveNoGroup:"
+    "AbuseTest.ProcessorTimeEndsACommand:"
+    "AbuseTest.S01_IoUringIsRefused:"
+    "AbuseTest.S02_BpfIsRefused:"
+    "AbuseTest.S03_UserfaultfdIsRefused:"
+    "AbuseTest.S04_NoNewNamespaceCanBeEntered:"
+    "AbuseTest.S05_NoMountCanBeChanged:"
+    "AbuseTest.S07_PerfEventsAreRefused:"
+    "AbuseTest.S09_OtherCallTablesEndTheProcess:"
+    "AbuseTest.S10_NoOtherProcessCanBeLookedInto:"
+    "AbuseTest.S11_FileHandlesAreRefused:"
+    "AbuseTest.S12_PersonalityCannotChange:"
+    "AbuseTest.S13_TheTerminalTakesNoInputFromInside:"
+    "AbuseTest.S14_TheMachineCannotBeGoverned:"
+    "AbuseTest.S16_KernelKnobsCannotBeOpened:"
+    "AbuseTest.S20_DevicesCannotBeMadeOrFound:"
+    "AbuseTest.S21_LimitsAndGroupsCannotBeLeft:"
+    "AbuseTest.S26_ForkAndThreadBombsMeetTheirCap:"
+    "AbuseTest.S27_SocketBuffersAreBounded:"
+    "AbuseTest.S30_ObjectsOfTheKernelAreBounded:"
+    "AbuseTest.S31_OutputIsCutAtItsCapAndTold:"
+    "AbuseTest.S32_DaemonsDieWithTheirTime:"
+    "AbuseTest.S33_APipeHeldOpenDoesNotHoldTheAnswer:"
+    "AbuseTest.S33_AStoppedProcessDiesWithItsTime:"
+    "AbuseTest.S37_WithoutANetworkNothingConnects:"
+    "AbuseTest.S50_SignalsHitOnlyOwnProcesses:"
+    "AbuseTest.SignalsReachACommandAndDestroyIsIdempotent:"
+    "AbuseTest.StdinMayStayOpen:"
+    "AbuseTest.WhatCannotStartIsNamed";
+
+TEST_F(TakenAway, LevelProcessHoldsWhatItCan) {
+    sphere.reset();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::setenv("DG_ABUSE_ISOLATION", "process", 1);
+        ::unsetenv("GTEST_OUTPUT");
+        const std::string filter = std::string("--gtest_filter=") + kHeldByProcess;
+        ::execl("/proc/self/exe", "tests", "--gtest_brief=1", filter.c_str(), nullptr);
         ::_exit(kCannotTakeAway);
     }
     int status = 0;
