@@ -103,7 +103,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
             impl->stop_signal.reset();
         } else {
             impl->sphere = std::move(*opened);
-            impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
+            impl->api.emplace(*impl->sphere, program.clock, sphere::SandboxApiOptions{});
             impl->stop_signal->start(*impl->sphere);
         }
     }
@@ -117,7 +117,7 @@ void Sandboxes::register_routes(base::http::Router& router) {
         responder->send(sphere::error_response(impl_->unavailable));
     };
     for (const char* pattern : {"/v1/sandboxes", "/v1/sandboxes/{rest...}"}) {
-        for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
+        for (const char* method : {"GET", "POST", "PUT", "DELETE"}) router.add(method, pattern, refuse);
     }
 }
 

@@ -1,16 +1,12 @@
 #include "sphere/http/sandbox_routes.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <charconv>
-#include <csignal>
 #include <utility>
 
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/exec_answer.h"
+#include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
 
 namespace sphere {
@@ -24,67 +20,6 @@ using base::Result;
 using base::http::Request;
 using base::http::ResponderPtr;
 using base::http::Response;
-
-Response answer(int status, const json::object& body) {
-    return base::http::text_response(status, "application/json", base::to_text(body));
-}
-
-/// An empty body is an empty object: every field has a default.
-Result<json::object> body_of(const Request& request) {
-    if (request.body.empty()) return json::object();
-    json::value value = DG_TRY(base::parse_json(request.body));
-    if (!value.is_object()) {
-        return base::fail(Code::invalid_argument, "the body must be a JSON object");
-    }
-    return std::move(value.get_object());
-}
-
-Result<std::string> tenant_of(const Request& request) {
-    const std::string_view tenant = request.headers.get("X-Dougong-Tenant");
-    const bool plain = std::ranges::all_of(tenant, [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!plain || tenant.size() > 128) {
-        return fail_on("X-Dougong-Tenant", Code::invalid_argument,
-                       "the header X-Dougong-Tenant must be up to 128 printable ASCII characters "
-                       "without spaces");
-    }
-    return std::string(tenant.empty() ? "default" : tenant);
-}
-
-/// The box the path names, if it is the caller's: another tenant's does not exist.
-Result<SandboxInfo> find_box(const Sphere& sphere, const Request& request) {
-    const std::string tenant = DG_TRY(tenant_of(request));
-    const std::string id(request.param("id"));
-    auto info = sphere.info(id);
-    if (info && info->spec.tenant == tenant) return info;
-    return fail_on("id", Code::not_found, "there is no sandbox '{}'; GET /v1/sandboxes lists them",
-                   id.substr(0, 64));
-}
-
-Result<ExecId> exec_of(const Request& request) {
-    const std::string_view text = request.param("exec");
-    ExecId id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error == std::errc() && end == text.data() + text.size()) return id;
-    return fail_on("exec", Code::invalid_argument, "'{}' is not the number of an exec",
-                   text.substr(0, 32));
-}
-
-Result<int> signal_number(const json::object& body) {
-    static constexpr std::pair<std::string_view, int> kSignals[] = {
-        {"TERM", SIGTERM}, {"KILL", SIGKILL}, {"INT", SIGINT},   {"HUP", SIGHUP},
-        {"QUIT", SIGQUIT}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}};
-    std::string name = "TERM";
-    ObjectReader in(body);
-    in.text("signal", name, 16);
-    DG_TRY(in.done());
-    const std::string_view plain =
-        name.starts_with("SIG") ? std::string_view(name).substr(3) : name;
-    for (const auto& [word, number] : kSignals) {
-        if (word == plain) return number;
-    }
-    return fail_on("signal", Code::invalid_argument,
-                   "'{}' is not one of TERM, KILL, INT, HUP, QUIT, USR1, USR2, WINCH", name);
-}
 
 Result<StopScope> read_scope(const Request& request, bool any_tenant) {
     StopScope scope;
@@ -104,25 +39,25 @@ json::object deleted(std::string_view id) {
 
 }  // namespace
 
-SandboxApi::SandboxApi(Sphere& sphere, SandboxApiOptions options)
-    : sphere_(sphere), options_(options), workers_(options.threads, options.queue_max) {}
+SandboxApi::SandboxApi(Sphere& sphere, const base::Clock& clock, SandboxApiOptions options)
+    : sphere_(sphere),
+      options_(std::move(options)),
+      calls_(options_.threads, options_.queue_max),
+      book_(clock, options_.logs),
+      files_(sphere, calls_, options_.files),
+      logs_(sphere, calls_, book_),
+      terminals_(sphere, calls_, book_) {}
 
-/// Every call may wait for a box's init, so none runs on a network thread.
-void SandboxApi::post(const ResponderPtr& responder, std::function<void()> call) {
-    if (workers_.post(std::move(call))) return;
-    responder->send(error_response(
-        {Code::resource_exhausted, "too many sandbox calls are waiting; try again", ""}));
+void SandboxApi::stop() {
+    files_.stop();
+    terminals_.stop();
+    calls_.stop();
 }
 
 void SandboxApi::route(base::http::Router& router, std::string_view method,
                        std::string_view pattern, Call call) {
-    const auto handler = [this, call](const Request& request, const ResponderPtr& responder) {
-        post(responder, [this, call, request, responder] {
-            auto response = (this->*call)(request);
-            responder->send(response ? std::move(*response) : error_response(response.error()));
-        });
-    };
-    router.add(method, pattern, handler);
+    calls_.route(router, method, pattern,
+                 [this, call](const Request& request) { return (this->*call)(request); });
 }
 
 void SandboxApi::register_routes(base::http::Router& router) {
@@ -142,8 +77,12 @@ void SandboxApi::register_routes(base::http::Router& router) {
     route(router, "DELETE", "/admin/v1/emergency_stop", &SandboxApi::lift_any);
     router.add("POST", "/v1/sandboxes/{id}/exec",
                [this](const Request& request, const ResponderPtr& responder) {
-                   post(responder, [this, request, responder] { run_exec(request, responder); });
+                   calls_.post(responder,
+                               [this, request, responder] { run_exec(request, responder); });
                });
+    files_.register_routes(router);
+    logs_.register_routes(router);
+    terminals_.register_routes(router);
 }
 
 void SandboxApi::run_exec(const Request& request, const ResponderPtr& responder) {
@@ -166,7 +105,7 @@ void SandboxApi::run_exec(const Request& request, const ResponderPtr& responder)
         return std::pair(info.id, std::move(spec));
     }();
     if (!parsed) return responder->send(error_response(parsed.error()));
-    std::make_shared<ExecAnswer>(sphere_, parsed->first, responder, encoding, stream)
+    std::make_shared<ExecAnswer>(sphere_, book_, parsed->first, responder, encoding, stream)
         ->begin(parsed->second);
 }
 
@@ -174,7 +113,7 @@ Result<Response> SandboxApi::create(const Request& request) {
     SandboxSpec spec;
     spec.tenant = DG_TRY(tenant_of(request));
     const SandboxId id = DG_TRY(sphere_.create(DG_TRY(read_spec(DG_TRY(body_of(request)), spec))));
-    return answer(201, to_json(DG_TRY(sphere_.info(id))));
+    return json_answer(201, to_json(DG_TRY(sphere_.info(id))));
 }
 
 Result<Response> SandboxApi::list(const Request& request) {
@@ -183,33 +122,33 @@ Result<Response> SandboxApi::list(const Request& request) {
     for (const SandboxInfo& info : sphere_.list()) {
         if (info.spec.tenant == tenant) data.push_back(to_json(info));
     }
-    return answer(200, {{"object", "list"}, {"data", std::move(data)}});
+    return json_answer(200, {{"object", "list"}, {"data", std::move(data)}});
 }
 
 Result<Response> SandboxApi::host(const Request&) {
-    return answer(200, to_json(inspect_host()));
+    return json_answer(200, to_json(inspect_host()));
 }
 
 Result<Response> SandboxApi::show(const Request& request) {
-    return answer(200, to_json(DG_TRY(find_box(sphere_, request))));
+    return json_answer(200, to_json(DG_TRY(find_box(sphere_, request))));
 }
 
 Result<Response> SandboxApi::remove(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     DG_TRY(sphere_.destroy(info.id));
-    return answer(200, deleted(info.id));
+    return json_answer(200, deleted(info.id));
 }
 
 Result<Response> SandboxApi::pause(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     DG_TRY(sphere_.pause(info.id));
-    return answer(200, to_json(DG_TRY(sphere_.info(info.id))));
+    return json_answer(200, to_json(DG_TRY(sphere_.info(info.id))));
 }
 
 Result<Response> SandboxApi::resume(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     DG_TRY(sphere_.resume(info.id));
-    return answer(200, to_json(DG_TRY(sphere_.info(info.id))));
+    return json_answer(200, to_json(DG_TRY(sphere_.info(info.id))));
 }
 
 /// The body is the bytes; "?eof=true" closes the input after them.
@@ -217,14 +156,19 @@ Result<Response> SandboxApi::write_stdin(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     const bool end = request.query_param("eof").value_or("false") == "true";
     DG_TRY(sphere_.write_stdin(info.id, DG_TRY(exec_of(request)), request.body, end));
-    return answer(200, {{"written", request.body.size()}});
+    return json_answer(200, {{"written", request.body.size()}});
 }
 
 Result<Response> SandboxApi::send_signal(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
-    const int number = DG_TRY(signal_number(DG_TRY(body_of(request))));
+    std::string name = "TERM";
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.text("signal", name, 16);
+    DG_TRY(in.done());
+    const int number = DG_TRY(signal_of(name));
     DG_TRY(sphere_.signal(info.id, DG_TRY(exec_of(request)), number));
-    return answer(200, {{"signal", number}});
+    return json_answer(200, {{"signal", number}});
 }
 
 Result<Response> SandboxApi::resize(const Request& request) {
@@ -236,22 +180,24 @@ Result<Response> SandboxApi::resize(const Request& request) {
     in.integer<std::uint16_t>("rows", rows, 1, 10'000);
     DG_TRY(in.done());
     DG_TRY(sphere_.resize_tty(info.id, DG_TRY(exec_of(request)), columns, rows));
-    return answer(200, {{"columns", columns}, {"rows", rows}});
+    return json_answer(200, {{"columns", columns}, {"rows", rows}});
 }
 
 Result<Response> SandboxApi::stop_tenant(const Request& request) {
-    return answer(200, {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, false)))}});
+    return json_answer(200,
+                       {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, false)))}});
 }
 Result<Response> SandboxApi::lift_tenant(const Request& request) {
     sphere_.lift_stop(DG_TRY(read_scope(request, false)));
-    return answer(200, {{"lifted", true}});
+    return json_answer(200, {{"lifted", true}});
 }
 Result<Response> SandboxApi::stop_any(const Request& request) {
-    return answer(200, {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, true)))}});
+    return json_answer(200,
+                       {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, true)))}});
 }
 Result<Response> SandboxApi::lift_any(const Request& request) {
     sphere_.lift_stop(DG_TRY(read_scope(request, true)));
-    return answer(200, {{"lifted", true}});
+    return json_answer(200, {{"lifted", true}});
 }
 
 }  // namespace sphere
