@@ -86,6 +86,16 @@ struct Sandboxes::Impl {
     std::optional<sphere::SessionManager> sessions;
     std::optional<sphere::SessionApi> session_api;
     std::optional<StopSignal> stop_signal;
+
+    sphere::SandboxApiOptions api_options() const {
+        sphere::SandboxApiOptions options;
+        const auto redactor = guard->redactor();
+        if (redactor->empty()) return options;
+        options.logs.scrub = [redactor](const sphere::SandboxId&, std::string_view text) {
+            return redactor->apply(text);
+        };
+        return options;
+    }
 };
 
 Sandboxes::Sandboxes(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -121,7 +131,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->guard = std::move(*opened);
             impl->over_http = impl->guard->sphere().as("http");
             impl->by_signal = impl->guard->sphere().as("signal");
-            impl->api.emplace(*impl->over_http, sphere::SandboxApiOptions{});
+            impl->api.emplace(*impl->over_http, program.clock, impl->api_options());
             impl->sessions.emplace(*impl->over_http, program.clock);
             impl->session_api.emplace(*impl->over_http, *impl->sessions);
             impl->guard_api.emplace(*impl->over_http);
@@ -144,7 +154,9 @@ void Sandboxes::register_routes(base::http::Router& router) {
     for (const char* pattern :
          {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}",
           "/v1/policies", "/v1/policies/{rest...}", "/v1/audit", "/v1/emergency_stop"}) {
-        for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
+        for (const char* method : {"GET", "POST", "PUT", "DELETE"}) {
+            router.add(method, pattern, refuse);
+        }
     }
 }
 

@@ -1,10 +1,12 @@
-// One box: what it may take, what enforces it, and a prompt whose output comes while it runs.
-import { useEffect, useRef, useState } from "react";
+// One box, a view at a time: a prompt, a terminal, files, logs, what policies decided, snapshots, and
+// what it may take. What it weighs loads when it is opened.
+import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { ApiError, request } from "../api/http";
-import { navigate } from "../app/router";
+import { navigate, useRoute } from "../app/router";
 import { useT } from "../i18n";
+import { Dialog } from "../ui/Dialog";
 import { formatBytes, formatDuration, formatMs, formatTime } from "../ui/format";
-import { Facts, PageHead } from "../ui/states";
+import { Facts, PageHead, Skeleton } from "../ui/states";
 import { toast } from "../ui/toast";
 import { appendOutput, runLine, type OutputPiece } from "./exec";
 import { stateBadge } from "./SandboxesScreen";
@@ -12,9 +14,21 @@ import type { ExecEnd, Sandbox } from "./types";
 
 const OUTPUT_CHARS_MAX = 200_000;
 
+const TerminalView = lazy(() => import("./TerminalView").then((m) => ({ default: m.TerminalView })));
+const FilesView = lazy(() => import("./FilesView").then((m) => ({ default: m.FilesView })));
+const LogsView = lazy(() => import("./LogsView").then((m) => ({ default: m.LogsView })));
+const DecisionsView = lazy(() => import("./DecisionsView").then((m) => ({ default: m.DecisionsView })));
+const SnapshotsView = lazy(() => import("./SnapshotsView").then((m) => ({ default: m.SnapshotsView })));
+
+const VIEWS = ["run", "terminal", "files", "logs", "decisions", "snapshots", "limits"] as const;
+type View = (typeof VIEWS)[number];
+
 export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => void }) {
   const t = useT();
+  const { query } = useRoute();
+  const view: View = VIEWS.find((each) => each === query.view) ?? "run";
   const [busy, setBusy] = useState(false);
+  const [ending, setEnding] = useState(false);
   const act = async (method: string, path: string) => {
     setBusy(true);
     try {
@@ -27,10 +41,20 @@ export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => v
     }
   };
   const remove = async () => {
+    setEnding(false);
     await act("DELETE", "");
     navigate({ screen: "sandboxes" });
   };
   const paused = box.state === "paused";
+  const views: Record<View, () => ReactNode> = {
+    run: () => <Prompt id={box.id} />,
+    terminal: () => <TerminalView id={box.id} />,
+    files: () => <FilesView id={box.id} />,
+    logs: () => <LogsView id={box.id} />,
+    decisions: () => <DecisionsView id={box.id} policy={box.policy} />,
+    snapshots: () => <SnapshotsView box={box} changed={changed} />,
+    limits: () => <LimitsView box={box} />,
+  };
   return (
     <div className="page">
       <PageHead title={box.name || box.id} note={<span className="mono">{box.id}</span>}>
@@ -38,9 +62,33 @@ export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => v
         <button type="button" className="button" disabled={busy} onClick={() => void act("POST", paused ? "/resume" : "/pause")}>
           {t(paused ? "sandboxes.resume" : "sandboxes.pause")}
         </button>
-        <button type="button" className="button danger" disabled={busy} onClick={() => void remove()}>{t("sandboxes.remove")}</button>
+        <button type="button" className="button danger" disabled={busy} onClick={() => setEnding(true)}>{t("sandboxes.remove")}</button>
       </PageHead>
-      <Prompt id={box.id} />
+      <div className="segments views" role="group" aria-label={t("sandboxes.views")}>
+        {VIEWS.map((each) => (
+          <button key={each} type="button" aria-pressed={each === view} onClick={() => navigate({ screen: "sandboxes", id: box.id, query: { view: each } })}>
+            {t(`sandboxes.view.${each}`)}
+          </button>
+        ))}
+      </div>
+      <Suspense fallback={<Skeleton lines={4} />}>{views[view]()}</Suspense>
+      {ending && (
+        <Dialog label={t("sandboxes.remove")} onClose={() => setEnding(false)}>
+          <h2>{t("sandboxes.remove.what", { name: box.name || box.id })}</h2>
+          <p>{t("sandboxes.remove.lost")}</p>
+          <div className="row">
+            <button type="button" className="button" onClick={() => setEnding(false)}>{t("cancel")}</button>
+            <button type="button" className="button danger" onClick={() => void remove()}>{t("sandboxes.remove")}</button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+function LimitsView({ box }: { box: Sandbox }) {
+  const t = useT();
+  return (
       <section className="card">
         <h2>{t("sandboxes.limits")}</h2>
         <Facts
@@ -57,7 +105,6 @@ export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => v
           ]}
         />
       </section>
-    </div>
   );
 }
 

@@ -20,6 +20,7 @@ export interface Sandbox {
   };
   network: { mode: string; allow_domains: string[] };
   labels: Record<string, string>;
+  policy: string;
   usage: { memory_bytes: number; cpu_us: number; execs: number; running: number };
 }
 
@@ -48,4 +49,51 @@ export interface HostReport {
   as_root: boolean;
   levels: string[];
   facts: HostFact[];
+}
+
+export interface FileEntry {
+  name: string; // for people: bytes that are no text are written \xHH
+  path: string; // the same, as it stands in an URL
+  type: "file" | "folder" | "link" | "other";
+  bytes: number;
+  mode: string;
+  modified_at_ms: number;
+  link_target?: string;
+}
+
+export interface FileList {
+  data: FileEntry[];
+  truncated: boolean;
+}
+
+export interface AuditEvent {
+  seq: number;
+  time: string | number;
+  event: string;
+  decision?: string;
+  policy?: string;
+  rule?: string;
+  reason?: string;
+  what?: unknown;
+}
+
+export interface AuditList {
+  events: AuditEvent[];
+}
+
+export interface PolicyList {
+  data?: { name: string }[];
+}
+
+export interface Snapshot {
+  id: string;
+  name: string;
+  from: string;
+  created_at: number;
+  bytes: number;
+  entries: number;
+}
+
+export interface SnapshotList {
+  data: Snapshot[];
 }

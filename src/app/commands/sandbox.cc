@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "app/commands/commands.h"
+#include "app/commands/sandbox_commands.h"
 #include "app/sandbox_guard.h"
 #include "app/sandboxes.h"
 #include "app/terminal/interrupt.h"
@@ -328,15 +329,22 @@ Command doctor_subcommand() {
 }  // namespace
 
 Command sandbox_command() {
+    std::vector<Command> subcommands = {run_subcommand(), doctor_subcommand()};
+    for (auto part : {sandbox_box_commands, sandbox_exec_commands, sandbox_file_commands}) {
+        for (Command& command : part()) subcommands.push_back(std::move(command));
+    }
     return {.name = "sandbox",
             .summary = "Run programs where they can do no harm",
-            .about = "Sandboxes: places where a program runs and reaches only what it was given.",
+            .about =
+                "Sandboxes: places where a program runs and reaches only what it was given. "
+                "run makes one for a single command on this machine; the others use the "
+                "sandboxes of a running server.",
             .positionals = {},
             .options = {},
             .examples = {},
             .config_sections = {},
             .run = nullptr,
-            .subcommands = {run_subcommand(), doctor_subcommand()}};
+            .subcommands = std::move(subcommands)};
 }
 
 }  // namespace app

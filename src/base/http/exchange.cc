@@ -265,7 +265,7 @@ Exchange::Output Exchange::take(std::string& bytes) {
         }
         body_.clear();
     }
-    if (stage_ == Stage::ended && bytes_left_.value_or(0) != 0) broken_ = true;
+    if (stage_ == Stage::ended && body_allowed_ && bytes_left_.value_or(0) != 0) broken_ = true;
     output.broken = broken_;
     if (broken_) return output;
     if (stage_ == Stage::ended && !last_chunk_taken_) {

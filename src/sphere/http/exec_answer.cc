@@ -17,7 +17,12 @@ namespace {
 namespace json = base::json;
 using base::http::text_response;
 
-/// Where a character that the next bytes may complete begins; the size when none does.
+void append_event(std::string& out, std::string_view name, std::string_view data) {
+    out += fmt::format("event: {}\ndata: {}\n\n", name, data);
+}
+
+}  // namespace
+
 std::size_t unfinished_character(std::string_view text) {
     for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
         const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -28,12 +33,6 @@ std::size_t unfinished_character(std::string_view text) {
     }
     return text.size();
 }
-
-void append_event(std::string& out, std::string_view name, std::string_view data) {
-    out += fmt::format("event: {}\ndata: {}\n\n", name, data);
-}
-
-}  // namespace
 
 bool OutputText::append_json(std::string& out, std::string_view bytes, bool last) {
     held_ += bytes;
@@ -55,9 +54,10 @@ bool OutputText::append_json(std::string& out, std::string_view bytes, bool last
     return true;
 }
 
-ExecAnswer::ExecAnswer(Sphere& sphere, SandboxId sandbox, base::http::ResponderPtr responder,
-                       OutputEncoding encoding, bool stream)
+ExecAnswer::ExecAnswer(Sphere& sphere, LogBook& book, SandboxId sandbox,
+                       base::http::ResponderPtr responder, OutputEncoding encoding, bool stream)
     : sphere_(sphere),
+      book_(book),
       sandbox_(std::move(sandbox)),
       responder_(std::move(responder)),
       stream_(stream),
@@ -67,12 +67,14 @@ ExecAnswer::ExecAnswer(Sphere& sphere, SandboxId sandbox, base::http::ResponderP
 void ExecAnswer::begin(const ExecSpec& spec) {
     self_ = shared_from_this();
     const std::shared_ptr<ExecAnswer> keep = self_;
+    log_.emplace(book_, sandbox_, spec.argv, spec.tty);
     const auto started = sphere_.start(sandbox_, spec, *this);
     if (!started) {
         self_.reset();
         responder_->send(error_response(started.error()));
         return;
     }
+    log_->started(*started);
     if (stream_) {
         responder_->set_source([keep](std::string& out) { keep->fill(out); });
         responder_->begin_stream(
@@ -121,6 +123,7 @@ void ExecAnswer::append_output(Stream stream, std::string_view bytes, bool last)
 }
 
 void ExecAnswer::on_output(Stream stream, std::string_view bytes) {
+    log_->append(stream, bytes);
     if (!stream_) {
         state(stream).gathered += bytes;
         return;
@@ -131,6 +134,7 @@ void ExecAnswer::on_output(Stream stream, std::string_view bytes) {
 
 void ExecAnswer::on_end(const ExecResult& result) {
     const std::shared_ptr<ExecAnswer> keep = std::move(self_);
+    log_->end(result);
     json::object answer = to_json(result);
     if (stream_) {
         append_output(Stream::out, "", true);

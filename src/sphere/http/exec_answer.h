@@ -4,10 +4,12 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/http/server.h"
+#include "sphere/http/log_book.h"
 #include "sphere/sphere.h"
 
 namespace sphere {
@@ -35,11 +37,14 @@ private:
     std::string held_;  ///< the beginning of a character, or of a group of three bytes
 };
 
+/// Where a character that the next bytes may complete begins; the size when none does.
+std::size_t unfinished_character(std::string_view text);
+
 /// Keeps itself alive from begin() until on_end. A client that leaves ends the command: nobody
 /// would hear of it.
 class ExecAnswer final : public ExecSink, public std::enable_shared_from_this<ExecAnswer> {
 public:
-    ExecAnswer(Sphere& sphere, SandboxId sandbox, base::http::ResponderPtr responder,
+    ExecAnswer(Sphere& sphere, LogBook& book, SandboxId sandbox, base::http::ResponderPtr responder,
                OutputEncoding encoding, bool stream);
 
     /// Starts the command; an error answers the request.
@@ -62,6 +67,8 @@ private:
     void client_left();
 
     Sphere& sphere_;
+    LogBook& book_;
+    std::optional<LogBook::Writer> log_;  ///< from begin() on
     const SandboxId sandbox_;
     const base::http::ResponderPtr responder_;
     const bool stream_;

@@ -1,5 +1,6 @@
 #include "sphere/http/openapi.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <string_view>
@@ -33,6 +34,20 @@ json::object decide_example() {
                   R"("dry_run": true})");
 }
 
+json::object name_example() {
+    return parsed(R"({"name": "before the upgrade"})");
+}
+json::object change_example() {
+    return parsed(R"({"action": "rename", "to": "other.txt"})");
+}
+json::object session_example() {
+    return parsed(R"({"language": "python"})");
+}
+json::object cell_example() {
+    return parsed(R"({"code": "1 + 1", "wall_timeout_ms": 60000, "output_bytes_max": 1048576,)"
+                  R"("stream": false})");
+}
+
 struct Operation {
     std::string_view method, path, summary, answer;
     json::object (*body)() = nullptr;  ///< an example with every field
@@ -43,6 +58,15 @@ struct Operation {
 constexpr std::array<std::string_view, 6> kEvents = {"event",  "agent", "sandbox",
                                                      "tenant", "limit", "before"};
 constexpr std::array<std::string_view, 1> kEnd = {"eof"};
+constexpr std::array<std::string_view, 2> kRead = {"stat", "recursive"};
+constexpr std::array<std::string_view, 2> kWrite = {"mode", "replace"};
+constexpr std::array<std::string_view, 1> kRecursive = {"recursive"};
+constexpr std::array<std::string_view, 2> kPack = {"path", "gzip"};
+constexpr std::array<std::string_view, 1> kPath = {"path"};
+constexpr std::array<std::string_view, 2> kWatch = {"path", "recursive"};
+constexpr std::array<std::string_view, 2> kLogs = {"follow", "after"};
+constexpr std::array<std::string_view, 5> kTerminal = {"columns", "rows", "argv",
+                                                       "working_directory", "environment"};
 
 // One line per route of the plane.
 const std::array kOperations = {
@@ -68,6 +92,47 @@ const std::array kOperations = {
               "The signal's number.", signal_example},
     Operation{"post", "/v1/sandboxes/{id}/execs/{exec}/resize", "Resize its terminal.", "The size.",
               size_example},
+    Operation{"get", "/v1/sandboxes/{id}/files", "The workspace: a listing.", "The entries.",
+              nullptr, kRead},
+    Operation{"get", "/v1/sandboxes/{id}/files/{path}", "A file's bytes, or a folder's listing.",
+              "As it is, with ranges; or the entries.", nullptr, kRead},
+    Operation{"put", "/v1/sandboxes/{id}/files/{path}", "Write a file: the body, as it is.",
+              "The entry.", nullptr, kWrite},
+    Operation{"delete", "/v1/sandboxes/{id}/files/{path}", "Remove a file or a folder.",
+              "What was removed.", nullptr, kRecursive},
+    Operation{"post", "/v1/sandboxes/{id}/files/{path}", "Make a folder, or rename.", "The entry.",
+              change_example},
+    Operation{"get", "/v1/sandboxes/{id}/archive", "A tree as tar.", "The archive.", nullptr,
+              kPack},
+    Operation{"put", "/v1/sandboxes/{id}/archive", "Unpack tar or tar.gz into a folder.",
+              "What was unpacked.", nullptr, kPath},
+    Operation{"get", "/v1/sandboxes/{id}/watch", "Changes of files, as server-sent events.",
+              "Events ready, change and end.", nullptr, kWatch, true},
+    Operation{"get", "/v1/sandboxes/{id}/logs", "What commands printed lately.",
+              "Entries, or server-sent events with follow.", nullptr, kLogs, true},
+    Operation{"get", "/v1/sandboxes/{id}/terminal", "A WebSocket to a command with a terminal.",
+              "Binary messages are bytes both ways; text messages are JSON.", nullptr, kTerminal},
+    Operation{"post", "/v1/sandboxes/{id}/sessions", "Start a live interpreter.", "The session.",
+              session_example},
+    Operation{"get", "/v1/sandboxes/{id}/sessions", "The sandbox's sessions.", "The sessions."},
+    Operation{"get", "/v1/sandboxes/{id}/sessions/{session}", "One session.", "The session."},
+    Operation{"delete", "/v1/sandboxes/{id}/sessions/{session}", "End a session.",
+              "What was ended."},
+    Operation{"post", "/v1/sandboxes/{id}/sessions/{session}/interrupt",
+              "Stop the cell that runs; the session stays.", "The session."},
+    Operation{"post",
+              "/v1/sandboxes/{id}/sessions/{session}/cells",
+              "Run a cell in a session.",
+              "Output, the last value and any error, or server-sent events.",
+              cell_example,
+              {},
+              true},
+    Operation{"post", "/v1/sandboxes/{id}/snapshots", "Keep the workspace as it is.",
+              "The snapshot.", name_example},
+    Operation{"post", "/v1/sandboxes/{id}/fork", "A new sandbox with a copy of the files.",
+              "The sandbox."},
+    Operation{"get", "/v1/snapshots", "The caller's snapshots.", "The snapshots."},
+    Operation{"delete", "/v1/snapshots/{id}", "Remove a snapshot.", "What was removed."},
     Operation{"get", "/v1/emergency_stop", "The stops in force for the caller.", "The stops."},
     Operation{"post", "/v1/emergency_stop",
               "End the caller's sandboxes and refuse new ones until it is lifted.",
@@ -101,16 +166,17 @@ json::object content(std::string_view type, json::value schema) {
 json::array parameters_of(const Operation& operation) {
     json::array parameters;
     const auto add = [&](std::string_view place, std::string_view name) {
-        const bool number = name == "limit" || name == "before" || name == "exec";
+        const bool number = name == "limit" || name == "before" || name == "exec" ||
+                            name == "session" || name == "columns" || name == "rows";
         parameters.push_back(
             json::object{{"name", name},
                          {"in", place},
                          {"required", place == "path"},
                          {"schema", json::object{{"type", number ? "integer" : "string"}}}});
     };
-    for (const std::string_view name : {std::string_view("id"), std::string_view("exec")}) {
-        const std::string held = "{" + std::string(name) + "}";
-        if (operation.path.find(held) != std::string_view::npos) add("path", name);
+    for (std::string_view rest = operation.path; rest.find('{') != rest.npos;) {
+        rest.remove_prefix(rest.find('{') + 1);
+        add("path", rest.substr(0, rest.find('}')));
     }
     for (const std::string_view name : operation.query) add("query", name);
     return parameters;
@@ -119,8 +185,13 @@ json::array parameters_of(const Operation& operation) {
 json::object to_json(const Operation& operation) {
     json::object answers = content("application/json", json::object{{"type", "object"}});
     if (operation.streams) answers["text/event-stream"] = json::object{{"schema", json::object{}}};
-    const std::string_view status =
-        operation.path == "/v1/sandboxes" && operation.method == "post" ? "201" : "200";
+    constexpr std::array kMakes = {std::string_view("/v1/sandboxes"), std::string_view("/sessions"),
+                                   std::string_view("/snapshots"), std::string_view("/fork")};
+    const bool makes =
+        operation.method == "post" && std::ranges::any_of(kMakes, [&](std::string_view end) {
+            return operation.path.ends_with(end);
+        });
+    const std::string_view status = makes ? "201" : "200";
     json::object out{
         {"summary", operation.summary},
         {"responses",

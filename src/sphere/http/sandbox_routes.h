@@ -3,11 +3,12 @@
 // "default" without it) sees and stops its own boxes only; /admin/v1/emergency_stop reaches all.
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 
-#include "base/exec/worker.h"
 #include "base/http/router.h"
+#include "sphere/http/call_pool.h"
+#include "sphere/http/file_routes.h"
+#include "sphere/http/log_routes.h"
+#include "sphere/http/terminal.h"
 #include "sphere/sphere.h"
 
 namespace sphere {
@@ -17,24 +18,24 @@ struct SandboxApiOptions {
     std::size_t queue_max = 64;  ///< waiting for them; then 429
     /// A request for more output than this is refused: it is gathered in memory.
     std::uint64_t output_bytes_max = 64ull << 20;
+    FileRoutesOptions files = {};
+    LogBookOptions logs = {};
 };
 
 /// Routes over one Sphere, which outlives them. Stop the server first, then stop().
 class SandboxApi {
 public:
-    SandboxApi(Sphere& sphere, SandboxApiOptions options);
+    SandboxApi(Sphere& sphere, const base::Clock& clock, SandboxApiOptions options);
 
     void register_routes(base::http::Router& router);
     /// Finishes what the workers hold. Idempotent.
-    void stop() { workers_.stop(); }
+    void stop();
 
 private:
     using Call = base::Result<base::http::Response> (SandboxApi::*)(const base::http::Request&);
 
     void route(base::http::Router& router, std::string_view method, std::string_view pattern,
                Call call);
-    /// Has a worker make `call`; answers 429 when too many wait.
-    void post(const base::http::ResponderPtr& responder, std::function<void()> call);
     void run_exec(const base::http::Request& request, const base::http::ResponderPtr& responder);
 
     base::Result<base::http::Response> create(const base::http::Request& request);
@@ -58,7 +59,11 @@ private:
 
     Sphere& sphere_;
     const SandboxApiOptions options_;
-    base::Worker workers_;
+    CallPool calls_;
+    LogBook book_;
+    FileRoutes files_;
+    LogRoutes logs_;
+    TerminalRoutes terminals_;
 };
 
 }  // namespace sphere

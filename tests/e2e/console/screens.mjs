@@ -1,6 +1,6 @@
 // Models, live, requests, system: what they show must be what the server says.
 import assert from "node:assert/strict";
-import { ask, getJson, sendable, withPage } from "./harness.mjs";
+import { ask, axeFaults, getJson, sendable, withPage } from "./harness.mjs";
 
 /** Pixels of a canvas that are neither clear nor grey: what the lines painted. */
 function colouredPixels(canvas) {
@@ -11,6 +11,21 @@ function colouredPixels(canvas) {
     if (data[at + 3] > 200 && spread > 40) count += 1;
   }
   return count;
+}
+
+/** Makes a sandbox and opens it; false on a host that can make none, where the screen says why. */
+async function openBox(page) {
+  await page.locator(".page table, .failure").first().waitFor();
+  if (await page.locator(".failure").count()) return false;
+  await page.getByRole("button", { name: "New sandbox" }).click();
+  await page.locator(".sandbox-output").waitFor();
+  return true;
+}
+
+async function endBox(page) {
+  await page.getByRole("button", { name: "End", exact: true }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
+  await page.getByRole("button", { name: "New sandbox" }).waitFor();
 }
 
 export const cases = {
@@ -120,8 +135,76 @@ export const cases = {
       await page.getByRole("button", { name: "Pause" }).click();
       await page.getByRole("button", { name: "Resume" }).click();
       await page.getByRole("button", { name: "Pause" }).waitFor();
-      await page.getByRole("button", { name: "End", exact: true }).click();
-      await page.getByRole("button", { name: "New sandbox" }).waitFor();
+      await endBox(page);
+    }),
+
+  "a sandbox's terminal is a real one": (browser, base) =>
+    withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
+      if (!(await openBox(page))) return;
+      await page.getByRole("button", { name: "Terminal" }).click();
+      const keys = page.getByLabel("Keys for the terminal");
+      await page.waitForFunction(() => document.activeElement?.classList.contains("vt-input"));
+      await keys.pressSequentially("echo typed-$((6*7)); printf '\\033[31mred\\033[0m\\n'");
+      await page.keyboard.press("Enter");
+      await page.locator(".vt-screen", { hasText: "typed-42" }).waitFor();
+      await page.locator(".vt-screen span", { hasText: /^red$/ }).waitFor();
+      const colour = await page.locator(".vt-screen span", { hasText: /^red$/ }).evaluate((span) => getComputedStyle(span).color);
+      assert.notEqual(colour, await page.locator(".vt").evaluate((box) => getComputedStyle(box).color), "red is no plain ink");
+      await keys.pressSequentially("sleep 1000");
+      await page.keyboard.press("Enter");
+      await page.keyboard.press("Control+c");
+      await keys.pressSequentially("stty size; exit 4");
+      await page.keyboard.press("Enter");
+      await page.getByText("Ended: exited, status 4.").waitFor();
+      assert.match(await page.locator(".vt-screen").innerText(), /24 \d+/);
+      assert.deepEqual(await axeFaults(page), []);
+      await endBox(page);
+    }),
+
+  "a sandbox's files go in, are seen, come out and are deleted": (browser, base) =>
+    withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
+      if (!(await openBox(page))) return;
+      await page.getByLabel("Shell line to run in the sandbox").fill("mkdir -p 'a folder/deep' && echo inside > 'a folder/deep/文.txt'");
+      await page.keyboard.press("Enter");
+      await page.getByText("exited, status 0").waitFor();
+      await page.getByRole("button", { name: "Files" }).click();
+      await page.getByRole("button", { name: "a folder/" }).click();
+      await page.getByRole("button", { name: "deep/" }).click();
+      await page.getByRole("button", { name: "文.txt" }).click();
+      await page.locator(".file-view pre", { hasText: "inside" }).waitFor();
+      assert.deepEqual(await axeFaults(page), []);
+      await page.locator("[data-upload]").setInputFiles({ name: "up #1.bin", mimeType: "", buffer: Buffer.from([0, 1, 2, 255]) });
+      await page.getByRole("button", { name: "up #1.bin" }).click();
+      await page.getByText("This is not text").waitFor();
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+      const { readFile } = await import("node:fs/promises");
+      assert.deepEqual([...(await readFile(await download.path()))], [0, 1, 2, 255]);
+      await page.getByRole("button", { name: "Delete" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+      await page.getByRole("button", { name: "up #1.bin" }).waitFor({ state: "detached" });
+      await endBox(page);
+    }),
+
+  "a sandbox's log, decisions and snapshots say what there is": (browser, base) =>
+    withPage(browser, base, { hash: "#/sandboxes" }, async ({ page, guard }) => {
+      guard.ignoring = /Failed to load resource/; // a server may keep no audit and no snapshots
+      if (!(await openBox(page))) return;
+      await page.getByLabel("Shell line to run in the sandbox").fill("echo logged; exit 6");
+      await page.keyboard.press("Enter");
+      await page.getByText("exited, status 6").waitFor();
+      await page.getByRole("button", { name: "Logs" }).click();
+      await page.locator(".log-entry", { hasText: "logged" }).waitFor();
+      await page.locator(".log-entry .badge-bad", { hasText: "exit 6" }).waitFor();
+      const { id } = (await getJson(page, "/v1/sandboxes")).data[0];
+      await page.evaluate((path) => fetch(path, { method: "POST", body: JSON.stringify({ argv: ["echo", "by another"] }) }), `/v1/sandboxes/${id}/exec`);
+      await page.locator(".log-entry", { hasText: "by another" }).waitFor();
+      assert.deepEqual(await axeFaults(page), []);
+      for (const view of ["Decisions", "Snapshots"]) {
+        await page.getByRole("button", { name: view }).click();
+        await page.locator(".card .empty, .card table, .card .failure").first().waitFor();
+        assert.deepEqual(await axeFaults(page), [], view);
+      }
+      await endBox(page);
     }),
 
   "system shows version and configuration": (browser, base) =>

@@ -74,6 +74,32 @@ ServerOptions with(ServerLimits limits) {
     return options;
 }
 
+TEST_F(ServerTest, AStreamOfKnownLengthIsWholeOrCut) {
+    start();
+    for (const std::string_view body : {"12345", "1234", "123456"}) {
+        kept_ = {};
+        RawClient client(port());
+        const ResponderPtr responder = keep(client);
+        responder->begin_stream(200, {{"Content-Length", "5"}});
+        responder->write(body);
+        responder->end();
+        const auto response = client.read_response();
+        EXPECT_EQ(response.complete, body.size() == 5) << body;
+        if (body.size() != 5) continue;
+        EXPECT_EQ(client.request("GET", "/hello").body, "hello");
+    }
+}
+
+TEST_F(ServerTest, AHeadOfAStreamOfKnownLengthTellsItAndSendsNone) {
+    start();
+    RawClient client(port());
+    client.send("HEAD /keep HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const ResponderPtr responder = kept_.get_future().get();
+    responder->begin_stream(200, {{"Content-Length", "5"}});
+    EXPECT_EQ(client.read_response(true).header("Content-Length"), "5");
+    EXPECT_EQ(client.request("GET", "/hello").body, "hello");
+}
+
 TEST_F(ServerTest, KeepsTheConnectionForTheNextRequest) {
     start();
     RawClient client(port());
