@@ -24,16 +24,23 @@ function write(fd, bytes) {
     }
 }
 
-// Node's own streams may keep what a cell wrote until after its end.
+// Node's own streams may keep what a cell wrote until after its end, and an interrupt in the midst of
+// their bookkeeping would leave them mute. This one has no state.
+class Direct extends Writable {
+    constructor(fd) {
+        super();
+        this.fd = fd;
+    }
+    write(chunk, encoding, done) {
+        const coding = typeof encoding === 'string' ? encoding : 'utf8';
+        write(this.fd, typeof chunk === 'string' ? Buffer.from(chunk, coding) : Buffer.from(chunk));
+        const told = typeof encoding === 'function' ? encoding : done;
+        if (told) process.nextTick(told);
+        return true;
+    }
+}
 for (const [name, fd] of [['stdout', 1], ['stderr', 2]]) {
-    const stream = new Writable({
-        decodeStrings: true,
-        write(bytes, encoding, done) {
-            write(fd, bytes);
-            done();
-        },
-    });
-    Object.defineProperty(process, name, {value: Object.assign(stream, {fd})});
+    Object.defineProperty(process, name, {value: new Direct(fd)});
 }
 
 function end(cell, answer) {
