@@ -11,6 +11,7 @@
 #include "base/http/server.h"
 #include "base/http/site_guard.h"
 #include "sphere/http/error_json.h"
+#include "sphere/http/port_routes.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/sphere.h"
 
@@ -78,6 +79,7 @@ struct Sandboxes::Impl {
     Error unavailable;  ///< its message is empty when there is a sphere
     std::unique_ptr<sphere::Sphere> sphere;
     std::optional<sphere::SandboxApi> api;
+    std::optional<sphere::PortApi> ports;
     std::optional<StopSignal> stop_signal;
 };
 
@@ -104,6 +106,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
         } else {
             impl->sphere = std::move(*opened);
             impl->api.emplace(*impl->sphere, sphere::SandboxApiOptions{});
+            impl->ports.emplace(*impl->sphere, program.clock, sphere::PortApiOptions{});
             impl->stop_signal->start(*impl->sphere);
         }
     }
@@ -111,7 +114,10 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program) {
 }
 
 void Sandboxes::register_routes(base::http::Router& router) {
-    if (impl_->api) return impl_->api->register_routes(router);
+    if (impl_->api) {
+        impl_->ports->register_routes(router);
+        return impl_->api->register_routes(router);
+    }
     const auto refuse = [this](const base::http::Request&,
                                const base::http::ResponderPtr& responder) {
         responder->send(sphere::error_response(impl_->unavailable));
@@ -127,6 +133,7 @@ const std::string& Sandboxes::unavailable() const {
 
 void Sandboxes::stop() {
     impl_->stop_signal.reset();
+    if (impl_->ports) impl_->ports->stop();
     if (impl_->api) impl_->api->stop();
     impl_->sphere.reset();
 }

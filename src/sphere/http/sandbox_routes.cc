@@ -9,6 +9,7 @@
 
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
+#include "sphere/http/caller.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/exec_answer.h"
 #include "sphere/http/spec_json.h"
@@ -37,27 +38,6 @@ Result<json::object> body_of(const Request& request) {
         return base::fail(Code::invalid_argument, "the body must be a JSON object");
     }
     return std::move(value.get_object());
-}
-
-Result<std::string> tenant_of(const Request& request) {
-    const std::string_view tenant = request.headers.get("X-Dougong-Tenant");
-    const bool plain = std::ranges::all_of(tenant, [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!plain || tenant.size() > 128) {
-        return fail_on("X-Dougong-Tenant", Code::invalid_argument,
-                       "the header X-Dougong-Tenant must be up to 128 printable ASCII characters "
-                       "without spaces");
-    }
-    return std::string(tenant.empty() ? "default" : tenant);
-}
-
-/// The box the path names, if it is the caller's: another tenant's does not exist.
-Result<SandboxInfo> find_box(const Sphere& sphere, const Request& request) {
-    const std::string tenant = DG_TRY(tenant_of(request));
-    const std::string id(request.param("id"));
-    auto info = sphere.info(id);
-    if (info && info->spec.tenant == tenant) return info;
-    return fail_on("id", Code::not_found, "there is no sandbox '{}'; GET /v1/sandboxes lists them",
-                   id.substr(0, 64));
 }
 
 Result<ExecId> exec_of(const Request& request) {
@@ -133,6 +113,7 @@ void SandboxApi::register_routes(base::http::Router& router) {
     route(router, "DELETE", "/v1/sandboxes/{id}", &SandboxApi::remove);
     route(router, "POST", "/v1/sandboxes/{id}/pause", &SandboxApi::pause);
     route(router, "POST", "/v1/sandboxes/{id}/resume", &SandboxApi::resume);
+    route(router, "PUT", "/v1/sandboxes/{id}/network", &SandboxApi::set_network);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/stdin", &SandboxApi::write_stdin);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/signal", &SandboxApi::send_signal);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/resize", &SandboxApi::resize);
@@ -209,6 +190,15 @@ Result<Response> SandboxApi::pause(const Request& request) {
 Result<Response> SandboxApi::resume(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     DG_TRY(sphere_.resume(info.id));
+    return answer(200, to_json(DG_TRY(sphere_.info(info.id))));
+}
+
+/// The whole policy, not a change to it.
+Result<Response> SandboxApi::set_network(const Request& request) {
+    const SandboxInfo info = DG_TRY(find_box(sphere_, request));
+    const json::object body = DG_TRY(body_of(request));
+    const NetworkPolicy network = DG_TRY(read_network(body, info.spec.network.mode));
+    DG_TRY(sphere_.set_network(info.id, network));
     return answer(200, to_json(DG_TRY(sphere_.info(info.id))));
 }
 

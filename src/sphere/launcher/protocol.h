@@ -15,7 +15,7 @@
 namespace sphere::launcher {
 
 inline constexpr std::uint32_t kMagic = 0x58426744;  // "DgBX"
-inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::uint16_t kVersion = 2;
 inline constexpr std::size_t kMessageBytesMax = 128 * 1024;
 inline constexpr std::size_t kDescriptorsMax = 12;
 inline constexpr std::size_t kWordsMax = 4096;     ///< arguments and variables of one command
@@ -33,11 +33,14 @@ enum class Type : std::uint16_t {
     ended,
     ready = 16,  // init -> server
     setup_failed,
+    listening,
     start,  // server -> init
     started,
     start_failed,
     exited,
     signal,
+    dial,
+    dialled,
 };
 
 /// Where a step of making a box or a command failed; names in step_name.
@@ -59,6 +62,8 @@ enum class Step : std::uint32_t {
     pivot,
     identity,
     loopback,
+    route,
+    listen,
     limits,
     privileges,
     landlock,
@@ -99,7 +104,10 @@ enum CreateFlags : std::uint32_t {
     kLoopback = 1,      ///< bring the box's lo up
     kLeafGroup = 2,     ///< a v2 group to be born in
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
+    kBroker = 8,        ///< with kLoopback: every address is local, and the server listens to it
 };
+inline constexpr std::uint16_t kHttpProxyPort = 3128, kSocksPort = 1080;  ///< of 127.0.0.1
+inline constexpr std::size_t kPortsMax = 64;  ///< that one box is listened to at
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
 /// folder; then `joins` files `tasks`.
 struct Create {
@@ -109,8 +117,9 @@ struct Create {
     std::uint32_t flags = 0;
     std::uint32_t host_id = 0;  ///< user and group outside; 0: the launcher's own
     std::uint32_t joins = 0;
-    std::uint32_t open_files = 0;
+    std::uint32_t port_count = 0;
     std::uint64_t tmp_bytes = 0, workspace_bytes = 0, inodes = 0;
+    std::uint16_t ports[kPortsMax] = {};  ///< with kBroker: TCP, on every address
     char hostname[64] = {};
 };
 /// Descriptors: the init's pidfd; its /workspace.
@@ -148,6 +157,15 @@ struct SetupFailed {
     Head head;
     Step step{};
     std::int32_t error = 0;
+};
+
+enum class Socket : std::uint32_t { connections, http_proxy, socks, dns_stream, dns_datagrams };
+/// Before Ready, once for each socket that kBroker asked for. Descriptor: the socket.
+struct Listening {
+    static constexpr Type kType = Type::listening;
+    Head head;
+    Socket kind{};
+    std::uint32_t unused = 0;
 };
 
 enum StartFlags : std::uint32_t {
@@ -196,6 +214,24 @@ struct Signal {
     std::uint64_t exec = 0;
     std::int32_t number = 0;
     Scope scope{};  ///< the command's process group, or everything but the init
+};
+
+/// Begins a connection to the box's own loopback. It may not be complete when it is answered: the
+/// init waits for nobody.
+struct Dial {
+    static constexpr Type kType = Type::dial;
+    Head head;
+    std::uint64_t request = 0;
+    std::uint16_t port = 0, v6 = 0;
+    std::uint32_t unused = 0;
+};
+/// Descriptor: the socket, unless `error` says why there is none.
+struct Dialled {
+    static constexpr Type kType = Type::dialled;
+    Head head;
+    std::uint64_t request = 0;
+    std::int32_t error = 0;
+    std::uint32_t unused = 0;
 };
 
 template <class Message>

@@ -11,6 +11,7 @@
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
+#include "sphere/egress/broker.h"
 #include "sphere/launcher/protocol.h"
 #include "sphere/native/control_groups.h"
 #include "sphere/sphere.h"
@@ -65,6 +66,16 @@ struct Box {
     BoxGroups groups;
     WatchedFd init, life;  ///< the socket to the init; its pidfd
     base::UniqueFd workspace;
+    std::vector<egress::Listener> listeners;     ///< until the broker has them
+    std::shared_ptr<const egress::Meter> meter;  ///< once the broker serves it
+    std::vector<std::uint16_t> listened;         ///< ports that the broker has sockets at
+    struct Dialling {
+        bool answered = false;
+        int error = 0;
+        base::UniqueFd socket;
+    };
+    std::map<std::uint64_t, Dialling> dials;
+    std::uint64_t next_dial = 1;
     std::int32_t pid = 0;
     bool init_ready = false, published = false, paused = false, ending = false;
     bool gone = false;  ///< every process is dead, every exec reported

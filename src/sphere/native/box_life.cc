@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/core/rng.h"
+#include "sphere/egress/rules.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
 
@@ -51,12 +52,6 @@ Result<void> check_supported(const SandboxSpec& spec) {
                        isolation_name(spec.isolation),
                        spec.isolation == Isolation::gvisor ? "runsc" : "microVM");
     }
-    if (spec.network.mode == NetworkMode::egress || spec.network.mode == NetworkMode::full) {
-        return fail_on("network.mode", Code::failed_precondition,
-                       "network.mode {} needs the egress broker, which is not built in yet; use "
-                       "none or loopback",
-                       network_mode_name(spec.network.mode));
-    }
     if (!spec.snapshot.empty()) {
         return fail_on("snapshot", Code::unimplemented, "snapshots are not kept yet");
     }
@@ -64,9 +59,29 @@ Result<void> check_supported(const SandboxSpec& spec) {
         return fail_on("root.kind", Code::unimplemented,
                        "root.kind image cannot be unpacked yet; unpack it and use directory");
     }
-    if (!spec.secrets.empty()) {
+    return {};
+}
+
+Result<void> check_secrets(const SandboxSpec& spec, const Secrets& secrets) {
+    for (const std::string& name : spec.secrets) {
+        if (std::ranges::count(secrets, name, &SecretValue::name) == 1) continue;
         return fail_on("secrets", Code::failed_precondition,
-                       "secrets need a policy that injects them, and the sphere has none");
+                       "secret '{}' has no value here: a policy must grant it and the server must "
+                       "hold it",
+                       name);
+    }
+    for (const SecretValue& secret : secrets) {
+        if (!std::ranges::count(spec.secrets, secret.name)) {
+            return fail_on("secrets", Code::invalid_argument,
+                           "a value came for secret '{}', which the spec does not name",
+                           secret.name);
+        }
+        if (!secret.header.empty() && spec.network.mode <= NetworkMode::loopback) {
+            return fail_on("secrets", Code::failed_precondition,
+                           "secret '{}' goes into a header of requests, and network.mode {} has "
+                           "none; use egress",
+                           secret.name, network_mode_name(spec.network.mode));
+        }
     }
     return {};
 }
@@ -74,7 +89,9 @@ Result<void> check_supported(const SandboxSpec& spec) {
 /// What a waiting box cannot change any more.
 bool same_shape(const SandboxSpec& a, const SandboxSpec& b) {
     return a.root.kind == b.root.kind && a.root.path == b.root.path &&
-           a.network.mode == b.network.mode && a.limits.tmp_bytes == b.limits.tmp_bytes &&
+           a.network.mode == b.network.mode &&
+           egress::listened_ports(a.network) == egress::listened_ports(b.network) &&
+           a.limits.tmp_bytes == b.limits.tmp_bytes &&
            a.limits.workspace_bytes == b.limits.workspace_bytes &&
            a.limits.inodes_max == b.limits.inodes_max;
 }
@@ -114,7 +131,13 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket) {
         message.flags |= launcher::kTemplateRoot;
         fds.push_back(folder.get());
     }
-    if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
+    if (box.spec.network.mode != NetworkMode::none) message.flags |= launcher::kLoopback;
+    if (box.spec.network.mode > NetworkMode::loopback) {
+        message.flags |= launcher::kBroker;
+        for (const std::uint16_t port : egress::listened_ports(box.spec.network)) {
+            message.ports[message.port_count++] = port;
+        }
+    }
     const auto joins = DG_TRY(box.groups.open_joins());
     message.joins = static_cast<std::uint32_t>(joins.size());
     for (const auto& file : joins) fds.push_back(file.get());
@@ -206,6 +229,7 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec,
 Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& secrets) {
     DG_TRY(check_spec(spec));
     DG_TRY(check_supported(spec));
+    DG_TRY(check_secrets(spec, secrets));
     BoxPtr box;
     {
         const Lock lock(mutex_);
@@ -227,8 +251,10 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
             return std::unexpected(std::move(limited).error());
         }
     }
+    auto published = serve(*box, spec, secrets);
     Lock lock(mutex_);
-    if (auto published = publish(box, spec, secrets); !published) {
+    if (published) published = publish(box, spec, secrets);
+    if (!published) {
         kill_box(*box, EndReason::stopped);
         bury(lock, box);
         return std::unexpected(std::move(published).error());
@@ -250,6 +276,11 @@ void NativeSphere::kill_box(Box& box, EndReason reason) {
 
 void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
     box->changed.wait_for(lock, kDyingMax, [&] { return box->gone; });
+    if (box->meter) {
+        lock.unlock();
+        broker_->detach(box->id);  // without the lock: it reports what was still open
+        lock.lock();
+    }
     if (by_number_.erase(box->number) == 0) return;  // another thread does it
     const bool published = boxes_.erase(box->id) > 0;
     std::erase(pool_, box);

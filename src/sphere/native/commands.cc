@@ -29,6 +29,13 @@ std::map<std::string, std::string> environment_of(const Box& box, const ExecSpec
         {"USER", "box"},
         {"LANG", "C.UTF-8"}};
     if (exec.tty) variables["TERM"] = "xterm-256color";
+    if (box.meter) {  // programs that know of proxies save themselves a look-up by these
+        for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) {
+            variables[name] = fmt::format("http://127.0.0.1:{}", launcher::kHttpProxyPort);
+        }
+        for (const char* name : {"no_proxy", "NO_PROXY"})
+            variables[name] = "localhost,127.0.0.1,::1";
+    }
     for (const auto& [name, value] : box.spec.environment) variables[name] = value;
     for (const auto& [name, value] : exec.environment) variables[name] = value;
     for (const SecretValue& secret : box.secrets) {
