@@ -13,6 +13,7 @@
 #include "base/http/site_guard.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/guard_routes.h"
+#include "sphere/http/port_routes.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/http/session_routes.h"
 #include "sphere/sphere.h"
@@ -83,6 +84,7 @@ struct Sandboxes::Impl {
     std::unique_ptr<sphere::guard::GuardedSphere> over_http, by_signal;
     std::optional<sphere::SandboxApi> api;
     std::optional<sphere::GuardApi> guard_api;
+    std::optional<sphere::PortApi> ports;
     std::optional<sphere::SessionManager> sessions;
     std::optional<sphere::SessionApi> session_api;
     std::optional<StopSignal> stop_signal;
@@ -132,6 +134,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->over_http = impl->guard->sphere().as("http");
             impl->by_signal = impl->guard->sphere().as("signal");
             impl->api.emplace(*impl->over_http, program.clock, impl->api_options());
+            impl->ports.emplace(*impl->over_http, program.clock, sphere::PortApiOptions{});
             impl->sessions.emplace(*impl->over_http, program.clock);
             impl->session_api.emplace(*impl->over_http, *impl->sessions);
             impl->guard_api.emplace(*impl->over_http);
@@ -144,6 +147,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
 void Sandboxes::register_routes(base::http::Router& router) {
     if (impl_->api) {
         impl_->api->register_routes(router);
+        impl_->ports->register_routes(router);
         impl_->session_api->register_routes(router);
         return impl_->guard_api->register_routes(router);
     }
@@ -181,6 +185,7 @@ std::function<std::string(std::string_view)> Sandboxes::scrubber() const {
 void Sandboxes::stop() {
     impl_->stop_signal.reset();
     if (impl_->session_api) impl_->session_api->stop();
+    if (impl_->ports) impl_->ports->stop();
     if (impl_->api) impl_->api->stop();
     if (impl_->guard_api) impl_->guard_api->stop();
     impl_->sessions.reset();

@@ -4,7 +4,10 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include "sphere/net/cidr.h"
+#include "sphere/net/domain.h"
 #include "sphere/spec_words.h"
 
 namespace sphere {
@@ -15,6 +18,7 @@ using base::fail_on;
 using base::Result;
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::size_t kPortsMax = 48;
 constexpr std::uint64_t kBytesMax = 1ull << 50;
 constexpr std::chrono::milliseconds kTimeMax{366ll * 24 * 3600 * 1000};
 
@@ -78,8 +82,34 @@ Result<void> check_limits(const Limits& limits) {
     return check_time("limits.idle_timeout", limits.idle_timeout);
 }
 
+Result<void> check_lists(const NetworkPolicy& network) {
+    std::set<std::uint16_t> ports;
+    for (std::size_t i = 0; i < network.allow_domains.size(); ++i) {
+        const auto rule = net::parse_domain_rule(network.allow_domains[i]);
+        if (!rule) {
+            return fail_on(fmt::format("network.allow_domains[{}]", i), Code::invalid_argument,
+                           "network.allow_domains[{}]: {}", i, rule.error().message);
+        }
+        ports.insert(rule->port);
+    }
+    if (ports.size() > kPortsMax) {
+        return fail_on("network.allow_domains", Code::invalid_argument,
+                       "network.allow_domains names {} ports; at most {} can be listened to",
+                       ports.size(), kPortsMax);
+    }
+    for (std::size_t i = 0; i < network.allow_cidrs.size(); ++i) {
+        if (const auto range = net::parse_cidr(network.allow_cidrs[i]); !range) {
+            return fail_on(fmt::format("network.allow_cidrs[{}]", i), Code::invalid_argument,
+                           "network.allow_cidrs[{}]: {}", i, range.error().message);
+        }
+    }
+    return {};
+}
+
 Result<void> check_network(const NetworkPolicy& network) {
-    if (network.mode == NetworkMode::egress || network.mode == NetworkMode::full) return {};
+    if (network.mode == NetworkMode::egress || network.mode == NetworkMode::full) {
+        return check_lists(network);
+    }
     if (!network.allow_domains.empty() || !network.allow_cidrs.empty() || network.calls_max != 0 ||
         network.bytes_max != 0) {
         return fail_on("network", Code::invalid_argument,

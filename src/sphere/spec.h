@@ -34,10 +34,12 @@ std::string_view network_mode_name(NetworkMode mode);
 /// Counted exactly; the call or byte that goes over is refused.
 struct NetworkPolicy {
     NetworkMode mode = NetworkMode::none;
-    std::vector<std::string> allow_domains;  ///< "example.org", "*.example.org"; lower case
-    std::vector<std::string> allow_cidrs;    ///< "203.0.113.0/24", "2001:db8::/32"
-    std::uint64_t calls_max = 0;             ///< connections and queries; 0: none beside the list
-    std::uint64_t bytes_max = 0;             ///< both directions together; 0: no limit
+    /// "example.org", "*.example.org" (not itself), "example.org:8443"; lower case. Without a port:
+    /// 80 and 443.
+    std::vector<std::string> allow_domains;
+    std::vector<std::string> allow_cidrs;  ///< "203.0.113.0/24", "2001:db8::/32"
+    std::uint64_t calls_max = 0;           ///< connections, requests and queries; 0: no limit
+    std::uint64_t bytes_max = 0;           ///< both directions together; 0: no limit
 };
 
 /// What a box may take of the host. Every one is enforced or the box is refused; which mechanism

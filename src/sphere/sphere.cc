@@ -68,6 +68,10 @@ base::Result<int> Sphere::dial(const SandboxId& id, std::uint16_t) {
     return base::fail_on(id, Code::unimplemented, "this backend opens no ports of a sandbox");
 }
 
+base::Result<void> Sphere::set_network(const SandboxId& id, const NetworkPolicy&) {
+    return base::fail_on(id, Code::unimplemented, "this backend changes no network of a sandbox");
+}
+
 base::Result<SnapshotInfo> Sphere::snapshot(const SandboxId& id, const std::string&) {
     return base::fail_on(id, Code::unimplemented, "this backend keeps no snapshots");
 }

@@ -23,6 +23,10 @@
 #include "sphere/secret_value.h"
 #include "sphere/spec.h"
 
+namespace sphere::egress {
+class Upstream;
+}
+
 namespace sphere {
 
 using SandboxId = std::string;  ///< "sbx-" and 20 letters that nobody can guess
@@ -105,6 +109,8 @@ struct SphereOptions {
     /// lifetime, idle, emergency, died (by itself), closed (with the sphere). Never under a lock.
     std::function<void(const SandboxInfo&, std::string_view why)> on_sandbox_end = {};
     BackendOptions backends = {};  ///< of the levels above full
+    /// How the broker resolves names and reaches addresses; null: as this host does.
+    std::shared_ptr<egress::Upstream> upstream = {};
 };
 
 class Sphere {
@@ -162,6 +168,12 @@ public:
     /// A stream connected to what listens on the box's own 127.0.0.1:`port`; the caller's to close.
     /// Errors: not_found, failed_precondition without a loopback, unavailable when nothing listens.
     virtual base::Result<int> dial(const SandboxId& id, std::uint16_t port);
+
+    /// What the box may reach from now on, in the network mode it was made with; connections that
+    /// the new policy refuses are cut. What was used so far counts. Errors: not_found,
+    /// check_spec's, failed_precondition for another mode or for a port that the box is not
+    /// listened to at.
+    virtual base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy);
 
     /// Keeps the workspace as it is now, by freezing the box when something runs in it; `name` is
     /// for people. A spec's `snapshot` starts a box from one; fork is both.

@@ -110,6 +110,7 @@ void Redactor::add(std::string_view pattern, std::uint32_t secret) {
 void Redactor::link() {
     next_.assign(classes_, 0);
     longest_.assign(1, -1);
+    depth_.assign(1, 0);
     for (std::size_t p = 0; p < texts_.size(); ++p) {
         std::size_t state = 0;
         for (const char c : texts_[p]) {
@@ -118,6 +119,7 @@ void Redactor::link() {
                 next_[slot] = static_cast<std::uint32_t>(longest_.size());
                 next_.resize(next_.size() + classes_, 0);
                 longest_.push_back(-1);
+                depth_.push_back(depth_[state] + 1);
             }
             state = next_[slot];
         }
@@ -180,6 +182,32 @@ std::string Redactor::apply(std::string_view text) const {
     flush();
     out.append(text.substr(copied));
     return out;
+}
+
+void Redactor::Mask::feed(std::string_view bytes, std::string& out) {
+    if (redactor_.empty()) {
+        out += bytes;
+        return;
+    }
+    for (const char c : bytes) {
+        held_ += c;
+        state_ = redactor_.next_[state_ * redactor_.classes_ +
+                                 redactor_.class_of_[static_cast<unsigned char>(c)]];
+        const std::int32_t hit = redactor_.longest_[state_];
+        if (hit < 0) continue;
+        const std::size_t length = redactor_.patterns_[static_cast<std::size_t>(hit)].bytes;
+        std::fill(held_.end() - static_cast<std::ptrdiff_t>(length), held_.end(), '*');
+    }
+    // What the automaton may still need is as long as its state is deep.
+    const std::size_t ready = held_.size() - redactor_.depth_[state_];
+    out.append(held_, 0, ready);
+    held_.erase(0, ready);
+}
+
+void Redactor::Mask::finish(std::string& out) {
+    out += held_;
+    held_.clear();
+    state_ = 0;
 }
 
 }  // namespace sphere::audit

@@ -35,6 +35,22 @@ public:
     std::string apply(std::string_view text) const;
     bool empty() const { return patterns_.empty(); }
 
+    /// The same for a stream whose length must not change: each byte of an occurrence becomes '*'.
+    /// The redactor outlives it. Not thread-safe.
+    class Mask {
+    public:
+        explicit Mask(const Redactor& redactor) : redactor_(redactor) {}
+        /// Appends to `out` the bytes so far, but for an end that may begin an occurrence.
+        void feed(std::string_view bytes, std::string& out);
+        /// What was held back: the stream has ended.
+        void finish(std::string& out);
+
+    private:
+        const Redactor& redactor_;
+        std::size_t state_ = 0;
+        std::string held_;
+    };
+
 private:
     struct Pattern {
         std::size_t bytes;
@@ -51,6 +67,7 @@ private:
     std::vector<std::string> texts_;     // while building
     std::vector<std::uint32_t> next_;    // [states, classes]
     std::vector<std::int32_t> longest_;  // per state: the longest pattern that ends here, or -1
+    std::vector<std::uint32_t> depth_;   // per state: how much of a pattern has been seen
 };
 
 }  // namespace sphere::audit

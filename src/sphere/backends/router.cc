@@ -134,6 +134,9 @@ Result<void> Router::admit_file(const SandboxId& id, const FileAccess& access) {
 Result<int> Router::dial(const SandboxId& id, std::uint16_t port) {
     return DG_TRY(owner_of(id))->dial(id, port);
 }
+Result<void> Router::set_network(const SandboxId& id, const NetworkPolicy& policy) {
+    return DG_TRY(owner_of(id))->set_network(id, policy);
+}
 Result<SnapshotInfo> Router::snapshot(const SandboxId& id, const std::string& name) {
     return DG_TRY(owner_of(id))->snapshot(id, name);
 }

@@ -45,6 +45,7 @@ public:
     base::Result<int> open_workspace(const SandboxId& id) override;
     base::Result<void> admit_file(const SandboxId& id, const FileAccess& access) override;
     base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
+    base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy) override;
     base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;

@@ -153,6 +153,31 @@ Result<int> GuardedSphere::dial(const SandboxId& id, std::uint16_t port) {
     return *dialled;
 }
 
+Result<void> GuardedSphere::set_network(const SandboxId& id, const NetworkPolicy& network) {
+    const KnownBoxPtr box = core_.identify(id);
+    const AuditLevel level = core_.level_of(*box);
+    AuditEvent event = core_.about("network.set", actor_, *box);
+    event.what =
+        fmt::format("{}: {} {}", network_mode_name(network.mode),
+                    fmt::join(network.allow_domains, " "), fmt::join(network.allow_cidrs, " "));
+    const auto allowed = [&]() -> Result<void> {
+        DG_TRY(core_.may_work(*box));
+        SandboxSpec spec = DG_TRY(core_.inner->info(id)).spec;
+        spec.network = network;
+        DG_TRY(core_.admit(spec, event));
+        return {};
+    }();
+    if (!allowed) return core_.refuse(level, std::move(event), allowed.error());
+    event.decision = "allow";
+    if (auto recorded = core_.record(level, AuditLevel::decisions, event); !recorded) {
+        return core_.refuse(level, std::move(event), recorded.error());
+    }
+    if (auto set = core_.inner->set_network(id, network); !set) {
+        return core_.refuse(level, std::move(event), set.error());
+    }
+    return {};
+}
+
 Result<SnapshotInfo> GuardedSphere::snapshot(const SandboxId& id, const std::string& name) {
     const KnownBoxPtr box = core_.identify(id);
     const AuditLevel level = core_.level_of(*box);

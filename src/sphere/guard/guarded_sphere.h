@@ -86,6 +86,8 @@ public:
     base::Result<int> open_workspace(const SandboxId& id) override;
     base::Result<void> admit_file(const SandboxId& id, const FileAccess& access) override;
     base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
+    /// Within the policy's ceilings, as create. Errors: permission_denied; the backend's.
+    base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& network) override;
     base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;

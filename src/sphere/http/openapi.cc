@@ -40,6 +40,12 @@ json::object name_example() {
 json::object change_example() {
     return parsed(R"({"action": "rename", "to": "other.txt"})");
 }
+json::object network_example() {
+    return sphere::to_json(NetworkPolicy{.mode = NetworkMode::egress});
+}
+json::object port_example() {
+    return parsed(R"({"port": 8000, "ttl_ms": 3600000})");
+}
 json::object session_example() {
     return parsed(R"({"language": "python"})");
 }
@@ -58,6 +64,7 @@ struct Operation {
 constexpr std::array<std::string_view, 6> kEvents = {"event",  "agent", "sandbox",
                                                      "tenant", "limit", "before"};
 constexpr std::array<std::string_view, 1> kEnd = {"eof"};
+constexpr std::array<std::string_view, 1> kPortToken = {"port_token"};
 constexpr std::array<std::string_view, 2> kRead = {"stat", "recursive"};
 constexpr std::array<std::string_view, 2> kWrite = {"mode", "replace"};
 constexpr std::array<std::string_view, 1> kRecursive = {"recursive"};
@@ -127,6 +134,13 @@ const std::array kOperations = {
               cell_example,
               {},
               true},
+    Operation{"put", "/v1/sandboxes/{id}/network", "Change the lists and budgets, whole.",
+              "The sandbox.", network_example},
+    Operation{"post", "/v1/sandboxes/{id}/ports", "A token for a port of the sandbox.",
+              "Token, URL, and until when.", port_example},
+    Operation{"get", "/v1/sandboxes/{id}/ports/{port}/{path}",
+              "What a program in the sandbox answers; any method.", "As it answers.", nullptr,
+              kPortToken},
     Operation{"post", "/v1/sandboxes/{id}/snapshots", "Keep the workspace as it is.",
               "The snapshot.", name_example},
     Operation{"post", "/v1/sandboxes/{id}/fork", "A new sandbox with a copy of the files.",
@@ -167,7 +181,8 @@ json::array parameters_of(const Operation& operation) {
     json::array parameters;
     const auto add = [&](std::string_view place, std::string_view name) {
         const bool number = name == "limit" || name == "before" || name == "exec" ||
-                            name == "session" || name == "columns" || name == "rows";
+                            name == "session" || name == "port" || name == "columns" ||
+                            name == "rows";
         parameters.push_back(
             json::object{{"name", name},
                          {"in", place},

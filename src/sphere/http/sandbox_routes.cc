@@ -68,6 +68,7 @@ void SandboxApi::register_routes(base::http::Router& router) {
     route(router, "DELETE", "/v1/sandboxes/{id}", &SandboxApi::remove);
     route(router, "POST", "/v1/sandboxes/{id}/pause", &SandboxApi::pause);
     route(router, "POST", "/v1/sandboxes/{id}/resume", &SandboxApi::resume);
+    route(router, "PUT", "/v1/sandboxes/{id}/network", &SandboxApi::set_network);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/stdin", &SandboxApi::write_stdin);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/signal", &SandboxApi::send_signal);
     route(router, "POST", "/v1/sandboxes/{id}/execs/{exec}/resize", &SandboxApi::resize);
@@ -152,6 +153,15 @@ Result<Response> SandboxApi::pause(const Request& request) {
 Result<Response> SandboxApi::resume(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
     DG_TRY(sphere_.resume(info.id));
+    return json_answer(200, to_json(DG_TRY(sphere_.info(info.id))));
+}
+
+/// The whole policy, not a change to it.
+Result<Response> SandboxApi::set_network(const Request& request) {
+    const SandboxInfo info = DG_TRY(find_box(sphere_, request));
+    const json::object body = DG_TRY(body_of(request));
+    const NetworkPolicy network = DG_TRY(read_network(body, info.spec.network.mode));
+    DG_TRY(sphere_.set_network(info.id, network));
     return json_answer(200, to_json(DG_TRY(sphere_.info(info.id))));
 }
 

@@ -45,6 +45,7 @@ private:
     base::Result<base::http::Response> remove(const base::http::Request& request);
     base::Result<base::http::Response> pause(const base::http::Request& request);
     base::Result<base::http::Response> resume(const base::http::Request& request);
+    base::Result<base::http::Response> set_network(const base::http::Request& request);
     base::Result<base::http::Response> write_stdin(const base::http::Request& request);
     base::Result<base::http::Response> send_signal(const base::http::Request& request);
     base::Result<base::http::Response> resize(const base::http::Request& request);

@@ -31,7 +31,7 @@ void read_limits(ObjectReader& in, Limits& limits) {
     in.number("gpu_share", limits.gpu_share, 0, 1024);
 }
 
-void read_network(ObjectReader& in, NetworkPolicy& network) {
+void read_network_fields(ObjectReader& in, NetworkPolicy& network) {
     in.choice("mode", network.mode, kNetworkModes);
     in.texts("allow_domains", network.allow_domains, kListMax, 255);
     in.texts("allow_cidrs", network.allow_cidrs, kListMax, 64);
@@ -82,7 +82,8 @@ Result<SandboxSpec> read_spec(const json::object& body, SandboxSpec spec) {
     in.choice("isolation", spec.isolation, kIsolations);
     in.object("root", [&](ObjectReader& root) { read_root(root, spec.root); });
     in.object("limits", [&](ObjectReader& limits) { read_limits(limits, spec.limits); });
-    in.object("network", [&](ObjectReader& network) { read_network(network, spec.network); });
+    in.object("network",
+              [&](ObjectReader& network) { read_network_fields(network, spec.network); });
     in.text_map("environment", spec.environment, kListMax, kTextBytesMax);
     in.text_map("labels", spec.labels, kListMax, kTextBytesMax);
     in.text("snapshot", spec.snapshot, 64);
@@ -91,6 +92,15 @@ Result<SandboxSpec> read_spec(const json::object& body, SandboxSpec spec) {
     DG_TRY(in.done());
     DG_TRY(check_spec(spec));
     return spec;
+}
+
+Result<NetworkPolicy> read_network(const json::object& body, NetworkMode mode) {
+    NetworkPolicy network;
+    network.mode = mode;
+    ObjectReader in(body);
+    read_network_fields(in, network);
+    DG_TRY(in.done());
+    return network;
 }
 
 Result<ExecSpec> read_exec(const json::object& body,

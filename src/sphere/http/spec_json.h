@@ -15,6 +15,9 @@ namespace sphere {
 /// Errors: as ObjectReader::done and check_spec.
 base::Result<SandboxSpec> read_spec(const base::json::object& body, SandboxSpec spec = {});
 
+/// A network policy of its own; `mode` when the body does not say. Errors: as ObjectReader::done.
+base::Result<NetworkPolicy> read_network(const base::json::object& body, NetworkMode mode);
+
 /// {"argv": [...]} or {"code": "...", "language": "python" | "node" | "bash"}, and the fields of
 /// ExecSpec. `rest` reads fields of the caller's own before unknown ones are refused.
 base::Result<ExecSpec> read_exec(const base::json::object& body,

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "sphere/launcher/box_network.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
@@ -228,10 +229,21 @@ void reap(Init& init) {
     }
 }
 
+/// Never waits: whoever asked does.
+void dial(Init& init, const Dial& wanted) {
+    auto answer = make_message<Dialled>();
+    answer.request = wanted.request;
+    const int socket = connect_loopback(wanted.port, wanted.v6 != 0);
+    if (socket < 0) answer.error = errno;
+    send_message(init.server, answer, {&socket, socket < 0 ? 0u : 1u});
+    if (socket >= 0) ::close(socket);
+}
+
 void handle(Init& init, Packet& packet) {
     Start start;
     Signal signal;
     Prepare prepare;
+    Dial wanted;
     if (read_message(packet.bytes, prepare)) {
         prepare_command(init, prepare, packet);
     } else if (read_message(packet.bytes, start)) {
@@ -242,6 +254,8 @@ void handle(Init& init, Packet& packet) {
         }
     } else if (read_message(packet.bytes, signal)) {
         pass_signal(init, signal);
+    } else if (read_message(packet.bytes, wanted)) {
+        dial(init, wanted);
     }
     packet.close_all();
 }

@@ -1,17 +1,15 @@
 #include "sphere/launcher/box_setup.h"
 
 #include <grp.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 
+#include "sphere/launcher/box_network.h"
 #include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
 
@@ -130,19 +128,6 @@ Outcome take_identity(const Create& create) {
     return {};
 }
 
-Outcome raise_loopback() {
-    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket < 0) return failed(Step::loopback);
-    ifreq request{};
-    std::strcpy(request.ifr_name, "lo");
-    bool raised = ::ioctl(socket, SIOCGIFFLAGS, &request) == 0;
-    request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-    raised = raised && ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
-    const Outcome outcome = raised ? Outcome{} : failed(Step::loopback);
-    ::close(socket);
-    return outcome;
-}
-
 }  // namespace
 
 Outcome set_up_box(const Create& create, const BoxDescriptors& fds) {
@@ -157,7 +142,7 @@ Outcome set_up_box(const Create& create, const BoxDescriptors& fds) {
     }
     Outcome outcome = take_identity(create);
     if (outcome) outcome = make_root(create, here);
-    if (outcome && (create.flags & kLoopback) != 0) outcome = raise_loopback();
+    if (outcome && (create.flags & kLoopback) != 0) outcome = set_up_network(create, fds.server);
     if (outcome) outcome = drop_privileges();
     if (outcome) outcome = restrict_files((create.flags & kLoopback) != 0);
     return outcome;

@@ -38,6 +38,10 @@ const char* step_name(Step step) {
             return "taking the box's user and name";
         case Step::loopback:
             return "bringing lo up";
+        case Step::route:
+            return "making every address local";
+        case Step::listen:
+            return "listening for the broker";
         case Step::limits:
             return "setting resource limits";
         case Step::privileges:

@@ -38,12 +38,15 @@ enum class Type : std::uint16_t {
     sealed,
     ready = 16,  // init -> server
     setup_failed,
+    listening,
     start,  // server -> init
     started,
     start_failed,
     exited,
     signal,
     prepare,
+    dial,
+    dialled,
     guest_setup = 32,  // guest_protocol.h
     input,
     input_taken,
@@ -70,6 +73,8 @@ enum class Step : std::uint32_t {
     pivot,
     identity,
     loopback,
+    route,
+    listen,
     limits,
     privileges,
     landlock,
@@ -115,7 +120,10 @@ enum CreateFlags : std::uint32_t {
     kLeafGroup = 2,     ///< a v2 group to be born in
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
     kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
+    kBroker = 16,       ///< with kLoopback: every address is local, and the server listens to it
 };
+inline constexpr std::uint16_t kHttpProxyPort = 3128, kSocksPort = 1080;  ///< of 127.0.0.1
+inline constexpr std::size_t kPortsMax = 64;  ///< that one box is listened to at
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
 /// folder, in a plain launcher always the box's /workspace and /tmp; then `layers` folders, the
 /// topmost first, over which /workspace is made; then `joins` files `tasks`.
@@ -126,11 +134,12 @@ struct Create {
     std::uint32_t flags = 0;
     std::uint32_t host_id = 0;  ///< user and group outside; 0: the launcher's own
     std::uint32_t joins = 0;
-    std::uint32_t open_files = 0;
+    std::uint32_t port_count = 0;
     std::uint64_t tmp_bytes = 0, workspace_bytes = 0, inodes = 0;
     std::uint64_t keep_from = 0;  ///< not 0: a box whose /tmp and /dev/shm this one goes on with
     std::uint32_t layers = 0;
     std::uint32_t unused = 0;
+    std::uint16_t ports[kPortsMax] = {};  ///< with kBroker: TCP, on every address
     char hostname[64] = {};
 };
 /// Descriptors: the init's pidfd; its /workspace; the layer that what it writes goes to.
@@ -204,6 +213,15 @@ struct SetupFailed {
     std::int32_t error = 0;
 };
 
+enum class Socket : std::uint32_t { connections, http_proxy, socks, dns_stream, dns_datagrams };
+/// Before Ready, once for each socket that kBroker asked for. Descriptor: the socket.
+struct Listening {
+    static constexpr Type kType = Type::listening;
+    Head head;
+    Socket kind{};
+    std::uint32_t unused = 0;
+};
+
 enum StartFlags : std::uint32_t {
     kTerminal = 1,   ///< descriptor 0 becomes the controlling terminal
     kExecGroup = 2,  ///< a v2 group to be born in
@@ -268,6 +286,24 @@ struct Signal {
     std::uint64_t exec = 0;
     std::int32_t number = 0;
     Scope scope{};  ///< the command's process group, or everything but the init
+};
+
+/// Begins a connection to the box's own loopback. It may not be complete when it is answered: the
+/// init waits for nobody.
+struct Dial {
+    static constexpr Type kType = Type::dial;
+    Head head;
+    std::uint64_t request = 0;
+    std::uint16_t port = 0, v6 = 0;
+    std::uint32_t unused = 0;
+};
+/// Descriptor: the socket, unless `error` says why there is none.
+struct Dialled {
+    static constexpr Type kType = Type::dialled;
+    Head head;
+    std::uint64_t request = 0;
+    std::int32_t error = 0;
+    std::uint32_t unused = 0;
 };
 
 template <class Message>

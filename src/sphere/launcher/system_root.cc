@@ -27,7 +27,8 @@ constexpr Text kTexts[] = {
     {"etc/group", "root:x:0:\nbox:x:1000:\nnogroup:x:65534:\n"},
     {"etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"},
     {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
-    {"etc/resolv.conf", ""},
+    // Where the broker answers; in other network modes nobody does, and at once.
+    {"etc/resolv.conf", "nameserver 127.0.0.1\n"},
     {"etc/shells", "/bin/sh\n/bin/bash\n"},
 };
 // Of the host's /etc only what programs need to start, and nothing that says who runs here. Files

@@ -14,6 +14,7 @@
 
 #include "base/core/clock.h"
 #include "base/files/unique_fd.h"
+#include "sphere/egress/broker.h"
 #include "sphere/images/image_store.h"
 #include "sphere/launcher/protocol.h"
 #include "sphere/native/control_groups.h"
@@ -118,8 +119,18 @@ struct Box {
     base::UniqueFd workspace;
     base::UniqueFd layer;  ///< where what it writes really is: becomes a layer of a snapshot
     Beginning beginning;
-    images::ImagePtr image;  ///< whose files are its root, when it began with one
-    bool held = false;       ///< by a snapshot: nothing starts until it is done
+    images::ImagePtr image;                   ///< whose files are its root, when it began with one
+    bool held = false;                        ///< by a snapshot: nothing starts until it is done
+    std::vector<egress::Listener> listeners;  ///< until the broker has them
+    std::shared_ptr<const egress::Meter> meter;  ///< once the broker serves it
+    std::vector<std::uint16_t> listened;         ///< ports that the broker has sockets at
+    struct Dialling {
+        bool answered = false;
+        int error = 0;
+        base::UniqueFd socket;
+    };
+    std::map<std::uint64_t, Dialling> dials;
+    std::uint64_t next_dial = 1;
     std::int32_t pid = 0;
     bool init_ready = false, published = false, paused = false, ending = false;
     bool gone = false;  ///< every process is dead, every exec reported

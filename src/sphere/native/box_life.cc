@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/core/rng.h"
+#include "sphere/egress/rules.h"
 #include "sphere/files/remove_tree.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
@@ -48,7 +49,7 @@ Result<void> check_plain(const SandboxSpec& spec) {
     return {};
 }
 
-Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets, Isolation level) {
+Result<void> check_supported(const SandboxSpec& spec, Isolation level) {
     if (spec.isolation == Isolation::process && level == Isolation::process) {
         DG_TRY(check_plain(spec));
     } else if (spec.isolation == Isolation::process) {
@@ -59,16 +60,29 @@ Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets, Is
                        "isolation {} is another backend's; the native one gives full",
                        isolation_name(spec.isolation));
     }
-    if (spec.network.mode == NetworkMode::egress || spec.network.mode == NetworkMode::full) {
-        return fail_on("network.mode", Code::failed_precondition,
-                       "network.mode {} needs the egress broker, which is not built in yet; use "
-                       "none or loopback",
-                       network_mode_name(spec.network.mode));
-    }
+    return {};
+}
+
+Result<void> check_secrets(const SandboxSpec& spec, const Secrets& secrets) {
     for (const std::string& name : spec.secrets) {
-        if (std::ranges::count(secrets, name, &SecretValue::name) > 0) continue;
+        if (std::ranges::count(secrets, name, &SecretValue::name) == 1) continue;
         return fail_on("secrets", Code::failed_precondition,
-                       "secrets: {} came without a value; a policy injects it", name);
+                       "secret '{}' has no value here: a policy must grant it and the server must "
+                       "hold it",
+                       name);
+    }
+    for (const SecretValue& secret : secrets) {
+        if (!std::ranges::count(spec.secrets, secret.name)) {
+            return fail_on("secrets", Code::invalid_argument,
+                           "a value came for secret '{}', which the spec does not name",
+                           secret.name);
+        }
+        if (!secret.header.empty() && spec.network.mode <= NetworkMode::loopback) {
+            return fail_on("secrets", Code::failed_precondition,
+                           "secret '{}' goes into a header of requests, and network.mode {} has "
+                           "none; use egress",
+                           secret.name, network_mode_name(spec.network.mode));
+        }
     }
     return {};
 }
@@ -76,7 +90,9 @@ Result<void> check_supported(const SandboxSpec& spec, const Secrets& secrets, Is
 /// What a waiting box cannot change any more.
 bool same_shape(const SandboxSpec& a, const SandboxSpec& b) {
     return a.root.kind == b.root.kind && a.root.path == b.root.path && a.snapshot == b.snapshot &&
-           a.network.mode == b.network.mode && a.limits.tmp_bytes == b.limits.tmp_bytes &&
+           a.network.mode == b.network.mode &&
+           egress::listened_ports(a.network) == egress::listened_ports(b.network) &&
+           a.limits.tmp_bytes == b.limits.tmp_bytes &&
            a.limits.workspace_bytes == b.limits.workspace_bytes &&
            a.limits.inodes_max == b.limits.inodes_max;
 }
@@ -143,8 +159,14 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t
     }
     for (const auto& layer : box.beginning.layers) fds.push_back(layer->root.get());
     message.layers = static_cast<std::uint32_t>(box.beginning.layers.size());
-    if (box.spec.network.mode == NetworkMode::loopback) message.flags |= launcher::kLoopback;
-    if (box.spec.network.mode == NetworkMode::none) message.flags |= launcher::kNoNetwork;
+    const NetworkMode network = box.spec.network.mode;
+    message.flags |= network == NetworkMode::none ? launcher::kNoNetwork : launcher::kLoopback;
+    if (network > NetworkMode::loopback) {
+        message.flags |= launcher::kBroker;
+        for (const std::uint16_t port : egress::listened_ports(box.spec.network)) {
+            message.ports[message.port_count++] = port;
+        }
+    }
     const auto joins = DG_TRY(box.groups.open_joins());
     message.joins = static_cast<std::uint32_t>(joins.size());
     for (const auto& file : joins) fds.push_back(file.get());
@@ -262,7 +284,8 @@ Result<void> NativeSphere::publish(const BoxPtr& box, const SandboxSpec& spec,
 Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& secrets) {
     DG_TRY(check_spec(spec));
     if (is_plain() && spec.isolation == Isolation::full) DG_TRY(require_full(answers_));
-    DG_TRY(check_supported(spec, secrets, level_));
+    DG_TRY(check_supported(spec, level_));
+    DG_TRY(check_secrets(spec, secrets));
     BoxPtr box;
     {
         const Lock lock(mutex_);
@@ -288,8 +311,10 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
             return std::unexpected(std::move(limited).error());
         }
     }
+    auto published = serve(*box, spec, secrets);
     Lock lock(mutex_);
-    if (auto published = publish(box, spec, secrets); !published) {
+    if (published) published = publish(box, spec, secrets);
+    if (!published) {
         kill_box(*box, EndReason::stopped);
         bury(lock, box);
         return std::unexpected(std::move(published).error());
@@ -314,6 +339,11 @@ void NativeSphere::kill_box(Box& box, EndReason reason) {
 
 bool NativeSphere::take_out(Lock& lock, const BoxPtr& box) {
     box->changed.wait_for(lock, kDyingMax, [&] { return box->gone; });
+    if (box->meter) {
+        lock.unlock();
+        broker_->detach(box->id);  // without the lock: it reports what was still open
+        lock.lock();
+    }
     if (by_number_.erase(box->number) == 0) return false;
     const bool published = boxes_.erase(box->id) > 0;
     std::erase(pool_, box);

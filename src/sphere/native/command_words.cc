@@ -24,6 +24,14 @@ std::map<std::string, std::string> environment_of(const SandboxSpec& box, const 
         variables["HOME"] = around.folder + "/workspace";
         variables["TMPDIR"] = around.folder + "/tmp";
     }
+    if (around.proxied) {  // programs that know of proxies save themselves a look-up by these
+        for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) {
+            variables[name] = fmt::format("http://127.0.0.1:{}", launcher::kHttpProxyPort);
+        }
+        for (const char* name : {"no_proxy", "NO_PROXY"}) {
+            variables[name] = "localhost,127.0.0.1,::1";
+        }
+    }
     if (around.image != nullptr) {
         for (const auto& [name, value] : around.image->environment) variables[name] = value;
     }

@@ -19,6 +19,7 @@ struct Words {
 struct Surroundings {
     const images::ImageConfig* image = nullptr;  ///< its variables and directory, unless others do
     std::string folder = {};  ///< at level process: the host's name of what else is "/"
+    bool proxied = false;     ///< the egress broker serves it
 };
 /// Errors: payload_too_large.
 base::Result<Words> make_words(const SandboxSpec& box, const Secrets& secrets, const ExecSpec& exec,

@@ -120,7 +120,8 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
 Result<Words> NativeSphere::words_of(const Box& box, const ExecSpec& spec) const {
     return make_words(box.spec, box.secrets, spec,
                       {.image = box.image ? &box.image->config : nullptr,
-                       .folder = is_plain() ? box_folder_ + "/" + box.id : ""});
+                       .folder = is_plain() ? box_folder_ + "/" + box.id : "",
+                       .proxied = box.meter != nullptr});
 }
 
 Result<void> NativeSphere::send_start(Box& box, Exec& exec, const ExecSpec& spec,

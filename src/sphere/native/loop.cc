@@ -199,7 +199,8 @@ void NativeSphere::on_init(const BoxPtr& box) {
             box->changed.notify_all();
             return;
         }
-        packet.close_all();  // an init sends none
+        if (take_socket(*box, packet)) continue;
+        packet.close_all();  // nothing else comes with one
         launcher::Exited exited;
         if (launcher::read_message(packet.bytes, exited)) {
             on_exited(box, exited);

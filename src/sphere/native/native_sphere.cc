@@ -168,6 +168,7 @@ NativeSphere::~NativeSphere() {
     loop_stops_ = true;
     if (wake_) wake();
     if (loop_.joinable()) loop_.join();
+    broker_.reset();
     launcher_.reset();
     if (launcher_pid_ > 0) ::waitpid(launcher_pid_, nullptr, 0);
     groups_.remove();
@@ -205,6 +206,10 @@ SandboxInfo NativeSphere::describe(const Box& box) const {
     info.running = box.running();
     info.memory_bytes = box.groups.memory_bytes();
     info.cpu = std::chrono::microseconds(box.groups.cpu_us());
+    if (box.meter) {
+        info.network = box.meter->read();
+        info.enforced_by.emplace_back("network: no device but lo, all else through the broker");
+    }
     return info;
 }
 

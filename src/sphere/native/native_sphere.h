@@ -14,6 +14,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "sphere/launcher/channel.h"
 #include "sphere/native/box.h"
 #include "sphere/native/command_words.h"
 #include "sphere/native/host_inspection.h"
@@ -48,6 +49,8 @@ public:
     base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;
+    base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
+    base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy) override;
 
 private:
     using BoxPtr = std::shared_ptr<Box>;
@@ -115,6 +118,14 @@ private:
     bool set_frozen(Box& box, bool frozen);
     /// Nothing is in it but its init.
     bool is_alone(const Box& box) const;
+    // The network (box_network.cc).
+    /// Has the broker serve it, where its network mode needs one.
+    base::Result<void> serve(Box& box, const SandboxSpec& spec, const Secrets& secrets);
+    base::Result<egress::Broker*> broker();
+    base::Result<base::UniqueFd> ask_init_to_dial(Lock& lock, Box& box, std::uint16_t port,
+                                                  bool v6);
+    /// The message an init sends about a socket, its descriptor with it. False: another message.
+    bool take_socket(Box& box, launcher::Packet& packet);
 
     // Starting commands (commands.cc).
     base::Result<void> open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]);
@@ -205,6 +216,9 @@ private:
     std::unordered_map<std::uint64_t, Watch> watches_;
     std::set<std::tuple<base::Instant, std::uint64_t, ExecId>> dues_;  ///< when to look at an exec
     base::Instant loop_sleeps_until_ = base::Instant::never();
+
+    std::mutex broker_mutex_;  ///< for making it; taken before mutex_ or without it
+    std::unique_ptr<egress::Broker> broker_;
 
     base::UniqueFd epoll_, wake_;
     std::thread loop_, keeper_;

@@ -266,7 +266,8 @@ Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::stri
     kept.info.consistency = "idle";
     Result<Beginning> files = fail(Code::failed_precondition, "something runs");
     const bool alone = is_alone(*box);
-    if (alone && !box->paused) files = seal_workspace(lock, box);
+    // The broker's sockets are of its namespace: a box with a network keeps its init.
+    if (alone && !box->paused && !box->meter) files = seal_workspace(lock, box);
     if (!files && !box->gone && !box->ending) {
         kept.info.consistency = alone ? "idle" : "frozen";
         files = copy_workspace(lock, box);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "sphere/policy/cidr.h"
-#include "sphere/policy/domain.h"
+#include "sphere/net/cidr.h"
+#include "sphere/net/domain.h"
 #include "sphere/policy/policy_set.h"
 #include "sphere/spec_words.h"
 
@@ -61,9 +61,9 @@ void check_limits(const Limits& asked, const Limits& most, Ceilings& out) {
 }
 
 bool cidr_allowed(const std::string& asked, const std::vector<std::string>& allowed) {
-    const auto range = parse_cidr(asked);
+    const auto range = net::parse_cidr(asked);
     return range && std::ranges::any_of(allowed, [&](const std::string& text) {
-               const auto wider = parse_cidr(text);
+               const auto wider = net::parse_cidr(text);
                return wider && wider->contains(*range);
            });
 }
@@ -74,9 +74,13 @@ void check_network(const NetworkPolicy& asked, const NetworkPolicy& most, Ceilin
                    word_of(kNetworkModes, most.mode));
     }
     for (const std::string& domain : asked.allow_domains) {
-        const bool allowed = std::ranges::any_of(
-            most.allow_domains, [&](const auto& each) { return pattern_covers(each, domain); });
-        if (!allowed || !check_domain_pattern(domain)) {
+        const auto rule = net::parse_domain_rule(domain);
+        const bool allowed =
+            rule && std::ranges::any_of(most.allow_domains, [&](const std::string& each) {
+                const auto wider = net::parse_domain_rule(each);
+                return wider && wider->covers(*rule);
+            });
+        if (!allowed) {
             out.refuse("network.allow_domains", domain,
                        fmt::format("{}", fmt::join(most.allow_domains, ", ")));
         }
@@ -87,9 +91,10 @@ void check_network(const NetworkPolicy& asked, const NetworkPolicy& most, Ceilin
                        fmt::format("{}", fmt::join(most.allow_cidrs, ", ")));
         }
     }
-    out.at_most("network.calls_max", asked.calls_max, most.calls_max);
+    if (most.calls_max != 0) out.at_most("network.calls_max", asked.calls_max, most.calls_max);
     if (asked.mode > NetworkMode::loopback) {
         out.bounded("network.bytes_max", asked.bytes_max, most.bytes_max);
+        out.bounded("network.calls_max", asked.calls_max, most.calls_max);
     }
 }
 

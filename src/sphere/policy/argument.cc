@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sphere/policy/domain.h"
+#include "sphere/net/domain.h"
 #include "sphere/policy/path_text.h"
 
 namespace sphere::policy {
@@ -159,10 +159,10 @@ private:
         if (constraint_.domains.empty()) return;
         if (!value_.is_string())
             return unclear(fmt::format("is {}, expected a host", shown(value_)));
-        const auto host = host_of(text_in(value_));
+        const auto host = net::host_of(text_in(value_));
         if (!host) return unclear(host.error().message);
         if (std::ranges::any_of(constraint_.domains,
-                                [&](const auto& d) { return domain_matches(d, *host); })) {
+                                [&](const auto& d) { return net::domain_matches(d, *host); })) {
             return;
         }
         no(fmt::format("names host {}, which is none of {}", *host,

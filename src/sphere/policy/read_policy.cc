@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <set>
 
-#include "sphere/policy/cidr.h"
-#include "sphere/policy/domain.h"
+#include "sphere/net/cidr.h"
+#include "sphere/net/domain.h"
 #include "sphere/policy/path_text.h"
 #include "sphere/policy/policy.h"
 #include "sphere/policy/policy_shape.h"
@@ -136,7 +136,7 @@ Result<Constraint> read_constraint(const Reader& in) {
         out.length_max = static_cast<std::uint64_t>(*number_of(*length));
     }
     DG_TRY(in.each("path_prefix", check_path_prefix));
-    DG_TRY(in.each("domain", check_domain_pattern));
+    DG_TRY(in.each("domain", net::check_domain_pattern));
     in.texts("path_prefix", out.path_prefixes);
     in.texts("domain", out.domains);
     in.flag("other_fields", out.other_fields);
@@ -179,11 +179,16 @@ void read_limits(const Reader& in, Limits& out) {
     in.number("gpu_share", out.gpu_share);
 }
 
+Result<void> check_domain_rule(const std::string& text) {
+    DG_TRY(net::parse_domain_rule(text));
+    return {};
+}
+
 Result<void> read_network(const Reader& in, NetworkPolicy& out) {
     in.word("mode", kNetworkModes, out.mode);
-    DG_TRY(in.each("allow_domains", check_domain_pattern));
+    DG_TRY(in.each("allow_domains", check_domain_rule));
     DG_TRY(in.each("allow_cidrs", [](const std::string& text) -> Result<void> {
-        DG_TRY(parse_cidr(text));
+        DG_TRY(net::parse_cidr(text));
         return {};
     }));
     in.texts("allow_domains", out.allow_domains);
@@ -198,7 +203,7 @@ Result<SecretGrant> read_secret(const Reader& in) {
     in.text("name", grant.name);
     in.text("environment", grant.environment);
     in.text("header", grant.header);
-    DG_TRY(in.each("domains", check_domain_pattern));
+    DG_TRY(in.each("domains", check_domain_rule));
     in.texts("domains", grant.domains);
     if (grant.environment.empty() == grant.header.empty()) {
         return in.fault(in.node(), "a secret goes either into `environment` or into `header`");

@@ -116,8 +116,16 @@ TEST_F(AbuseTest, WhatIsNotBuiltIsRefusedWithItsName) {
     EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::gvisor; }), "isolation");
     EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::microvm; }), "isolation");
     EXPECT_EQ(code([](auto& s) { s.isolation = sphere::Isolation::process; }), "isolation");
-    EXPECT_EQ(code([](auto& s) { s.network.mode = sphere::NetworkMode::egress; }), "network.mode");
-    EXPECT_EQ(code([](auto& s) { s.network.mode = sphere::NetworkMode::full; }), "network.mode");
+    EXPECT_EQ(code([](auto& s) {
+                  s.network.mode = sphere::NetworkMode::egress;
+                  s.network.allow_domains = {"example.org", "0x7f.1"};
+              }),
+              "network.allow_domains[1]");
+    EXPECT_EQ(code([](auto& s) {
+                  s.network.mode = sphere::NetworkMode::full;
+                  s.network.allow_cidrs = {"10.0.0.1/8"};
+              }),
+              "network.allow_cidrs[0]");
     EXPECT_EQ(code([](auto& s) { s.limits.gpu_share = 1; }), "limits.gpu_share");
     EXPECT_EQ(code([](auto& s) { s.secrets = {"key"}; }), "secrets");
     EXPECT_EQ(code([](auto& s) {

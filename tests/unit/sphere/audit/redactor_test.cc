@@ -106,5 +106,34 @@ TEST(Redactor, CoversWhatTryingEachPositionCovers) {
     });
 }
 
+/// However a stream is cut, it keeps its length and no form of the secret comes through.
+TEST(RedactorMask, AStreamInPiecesIsMaskedAsAWhole) {
+    const std::string value = "s3cret/value+x";
+    const auto redactor = Redactor::create({{"key", value}, {"other", "value+xyz"}});
+    ASSERT_TRUE(redactor);
+    test::for_each_seed(300, [&](base::Rng& rng) {
+        std::string text;
+        for (int i = 0; i < 12; ++i) {
+            const std::string pieces[] = {value, value.substr(0, rng.below(value.size())),
+                                          "czNjcmV0L3ZhbHVlK3g=", "s3cret%2Fvalue%2Bx", " plain "};
+            text += pieces[rng.below(5)];
+        }
+        std::string whole, cut;
+        Redactor::Mask one(*redactor), many(*redactor);
+        one.feed(text, whole);
+        one.finish(whole);
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t bytes = 1 + rng.below(9);
+            many.feed(std::string_view(text).substr(at, bytes), cut);
+            ASSERT_LE(cut.size(), text.size());
+            at += bytes;
+        }
+        many.finish(cut);
+        EXPECT_EQ(cut, whole);
+        EXPECT_EQ(whole.size(), text.size());
+        EXPECT_EQ(redactor->apply(whole), whole);
+    });
+}
+
 }  // namespace
 }  // namespace sphere::audit

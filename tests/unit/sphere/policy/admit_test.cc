@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "policy_fixture.h"
-#include "sphere/policy/cidr.h"
+#include "sphere/net/cidr.h"
 
 namespace sphere::policy {
 namespace {
@@ -98,7 +98,7 @@ TEST(Admit, NoPolicyNoSandbox) {
 
 TEST(Cidr, ContainsWhatItsPrefixSays) {
     const auto in = [](const char* a, const char* b) {
-        return parse_cidr(a)->contains(*parse_cidr(b));
+        return net::parse_cidr(a)->contains(*net::parse_cidr(b));
     };
     EXPECT_TRUE(in("0.0.0.0/0", "203.0.113.7"));
     EXPECT_TRUE(in("10.0.0.0/9", "10.127.0.0/16"));

@@ -6,8 +6,9 @@
 #include <string_view>
 
 #include "base/core/result.h"
+#include "sphere/net/address.h"
 
-namespace sphere::policy {
+namespace sphere::net {
 
 struct Cidr {
     bool v6 = false;
@@ -15,9 +16,10 @@ struct Cidr {
     std::array<std::uint8_t, 16> bytes{};  ///< 4 or 16 of them; zero behind the prefix
 
     bool contains(const Cidr& other) const;
+    bool contains(const Address& address) const;
 };
 
 /// Errors: invalid_argument; bits behind the prefix must be zero.
 base::Result<Cidr> parse_cidr(std::string_view text);
 
-}  // namespace sphere::policy
+}  // namespace sphere::net

@@ -1,4 +1,4 @@
-#include "sphere/policy/cidr.h"
+#include "sphere/net/cidr.h"
 
 #include <arpa/inet.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <string>
 
-namespace sphere::policy {
+namespace sphere::net {
 namespace {
 
 Cidr masked(Cidr cidr) {
@@ -23,6 +23,11 @@ bool Cidr::contains(const Cidr& other) const {
     Cidr wider = other;
     wider.prefix_bits = prefix_bits;
     return masked(wider).bytes == bytes;
+}
+
+bool Cidr::contains(const Address& address) const {
+    Cidr one{address.v6, static_cast<std::uint8_t>(address.v6 ? 128 : 32), address.bytes};
+    return contains(one);
 }
 
 base::Result<Cidr> parse_cidr(std::string_view text) {
@@ -50,4 +55,4 @@ base::Result<Cidr> parse_cidr(std::string_view text) {
     return cidr;
 }
 
-}  // namespace sphere::policy
+}  // namespace sphere::net

@@ -1,11 +1,12 @@
-#include "sphere/policy/domain.h"
+#include "sphere/net/domain.h"
 
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <boost/url/parse.hpp>
+#include <charconv>
 
-namespace sphere::policy {
+namespace sphere::net {
 namespace {
 
 using base::Code;
@@ -32,6 +33,12 @@ std::unexpected<base::Error> bad_host(std::string_view text) {
                       text.substr(0, 200));
 }
 
+bool port_ok(std::string_view port) {
+    return port.size() <= 5 && std::ranges::all_of(port, is_digit);
+}
+
+}  // namespace
+
 Result<std::string> normal_host(std::string_view host) {
     std::string out;
     for (const char c : host) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -52,12 +59,6 @@ Result<std::string> normal_host(std::string_view host) {
     }
 }
 
-bool port_ok(std::string_view port) {
-    return port.size() <= 5 && std::ranges::all_of(port, is_digit);
-}
-
-}  // namespace
-
 Result<void> check_domain_pattern(const std::string& pattern) {
     const std::string_view name =
         std::string_view(pattern).substr(pattern.starts_with("*.") ? 2 : 0);
@@ -68,6 +69,28 @@ Result<void> check_domain_pattern(const std::string& pattern) {
     return base::fail(Code::invalid_argument,
                       "'{}' is not a domain such as example.org or *.example.org, in lower case",
                       pattern.substr(0, 200));
+}
+
+Result<DomainRule> parse_domain_rule(std::string_view text) {
+    DomainRule rule;
+    const std::size_t colon = text.find(':');
+    rule.pattern = text.substr(0, colon);
+    if (colon != std::string_view::npos) {
+        const std::string_view digits = text.substr(colon + 1);
+        const auto [end, error] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), rule.port);
+        if (error != std::errc() || end != digits.data() + digits.size() || rule.port == 0) {
+            return base::fail(Code::invalid_argument, "'{}': the port goes from 1 to 65535",
+                              text.substr(0, 200));
+        }
+    }
+    DG_TRY(check_domain_pattern(rule.pattern));
+    return rule;
+}
+
+bool DomainRule::covers(const DomainRule& asked) const {
+    const bool ports = asked.port == 0 ? port == 0 : has_port(asked.port);
+    return ports && pattern_covers(pattern, asked.pattern);
 }
 
 Result<std::string> host_of(std::string_view text) {
@@ -99,4 +122,4 @@ bool pattern_covers(std::string_view allowed, std::string_view asked) {
     return domain_matches(allowed, asked);
 }
 
-}  // namespace sphere::policy
+}  // namespace sphere::net
