@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -13,6 +14,7 @@
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
 #include "base/json/json.h"
+#include "sphere/spec_words.h"
 #include "sphere/sphere.h"
 
 namespace app {
@@ -96,6 +98,14 @@ Result<sphere::SandboxSpec> box_spec(const Args& args) {
                              "--network is '{}', expected none or loopback", network);
     }
     spec.network.mode = *mode;
+    const std::string level = args.value("--isolation").value_or("full");
+    const auto known = std::ranges::find(sphere::kIsolations, level,
+                                         [](const auto& word) { return std::string(word.first); });
+    if (known == sphere::kIsolations.end()) {
+        return base::fail_on("--isolation", Code::invalid_argument,
+                             "--isolation is '{}', expected full, gvisor or microvm", level);
+    }
+    spec.isolation = known->second;
     return spec;
 }
 
@@ -192,9 +202,12 @@ Result<int> run(const Args& args, Program& program) {
     const bool as_json = args.has("--json");
     command.stdin_open = !program.terminal.stdin_is_terminal();
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
-    const auto sphere = DG_TRY(sphere::Sphere::open(
-        {.state_dir = sandbox_state_dir(program), .sandboxes_max = 1, .pool_size = 0},
-        program.clock));
+    const auto sphere =
+        DG_TRY(sphere::Sphere::open({.state_dir = sandbox_state_dir(program),
+                                     .sandboxes_max = 1,
+                                     .pool_size = 0,
+                                     .backends = sandbox_backends(program.config())},
+                                    program.clock));
     const sphere::SandboxId box = DG_TRY(sphere->create(spec));
     RunSink sink(program.terminal, as_json);
     const sphere::ExecId exec = DG_TRY(sphere->start(box, command, sink));
@@ -230,7 +243,7 @@ std::string closing_line(const sphere::HostReport& report) {
 }
 
 Result<int> doctor(const Args& args, Program& program) {
-    const sphere::HostReport report = sphere::inspect_host();
+    const sphere::HostReport report = sphere::inspect_host(sandbox_backends(program.config()));
     const Terminal& terminal = program.terminal;
     if (args.has("--json")) {
         json::array facts, levels;
@@ -278,6 +291,9 @@ Command run_subcommand() {
                      "End it after so much processor time [default: never]."},
                     {"--output-mib", "N", "Leave out what is printed after that [default 8]."},
                     {"--network", "MODE", "none, or loopback inside the sandbox [default none]."},
+                    {"--isolation", "LEVEL",
+                     "The wall: full, gvisor or microvm; see doctor for what is there [default "
+                     "full]."},
                     {"--root", "FOLDER",
                      "Its file system instead of the host's; with folders dev, proc, tmp and "
                      "workspace."},

@@ -52,6 +52,9 @@ struct SandboxConfig {
     std::uint32_t sandboxes_max = 1000;
     std::uint32_t pool_size = 4;
     std::string state_dir;
+    std::string runsc = "runsc", runsc_platform = "auto";
+    std::string microvm_vmm, microvm_kernel, microvm_root;
+    bool microvm_emulate = false;
 };
 
 struct LogConfig {
