@@ -67,6 +67,16 @@ std::string sandbox_state_dir(const Program& program) {
     return fmt::format("{}/dougong-sandboxes-{}", usable ? runtime->second : "/tmp", ::geteuid());
 }
 
+sphere::BackendOptions sandbox_backends(const Config& config) {
+    const SandboxConfig& from = config.sandbox;
+    return {.gvisor = {.program = from.runsc,
+                       .platform = from.runsc_platform == "auto" ? "" : from.runsc_platform},
+            .microvm = {.vmm = from.microvm_vmm,
+                        .kernel = from.microvm_kernel,
+                        .root = from.microvm_root,
+                        .emulate = from.microvm_emulate}};
+}
+
 std::string sandboxes_refused(const Config& config) {
     const std::string& enabled = config.sandbox.enabled;
     if (enabled == "off") return "sandboxes are off; set sandbox.enabled to auto or on";
@@ -117,7 +127,8 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
                                          default_server_policy(), metrics,
                                          {.state_dir = sandbox_state_dir(program),
                                           .sandboxes_max = config.sandboxes_max,
-                                          .pool_size = config.pool_size},
+                                          .pool_size = config.pool_size,
+                                          .backends = sandbox_backends(program.config())},
                                          [&](const sphere::SphereOptions& options) {
                                              return sphere::Sphere::open(options, program.clock);
                                          });

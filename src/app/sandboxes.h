@@ -8,6 +8,7 @@
 
 #include "app/command.h"
 #include "base/http/router.h"
+#include "sphere/backend_options.h"
 
 namespace base::metrics {
 class Registry;
@@ -17,6 +18,9 @@ namespace app {
 
 /// Where boxes' leftovers are written down: sandbox.state_dir, else a folder of this user's own.
 std::string sandbox_state_dir(const Program& program);
+
+/// The programs of the stronger levels, as configured.
+sphere::BackendOptions sandbox_backends(const Config& config);
 
 /// Why this configuration offers no sandboxes, whatever the host could do; empty: it does. Who can
 /// reach the port can run programs in them, so beyond loopback only sandbox.enabled on does.

@@ -21,7 +21,7 @@ struct MicrovmOptions {
     std::string kernel =
         {};                 ///< an uncompressed kernel for firecracker, a bzImage or that for qemu
     std::string root = {};  ///< a root file system: a disk image, or an initramfs archive
-    bool emulate = false;   ///< qemu only: without KVM, some 50 times slower
+    bool emulate = false;   ///< qemu only: without KVM, far slower
 };
 
 struct BackendOptions {

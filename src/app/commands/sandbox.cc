@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "app/terminal/terminal.h"
 #include "base/json/json.h"
 #include "base/metrics/metrics.h"
+#include "sphere/spec_words.h"
 #include "sphere/sphere.h"
 
 namespace app {
@@ -108,6 +110,14 @@ Result<sphere::SandboxSpec> box_spec(const Args& args) {
                              "--network is '{}', expected none or loopback", network);
     }
     spec.network.mode = *mode;
+    const std::string level = args.value("--isolation").value_or("full");
+    const auto known = std::ranges::find(sphere::kIsolations, level,
+                                         [](const auto& word) { return std::string(word.first); });
+    if (known == sphere::kIsolations.end()) {
+        return base::fail_on("--isolation", Code::invalid_argument,
+                             "--isolation is '{}', expected full, gvisor or microvm", level);
+    }
+    spec.isolation = known->second;
     return spec;
 }
 
@@ -206,12 +216,15 @@ Result<int> run(const Args& args, Program& program) {
     command.stdin_open = !program.terminal.stdin_is_terminal();
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
     base::metrics::Registry metrics;
-    const auto guard = DG_TRY(SandboxGuard::open(
-        program, SandboxGuard::User::command, command_line_policy(spec), metrics,
-        {.state_dir = sandbox_state_dir(program), .sandboxes_max = 1, .pool_size = 0},
-        [&](const sphere::SphereOptions& options) {
-            return sphere::Sphere::open(options, program.clock);
-        }));
+    const auto guard = DG_TRY(
+        SandboxGuard::open(program, SandboxGuard::User::command, command_line_policy(spec), metrics,
+                           {.state_dir = sandbox_state_dir(program),
+                            .sandboxes_max = 1,
+                            .pool_size = 0,
+                            .backends = sandbox_backends(program.config())},
+                           [&](const sphere::SphereOptions& options) {
+                               return sphere::Sphere::open(options, program.clock);
+                           }));
     sphere::Sphere* const sphere = &guard->sphere();
     const sphere::SandboxId box = DG_TRY(sphere->create(spec));
     RunSink sink(program.terminal, as_json);
@@ -248,7 +261,7 @@ std::string closing_line(const sphere::HostReport& report) {
 }
 
 Result<int> doctor(const Args& args, Program& program) {
-    const sphere::HostReport report = sphere::inspect_host();
+    const sphere::HostReport report = sphere::inspect_host(sandbox_backends(program.config()));
     const Terminal& terminal = program.terminal;
     if (args.has("--json")) {
         json::array facts, levels;
@@ -296,6 +309,9 @@ Command run_subcommand() {
                      "End it after so much processor time [default: never]."},
                     {"--output-mib", "N", "Leave out what is printed after that [default 8]."},
                     {"--network", "MODE", "none, or loopback inside the sandbox [default none]."},
+                    {"--isolation", "LEVEL",
+                     "The wall: process, full, gvisor or microvm; see doctor for what is there "
+                     "[default full]."},
                     {"--root", "ROOT",
                      "Its file system instead of the host's: image:PATH of an OCI image layout "
                      "or of a tarball of a root; or a folder with dev, proc, tmp and workspace."},

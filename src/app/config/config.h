@@ -56,6 +56,9 @@ struct SandboxConfig {
     std::string secrets_file;
     std::string audit_dir;
     std::string audit_ship;
+    std::string runsc = "runsc", runsc_platform = "auto";
+    std::string microvm_vmm, microvm_kernel, microvm_root;
+    bool microvm_emulate = false;
 };
 
 struct LogConfig {

@@ -234,6 +234,9 @@ void HttpClient::Impl::set_options(CURL* easy, const Request& request) const {
     curl().easy_setopt(easy, CURLOPT_MAXREDIRS, kRedirectsMax);
     // An empty string also keeps libcurl from looking at *_proxy in the environment.
     curl().easy_setopt(easy, CURLOPT_PROXY, options.proxy.c_str());
+    if (!options.unix_socket.empty()) {
+        curl().easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options.unix_socket.c_str());
+    }
     if (!options.ca_file.empty()) curl().easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
     curl().easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                        static_cast<long>(options.connect_timeout.count()));

@@ -22,8 +22,9 @@ namespace base {
 class HttpClient {
 public:
     struct Options {
-        std::string proxy;    ///< http://host:port or socks5://...; empty: none
-        std::string ca_file;  ///< PEM bundle; empty: the system's
+        std::string proxy;             ///< http://host:port or socks5://...; empty: none
+        std::string ca_file;           ///< PEM bundle; empty: the system's
+        std::string unix_socket = {};  ///< a path to connect to, whatever the URL's host is
         std::string user_agent = "dougong";
         std::chrono::milliseconds connect_timeout{15'000};
         std::chrono::milliseconds stall_timeout{60'000};  ///< no byte received; 0: none

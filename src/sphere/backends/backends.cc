@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sphere/backends/router.h"
+#include "sphere/microvm/vm_maker.h"
 #include "sphere/native/host_inspection.h"
 #include "sphere/native/native_sphere.h"
 #include "sphere/oci/container_maker.h"
@@ -40,6 +41,9 @@ std::vector<Backend> all_backends(const SphereOptions& options, const base::Cloc
     all.push_back({{Isolation::gvisor}, false, [options, &clock] {
                        return oci::open_gvisor(options, clock);
                    }});
+    all.push_back({{Isolation::microvm}, false, [options, &clock] {
+                       return microvm::open_microvm(options, clock);
+                   }});
     return all;
 }
 
@@ -49,6 +53,15 @@ HostFact gvisor_fact(const GvisorOptions& options) {
     if (!found) return {"isolation gvisor", Finding::missing, "", found.error().message};
     return {"isolation gvisor", Finding::works,
             fmt::format("{} {}", found->program, found->arguments.front()), ""};
+}
+
+HostFact microvm_fact(const MicrovmOptions& options) {
+    const auto found = microvm::find_boot(options);
+    if (!found) return {"isolation microvm", Finding::missing, "", found.error().message};
+    return {"isolation microvm", Finding::works,
+            fmt::format("{}{}; not booted for this", found->vmm,
+                        found->emulate ? ", emulated" : ", /dev/kvm"),
+            ""};
 }
 
 }  // namespace
@@ -61,6 +74,8 @@ HostReport inspect_host(const BackendOptions& options) {
     report.facts.push_back(full);
     report.facts.push_back(gvisor_fact(options.gvisor));
     if (report.facts.back().finding == Finding::works) report.levels.push_back(Isolation::gvisor);
+    report.facts.push_back(microvm_fact(options.microvm));
+    if (report.facts.back().finding == Finding::works) report.levels.push_back(Isolation::microvm);
     return report;
 }
 

@@ -89,7 +89,7 @@ Result<void> GuestBox::begin(std::unique_ptr<Machine> machine, MachineMaker& mak
     if (ending_) return fail(Code::failed_precondition, "sandbox {} was ended meanwhile", id_);
     machine_ = std::move(machine);
     limit_data_ = !maker.limits_memory();
-    send(maker.setup(spec_));
+    setup_ = maker.setup(spec_);
     thread_ = std::thread([this] { run(); });
     const bool told =
         changed_.wait_for(lock, maker.start_max(), [&] { return ready_ || gone_ || refusal_; });
@@ -336,6 +336,10 @@ int GuestBox::wait_ms(Instant now) const {
 }
 
 void GuestBox::run() {
+    sigset_t pipe;  // writing to an agent that is gone is an error here, not the server's end
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     for (;;) {
         pollfd waits[3] = {{machine_->from_agent(), POLLIN, 0},
                            {wake_.get(), POLLIN, 0},
@@ -403,6 +407,7 @@ void GuestBox::handle(std::span<std::byte> packet) {
     launcher::StartFailed refused;
     launcher::SetupFailed failed;
     launcher::Ready ready;
+    launcher::Configured listens;
     const auto exec_of = [&](std::uint64_t id) {
         const auto at = execs_.find(id);
         return at == execs_.end() ? nullptr : at->second.get();
@@ -414,7 +419,9 @@ void GuestBox::handle(std::span<std::byte> packet) {
         }
         return;
     }
-    if (launcher::read_message(packet, started)) {
+    if (launcher::read_message(packet, listens)) {
+        send(setup_);
+    } else if (launcher::read_message(packet, started)) {
         if (Exec* const exec = exec_of(started.exec)) {
             exec->phase = Exec::Phase::running;
             send_input(*exec);

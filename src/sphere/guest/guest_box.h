@@ -68,6 +68,7 @@ private:
     const Secrets secrets_;
     const base::Clock& clock_;
     std::unique_ptr<Machine> machine_;
+    launcher::GuestSetup setup_;
     bool limit_data_ = false;
     base::UniqueFd wake_;
     std::thread thread_;

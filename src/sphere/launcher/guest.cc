@@ -352,6 +352,7 @@ int serve(Agent& agent) {
     if (agent.children < 0 || shared == MAP_FAILED) return 1;
     agent.child_outcome = static_cast<Outcome*>(shared);
     PacketCutter cutter(received);
+    send(agent, make_message<Configured>());
     for (;;) {
         pollfd waits[2 + 3 * kExecsMax];
         nfds_t count = 0;

@@ -8,6 +8,12 @@ std::span<std::byte> PacketCutter::next() {
         filled_ -= given_;
         given_ = 0;
     }
+    for (std::size_t noise = 0; !begun_ && filled_ >= sizeof(kMagic); ++noise) {
+        begun_ = std::memcmp(buffer_.data(), &kMagic, sizeof(kMagic)) == 0;
+        if (begun_) break;
+        unsound_ = unsound_ || noise > kMessageBytesMax;
+        std::memmove(buffer_.data(), buffer_.data() + 1, --filled_);
+    }
     if (unsound_ || filled_ < sizeof(Head)) return {};
     Head head;
     std::memcpy(&head, buffer_.data(), sizeof(Head));

@@ -3,6 +3,7 @@
 // are protocol.h's, sent one behind the other over one stream of bytes; a command's streams, which
 // a box is given as descriptors, travel as messages here.
 //
+//   configured, by the agent, as soon as it listens: a serial line loses what came before;
 //   guest_setup -> ready or setup_failed, once; then
 //   start -> started or start_failed; input -> input_taken; output; exited, the last of a command.
 //
@@ -18,7 +19,7 @@ inline constexpr std::size_t kInputWindow = 64 * 1024;
 inline constexpr std::size_t kStreamPiece = 32 * 1024;
 
 enum GuestFlags : std::uint32_t {
-    kGuestLoopback = 1,  ///< bring lo up; else take it down where the kernel began with it up
+    kGuestLoopback = 1,  ///< bring lo up
     kGuestMachine = 2,   ///< mount everything itself: its kernel did nothing
 };
 struct GuestSetup {
@@ -56,7 +57,8 @@ struct Resize {
     std::uint32_t unused = 0;
 };
 
-/// Cuts a stream of bytes into packets. `buffer` holds at least one of the largest.
+/// Cuts a stream of bytes into packets; what a line carried before the first is skipped. `buffer`
+/// holds at least one of the largest.
 class PacketCutter {
 public:
     explicit PacketCutter(std::span<std::byte> buffer) : buffer_(buffer) {}
@@ -71,7 +73,7 @@ public:
 private:
     std::span<std::byte> buffer_;
     std::size_t filled_ = 0, given_ = 0;
-    bool unsound_ = false;
+    bool begun_ = false, unsound_ = false;
 };
 
 }  // namespace sphere::launcher

@@ -71,19 +71,17 @@ Outcome mount_machine(const GuestSetup& setup) {
     return {};
 }
 
-/// Absent loopback is down.
-Outcome set_loopback(bool up) {
+Outcome raise_loopback() {
     const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket < 0) return up ? failed(Step::loopback) : Outcome{};
+    if (socket < 0) return failed(Step::loopback);
     ifreq request{};
     std::strcpy(request.ifr_name, "lo");
-    bool done = ::ioctl(socket, SIOCGIFFLAGS, &request) == 0;
-    const bool is_up = done && (request.ifr_flags & IFF_UP) != 0;
-    if (done && is_up != up) {
-        request.ifr_flags = static_cast<short>(request.ifr_flags ^ IFF_UP);
-        done = ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
+    bool raised = ::ioctl(socket, SIOCGIFFLAGS, &request) == 0;
+    if (raised && (request.ifr_flags & IFF_UP) == 0) {
+        request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+        raised = ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
     }
-    const Outcome outcome = done || !up ? Outcome{} : failed(Step::loopback);
+    const Outcome outcome = raised ? Outcome{} : failed(Step::loopback);
     ::close(socket);
     return outcome;
 }
@@ -111,8 +109,9 @@ Outcome set_up_guest(const GuestSetup& setup) {
         if (!mounted) return mounted;
     }
     if (::getpid() != 1) return {};  // an ordinary process, in a test: lo is not its to change
-    const Outcome outcome = set_loopback((setup.flags & kGuestLoopback) != 0);
-    return outcome ? close_the_bounds() : outcome;
+    // Down otherwise, but for gVisor's, whose kernel begins with it up and hangs without.
+    const Outcome raised = (setup.flags & kGuestLoopback) != 0 ? raise_loopback() : Outcome{};
+    return raised ? close_the_bounds() : raised;
 }
 
 Outcome become_guest_user() {
