@@ -173,8 +173,10 @@ class SandboxServer(ProgramTest):
         shell.resize(70, 33)
         shell.type("while [ \"$(stty size)\" != '33 70' ]; do :; done; echo si''zed\n")
         shell.wait_for("sized")
-        shell.type("sleep 1000\n")
+        shell.type("sh -c \"echo sle''eping; exec sleep 1000\"\n")
+        shell.wait_for("sleeping")
         shell.type("\x03")
+        shell.wait_for("^C")  # with it goes what was typed and not read
         shell.type("echo sta''tus $?\n")
         shell.wait_for("status 130")
         shell.type("exit 5\n")
