@@ -70,11 +70,15 @@ Result<std::unique_ptr<GuardedSphere>> GuardedSphere::open(GuardParts parts, Sph
                                                            const OpenInner& open_inner) {
     parts.log.set_redactor(parts.secrets.redactor());
     auto core = std::make_unique<Core>(parts);
-    options.on_network_attempt = [at = core.get()](const SandboxId& id, const NetworkAttempt& a) {
-        at->on_network_attempt(id, a);
+    options.on_network_attempt = [at = core.get(), told = options.on_network_attempt](
+                                     const SandboxId& id, const NetworkAttempt& attempt) {
+        at->on_network_attempt(id, attempt);
+        if (told) told(id, attempt);
     };
-    options.on_sandbox_end = [at = core.get()](const SandboxInfo& last, std::string_view why) {
+    options.on_sandbox_end = [at = core.get(), told = options.on_sandbox_end](
+                                 const SandboxInfo& last, std::string_view why) {
         at->on_sandbox_end(last, why);
+        if (told) told(last, why);
     };
     DG_TRY(core->record(AuditLevel::full, AuditLevel::none, policy_event(parts.policies, actor)));
     core->inner = DG_TRY(open_inner(options));

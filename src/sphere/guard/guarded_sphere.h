@@ -48,8 +48,8 @@ class GuardedSphere final : public Sphere {
 public:
     using OpenInner = std::function<base::Result<std::unique_ptr<Sphere>>(const SphereOptions&)>;
 
-    /// Opens the sphere inside with `options`, whose callbacks are the guard's. Records the
-    /// policies in force. `actor` is who asks, in the record: "cli", "server".
+    /// Opens the sphere inside with `options`, whose callbacks are told after the guard.
+    /// Records the policies in force. `actor` is who asks, in the record: "cli", "server".
     /// Errors: open_inner's; the log's.
     static base::Result<std::unique_ptr<GuardedSphere>> open(GuardParts parts,
                                                              SphereOptions options,

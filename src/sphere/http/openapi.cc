@@ -41,7 +41,9 @@ json::object change_example() {
     return parsed(R"({"action": "rename", "to": "other.txt"})");
 }
 json::object network_example() {
-    return sphere::to_json(NetworkPolicy{.mode = NetworkMode::egress});
+    NetworkPolicy network;
+    network.mode = NetworkMode::egress;
+    return sphere::to_json(network);
 }
 json::object port_example() {
     return parsed(R"({"port": 8000, "ttl_ms": 3600000})");

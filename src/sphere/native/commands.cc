@@ -152,7 +152,7 @@ ExecId NativeSphere::start_prepared(Lock& lock, const BoxPtr& box, std::unique_p
         return ExecId{0};
     };
     const auto words = words_of(*box, spec);
-    if (!words || prepared.limits != process_limits(box->spec.limits)) return give_up();
+    if (!words || prepared.limits != process_limits(*box)) return give_up();
     const auto packet = start_packet(prepared.exec, spec, *words, prepared.limits, false);
     if (!launcher::send_packet(prepared.socket.get(), packet, ends)) return give_up();
     made->id = prepared.exec;

@@ -48,9 +48,9 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
     : options_(options),
       clock_(clock),
       answers_(std::move(answers)),
-      demand_(options.pool_size),
       level_(level),
       images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
+      demand_(options.pool_size),
       buffer_(kStreamPiece),
       packet_(launcher::kMessageBytesMax) {}
 

@@ -73,13 +73,16 @@ void check_network(const NetworkPolicy& asked, const NetworkPolicy& most, Ceilin
         out.refuse("network.mode", word_of(kNetworkModes, asked.mode),
                    word_of(kNetworkModes, most.mode));
     }
+    const bool any_name =
+        most.mode == NetworkMode::full;  // whose addresses stay closed all the same
     for (const std::string& domain : asked.allow_domains) {
         const auto rule = net::parse_domain_rule(domain);
         const bool allowed =
-            rule && std::ranges::any_of(most.allow_domains, [&](const std::string& each) {
-                const auto wider = net::parse_domain_rule(each);
-                return wider && wider->covers(*rule);
-            });
+            rule &&
+            (any_name || std::ranges::any_of(most.allow_domains, [&](const std::string& each) {
+                 const auto wider = net::parse_domain_rule(each);
+                 return wider && wider->covers(*rule);
+             }));
         if (!allowed) {
             out.refuse("network.allow_domains", domain,
                        fmt::format("{}", fmt::join(most.allow_domains, ", ")));

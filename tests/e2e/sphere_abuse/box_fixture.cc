@@ -23,7 +23,10 @@ constexpr const char* kPolicy =
     "limits: {cpus: 64, memory_bytes: 1099511627776, processes_max: 4000000,"
     " workspace_bytes: 1099511627776, tmp_bytes: 1099511627776, inodes_max: 100000000,"
     " open_files_max: 1000000, lifetime_ms: 0, idle_timeout_ms: 0, gpu_share: 8}\n"
-    "network: {mode: full, bytes_max: 0}\n";
+    "network: {mode: full, bytes_max: 0, allow_cidrs: ['0.0.0.0/0', '::/0']}\n"
+    "secrets:\n"
+    "- {name: api, header: Authorization, domains: [api.example.org]}\n"
+    "- {name: key, header: X-Key, domains: ['*.example.org:443']}\n";
 
 std::string text_of(const base::json::object& event, std::string_view name) {
     const auto* value = event.if_contains(name);

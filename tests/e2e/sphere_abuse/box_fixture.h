@@ -41,6 +41,20 @@ std::string errno_text(int error);
 /// The hostile program's file on this side.
 std::string abuser_path();
 
+/// What the corpus' policy grants: `api` in a header for api.example.org, `key` in one for every
+/// name below example.org, by TLS.
+class CorpusSecrets final : public sphere::guard::SecretStore {
+public:
+    static constexpr const char* kValue = "sk-live-4f9a8c7d6e5b";
+    base::Result<std::string> value(std::string_view) const override { return kValue; }
+    std::shared_ptr<const sphere::audit::Redactor> redactor() const override { return redactor_; }
+
+private:
+    std::shared_ptr<const sphere::audit::Redactor> redactor_ =
+        std::make_shared<const sphere::audit::Redactor>(
+            *sphere::audit::Redactor::create({{"api", kValue}}));
+};
+
 class AbuseTest : public ::testing::Test {
 protected:
     void SetUp() override;
@@ -71,7 +85,7 @@ protected:
     TempDir state, record;
     base::SystemClock clock;
     base::metrics::Registry metrics;
-    sphere::guard::NoSecrets secrets;
+    CorpusSecrets secrets;
     std::unique_ptr<sphere::policy::PolicyStore> policies;
     std::unique_ptr<sphere::policy::StopBoard> stops;
     std::unique_ptr<sphere::audit::AuditLog> log;

@@ -91,9 +91,7 @@ protected:
             const std::lock_guard lock(mutex);
             attempts.push_back(attempt);
         };
-        auto opened = sphere::Sphere::open(options, clock);
-        ASSERT_TRUE(opened) << opened.error().message;
-        sphere = std::move(*opened);
+        open(options);
     }
     void TearDown() override {
         AbuseTest::TearDown();
@@ -407,11 +405,10 @@ TEST_F(EgressTest, S45_CallsAndBytesEndExactlyAtTheCap) {
 }
 
 TEST_F(EgressTest, S46_ASecretIsSetOutsideAndNotSeenInside) {
-    const std::string value = "sk-live-4f9a8c7d6e5b";
+    const std::string value = CorpusSecrets::kValue;
     auto spec = egress();
     spec.secrets = {"api"};
-    const sphere::Secrets secrets = {{"api", value, "", "Authorization", {"api.example.org"}}};
-    const auto box = sphere->create(spec, secrets);
+    const auto box = sphere->create(spec);
     ASSERT_TRUE(box) << box.error().message;
     install(*box);
     const std::string echoed = sh(*box,
@@ -434,10 +431,8 @@ TEST_F(EgressTest, S46_ASecretIsSetOutsideAndNotSeenInside) {
 
 TEST_F(EgressTest, ASecretForPort443GoesByTlsThatIsChecked) {
     auto spec = egress();
-    spec.secrets = {"api"};
-    const sphere::Secrets secrets = {
-        {"api", "sk-live-4f9a8c7d6e5b", "", "X-Key", {"*.example.org:443"}}};
-    const auto box = sphere->create(spec, secrets);
+    spec.secrets = {"key"};
+    const auto box = sphere->create(spec);
     ASSERT_TRUE(box) << box.error().message;
     const std::string echoed = sh(*box, "curl -sS http://api.example.org/echo");
     EXPECT_NE(echoed.find("X-Key: ********************"), std::string::npos) << echoed;
