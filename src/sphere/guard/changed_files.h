@@ -13,7 +13,7 @@ struct ChangedFiles {
 };
 
 /// The system's clock by which files' change times are set: what changes after this call has a time
-/// that is not before it.
+/// that is not before it; so may what changed within the clock's tick before.
 std::int64_t file_clock_ns();
 
 /// Looks at no more than `entries_max` names and 16 levels, follows no link and crosses no mount.

@@ -96,6 +96,7 @@ const GuardParts& GuardedSphere::parts() const {
 }
 
 Result<SandboxSpec> Core::admit(const SandboxSpec& asked, AuditEvent& event) const {
+    DG_TRY(check_spec(asked));  // what is no spec is told as that, not as more than is allowed
     DG_TRY(parts.stops.check(asked.tenant, asked.agent, {}));
     SandboxSpec spec = DG_TRY(parts.policies.admit(asked));
     event.policy = spec.policy;

@@ -160,7 +160,8 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t
     for (const auto& layer : box.beginning.layers) fds.push_back(layer->root.get());
     message.layers = static_cast<std::uint32_t>(box.beginning.layers.size());
     const NetworkMode network = box.spec.network.mode;
-    message.flags |= network == NetworkMode::none ? launcher::kNoNetwork : launcher::kLoopback;
+    if (network != NetworkMode::none) message.flags |= launcher::kLoopback;
+    if (network == NetworkMode::none && !is_plain()) message.flags |= launcher::kNoNetwork;
     if (network > NetworkMode::loopback) {
         message.flags |= launcher::kBroker;
         for (const std::uint16_t port : egress::listened_ports(box.spec.network)) {

@@ -247,14 +247,12 @@ TEST_F(Snapshots, S49NothingDangerousIsInALayer) {
 }
 
 TEST_F(Snapshots, TooManyAreRefusedAndBoxesGoOn) {
-    sphere.reset();
-    auto opened = sphere::Sphere::open({.state_dir = state.path(),
-                                        .pool_size = 0,
-                                        .snapshots_max = 2,
-                                        .snapshot_bytes_max = 4 << 20},
-                                       clock);
-    ASSERT_TRUE(opened);
-    sphere = std::move(*opened);
+    sphere::SphereOptions options;
+    options.state_dir = state.path();
+    options.pool_size = 0;
+    options.snapshots_max = 2;
+    options.snapshot_bytes_max = 4 << 20;
+    open(options);
     const SandboxId box = *sphere->create({});
     const auto first = keep(box);
     keep(box);
@@ -347,7 +345,8 @@ bool forbid_layers() {
 }
 
 TEST_F(Snapshots, WithoutLayersTheFilesAreCopied) {
-    sphere.reset();  // no thread of ours at the fork
+    sphere.reset();
+    log.reset();  // no thread of ours at the fork
     const pid_t child = ::fork();
     if (child == 0) {
         if (!forbid_layers()) ::_exit(40);

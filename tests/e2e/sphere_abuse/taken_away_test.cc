@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -70,6 +71,11 @@ bool gives_only_process(sphere::Sphere& sphere, const std::string& named) {
     Recorder heard;
     const bool runs = box && sphere.exec(*box, {.argv = {"echo", "runs"}}, heard) &&
                       heard.out == "runs\n" && sphere.destroy(*box);
+    if (!runs || full || full.error().message.find(named) == std::string::npos) {
+        std::fprintf(stderr, "%s: full: %s; process: %s\n", named.c_str(),
+                     full ? "made" : full.error().message.c_str(),
+                     box ? heard.out.c_str() : box.error().message.c_str());
+    }
     return runs && !full && full.error().code == base::Code::failed_precondition &&
            full.error().message.find(named) != std::string::npos;
 }

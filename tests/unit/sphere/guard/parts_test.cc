@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "sphere/guard/changed_files.h"
@@ -77,9 +78,10 @@ protected:
     ~Changed() override { ::close(workspace_); }
     /// Until the file clock has moved on: what was written before is older than now.
     static std::int64_t later() {
-        const std::int64_t before = file_clock_ns();
-        std::int64_t now = before;
-        while (now == before) now = file_clock_ns();
+        // Not the coarse clock: kernels since 6.13 give a file a finer time that is ahead of it.
+        const auto before = std::chrono::system_clock::now().time_since_epoch();
+        std::int64_t now = file_clock_ns();
+        while (std::chrono::nanoseconds(now) <= before) now = file_clock_ns();
         return now;
     }
     std::vector<std::string> since(std::int64_t ns) const {
