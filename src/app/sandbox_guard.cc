@@ -197,14 +197,16 @@ std::string command_line_policy(const sphere::SandboxSpec& spec) {
     const sphere::Limits& limits = spec.limits;
     return fmt::format(
         "version: 1\nname: command-line\naudit: full\nroots: [host, image, directory]\n"
-        "limits: {{cpus: {}, memory_bytes: {}, processes_max: {}, workspace_bytes: {}, "
+        "isolation_min: {}\nlimits: {{cpus: {}, memory_bytes: {}, processes_max: {}, "
+        "workspace_bytes: {}, "
         "tmp_bytes: {}, inodes_max: {}, open_files_max: {}, lifetime_ms: 0, idle_timeout_ms: 0, "
         "gpu_share: {}}}\n"
         "network: {{mode: full, allow_domains: {}, allow_cidrs: {}, calls_max: {}, bytes_max: "
         "0}}\n",
-        limits.cpus, limits.memory_bytes, limits.processes_max, limits.workspace_bytes,
-        limits.tmp_bytes, limits.inodes_max, limits.open_files_max, limits.gpu_share,
-        list(spec.network.allow_domains), list(spec.network.allow_cidrs), spec.network.calls_max);
+        sphere::isolation_name(spec.isolation), limits.cpus, limits.memory_bytes,
+        limits.processes_max, limits.workspace_bytes, limits.tmp_bytes, limits.inodes_max,
+        limits.open_files_max, limits.gpu_share, list(spec.network.allow_domains),
+        list(spec.network.allow_cidrs), spec.network.calls_max);
 }
 
 }  // namespace app

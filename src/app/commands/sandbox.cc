@@ -107,9 +107,21 @@ Result<sphere::SandboxSpec> box_spec(const Args& args) {
     }
     if (!mode) {
         return base::fail_on("--network", Code::invalid_argument,
-                             "--network is '{}', expected none or loopback", network);
+                             "--network is '{}', expected none, loopback, egress or full", network);
     }
     spec.network.mode = *mode;
+    for (const std::string& name : args.all("--allow-domain")) {
+        spec.network.allow_domains.emplace_back(name);
+    }
+    for (const std::string& range : args.all("--allow-cidr")) {
+        spec.network.allow_cidrs.emplace_back(range);
+    }
+    if (*mode == Mode::egress && spec.network.allow_domains.empty() &&
+        spec.network.allow_cidrs.empty()) {
+        return base::fail_on("--network", Code::invalid_argument,
+                             "--network egress reaches what --allow-domain and --allow-cidr name; "
+                             "give one of them");
+    }
     const std::string level = args.value("--isolation").value_or("full");
     const auto known = std::ranges::find(sphere::kIsolations, level,
                                          [](const auto& word) { return std::string(word.first); });
@@ -308,7 +320,13 @@ Command run_subcommand() {
                     {"--cpu-timeout-s", "N",
                      "End it after so much processor time [default: never]."},
                     {"--output-mib", "N", "Leave out what is printed after that [default 8]."},
-                    {"--network", "MODE", "none, or loopback inside the sandbox [default none]."},
+                    {"--network", "MODE",
+                     "none; loopback inside the sandbox; egress, to what is allowed; or full, to "
+                     "all that is public [default none]."},
+                    {"--allow-domain", "NAME",
+                     "A host that egress reaches, as example.org, *.example.org or "
+                     "example.org:8080; several times."},
+                    {"--allow-cidr", "NET", "Addresses that it reaches; several times."},
                     {"--isolation", "LEVEL",
                      "The wall: process, full, gvisor or microvm; see doctor for what is there "
                      "[default full]."},

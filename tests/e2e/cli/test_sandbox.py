@@ -54,8 +54,13 @@ class Sandbox(ProgramTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no-such-program", done.stderr)
         done = self.sandbox("--network", "egress", "--", "true")
-        self.assertIn("egress", done.stderr)
+        self.assertIn("--allow-domain", done.stderr)
+        self.assertEqual(done.returncode, 64)
+        done = self.sandbox("--network", "egress", "--allow-domain", "api.example.org", "--",
+                            "python3", "-c",
+                            "import urllib.request as r; r.urlopen('http://other.example.org/')")
         self.assertNotEqual(done.returncode, 0)
+        self.assertIn("403", done.stderr)
         self.assertEqual(self.sandbox("--network", "x", "--", "true").returncode, 64)
         self.assertEqual(self.sandbox("--memory-mib", "1", "--", "true").returncode, 64)
         self.assertEqual(self.sandbox().returncode, 64)

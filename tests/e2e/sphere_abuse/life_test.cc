@@ -210,12 +210,14 @@ TEST_F(AbuseTest, BoxesFromThePoolAreLikeAnyOther) {
 
 TEST_F(AbuseTest, AtTheLimitMoreAreRefused) {
     open({.state_dir = state.path(), .sandboxes_max = 2, .pool_size = 1});
-    ASSERT_TRUE(sphere->create({}));
-    const auto second = sphere->create({});
+    sphere::SandboxSpec spec;
+    spec.isolation = level();
+    ASSERT_TRUE(sphere->create(spec));
+    const auto second = sphere->create(spec);
     ASSERT_TRUE(second);
-    EXPECT_EQ(sphere->create({}).error().code, Code::resource_exhausted);
+    EXPECT_EQ(sphere->create(spec).error().code, Code::resource_exhausted);
     ASSERT_TRUE(sphere->destroy(*second));
-    EXPECT_TRUE(sphere->create({}));
+    EXPECT_TRUE(sphere->create(spec));
 }
 
 TEST_F(AbuseTest, ABoxWhoseLifetimeIsOverEnds) {
