@@ -1,6 +1,7 @@
 #include "engine/catalog/child_process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -55,6 +56,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     ::dup2(null, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);
     ::dup2(output, STDERR_FILENO);
+    // A server's sockets would outlive it in a child: its port stayed taken after a kill.
+    ::close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
     ::execvpe(arguments[0], arguments, environment);
     const int code = errno;
     static_cast<void>(!::write(error_pipe, &code, sizeof(code)));

