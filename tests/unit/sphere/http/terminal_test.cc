@@ -99,7 +99,11 @@ TEST_F(TerminalRoute, AShellTakesKeysAndSizesAndTellsItsEnd) {
     screen->send(MessageKind::text, R"({"type":"resize","columns":55,"rows":11})");
     screen->type("stty size\n");
     EXPECT_TRUE(screen->shows("11 55")) << screen->shown();
-    screen->type("sleep 1000\n\x03");
+    // Ctrl-C throws away what the shell has not read yet, so it waits for what it is to end.
+    screen->type("sh -c 'echo up$((1 + 1)); exec sleep 1000'\n");
+    EXPECT_TRUE(screen->shows("up2")) << screen->shown();
+    screen->type("\x03");
+    EXPECT_TRUE(screen->shows("^C")) << screen->shown();
     screen->type("echo after=$?; exit 7\n");
     EXPECT_TRUE(screen->shows("after=130")) << screen->shown();
     EXPECT_TRUE(screen->says(R"("reason":"exited","exit_code":7)"));
