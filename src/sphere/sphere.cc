@@ -37,15 +37,23 @@ private:
     std::optional<ExecResult> result_;
 };
 
+/// 20 of them that nobody can guess.
+std::string secret_letters() {
+    std::string letters;
+    while (letters.size() < 20) {
+        std::uint64_t bits = base::entropy64();
+        for (int i = 0; i < 10; ++i, bits /= 26) letters += static_cast<char>('a' + bits % 26);
+    }
+    return letters;
+}
+
 }  // namespace
 
 SandboxId make_sandbox_id() {
-    SandboxId id = "sbx-";
-    while (id.size() < 24) {
-        std::uint64_t bits = base::entropy64();
-        for (int i = 0; i < 10; ++i, bits /= 26) id += static_cast<char>('a' + bits % 26);
-    }
-    return id;
+    return "sbx-" + secret_letters();
+}
+SnapshotId make_snapshot_id() {
+    return "snap-" + secret_letters();
 }
 
 std::string_view sandbox_state_name(SandboxState state) {

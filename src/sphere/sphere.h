@@ -33,6 +33,7 @@ using SandboxId = std::string;  ///< "sbx-" and 20 letters that nobody can guess
 SandboxId make_sandbox_id();
 using ExecId = std::uint64_t;    ///< unique within its box
 using SnapshotId = std::string;  ///< "snap-" and 20 letters
+SnapshotId make_snapshot_id();
 
 enum class SandboxState : std::uint8_t { creating, ready, executing, paused, ending, ended };
 std::string_view sandbox_state_name(SandboxState state);

@@ -127,20 +127,13 @@ Response stops_answer(const policy::StopBoard& board, const std::string* tenant)
 
 }  // namespace
 
-GuardApi::GuardApi(guard::GuardedSphere& sphere) : sphere_(sphere), worker_(1, kWaitingMax) {}
+GuardApi::GuardApi(guard::GuardedSphere& sphere) : sphere_(sphere), calls_(1, kWaitingMax) {}
 
 /// Every call reads files or waits for a disk, so none runs on a network thread.
 void GuardApi::route(base::http::Router& router, std::string_view method, std::string_view pattern,
                      Call call) {
-    router.add(method, pattern, [this, call](const Request& request, const ResponderPtr& to) {
-        const bool taken = worker_.post([this, call, request, to] {
-            auto response = (this->*call)(request);
-            to->send(response ? std::move(*response) : error_response(response.error()));
-        });
-        if (taken) return;
-        to->send(
-            error_response({Code::resource_exhausted, "too many requests wait; try again", {}}));
-    });
+    calls_.route(router, method, pattern,
+                 [this, call](const Request& request) { return (this->*call)(request); });
 }
 
 void GuardApi::register_routes(base::http::Router& router) {

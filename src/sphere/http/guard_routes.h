@@ -4,9 +4,9 @@
 
 #include <functional>
 
-#include "base/exec/worker.h"
 #include "base/http/router.h"
 #include "sphere/guard/guarded_sphere.h"
+#include "sphere/http/call_pool.h"
 
 namespace sphere {
 
@@ -17,7 +17,7 @@ public:
 
     void register_routes(base::http::Router& router);
     /// Finishes what the worker holds. Idempotent.
-    void stop() { worker_.stop(); }
+    void stop() { calls_.stop(); }
 
 private:
     using Call = base::Result<base::http::Response> (GuardApi::*)(const base::http::Request&);
@@ -36,7 +36,7 @@ private:
                                               std::string tenant);
 
     guard::GuardedSphere& sphere_;
-    base::Worker worker_;
+    CallPool calls_;
 };
 
 }  // namespace sphere

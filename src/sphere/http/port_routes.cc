@@ -71,25 +71,13 @@ PortApi::PortApi(Sphere& sphere, const base::Clock& clock, PortApiOptions option
     : sphere_(sphere),
       clock_(clock),
       options_(options),
-      workers_(options.threads, options.queue_max) {}
-
-void PortApi::post(const ResponderPtr& responder, std::function<void()> call) {
-    if (workers_.post(std::move(call))) return;
-    responder->send(error_response(
-        {Code::resource_exhausted, "too many exchanges with sandboxes wait; try again", ""}));
-}
+      calls_(options.threads, options.queue_max) {}
 
 void PortApi::register_routes(base::http::Router& router) {
-    router.add(
-        "POST", "/v1/sandboxes/{id}/ports",
-        [this](const Request& request, const ResponderPtr& responder) {
-            post(responder, [this, request, responder] {
-                auto response = open_port(request);
-                responder->send(response ? std::move(*response) : error_response(response.error()));
-            });
-        });
+    calls_.route(router, "POST", "/v1/sandboxes/{id}/ports",
+                 [this](const Request& request) { return open_port(request); });
     const auto pass = [this](const Request& request, const ResponderPtr& responder) {
-        post(responder, [this, request, responder] { forward(request, responder); });
+        calls_.post(responder, [this, request, responder] { forward(request, responder); });
     };
     for (const char* method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}) {
         router.add(method, "/v1/sandboxes/{id}/ports/{port}", pass);

@@ -10,9 +10,9 @@
 #include <mutex>
 
 #include "base/core/clock.h"
-#include "base/exec/worker.h"
 #include "base/http/router.h"
 #include "base/http/server.h"
+#include "sphere/http/call_pool.h"
 #include "sphere/sphere.h"
 
 namespace sphere {
@@ -31,7 +31,7 @@ public:
     PortApi(Sphere& sphere, const base::Clock& clock, PortApiOptions options);
 
     void register_routes(base::http::Router& router);
-    void stop() { workers_.stop(); }
+    void stop() { calls_.stop(); }
 
 private:
     struct Grant {
@@ -40,7 +40,6 @@ private:
         std::int64_t expires_unix_ns = 0;
     };
 
-    void post(const base::http::ResponderPtr& responder, std::function<void()> call);
     base::Result<base::http::Response> open_port(const base::http::Request& request);
     /// Errors: permission_denied without a token for this box and port.
     base::Result<Grant> check_token(const base::http::Request& request);
@@ -51,7 +50,7 @@ private:
     const PortApiOptions options_;
     std::mutex mutex_;  // guards the tokens
     std::map<std::string, Grant, std::less<>> tokens_;
-    base::Worker workers_;
+    CallPool calls_;
 };
 
 }  // namespace sphere

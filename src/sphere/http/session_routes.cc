@@ -52,24 +52,12 @@ Result<WantedCell> read_cell(const Sphere& sphere, const Request& request) {
 }  // namespace
 
 SessionApi::SessionApi(Sphere& sphere, SessionManager& sessions)
-    : sphere_(sphere), sessions_(sessions), workers_(2, 64) {}
-
-/// Starting an interpreter takes tens of milliseconds, so no call runs on a network thread.
-void SessionApi::post(const ResponderPtr& responder, std::function<void()> call) {
-    if (workers_.post(std::move(call))) return;
-    responder->send(error_response(
-        {Code::resource_exhausted, "too many session calls are waiting; try again", ""}));
-}
+    : sphere_(sphere), sessions_(sessions), calls_(2, 64) {}
 
 void SessionApi::route(base::http::Router& router, std::string_view method,
                        std::string_view pattern, Call call) {
-    router.add(
-        method, pattern, [this, call](const Request& request, const ResponderPtr& responder) {
-            post(responder, [this, call, request, responder] {
-                auto response = (this->*call)(request);
-                responder->send(response ? std::move(*response) : error_response(response.error()));
-            });
-        });
+    calls_.route(router, method, pattern,
+                 [this, call](const Request& request) { return (this->*call)(request); });
 }
 
 void SessionApi::register_routes(base::http::Router& router) {
@@ -81,7 +69,8 @@ void SessionApi::register_routes(base::http::Router& router) {
           &SessionApi::interrupt);
     router.add("POST", "/v1/sandboxes/{id}/sessions/{session}/cells",
                [this](const Request& request, const ResponderPtr& responder) {
-                   post(responder, [this, request, responder] { run_cell(request, responder); });
+                   calls_.post(responder,
+                               [this, request, responder] { run_cell(request, responder); });
                });
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 // Live sessions over HTTP: /v1/sandboxes/{id}/sessions, for the tenant whose box it is.
 
-#include "base/exec/worker.h"
 #include "base/http/router.h"
+#include "sphere/http/call_pool.h"
 #include "sphere/session/session.h"
 
 namespace sphere {
@@ -14,14 +14,13 @@ public:
 
     void register_routes(base::http::Router& router);
     /// Finishes what the workers hold. Idempotent.
-    void stop() { workers_.stop(); }
+    void stop() { calls_.stop(); }
 
 private:
     using Call = base::Result<base::http::Response> (SessionApi::*)(const base::http::Request&);
 
     void route(base::http::Router& router, std::string_view method, std::string_view pattern,
                Call call);
-    void post(const base::http::ResponderPtr& responder, std::function<void()> call);
     void run_cell(const base::http::Request& request, const base::http::ResponderPtr& responder);
 
     base::Result<base::http::Response> open(const base::http::Request& request);
@@ -32,7 +31,7 @@ private:
 
     Sphere& sphere_;
     SessionManager& sessions_;
-    base::Worker workers_;
+    CallPool calls_;
 };
 
 }  // namespace sphere

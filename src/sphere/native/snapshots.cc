@@ -12,7 +12,6 @@
 #include <sstream>
 #include <utility>
 
-#include "base/core/rng.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
 
@@ -26,15 +25,6 @@ using base::Result;
 
 constexpr std::chrono::seconds kAnswerMax{20}, kStandStillMax{5};
 constexpr std::size_t kNameBytesMax = 128, kDescendantsMax = 1 << 16;
-
-SnapshotId make_snapshot_id() {
-    std::string id = "snap-";
-    while (id.size() < 25) {
-        std::uint64_t bits = base::entropy64();
-        for (int i = 0; i < 10; ++i, bits /= 26) id += static_cast<char>('a' + bits % 26);
-    }
-    return id;
-}
 
 /// Of /proc, whose files have no size.
 std::optional<std::string> read_small(const std::string& path) {
