@@ -61,8 +61,8 @@ const Command& command_table() {
         .config_sections = {},
         .run = nullptr,
         .subcommands = {serve_command(), run_command(), chat_command(), models_command(),
-                        sandbox_command(), audit_command(), policy_command(), bench_command(),
-                        config_command(), version_command(), completion_command(),
+                        sandbox_command(), memory_command(), audit_command(), policy_command(),
+                        bench_command(), config_command(), version_command(), completion_command(),
                         manual_command()}};
     return root;
 }

@@ -9,6 +9,7 @@
 #include "app/config/print.h"
 #include "app/console_files.h"
 #include "app/engine_backend.h"
+#include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
 #include "app/sandboxes.h"
@@ -23,6 +24,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/packed_file.h"
 #include "gate/gate.h"
+#include "memory/http/openapi.h"
 #include "sphere/http/openapi.h"
 
 namespace app {
@@ -99,6 +101,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
         config.engine.threads != 0 ? config.engine.threads : std::thread::hardware_concurrency();
     options.config = config_values(config);
     options.more_paths = sphere::sandbox_paths();
+    for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -223,6 +226,7 @@ Result<int> serve(Program& program) {
     // From the bottom up: what is declared later may use what stands above it, and dies before it.
     const auto logger = DG_TRY(open_log(config.log, sandboxes->scrubber()));
     SpanExport spans(config.trace);
+    const auto memories = DG_TRY(Memories::open(program));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));
@@ -234,6 +238,7 @@ Result<int> serve(Program& program) {
                           gateway_options(config));
     gateway.register_routes(*server);
     sandboxes->register_routes(server->router());
+    memories->register_routes(server->router());
     const ConsoleFiles console;
     if (config.server.console) console.serve_on(*server);
     server->start();
@@ -244,6 +249,11 @@ Result<int> serve(Program& program) {
     } else {
         logger->info("sandboxes",
                      {{"policies", sandboxes->policies()}, {"audit", sandboxes->audit_dir()}});
+    }
+    if (!memories->unavailable().empty()) {
+        logger->warn("no memories", {{"reason", memories->unavailable()}});
+    } else {
+        logger->info("memories", {{"dir", memory_dir(program)}});
     }
 
     // The port is open and /healthz answers while the model is pulled and read.
@@ -265,6 +275,7 @@ Result<int> serve(Program& program) {
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
     sandboxes->stop();
+    memories->stop();
     backend.close();
     if (spans.exporter) spans.exporter->stop();
     if (!loaded) return std::unexpected(loaded.error());

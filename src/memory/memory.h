@@ -32,6 +32,8 @@ struct StoreOptions {
     std::size_t content_bytes_max = 256u << 10;
     /// Memory for indexes of tenants; those used longest ago are dropped and rebuilt when asked.
     std::uint64_t index_bytes_max = 1ull << 30;
+    /// For what indexes need not hold in memory; empty: with the shard files, or /tmp.
+    std::string spill_dir = {};
     std::int64_t versions_keep_ms = 30ll * 24 * 3600 * 1000;  ///< how long undo reaches back
 };
 

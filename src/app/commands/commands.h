@@ -12,6 +12,7 @@ Command models_command();
 /// Those of `dougong models` that speak to a running server.
 std::vector<Command> served_models_commands();
 Command sandbox_command();
+Command memory_command();
 Command bench_command();
 Command audit_command();
 Command policy_command();

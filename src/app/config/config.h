@@ -61,6 +61,15 @@ struct SandboxConfig {
     bool microvm_emulate = false;
 };
 
+struct MemoryConfig {
+    std::string enabled = "auto";
+    std::string dir;
+    std::string embedder = "auto";
+    std::uint32_t shards = 8;
+    std::uint64_t index_bytes_max = 1ull << 30;
+    double versions_keep_days = 30;
+};
+
 struct LogConfig {
     std::string level = "info";
     std::string format = "auto";
@@ -97,6 +106,7 @@ struct Config {
     EngineConfig engine;
     ModelsConfig models;
     SandboxConfig sandbox;
+    MemoryConfig memory;
     LogConfig log;
     TraceConfig trace;
     LimitsConfig limits;

@@ -142,6 +142,20 @@ const std::vector<Field>& table() {
     toggle("sandbox", "microvm_emulate", "", DG_AT(sandbox.microvm_emulate),
            "qemu without KVM; far slower."),
 
+    word("memory", "enabled", "", {"auto", "on", "off"}, DG_AT(memory.enabled),
+         "Offer memories under /v1/memories: auto does without where the folder is in use; on fails."),
+    text("memory", "dir", "", DG_AT(memory.dir),
+         "Folder of memories, or a postgresql:// URL; empty: $XDG_DATA_HOME/dougong/memory or "
+         "~/.local/share/dougong/memory."),
+    text("memory", "embedder", "", DG_AT(memory.embedder),
+         "What makes vectors: auto, none, a model's name or path, or the URL of a /v1/embeddings."),
+    number("memory", "shards", "", "files", 1, 256, DG_AT(memory.shards),
+         "Files that tenants are spread over; an existing folder keeps its own number."),
+    number("memory", "index_bytes_max", "", "bytes", 1 << 20, kMaxBytes, DG_AT(memory.index_bytes_max),
+         "Memory for indexes; those used longest ago are dropped and made again when asked for."),
+    number("memory", "versions_keep_days", "", "days", 0, 36'500, DG_AT(memory.versions_keep_days),
+         "How long earlier versions and removed entries can be brought back."),
+
     word("log", "level", "--log-level", {"debug", "info", "warn", "error", "off"}, DG_AT(log.level),
          "The least severe lines that are written."),
     word("log", "format", "", {"auto", "text", "json"}, DG_AT(log.format),

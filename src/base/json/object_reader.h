@@ -69,6 +69,8 @@ public:
     void object(std::string_view name, const std::function<void(ObjectReader&)>& read);
 
     bool has(std::string_view name) { return find(name) != nullptr; }
+    /// For what the caller reads itself: null when the field is absent or null.
+    const json::value* value(std::string_view name) { return find(name); }
     /// For what the caller finds wrong itself: "'limits.pids' <what>".
     void fault(std::string_view name, std::string_view what);
 

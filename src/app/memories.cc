@@ -1,0 +1,92 @@
+#include "app/memories.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "app/memory_embedder.h"
+#include "base/api/error_answer.h"
+#include "memory/http/memory_routes.h"
+
+namespace app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+std::string memory_dir(const Program& program) {
+    if (const std::string& dir = program.config().memory.dir; !dir.empty()) return dir;
+    if (const auto data = variable(program.environment, "XDG_DATA_HOME")) {
+        return *data + "/dougong/memory";
+    }
+    if (const auto home = variable(program.environment, "HOME")) {
+        return *home + "/.local/share/dougong/memory";
+    }
+    return "/var/lib/dougong/memory";
+}
+
+Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program) {
+    const MemoryConfig& config = program.config().memory;
+    memory::StoreOptions options;
+    options.location = memory_dir(program);
+    options.shards = config.shards;
+    options.index_bytes_max = config.index_bytes_max;
+    options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);
+    auto embedder = DG_TRY(open_memory_embedder(program));
+    return memory::MemoryStore::open(options, std::move(embedder), program.clock);
+}
+
+struct Memories::Impl {
+    Error unavailable;  ///< its message is empty when there is a store
+    std::unique_ptr<memory::MemoryStore> store;
+    std::optional<memory::MemoryApi> api;
+};
+
+Memories::Memories(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Memories::~Memories() {
+    stop();
+}
+
+Result<std::unique_ptr<Memories>> Memories::open(const Program& program) {
+    const std::string& enabled = program.config().memory.enabled;
+    auto impl = std::make_unique<Impl>();
+    if (enabled == "off") {
+        impl->unavailable = {Code::unavailable,
+                             "memories are off; set memory.enabled to auto or on", ""};
+        return std::unique_ptr<Memories>(new Memories(std::move(impl)));
+    }
+    auto opened = open_memory(program);
+    if (!opened && enabled == "on") return std::unexpected(std::move(opened).error());
+    if (opened) {
+        impl->store = std::move(*opened);
+        impl->api.emplace(*impl->store, memory::MemoryApiOptions{});
+    } else {
+        impl->unavailable = {Code::unavailable, std::move(opened).error().message, ""};
+    }
+    return std::unique_ptr<Memories>(new Memories(std::move(impl)));
+}
+
+void Memories::register_routes(base::http::Router& router) {
+    if (impl_->api) return impl_->api->register_routes(router);
+    const auto refuse = [this](const base::http::Request&,
+                               const base::http::ResponderPtr& responder) {
+        responder->send(base::api::error_response(impl_->unavailable));
+    };
+    for (const char* pattern : {"/v1/memories", "/v1/memories/{rest...}"}) {
+        for (const char* method : {"GET", "POST", "PATCH", "DELETE"}) {
+            router.add(method, pattern, refuse);
+        }
+    }
+}
+
+const std::string& Memories::unavailable() const {
+    return impl_->unavailable.message;
+}
+
+void Memories::stop() {
+    if (impl_->api) impl_->api->stop();
+    impl_->api.reset();
+    impl_->store.reset();
+}
+
+}  // namespace app

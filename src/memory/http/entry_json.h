@@ -1,0 +1,23 @@
+#pragma once
+// Entries, filters and answers as JSON, both ways. Times are milliseconds since 1970 in fields that
+// end in _unix_ms.
+
+#include "base/core/result.h"
+#include "base/json/json.h"
+#include "memory/memory.h"
+
+namespace memory {
+
+base::json::object to_json(const Entry& entry);
+base::json::object to_json(const EntryVersion& version);
+base::json::object to_json(const Added& added);
+base::json::object to_json(const Answer& answer, bool explain);
+base::json::object to_json(const StoreStats& stats);
+
+/// Errors of all: invalid_argument naming the field's path.
+base::Result<NewEntry> read_new_entry(const base::json::object& body, std::string_view tenant,
+                                      std::string_view path);
+base::Result<EntryPatch> read_patch(const base::json::object& body);
+base::Result<Query> read_query(const base::json::object& body, std::string_view tenant);
+
+}  // namespace memory

@@ -1,0 +1,218 @@
+#include "memory/http/memory_routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/api/error_answer.h"
+#include "base/api/request_parts.h"
+#include "base/json/object_reader.h"
+#include "memory/http/entry_json.h"
+
+namespace memory {
+namespace {
+
+namespace json = base::json;
+using base::Code;
+using base::fail_on;
+using base::ObjectReader;
+using base::Result;
+using base::api::body_of;
+using base::api::json_answer;
+using base::api::query_number;
+using base::api::tenant_of;
+using base::http::Request;
+using base::http::Response;
+
+/// Who is written down as the one who changed it.
+std::string by_of(const Request& request) {
+    return std::string(request.headers.get("X-Dougong-Agent")).substr(0, 128);
+}
+MemoryId id_of(const Request& request) {
+    return MemoryId(request.param("id"));
+}
+
+Result<std::vector<NewEntry>> read_batch(const json::object& body, std::string_view tenant) {
+    if (body.size() != 1 || !body.at("memories").is_array()) {
+        return fail_on("memories", Code::invalid_argument,
+                       "a batch is {{\"memories\": [...]}} and nothing else");
+    }
+    std::vector<NewEntry> entries;
+    for (const json::value& item : body.at("memories").get_array()) {
+        const std::string path = fmt::format("memories[{}]", entries.size());
+        if (!item.is_object()) {
+            return fail_on(path, Code::invalid_argument, "'{}' must be an object", path);
+        }
+        entries.push_back(DG_TRY(read_new_entry(item.get_object(), tenant, path)));
+    }
+    return entries;
+}
+
+/// The filter of a listing, out of the query string.
+Result<Filter> read_list_filter(const Request& request) {
+    Filter filter;
+    filter.scope.tenant = DG_TRY(tenant_of(request));
+    for (const auto& [name, member] : {std::pair{"user", &Scope::user},
+                                       {"agent", &Scope::agent},
+                                       {"session", &Scope::session},
+                                       {"run", &Scope::run}}) {
+        filter.scope.*member = request.query_param(name).value_or("");
+    }
+    for (const std::string& name : base::api::query_all(request, "type")) {
+        const auto type = memory_type_of(name);
+        if (!type) {
+            return fail_on("type", Code::invalid_argument,
+                           "'type' is '{}', expected short_term, working, long_term, episodic or "
+                           "semantic",
+                           std::string_view(name).substr(0, 32));
+        }
+        filter.types.push_back(*type);
+    }
+    if (const auto text = request.query_param("metadata"); text && !text->empty()) {
+        filter.metadata = DG_TRY(parse_metadata_expression(*text));
+    }
+    constexpr std::int64_t kFar = 253'402'300'800'000;
+    filter.created.from_unix_ms = DG_TRY(query_number(request, "from_unix_ms", 0, kFar, 0));
+    filter.created.to_unix_ms = DG_TRY(query_number(request, "to_unix_ms", 0, kFar, 0));
+    return filter;
+}
+
+template <class Values>
+json::array to_array(const Values& values) {
+    json::array out;
+    for (const auto& value : values) out.push_back(to_json(value));
+    return out;
+}
+
+}  // namespace
+
+MemoryApi::MemoryApi(MemoryStore& store, MemoryApiOptions options)
+    : store_(store), calls_(options.threads, options.queue_max) {}
+
+const std::vector<MemoryApi::Route>& MemoryApi::routes() {
+    static const std::vector<Route> kRoutes = {
+        {"POST", "/v1/memories", &MemoryApi::add},
+        {"GET", "/v1/memories", &MemoryApi::list},
+        {"POST", "/v1/memories/search", &MemoryApi::search},
+        {"GET", "/v1/memories/stats", &MemoryApi::stats},
+        {"POST", "/v1/memories/touch", &MemoryApi::touch},
+        {"GET", "/v1/memories/{id}", &MemoryApi::show},
+        {"PATCH", "/v1/memories/{id}", &MemoryApi::update},
+        {"DELETE", "/v1/memories/{id}", &MemoryApi::remove},
+        {"GET", "/v1/memories/{id}/history", &MemoryApi::history},
+        {"POST", "/v1/memories/{id}/restore", &MemoryApi::restore},
+    };
+    return kRoutes;
+}
+
+void MemoryApi::register_routes(base::http::Router& router) {
+    for (const Route& route : routes()) {
+        calls_.route(
+            router, route.method, route.pattern,
+            [this, call = route.call](const Request& request) { return (this->*call)(request); });
+    }
+}
+
+Response MemoryApi::call(Request request) {
+    // The router decides here, too, so that both ways in agree.
+    Result<Response> answer = fail_on("", Code::not_found, "there is no {}", request.path);
+    base::http::Router router;
+    for (const Route& route : routes()) {
+        router.add(route.method, route.pattern,
+                   [&, call = route.call](const Request& matched, const base::http::ResponderPtr&) {
+                       answer = (this->*call)(matched);
+                   });
+    }
+    auto match = router.match(request.method, request.path);
+    if (match.handler != nullptr) {
+        request.params = std::move(match.params);
+        request.route = std::move(match.route);
+        (*match.handler)(request, nullptr);
+    }
+    return answer ? std::move(*answer) : base::api::error_response(answer.error());
+}
+
+Result<Response> MemoryApi::add(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const json::object body = DG_TRY(body_of(request));
+    if (!body.contains("memories")) {
+        const NewEntry entry = DG_TRY(read_new_entry(body, tenant, ""));
+        const Added added = DG_TRY(store_.add(entry, by_of(request)));
+        return json_answer(added.how == Added::How::added ? 201 : 200, to_json(added));
+    }
+    const auto entries = DG_TRY(read_batch(body, tenant));
+    const auto added = DG_TRY(store_.add(entries, by_of(request)));
+    return json_answer(201, {{"object", "list"}, {"data", to_array(added)}});
+}
+
+Result<Response> MemoryApi::list(const Request& request) {
+    const Filter filter = DG_TRY(read_list_filter(request));
+    const auto limit = DG_TRY(query_number(request, "limit", 1, 1000, 50));
+    const std::string order = request.query_param("order").value_or("desc");
+    if (order != "asc" && order != "desc") {
+        return fail_on("order", Code::invalid_argument, "'order' is '{}', expected asc or desc",
+                       order.substr(0, 32));
+    }
+    const Page page = DG_TRY(
+        store_.list(filter, order == "asc" ? Order::created_ascending : Order::created_descending,
+                    static_cast<std::uint32_t>(limit), request.query_param("cursor").value_or("")));
+    return json_answer(200,
+                       {{"object", "list"}, {"data", to_array(page.entries)}, {"next", page.next}});
+}
+
+Result<Response> MemoryApi::search(const Request& request) {
+    const Query query = DG_TRY(read_query(DG_TRY(body_of(request)), DG_TRY(tenant_of(request))));
+    return json_answer(200, to_json(DG_TRY(store_.search(query)), query.explain));
+}
+
+Result<Response> MemoryApi::stats(const Request&) {
+    return json_answer(200, to_json(store_.stats()));
+}
+
+Result<Response> MemoryApi::touch(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    std::vector<MemoryId> ids;
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.texts("ids", ids, 1000, 64);
+    DG_TRY(in.done());
+    store_.touch(tenant, ids);
+    return json_answer(200, {{"object", "touched"}, {"count", ids.size()}});
+}
+
+Result<Response> MemoryApi::show(const Request& request) {
+    return json_answer(200,
+                       to_json(DG_TRY(store_.get(DG_TRY(tenant_of(request)), id_of(request)))));
+}
+
+Result<Response> MemoryApi::update(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const EntryPatch patch = DG_TRY(read_patch(DG_TRY(body_of(request))));
+    return json_answer(
+        200, to_json(DG_TRY(store_.update(tenant, id_of(request), patch, by_of(request)))));
+}
+
+Result<Response> MemoryApi::remove(const Request& request) {
+    DG_TRY(store_.remove(DG_TRY(tenant_of(request)), id_of(request), by_of(request)));
+    return json_answer(200, {{"id", id_of(request)}, {"object", "memory"}, {"deleted", true}});
+}
+
+Result<Response> MemoryApi::history(const Request& request) {
+    const auto versions = DG_TRY(store_.history(DG_TRY(tenant_of(request)), id_of(request)));
+    return json_answer(200, {{"object", "list"}, {"data", to_array(versions)}});
+}
+
+Result<Response> MemoryApi::restore(const Request& request) {
+    std::uint32_t version = 0;
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.integer<std::uint32_t>("version", version, 1, 1u << 31);
+    if (!in.has("version")) in.fault("version", "is missing; GET .../history lists them");
+    DG_TRY(in.done());
+    return json_answer(
+        200, to_json(DG_TRY(store_.restore(tenant, id_of(request), version, by_of(request)))));
+}
+
+}  // namespace memory

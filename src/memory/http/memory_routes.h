@@ -1,0 +1,54 @@
+#pragma once
+// Memories over HTTP: /v1/memories. A tenant (header X-Dougong-Tenant, "default" without it) sees
+// its own only. The same calls without a server, for the command line.
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "base/api/call_pool.h"
+#include "base/http/router.h"
+#include "memory/memory.h"
+
+namespace memory {
+
+struct MemoryApiOptions {
+    std::size_t threads = 4;      ///< calls wait for the disk and for embeddings
+    std::size_t queue_max = 256;  ///< waiting for them; then 429
+};
+
+/// Routes over one store, which outlives them. Stop the server first, then stop().
+class MemoryApi {
+public:
+    MemoryApi(MemoryStore& store, MemoryApiOptions options);
+
+    void register_routes(base::http::Router& router);
+    /// One call on this thread: errors are answers, too. 404 and 405 as the server gives them.
+    base::http::Response call(base::http::Request request);
+    /// Finishes what the workers hold. Idempotent.
+    void stop() { calls_.stop(); }
+
+private:
+    using Call = base::Result<base::http::Response> (MemoryApi::*)(const base::http::Request&);
+    struct Route {
+        std::string_view method, pattern;
+        Call call;
+    };
+    static const std::vector<Route>& routes();
+
+    base::Result<base::http::Response> add(const base::http::Request& request);
+    base::Result<base::http::Response> list(const base::http::Request& request);
+    base::Result<base::http::Response> search(const base::http::Request& request);
+    base::Result<base::http::Response> stats(const base::http::Request& request);
+    base::Result<base::http::Response> touch(const base::http::Request& request);
+    base::Result<base::http::Response> show(const base::http::Request& request);
+    base::Result<base::http::Response> update(const base::http::Request& request);
+    base::Result<base::http::Response> remove(const base::http::Request& request);
+    base::Result<base::http::Response> history(const base::http::Request& request);
+    base::Result<base::http::Response> restore(const base::http::Request& request);
+
+    MemoryStore& store_;
+    base::api::CallPool calls_;
+};
+
+}  // namespace memory

@@ -1,0 +1,111 @@
+#include "memory/http/openapi.h"
+
+#include <array>
+#include <string_view>
+
+#include "base/api/operations.h"
+
+namespace memory {
+namespace {
+
+namespace json = base::json;
+using base::api::Operation;
+
+json::object parsed(std::string_view text) {
+    return base::parse_json(text)->as_object();
+}
+json::object entry_example() {
+    return parsed(R"({"type": "long_term", "content": "Ann is allergic to nuts", "speaker": "",
+        "user": "ann", "agent": "", "session": "", "run": "", "metadata": {},
+        "media": {"kind": "none", "uri": ""}, "created_unix_ms": 0, "valid_from_unix_ms": 0,
+        "valid_to_unix_ms": 0, "importance": 0.5, "ttl_ms": 0, "pinned": false,
+        "idempotency_key": "", "embedding": [0.5],
+        "sources": [{"source": "", "begin": 0, "end": 0, "page": 0}],
+        "memories": [{"content": "many at once, instead of the fields above"}]})");
+}
+json::object patch_example() {
+    return parsed(R"({"type": "long_term", "content": "", "speaker": "", "metadata": {},
+        "valid_from_unix_ms": 0, "valid_to_unix_ms": 0, "importance": 0.5, "ttl_ms": 0,
+        "pinned": false, "expected_version": 1})");
+}
+json::object search_example() {
+    return parsed(R"({"query": "what is Ann allergic to", "types": ["long_term"], "user": "ann",
+        "agent": "", "session": "", "run": "", "created": {"from_unix_ms": 0, "to_unix_ms": 0},
+        "valid": {"from_unix_ms": 0, "to_unix_ms": 0}, "importance_min": 0.5, "pinned": false,
+        "metadata": "topic = \"health\" and priority >= 2", "labels": ["hr"], "limit": 10,
+        "tokens_max": 2000, "neighbours": 1, "explain": true, "touch": true,
+        "vector_recall": 0.99, "as_of_unix_ms": 0, "embedding": [0.5],
+        "weights": {"keyword": 1, "vector": 0.7, "entity": 0, "time": 0, "session": 0.3,
+                    "graph": 0, "recency_bound": 0, "importance_bound": 0.1,
+                    "access_bound": 0}})");
+}
+json::object ids_example() {
+    return parsed(R"({"ids": ["mem-..."]})");
+}
+json::object version_example() {
+    return parsed(R"({"version": 1})");
+}
+
+constexpr std::array<std::string_view, 11> kList = {
+    "user",         "agent",      "session", "run",   "type",  "metadata",
+    "from_unix_ms", "to_unix_ms", "order",   "limit", "cursor"};
+
+// One line per route of the plane.
+const std::array kOperations = {
+    Operation{.method = "post",
+              .path = "/v1/memories",
+              .summary = "Remember one entry, or a batch of them, all or none.",
+              .answer = "Its id, or what it was merged into.",
+              .body = entry_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/memories",
+              .summary = "The caller's, by time.",
+              .answer = "Entries, and a cursor for the next page.",
+              .query = kList},
+    Operation{.method = "post",
+              .path = "/v1/memories/search",
+              .summary = "Find by words and meaning.",
+              .answer = "Hits, best first, and how sure the best one is.",
+              .body = search_example},
+    Operation{.method = "get",
+              .path = "/v1/memories/stats",
+              .summary = "Sizes and what waits.",
+              .answer = "Counts of the whole store."},
+    Operation{.method = "post",
+              .path = "/v1/memories/touch",
+              .summary = "Count an access.",
+              .answer = "How many were named.",
+              .body = ids_example},
+    Operation{.method = "get",
+              .path = "/v1/memories/{id}",
+              .summary = "One entry.",
+              .answer = "The entry."},
+    Operation{.method = "patch",
+              .path = "/v1/memories/{id}",
+              .summary = "Change fields of it.",
+              .answer = "The entry, with its new version.",
+              .body = patch_example},
+    Operation{.method = "delete",
+              .path = "/v1/memories/{id}",
+              .summary = "Take it out; its history stays for a while.",
+              .answer = "What was removed."},
+    Operation{.method = "get",
+              .path = "/v1/memories/{id}/history",
+              .summary = "Every state it had.",
+              .answer = "Versions, newest first."},
+    Operation{.method = "post",
+              .path = "/v1/memories/{id}/restore",
+              .summary = "Back to a version; also of a removed one.",
+              .answer = "The entry.",
+              .body = version_example},
+};
+
+}  // namespace
+
+json::object memory_paths() {
+    constexpr std::array<std::string_view, 3> kNumbers = {"from_unix_ms", "to_unix_ms", "limit"};
+    return base::api::paths_of(kOperations, kNumbers);
+}
+
+}  // namespace memory

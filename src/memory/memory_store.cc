@@ -1,0 +1,320 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "memory/embed/embedding_job.h"
+#include "memory/index_cache.h"
+#include "memory/memory.h"
+#include "memory/recall/recall.h"
+#include "memory/recall/weights.h"
+#include "memory/text/analyzer.h"
+#include "memory/truth/truth.h"
+
+namespace memory {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::fail_on;
+using base::Result;
+
+constexpr std::size_t kBatchMax = 10'000;
+constexpr std::uint32_t kLimitMax = 1'000;
+constexpr std::size_t kQueryBytesMax = 16u << 10;
+
+/// What nobody waits for: access counts, expiry.
+class Keeper {
+public:
+    Keeper(truth::Truth& truth, const base::Clock& clock,
+           std::function<void(std::span<const truth::Change>)> hear)
+        : thread_([this, &truth, &clock, hear = std::move(hear)](const std::stop_token& stop) {
+              constexpr int kSweepEvery = 30;
+              std::unique_lock lock(mutex_);
+              for (int turn = 1; !stop.stop_requested(); ++turn) {
+                  wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+                  // What fails is tried again: counts stay in memory, expired entries expired.
+                  static_cast<void>(truth.flush_touches());
+                  if (turn % kSweepEvery != 0) continue;
+                  if (auto swept = truth.sweep(clock.unix_ns() / 1'000'000)) hear(*swept);
+              }
+          }) {}
+
+private:
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::jthread thread_;
+};
+
+class EmbeddedStore final : public MemoryStore {
+public:
+    EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> truth,
+                  std::shared_ptr<Embedder> embedder, const base::Clock& clock)
+        : clock_(clock),
+          embedder_(std::move(embedder)),
+          limits_{.content_bytes_max = options.content_bytes_max,
+                  .embedding_dims = embedder_ ? embedder_->dims() : 0},
+          truth_(std::move(truth)),
+          indexes_(*truth_, {.model = embedder_ ? embedder_->id() : "",
+                             .dims = limits_.embedding_dims,
+                             .bytes_max = options.index_bytes_max,
+                             .spill_dir = options.spill_dir}),
+          keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {
+        if (embedder_ == nullptr) return;
+        job_ = std::make_unique<embed::EmbeddingJob>(*truth_, embedder_,
+                                                     [this](auto changes) { tell_each(changes); });
+    }
+    ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
+
+    Result<Added> add(const NewEntry& entry, std::string_view by) override {
+        auto added = add(std::span(&entry, 1), by);
+        if (!added) return std::unexpected(std::move(added).error());
+        return std::move(added->front());
+    }
+
+    Result<std::vector<Added>> add(std::span<const NewEntry> entries,
+                                   std::string_view by) override {
+        if (entries.size() > kBatchMax) {
+            return fail(Code::payload_too_large, "{} entries in one batch; the most is {}",
+                        entries.size(), kBatchMax);
+        }
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            auto checked = check_entry(entries[i], limits_);
+            if (checked && entries[i].scope.tenant != entries[0].scope.tenant) {
+                checked = fail_on("scope.tenant", Code::invalid_argument,
+                                  "a batch is of one tenant; this entry is of '{}', the first of "
+                                  "'{}'",
+                                  entries[i].scope.tenant, entries[0].scope.tenant);
+            }
+            if (checked) continue;
+            if (entries.size() == 1) return std::unexpected(checked.error());
+            return std::unexpected(std::move(checked).error().with_context(
+                fmt::format("entry {} of {}", i + 1, entries.size())));
+        }
+        if (entries.empty()) return std::vector<Added>();
+        auto written = DG_TRY(truth_->add(entries, by, embedder_ ? embedder_->id() : ""));
+        indexes_.apply(entries[0].scope.tenant, written.changes);
+        if (job_) job_->notify();
+        return std::move(written.added);
+    }
+
+    Result<Entry> update(std::string_view tenant, const MemoryId& id, const EntryPatch& patch,
+                         std::string_view by) override {
+        return told(tenant, truth_->update(tenant, id, patch, by));
+    }
+    Result<void> remove(std::string_view tenant, const MemoryId& id, std::string_view by) override {
+        DG_TRY(told(tenant, truth_->remove(tenant, id, by)));
+        return {};
+    }
+    Result<Entry> restore(std::string_view tenant, const MemoryId& id, std::uint32_t version,
+                          std::string_view by) override {
+        return told(tenant, truth_->restore(tenant, id, version, by));
+    }
+    void touch(std::string_view tenant, std::span<const MemoryId> ids) override {
+        truth_->touch(tenant, ids, now());
+    }
+
+    Result<Entry> get(std::string_view tenant, const MemoryId& id) override {
+        return truth_->get(tenant, id);
+    }
+    Result<std::vector<EntryVersion>> history(std::string_view tenant,
+                                              const MemoryId& id) override {
+        return truth_->history(tenant, id);
+    }
+    Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
+                      std::string_view cursor) override {
+        if (limit == 0 || limit > kLimitMax) return bad_limit(limit);
+        return truth_->list(filter, order, limit, cursor);
+    }
+
+    Result<Answer> search(const Query& query) override;
+
+    StoreStats stats() override {
+        StoreStats stats = truth_->stats().value_or(StoreStats{});
+        stats.indexes_open = indexes_.open();
+        stats.index_bytes = indexes_.bytes();
+        stats.embedder = embedder_ ? embedder_->id() : "";
+        return stats;
+    }
+    Result<void> settle() override {
+        if (job_) DG_TRY(job_->settle());
+        return truth_->flush_touches();
+    }
+
+private:
+    UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
+
+    static std::unexpected<base::Error> bad_limit(std::uint32_t limit) {
+        return fail_on("limit", Code::invalid_argument, "'limit' is {}, expected 1 to {}", limit,
+                       kLimitMax);
+    }
+
+    /// Indexes hear of a change before its caller does.
+    Result<Entry> told(std::string_view tenant, Result<truth::Change> change) {
+        if (!change) return std::unexpected(std::move(change).error());
+        indexes_.apply(tenant, std::span(&*change, 1));
+        if (job_ && !change->gone) job_->notify();
+        return std::move(change->entry);
+    }
+    void tell_each(std::span<const truth::Change> changes) {
+        std::map<std::string_view, std::vector<truth::Change>> by_tenant;
+        for (const auto& change : changes) by_tenant[change.entry.scope.tenant].push_back(change);
+        for (const auto& [tenant, of_it] : by_tenant) indexes_.apply(tenant, of_it);
+    }
+
+    const base::Clock& clock_;
+    const std::shared_ptr<Embedder> embedder_;  // null: words alone
+    const EntryLimits limits_;
+    const std::unique_ptr<truth::Truth> truth_;
+    IndexCache indexes_;
+    Keeper keeper_;
+    std::unique_ptr<embed::EmbeddingJob> job_;
+};
+
+/// What one search found in the index, with rows instead of slots: slots mean nothing once the
+/// reader is gone.
+struct Found {
+    recall::Ranking ranking;
+    std::vector<truth::RowId> rows;  ///< of ranking.ranked
+    std::vector<std::vector<truth::RowId>> before, after;
+};
+
+std::vector<truth::RowId> rows_of(const index::Reader& reader, std::span<const index::Slot> slots) {
+    std::vector<truth::RowId> rows;
+    for (const index::Slot slot : slots) rows.push_back(reader.facts(slot).row);
+    return rows;
+}
+
+Result<Found> find(index::TenantIndex& index, const Query& query, std::span<const float> embedding,
+                   const SignalWeights& weights, UnixMs now) {
+    const auto reader = index.read();
+    Found found{.ranking = DG_TRY(recall::rank(*reader, query, embedding, weights, now))};
+    for (const auto& ranked : found.ranking.ranked) {
+        found.rows.push_back(reader->facts(ranked.slot).row);
+        if (query.neighbours == 0) continue;
+        found.before.push_back(rows_of(*reader, reader->before(ranked.slot, query.neighbours)));
+        found.after.push_back(rows_of(*reader, reader->after(ranked.slot, query.neighbours)));
+    }
+    return found;
+}
+
+Result<void> check_query(const Query& query, std::uint32_t dims) {
+    if (query.text.empty() && query.embedding.empty()) {
+        return fail_on("query", Code::invalid_argument,
+                       "there is nothing to search for; to see entries in order, list them");
+    }
+    if (query.text.size() > kQueryBytesMax) {
+        return fail_on("query", Code::payload_too_large, "the query has {} bytes; the most is {}",
+                       query.text.size(), kQueryBytesMax);
+    }
+    if (!query.embedding.empty() && query.embedding.size() != dims) {
+        return fail_on("embedding", Code::invalid_argument,
+                       "'embedding' has {} numbers; this store's embedder makes {}",
+                       query.embedding.size(), dims);
+    }
+    if (std::ranges::any_of(query.embedding, [](float x) { return !std::isfinite(x); })) {
+        return fail_on("embedding", Code::invalid_argument,
+                       "'embedding' has a number that is none");
+    }
+    return {};
+}
+
+/// Content of a hit and its neighbours, in the order of ranking, as far as the budget goes: one
+/// that does not fit is left out, a shorter one behind it may still come.
+void pack(std::vector<Hit>& hits, std::uint32_t tokens_max) {
+    std::uint32_t left = tokens_max;
+    std::erase_if(hits, [&](const Hit& hit) {
+        std::uint32_t tokens = text::count_tokens(hit.entry.content);
+        for (const auto* side : {&hit.before, &hit.after}) {
+            for (const Entry& entry : *side) tokens += text::count_tokens(entry.content);
+        }
+        if (tokens > left) return true;
+        left -= tokens;
+        return false;
+    });
+}
+
+Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, Found& found) {
+    std::vector<truth::RowId> rows = found.rows;
+    // A neighbour is shown once, and not when it is a hit itself.
+    std::set<truth::RowId> shown(rows.begin(), rows.end());
+    for (auto* sides : {&found.before, &found.after}) {
+        for (auto& side : *sides) {
+            std::erase_if(side, [&](truth::RowId row) { return !shown.insert(row).second; });
+            rows.insert(rows.end(), side.begin(), side.end());
+        }
+    }
+    std::map<truth::RowId, Entry> entries;
+    DG_TRY(truth.each_row(query.filter.scope.tenant, rows, [&](truth::RowId row, Entry&& entry) {
+        entries.emplace(row, std::move(entry));
+    }));
+    const auto take = [&](truth::RowId row, std::vector<Entry>& into) {
+        if (const auto entry = entries.find(row); entry != entries.end()) {
+            into.push_back(std::move(entry->second));
+        }
+    };
+    std::vector<Hit> hits;
+    for (std::size_t i = 0; i < found.rows.size(); ++i) {
+        const auto entry = entries.find(found.rows[i]);
+        if (entry == entries.end()) continue;  // removed since the index was asked
+        Hit hit{.entry = std::move(entry->second)};
+        hit.score = found.ranking.ranked[i].parts.total;
+        if (query.explain) hit.parts = std::move(found.ranking.ranked[i].parts);
+        if (query.neighbours != 0) {
+            for (const truth::RowId row : found.before[i]) take(row, hit.before);
+            for (const truth::RowId row : found.after[i]) take(row, hit.after);
+        }
+        hits.push_back(std::move(hit));
+    }
+    if (query.tokens_max != 0) pack(hits, query.tokens_max);
+    if (hits.size() > query.limit) hits.resize(query.limit);
+    return hits;
+}
+
+Result<Answer> EmbeddedStore::search(const Query& query) {
+    if (query.limit == 0 || query.limit > kLimitMax) return bad_limit(query.limit);
+    DG_TRY(check_query(query, limits_.embedding_dims));
+    Answer answer;
+    const SignalWeights weights =
+        query.weights.value_or(recall::weights_for(embedder_ ? embedder_->id() : ""));
+    std::vector<float> embedding = query.embedding;
+    if (embedding.empty() && embedder_ && weights.vector > 0) {
+        const std::string_view text = query.text;
+        embedding.resize(embedder_->dims());
+        const auto done = embedder_->embed(std::span(&text, 1), EmbedSide::query, embedding);
+        answer.embedding_missing = !done;
+        if (!done) embedding.clear();
+    }
+    const std::string& tenant = query.filter.scope.tenant;
+    const auto index = DG_TRY(indexes_.get(tenant));
+    const UnixMs asked = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now();
+    Found found = DG_TRY(find(*index, query, embedding, weights, asked));
+    answer.confidence = found.ranking.confidence;
+    answer.candidates = found.ranking.candidates;
+    if (query.explain) answer.plan = std::move(found.ranking.plan);
+    answer.hits = DG_TRY(fetch(*truth_, query, found));
+    if (query.touch) {
+        std::vector<MemoryId> ids;
+        for (const Hit& hit : answer.hits) ids.push_back(hit.entry.id);
+        truth_->touch(tenant, ids, now());
+    }
+    return answer;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& options,
+                                                       std::shared_ptr<Embedder> embedder,
+                                                       const base::Clock& clock) {
+    auto truth = DG_TRY(truth::Truth::open(options, clock));
+    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(embedder), clock);
+}
+
+}  // namespace memory
