@@ -20,6 +20,7 @@ const loaders = {
   live: () => import("../live/LiveScreen").then((m) => ({ default: m.LiveScreen })),
   requests: () => import("../requests/RequestsScreen").then((m) => ({ default: m.RequestsScreen })),
   sandboxes: () => import("../sandboxes/SandboxesScreen").then((m) => ({ default: m.SandboxesScreen })),
+  memory: () => import("../memory/MemoryScreen").then((m) => ({ default: m.MemoryScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
 
@@ -30,6 +31,7 @@ export const screens: Screen[] = [
   { route: "engine", label: "nav.engine", icon: "engine", key: "e", component: lazy(loaders.engine), preload: loaders.engine },
   { route: "requests", label: "nav.requests", icon: "requests", key: "r", component: lazy(loaders.requests), preload: loaders.requests },
   { route: "sandboxes", label: "nav.sandboxes", icon: "box", key: "b", component: lazy(loaders.sandboxes), preload: loaders.sandboxes },
+  { route: "memory", label: "nav.memory", icon: "memory", key: "y", component: lazy(loaders.memory), preload: loaders.memory },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];
 

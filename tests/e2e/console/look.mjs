@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, axeFaults, getJson, withPage } from "./harness.mjs";
 
-const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "system"];
+const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "memory", "system"];
 
 /** 0 black to 1 white: how bright the page's background is. */
 const brightness = (page) =>
@@ -18,6 +18,7 @@ const settled = {
   engine: ".page-bar-track",
   requests: ".log, .empty",
   sandboxes: ".page table, .failure",
+  memory: ".empty, .hits, .failure",
   system: ".config tbody tr",
 };
 

@@ -117,6 +117,34 @@ export const cases = {
       assert.match(page.url(), /#\/requests\?status=error$/);
     }),
 
+  "a memory is written, found, removed and brought back": (browser, base) =>
+    withPage(browser, base, { hash: "#/memory" }, async ({ page }) => {
+      await page.locator(".empty, .hits").first().waitFor();
+      await page.getByRole("button", { name: "Remember" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("What to remember").fill("Ann is allergic to walnuts");
+      await dialog.getByLabel("User").fill("ann");
+      await dialog.getByRole("button", { name: "Save" }).click();
+      await page.locator(".drawer .memory-content", { hasText: "walnuts" }).waitFor();
+      await page.locator(".hits .hit", { hasText: "walnuts" }).waitFor();
+
+      await page.getByRole("searchbox", { name: "Ask, or search words" }).fill("Which nuts is Ann allergic to?");
+      await page.locator(".hit mark", { hasText: "allergic" }).waitFor();
+      assert.match(page.url(), /#\/memory\/mem-.*[?&]q=Which/);
+      await page.locator(".score-parts", { hasText: "words" }).first().waitFor();
+      assert.deepEqual(await axeFaults(page), []);
+
+      await page.getByRole("button", { name: "Pin" }).click();
+      await page.getByRole("button", { name: "Unpin" }).waitFor();
+      await page.getByRole("button", { name: "Remove" }).click();
+      await page.locator(".drawer").waitFor({ state: "detached" });
+      await page.locator(".hit", { hasText: "walnuts" }).waitFor({ state: "detached" });
+      await page.getByRole("button", { name: "Undo" }).click();
+      await page.locator(".hit", { hasText: "walnuts" }).waitFor();
+      await page.locator(".hit-head", { hasText: "walnuts" }).click();
+      assert.match(await page.locator(".versions").innerText(), /restored[\s\S]*removed[\s\S]*updated[\s\S]*added/);
+    }),
+
   "a sandbox is made, runs a line and ends": (browser, base) =>
     withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
       await page.locator(".page table, .failure").first().waitFor();
