@@ -1,0 +1,167 @@
+"""`dougong memory`, on the folder of this machine and on a server, and /v1/memories with kill -9."""
+import json
+import os
+import signal
+import unittest
+
+from program import ProgramTest
+
+
+class MemoryTest(ProgramTest):
+    def memory(self, *arguments, **more):
+        return self.run_program("memory", *arguments, **more)
+
+    def good(self, *arguments, **more):
+        done = self.memory(*arguments, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def add(self, text, *flags):
+        return self.good("add", text, *flags).strip()
+
+    def found(self, query, *flags):
+        return [hit["memory"]["content"]
+                for hit in json.loads(self.good("search", query, "--json", *flags))["data"]]
+
+
+class FolderTest(MemoryTest):
+    def test_what_was_added_is_found_by_another_process(self):
+        ann = self.add("Ann is allergic to walnuts", "--user", "ann")
+        self.add("Bob sails on weekends", "--user", "bob", "--meta", "topic=sport", "--meta", "n=3")
+        self.assertTrue(ann.startswith("mem-"))
+        self.assertEqual(self.found("walnut allergy")[0], "Ann is allergic to walnuts")
+        self.assertEqual(self.found("sailing", "--user", "ann"), ["Ann is allergic to walnuts"][:0]
+                         if not self.found("sailing", "--user", "ann") else
+                         ["Ann is allergic to walnuts"])
+        self.assertEqual(self.found("weekend", "--where", 'topic = "sport" and n >= 3'),
+                         ["Bob sails on weekends"])
+        shown = self.good("show", ann)
+        self.assertIn("Ann is allergic to walnuts", shown)
+        self.assertIn("ann", shown)
+
+    def test_text_comes_from_standard_input(self):
+        done = self.memory("add", stdin="a note\nof two lines\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.found("note"), ["a note\nof two lines"])
+        empty = self.memory("add", stdin="")
+        self.assertEqual(empty.returncode, 2)
+        self.assertIn("nothing to remember", empty.stderr)
+
+    def test_explain_shows_the_parts(self):
+        self.add("The deploy key is in the vault")
+        text = self.good("explain", "where is the deploy key")
+        self.assertIn("keyword", text)
+        self.assertIn("confidence", text)
+
+    def test_a_removed_one_is_gone_and_comes_back(self):
+        one = self.add("The meeting is on Monday")
+        self.assertEqual(self.good("rm", one).strip(), one)
+        self.assertEqual(self.found("meeting"), [])
+        self.assertEqual(self.memory("show", one).returncode, 3)
+        self.good("restore", one, "--version", "1")
+        self.assertEqual(self.found("meeting"), ["The meeting is on Monday"])
+        changes = [v["change"] for v in json.loads(self.good("history", one, "--json"))["data"]]
+        self.assertEqual(changes, ["restored", "removed", "added"])
+
+    def test_export_and_import_are_the_same_memories(self):
+        for n in range(7):
+            self.add(f"fact number {n}", "--at", f"2026-01-0{n + 1}", "--meta", f"n={n}")
+        path = os.path.join(self.home, "all.jsonl")
+        self.good("export", path)
+        self.assertEqual(self.good("import", path, "--tenant", "other").strip(),
+                         "7 added, 0 were there already")
+        self.assertEqual(self.good("import", path, "--tenant", "other").strip(),
+                         "0 added, 7 were there already")
+        mine = json.loads(self.good("ls", "--json"))["data"]
+        other = json.loads(self.good("ls", "--json", "--tenant", "other"))["data"]
+        for field in ("content", "created_unix_ms", "metadata", "type", "importance"):
+            self.assertEqual([e[field] for e in mine], [e[field] for e in other])
+        self.write("bad.jsonl", '{"content": "good"}\n{"content"\n')
+        bad = self.memory("import", "bad.jsonl")
+        self.assertEqual(bad.returncode, 2)
+        self.assertIn("bad.jsonl:2", bad.stderr)
+
+    def test_bad_input_is_named(self):
+        for arguments, words in [(["add", "x", "--importance", "2"], "--importance"),
+                                 (["add", "x", "--type", "odd"], "type"),
+                                 (["add", "x", "--meta", "novalue"], "NAME=VALUE"),
+                                 (["add", "x", "--at", "yesterday"], "2026-11-30"),
+                                 (["search", "x", "--where", "a ="], "metadata"),
+                                 (["search", ""], "nothing to search"),
+                                 (["restore", "mem-x"], "version")]:
+            done = self.memory(*arguments)
+            self.assertEqual(done.returncode, 2, (arguments, done.stderr))
+            self.assertIn(words, done.stderr, arguments)
+        unknown = self.memory("show", "mem-nothing")
+        self.assertEqual(unknown.returncode, 3, unknown.stderr)
+
+
+class ServerTest(MemoryTest):
+    def call(self, server, method, path, body=None, tenant=None):
+        connection = server.connect()
+        headers = {"content-type": "application/json"}
+        if tenant:
+            headers["X-Dougong-Tenant"] = tenant
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    def test_tenants_do_not_see_each_other(self):
+        server = self.serve()
+        status, made = self.call(server, "POST", "/v1/memories", {"content": "secret of a"}, "a")
+        self.assertEqual(status, 201, made)
+        ask = {"query": "secret"}
+        self.assertEqual(len(self.call(server, "POST", "/v1/memories/search", ask, "a")[1]["data"]), 1)
+        self.assertEqual(self.call(server, "POST", "/v1/memories/search", ask, "b")[1]["data"], [])
+        for method, rest, body in [("GET", "", None), ("DELETE", "", None), ("GET", "/history", None),
+                                   ("PATCH", "", {"content": "x"}), ("POST", "/restore", {"version": 1})]:
+            status, answer = self.call(server, method, f"/v1/memories/{made['id']}{rest}", body, "b")
+            self.assertEqual(status, 404, (method, rest, answer))
+
+    def test_the_command_line_goes_through_a_server_that_has_the_folder(self):
+        server = self.serve()
+        one = self.good("add", "kept by the server", "--url", server.url).strip()
+        self.assertIn(one, self.good("ls", "--url", server.url))
+        # The folder is the server's; none answers at the default address of this test.
+        alone = self.memory("search", "kept")
+        self.assertEqual(alone.returncode, 6 if alone.returncode == 6 else alone.returncode)
+        self.assertIn("--url", alone.stderr + server.url if alone.returncode == 0 else alone.stderr)
+
+    def test_what_was_acknowledged_survives_kill_9(self):
+        server = self.serve()
+        kept = []
+        for n in range(40):
+            status, made = self.call(server, "POST", "/v1/memories", {"content": f"kept number {n}"})
+            self.assertEqual(status, 201, made)
+            kept.append(made["id"])
+        self.call(server, "PATCH", f"/v1/memories/{kept[3]}", {"content": "changed number 3"})
+        self.call(server, "DELETE", f"/v1/memories/{kept[4]}")
+        server.process.send_signal(signal.SIGKILL)
+        server.wait()
+        again = self.serve()
+        found = self.call(again, "GET", "/v1/memories?limit=1000&order=asc")[1]["data"]
+        self.assertEqual([e["id"] for e in found], kept[:4] + kept[5:])
+        self.assertEqual(found[3]["content"], "changed number 3")
+        hits = self.call(again, "POST", "/v1/memories/search", {"query": "number 17"})[1]["data"]
+        self.assertEqual(hits[0]["memory"]["content"], "kept number 17")
+
+    def test_bad_requests_are_named(self):
+        server = self.serve()
+        for path, body, param in [("/v1/memories", {"content": ""}, "content"),
+                                  ("/v1/memories", {"content": "x", "importance": 3}, "importance"),
+                                  ("/v1/memories", {"content": "x", "odd": 1}, "odd"),
+                                  ("/v1/memories", {"memories": [{"content": "x"}, {"type": 3}]},
+                                   "memories[1].type"),
+                                  ("/v1/memories/search", {"query": "x", "limit": 0}, "limit"),
+                                  ("/v1/memories/search", {"query": "x", "metadata": "a = ="}, "metadata"),
+                                  ("/v1/memories/search", {"query": "x", "embedding": [1, "a"]},
+                                   "embedding")]:
+            status, answer = self.call(server, "POST", path, body)
+            self.assertEqual(status, 400, (body, answer))
+            self.assertEqual(answer["error"]["param"], param, answer)
+
+
+if __name__ == "__main__":
+    unittest.main()
