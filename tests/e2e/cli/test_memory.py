@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import unittest
 
 from program import ProgramTest
@@ -30,9 +31,7 @@ class FolderTest(MemoryTest):
         self.add("Bob sails on weekends", "--user", "bob", "--meta", "topic=sport", "--meta", "n=3")
         self.assertTrue(ann.startswith("mem-"))
         self.assertEqual(self.found("walnut allergy")[0], "Ann is allergic to walnuts")
-        self.assertEqual(self.found("sailing", "--user", "ann"), ["Ann is allergic to walnuts"][:0]
-                         if not self.found("sailing", "--user", "ann") else
-                         ["Ann is allergic to walnuts"])
+        self.assertNotIn("Bob sails on weekends", self.found("sails weekends", "--user", "ann"))
         self.assertEqual(self.found("weekend", "--where", 'topic = "sport" and n >= 3'),
                          ["Bob sails on weekends"])
         shown = self.good("show", ann)
@@ -124,10 +123,13 @@ class ServerTest(MemoryTest):
         server = self.serve()
         one = self.good("add", "kept by the server", "--url", server.url).strip()
         self.assertIn(one, self.good("ls", "--url", server.url))
-        # The folder is the server's; none answers at the default address of this test.
+        # The folder is the server's, and it does not listen where the command looks by itself.
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 8080)) == 0:
+                self.skipTest("skip: something listens on port 8080")
         alone = self.memory("search", "kept")
-        self.assertEqual(alone.returncode, 6 if alone.returncode == 6 else alone.returncode)
-        self.assertIn("--url", alone.stderr + server.url if alone.returncode == 0 else alone.stderr)
+        self.assertNotEqual(alone.returncode, 0)
+        self.assertIn("--url", alone.stderr)
 
     def test_what_was_acknowledged_survives_kill_9(self):
         server = self.serve()

@@ -1,0 +1,127 @@
+#include "memory/http/memory_routes.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "../store/store_fixture.h"
+#include "base/json/json.h"
+#include "memory/http/openapi.h"
+
+namespace test {
+namespace {
+
+namespace json = base::json;
+
+class MemoryRoutes : public MemoryTest {
+protected:
+    void SetUp() override {
+        MemoryTest::SetUp();
+        api = std::make_unique<memory::MemoryApi>(*store, memory::MemoryApiOptions{});
+    }
+    void TearDown() override { api->stop(); }
+    json::object call(int status, std::string method, std::string path, std::string body = "",
+                      std::string tenant = "acme") {
+        base::http::Request request;
+        request.method = std::move(method);
+        const auto question = path.find('?');
+        request.path = path.substr(0, question);
+        if (question != std::string::npos) request.query = path.substr(question + 1);
+        request.body = std::move(body);
+        request.headers.add("X-Dougong-Tenant", tenant);
+        const auto answer = api->call(std::move(request));
+        EXPECT_EQ(answer.status, status) << path << " " << answer.body;
+        return base::parse_json(answer.body)->as_object();
+    }
+    std::string param_of(std::string path, std::string body) {
+        const json::object answer = call(400, "POST", std::move(path), std::move(body));
+        return std::string(answer.at("error").at("param").as_string());
+    }
+    std::unique_ptr<memory::MemoryApi> api;
+};
+
+TEST_F(MemoryRoutes, AnEntryGoesInAndComesOutWhole) {
+    const json::object made = call(201, "POST", "/v1/memories", R"({"content": "Ann likes tea",
+        "type": "semantic", "user": "ann", "speaker": "Ann", "metadata": {"n": 3},
+        "created_unix_ms": 1700000000000, "importance": 0.9, "pinned": true,
+        "sources": [{"source": "doc-1", "begin": 3, "end": 9, "page": 2}]})");
+    EXPECT_EQ(made.at("how").as_string(), "added");
+    const std::string id(made.at("id").as_string());
+    const json::object entry = call(200, "GET", "/v1/memories/" + id);
+    EXPECT_EQ(entry.at("content").as_string(), "Ann likes tea");
+    EXPECT_EQ(entry.at("type").as_string(), "semantic");
+    EXPECT_EQ(entry.at("speaker").as_string(), "Ann");
+    EXPECT_EQ(entry.at("metadata").at("n").to_number<int>(), 3);
+    EXPECT_EQ(entry.at("created_unix_ms").to_number<std::int64_t>(), 1700000000000);
+    EXPECT_TRUE(entry.at("pinned").as_bool());
+    EXPECT_EQ(entry.at("sources").at(0).at("source").as_string(), "doc-1");
+    EXPECT_EQ(entry.at("sources").at(0).at("page").to_number<int>(), 2);
+    call(404, "GET", "/v1/memories/" + id, "", "another");
+}
+
+TEST_F(MemoryRoutes, ASearchAnswersWithPartsWhenAsked) {
+    call(201, "POST", "/v1/memories", R"({"content": "Ann likes tea"})");
+    const json::object plain = call(200, "POST", "/v1/memories/search", R"({"query": "tea"})");
+    EXPECT_FALSE(plain.at("data").at(0).as_object().contains("parts"));
+    const json::object full =
+        call(200, "POST", "/v1/memories/search", R"({"query": "tea", "explain": true})");
+    EXPECT_GT(full.at("data").at(0).at("parts").at("keyword").to_number<double>(), 0);
+    EXPECT_TRUE(full.contains("plan"));
+}
+
+TEST_F(MemoryRoutes, ListsGoOnFromTheirCursor) {
+    for (int i = 0; i < 5; ++i) {
+        call(201, "POST", "/v1/memories", R"({"content": "entry )" + std::to_string(i) + R"("})");
+        clock.advance(std::chrono::seconds(1));
+    }
+    std::set<std::string> seen;
+    std::string cursor;
+    int pages = 0;
+    do {
+        const json::object page =
+            call(200, "GET", "/v1/memories?limit=2&order=asc&cursor=" + cursor);
+        for (const auto& entry : page.at("data").as_array()) {
+            EXPECT_TRUE(seen.insert(std::string(entry.at("content").as_string())).second);
+        }
+        cursor = std::string(page.at("next").as_string());
+        ++pages;
+    } while (!cursor.empty() && pages < 10);
+    EXPECT_EQ(seen.size(), 5u);
+    call(400, "GET", "/v1/memories?cursor=nonsense");
+    call(400, "GET", "/v1/memories?limit=0");
+    call(400, "GET", "/v1/memories?type=odd");
+}
+
+TEST_F(MemoryRoutes, FaultsNameTheField) {
+    EXPECT_EQ(param_of("/v1/memories", R"({"content": ""})"), "content");
+    EXPECT_EQ(param_of("/v1/memories", R"({"content": "x", "importance": 3})"), "importance");
+    EXPECT_EQ(param_of("/v1/memories", R"({"content": "x", "odd": 1})"), "odd");
+    EXPECT_EQ(param_of("/v1/memories", R"({"memories": [{"content": "x"}, {"type": "odd"}]})"),
+              "memories[1].type");
+    EXPECT_EQ(param_of("/v1/memories/search", R"({"query": "x", "limit": 0})"), "limit");
+    EXPECT_EQ(param_of("/v1/memories/search", R"({"query": "x", "metadata": "a = ="})"),
+              "metadata");
+    EXPECT_EQ(param_of("/v1/memories/search", R"({"query": "x", "weights": {"keyword": -1}})"),
+              "weights.keyword");
+    EXPECT_EQ(param_of("/v1/memories/search", R"({"query": "x", "embedding": [1, "a"]})"),
+              "embedding");
+}
+
+TEST_F(MemoryRoutes, TheDocumentedRoutesAreTheRoutes) {
+    base::http::Router router;
+    api->register_routes(router);
+    std::set<std::pair<std::string, std::string>> routed, documented;
+    for (const auto& [method, pattern] : router.routes()) routed.emplace(method, pattern);
+    for (const auto& [path, item] : memory::memory_paths()) {
+        for (const auto& [method, operation] : item.as_object()) {
+            std::string upper(method);
+            std::ranges::transform(upper, upper.begin(),
+                                   [](unsigned char c) { return std::toupper(c); });
+            documented.emplace(upper, path);
+        }
+    }
+    EXPECT_EQ(routed, documented);
+}
+
+}  // namespace
+}  // namespace test
