@@ -48,7 +48,7 @@ base::Result<MetadataExpression> parse_metadata_expression(std::string_view text
 struct Filter {
     std::vector<MemoryType> types = {};  ///< empty: every type
     /// The tenant always applies; the others where not empty.
-    Scope scope;
+    Scope scope = {};
     TimeRange created = {};
     /// Valid at some moment of the range.
     TimeRange valid = {};

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "memory/entry.h"
 #include "memory/filter.h"
 #include "memory/query.h"
+#include "memory/tasks/task.h"
 
 namespace memory {
 
@@ -95,6 +97,32 @@ public:
                                     std::string_view cursor = {}) = 0;
     /// Errors: invalid_argument; never unavailable because of the embedder (Answer says so).
     virtual base::Result<Answer> search(const Query& query) = 0;
+
+    // --- long tasks ----------------------------------------------------------------------------
+    /// Gives it back with its number, without its state. `after`: the number that must be the last
+    /// so far (0: none), so that of two workers on a task one goes on. Errors: tasks::
+    /// check_checkpoint's, failed_precondition (another went on), already_exists (its name).
+    virtual base::Result<tasks::Checkpoint> save_checkpoint(const Scope& scope,
+                                                            const tasks::Checkpoint& checkpoint,
+                                                            std::optional<std::uint32_t> after = {},
+                                                            std::string_view by = {}) = 0;
+    /// The last one, or the one of that name. Errors: not_found.
+    virtual base::Result<tasks::Checkpoint> resume_task(std::string_view tenant,
+                                                        std::string_view task,
+                                                        std::string_view name = {}) = 0;
+    /// Newest first, numbers below `before` (0: all), without their states.
+    virtual base::Result<std::vector<tasks::Checkpoint>> checkpoints(std::string_view tenant,
+                                                                     std::string_view task,
+                                                                     std::uint32_t limit,
+                                                                     std::uint32_t before = 0) = 0;
+    /// Of the last `recent` checkpoints. Errors: not_found.
+    virtual base::Result<tasks::TaskSummary> task_summary(std::string_view tenant,
+                                                          std::string_view task,
+                                                          std::uint32_t recent = 5) = 0;
+    /// The last checkpoint of each task, the one that moved last first.
+    virtual base::Result<std::vector<tasks::Checkpoint>> list_tasks(std::string_view tenant,
+                                                                    std::uint32_t limit) = 0;
+    virtual base::Result<void> remove_task(std::string_view tenant, std::string_view task) = 0;
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;

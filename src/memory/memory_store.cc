@@ -15,6 +15,7 @@
 #include "memory/memory.h"
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
+#include "memory/tasks/task_store.h"
 #include "memory/text/analyzer.h"
 #include "memory/truth/truth.h"
 
@@ -66,6 +67,7 @@ public:
                              .dims = limits_.embedding_dims,
                              .bytes_max = options.index_bytes_max,
                              .spill_dir = options.spill_dir}),
+          tasks_(*truth_, clock_),
           keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {
         if (embedder_ == nullptr) return;
         job_ = std::make_unique<embed::EmbeddingJob>(*truth_, embedder_,
@@ -136,6 +138,39 @@ public:
 
     Result<Answer> search(const Query& query) override;
 
+    Result<tasks::Checkpoint> save_checkpoint(const Scope& scope,
+                                              const tasks::Checkpoint& checkpoint,
+                                              std::optional<std::uint32_t> after,
+                                              std::string_view by) override {
+        auto saved =
+            DG_TRY(tasks_.save(scope, checkpoint, after, by, embedder_ ? embedder_->id() : ""));
+        indexes_.apply(scope.tenant, saved.changes);
+        if (job_ && !saved.changes.empty()) job_->notify();
+        return std::move(saved.checkpoint);
+    }
+    Result<tasks::Checkpoint> resume_task(std::string_view tenant, std::string_view task,
+                                          std::string_view name) override {
+        return tasks_.resume(tenant, task, name);
+    }
+    Result<std::vector<tasks::Checkpoint>> checkpoints(std::string_view tenant,
+                                                       std::string_view task, std::uint32_t limit,
+                                                       std::uint32_t before) override {
+        if (limit == 0 || limit > kLimitMax) return bad_limit(limit);
+        return tasks_.list(tenant, task, limit, before);
+    }
+    Result<tasks::TaskSummary> task_summary(std::string_view tenant, std::string_view task,
+                                            std::uint32_t recent) override {
+        return tasks_.summary(tenant, task, recent);
+    }
+    Result<std::vector<tasks::Checkpoint>> list_tasks(std::string_view tenant,
+                                                      std::uint32_t limit) override {
+        if (limit == 0 || limit > kLimitMax) return bad_limit(limit);
+        return tasks_.tasks(tenant, limit);
+    }
+    Result<void> remove_task(std::string_view tenant, std::string_view task) override {
+        return tasks_.remove(tenant, task);
+    }
+
     StoreStats stats() override {
         StoreStats stats = truth_->stats().value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
@@ -174,6 +209,7 @@ private:
     const EntryLimits limits_;
     const std::unique_ptr<truth::Truth> truth_;
     IndexCache indexes_;
+    tasks::TaskStore tasks_;
     Keeper keeper_;
     std::unique_ptr<embed::EmbeddingJob> job_;
 };
@@ -314,6 +350,7 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
                                                        std::shared_ptr<Embedder> embedder,
                                                        const base::Clock& clock) {
     auto truth = DG_TRY(truth::Truth::open(options, clock));
+    DG_TRY(tasks::TaskStore(*truth, clock).open());
     return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(embedder), clock);
 }
 

@@ -20,8 +20,8 @@ struct SignalWeights {
 };
 
 struct Query {
-    std::string text;
-    Filter filter;
+    std::string text = {};
+    Filter filter = {};
     std::uint32_t limit = 10;      ///< hits; 1..1000
     std::uint32_t tokens_max = 0;  ///< of all content returned, by the store's count; 0: no budget
     /// Entries of the same session before and after each hit returned with it.

@@ -88,20 +88,33 @@ json::array to_array(const Values& values) {
 }  // namespace
 
 MemoryApi::MemoryApi(MemoryStore& store, MemoryApiOptions options)
-    : store_(store), calls_(options.threads, options.queue_max) {}
+    : store_(store), tasks_(store), calls_(options.threads, options.queue_max) {}
 
 const std::vector<MemoryApi::Route>& MemoryApi::routes() {
+    using Api = MemoryApi;
+    static const auto mine = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.*method)(request); };
+    };
+    static const auto of_tasks = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.tasks_.*method)(request); };
+    };
     static const std::vector<Route> kRoutes = {
-        {"POST", "/v1/memories", &MemoryApi::add},
-        {"GET", "/v1/memories", &MemoryApi::list},
-        {"POST", "/v1/memories/search", &MemoryApi::search},
-        {"GET", "/v1/memories/stats", &MemoryApi::stats},
-        {"POST", "/v1/memories/touch", &MemoryApi::touch},
-        {"GET", "/v1/memories/{id}", &MemoryApi::show},
-        {"PATCH", "/v1/memories/{id}", &MemoryApi::update},
-        {"DELETE", "/v1/memories/{id}", &MemoryApi::remove},
-        {"GET", "/v1/memories/{id}/history", &MemoryApi::history},
-        {"POST", "/v1/memories/{id}/restore", &MemoryApi::restore},
+        {"POST", "/v1/memories", mine.operator()<&Api::add>()},
+        {"GET", "/v1/memories", mine.operator()<&Api::list>()},
+        {"POST", "/v1/memories/search", mine.operator()<&Api::search>()},
+        {"GET", "/v1/memories/stats", mine.operator()<&Api::stats>()},
+        {"POST", "/v1/memories/touch", mine.operator()<&Api::touch>()},
+        {"GET", "/v1/memories/{id}", mine.operator()<&Api::show>()},
+        {"PATCH", "/v1/memories/{id}", mine.operator()<&Api::update>()},
+        {"DELETE", "/v1/memories/{id}", mine.operator()<&Api::remove>()},
+        {"GET", "/v1/memories/{id}/history", mine.operator()<&Api::history>()},
+        {"POST", "/v1/memories/{id}/restore", mine.operator()<&Api::restore>()},
+        {"GET", "/v1/tasks", of_tasks.operator()<&TaskCalls::list>()},
+        {"GET", "/v1/tasks/{task}", of_tasks.operator()<&TaskCalls::resume>()},
+        {"DELETE", "/v1/tasks/{task}", of_tasks.operator()<&TaskCalls::remove>()},
+        {"POST", "/v1/tasks/{task}/checkpoints", of_tasks.operator()<&TaskCalls::save>()},
+        {"GET", "/v1/tasks/{task}/checkpoints", of_tasks.operator()<&TaskCalls::checkpoints>()},
+        {"GET", "/v1/tasks/{task}/summary", of_tasks.operator()<&TaskCalls::summary>()},
     };
     return kRoutes;
 }
@@ -110,7 +123,7 @@ void MemoryApi::register_routes(base::http::Router& router) {
     for (const Route& route : routes()) {
         calls_.route(
             router, route.method, route.pattern,
-            [this, call = route.call](const Request& request) { return (this->*call)(request); });
+            [this, call = route.call](const Request& request) { return call(*this, request); });
     }
 }
 
@@ -121,7 +134,7 @@ Response MemoryApi::call(Request request) {
     for (const Route& route : routes()) {
         router.add(route.method, route.pattern,
                    [&, call = route.call](const Request& matched, const base::http::ResponderPtr&) {
-                       answer = (this->*call)(matched);
+                       answer = call(*this, matched);
                    });
     }
     auto match = router.match(request.method, request.path);

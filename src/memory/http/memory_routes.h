@@ -1,6 +1,6 @@
 #pragma once
-// Memories over HTTP: /v1/memories. A tenant (header X-Dougong-Tenant, "default" without it) sees
-// its own only. The same calls without a server, for the command line.
+// Memories over HTTP: /v1/memories and /v1/tasks. A tenant (header X-Dougong-Tenant, "default"
+// without it) sees its own only. The same calls without a server, for the command line.
 
 #include <cstddef>
 #include <string_view>
@@ -8,6 +8,7 @@
 
 #include "base/api/call_pool.h"
 #include "base/http/router.h"
+#include "memory/http/task_routes.h"
 #include "memory/memory.h"
 
 namespace memory {
@@ -29,7 +30,7 @@ public:
     void stop() { calls_.stop(); }
 
 private:
-    using Call = base::Result<base::http::Response> (MemoryApi::*)(const base::http::Request&);
+    using Call = base::Result<base::http::Response> (*)(MemoryApi&, const base::http::Request&);
     struct Route {
         std::string_view method, pattern;
         Call call;
@@ -48,6 +49,7 @@ private:
     base::Result<base::http::Response> restore(const base::http::Request& request);
 
     MemoryStore& store_;
+    TaskCalls tasks_;
     base::api::CallPool calls_;
 };
 

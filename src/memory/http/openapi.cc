@@ -39,6 +39,12 @@ json::object search_example() {
                     "graph": 0, "recency_bound": 0, "importance_bound": 0.1,
                     "access_bound": 0}})");
 }
+json::object checkpoint_example() {
+    return parsed(R"({"name": "", "state": {"next": 12}, "result": "read 12 of 40 files",
+        "reflection": "the index is slow on old files", "next_steps": ["read file 13"],
+        "progress": 0.3, "finished": false, "after": 11, "created_unix_ms": 0, "user": "",
+        "agent": "", "session": "", "run": ""})");
+}
 json::object ids_example() {
     return parsed(R"({"ids": ["mem-..."]})");
 }
@@ -49,6 +55,10 @@ json::object version_example() {
 constexpr std::array<std::string_view, 11> kList = {
     "user",         "agent",      "session", "run",   "type",  "metadata",
     "from_unix_ms", "to_unix_ms", "order",   "limit", "cursor"};
+
+constexpr std::array<std::string_view, 1> kLimit = {"limit"}, kName = {"name"},
+                                          kRecent = {"recent"};
+constexpr std::array<std::string_view, 2> kBefore = {"limit", "before"};
 
 // One line per route of the plane.
 const std::array kOperations = {
@@ -99,12 +109,43 @@ const std::array kOperations = {
               .summary = "Back to a version; also of a removed one.",
               .answer = "The entry.",
               .body = version_example},
+    Operation{.method = "get",
+              .path = "/v1/tasks",
+              .summary = "Long tasks of the caller.",
+              .answer = "The last checkpoint of each.",
+              .query = kLimit},
+    Operation{.method = "get",
+              .path = "/v1/tasks/{task}",
+              .summary = "Resume: the last checkpoint with its state, or the one of that name.",
+              .answer = "The checkpoint, and a summary of recent progress.",
+              .query = kName},
+    Operation{.method = "delete",
+              .path = "/v1/tasks/{task}",
+              .summary = "Remove a task's checkpoints.",
+              .answer = "What was removed."},
+    Operation{.method = "post",
+              .path = "/v1/tasks/{task}/checkpoints",
+              .summary = "Keep where a task is.",
+              .answer = "The checkpoint, with its number.",
+              .body = checkpoint_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/tasks/{task}/checkpoints",
+              .summary = "Its checkpoints, newest first.",
+              .answer = "Without their states.",
+              .query = kBefore},
+    Operation{.method = "get",
+              .path = "/v1/tasks/{task}/summary",
+              .summary = "The most recent progress.",
+              .answer = "Lists, and a text of them.",
+              .query = kRecent},
 };
 
 }  // namespace
 
 json::object memory_paths() {
-    constexpr std::array<std::string_view, 3> kNumbers = {"from_unix_ms", "to_unix_ms", "limit"};
+    constexpr std::array<std::string_view, 5> kNumbers = {"from_unix_ms", "to_unix_ms", "limit",
+                                                          "before", "recent"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 
