@@ -44,8 +44,8 @@ struct TaskSummary {
     bool finished = false;
     std::optional<double> progress = {};
     std::vector<std::string> results = {}, reflections = {};  ///< the most recent, oldest first
-    std::vector<std::string> next_steps = {};            ///< of the last checkpoint
-    std::string text = {};                               ///< all of it, for people and prompts
+    std::vector<std::string> next_steps = {};                 ///< of the last checkpoint
+    std::string text = {};                                    ///< all of it, for people and prompts
 };
 
 /// `recent`: the last checkpoints of the task, oldest first, at least one; `began` is the first
