@@ -78,7 +78,7 @@ public:
     Result<void> write(const Work& work) override { return writer_.write(work); }
     Result<void> read(const Work& work) override { return readers_.read(work); }
     const Dialect& dialect() const override {
-        static constexpr Dialect kSqlite{"BLOB", "INTEGER PRIMARY KEY"};
+        static constexpr Dialect kSqlite{"BLOB", "INTEGER PRIMARY KEY", " WITHOUT ROWID"};
         return kSqlite;
     }
     std::uint64_t bytes() const override { return size_of(path_) + size_of(path_ + "-wal"); }

@@ -67,6 +67,7 @@ public:
 struct Dialect {
     std::string_view blob;         ///< "BLOB", "BYTEA"
     std::string_view integer_key;  ///< "INTEGER PRIMARY KEY", "BIGSERIAL PRIMARY KEY"
+    std::string_view keyed_table;  ///< after the ")" of a table kept in its key: " WITHOUT ROWID"
 };
 
 using Work = std::function<Result<void>(Transaction&)>;
