@@ -120,6 +120,9 @@ struct EntryLimits {
     std::uint32_t embedding_dims = 0;  ///< of the store's embedder; 0: none is taken
 };
 
+/// A pinned entry never is.
+bool expired(const Entry& entry, UnixMs now);
+
 /// Errors: invalid_argument naming the field, what was found and what is allowed: bad UTF-8, empty
 /// or too long content, importance outside 0..1, NaN, valid_to before valid_from, wrong dimensions.
 base::Result<void> check_entry(const NewEntry& entry, const EntryLimits& limits);

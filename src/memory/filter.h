@@ -44,6 +44,7 @@ struct MetadataExpression {
 };
 /// Errors: invalid_argument with the column. At most 64 terms, 16 levels.
 base::Result<MetadataExpression> parse_metadata_expression(std::string_view text);
+bool matches(const MetadataExpression& expression, const base::json::object& metadata);
 
 struct Filter {
     std::vector<MemoryType> types = {};  ///< empty: every type
@@ -59,5 +60,8 @@ struct Filter {
     std::vector<std::string> labels = {};
     bool expired_too = false;
 };
+
+/// Whether an entry of `filter.scope.tenant` passes. `now` decides what has expired.
+bool matches(const Filter& filter, const Entry& entry, UnixMs now);
 
 }  // namespace memory

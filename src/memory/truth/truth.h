@@ -23,14 +23,14 @@ using RowId = std::int64_t;
 /// Of a change, ascending within a shard.
 using Sequence = std::int64_t;
 
-/// One entry as indexes need it. `gone`: removed, expired or forgotten; then only row and sequence
-/// are meant.
+/// One entry as indexes need it. `gone`: removed, expired or forgotten; then only row, sequence and
+/// the entry's tenant are meant. Embeddings are rounded to 16 bits, as they are kept.
 struct Change {
     RowId row = 0;
     Sequence sequence = 0;
     bool gone = false;
-    Entry entry;
-    std::vector<float> embedding;  ///< of `model`; empty: none yet
+    Entry entry = {};
+    std::vector<float> embedding = {};  ///< of `model`; empty: none yet
 };
 
 struct Written {
@@ -78,7 +78,7 @@ public:
         std::string tenant;
         RowId row = 0;
         std::uint32_t version = 0;
-        std::string text;
+        std::string text;  ///< "speaker: content"
     };
     virtual base::Result<std::vector<Unembedded>> unembedded(std::string_view model,
                                                              std::uint32_t limit) = 0;

@@ -1,0 +1,350 @@
+// Opening, numbers and reading. Writes are in shard_add.cc and shard_change.cc, what runs in the
+// background in shard_upkeep.cc.
+#include "memory/truth/shard.h"
+
+#include <charconv>
+
+#include "memory/truth/half.h"
+#include "memory/truth/memory_id.h"
+
+namespace memory::truth {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::store::Row;
+
+constexpr std::uint32_t kChangesAtOnce = 2'048;  // read together, so that no read lasts long
+
+std::unexpected<base::Error> no_such(std::string_view tenant, std::string_view id) {
+    return fail(Code::not_found, "tenant {} has no memory {}", tenant, id);
+}
+
+}  // namespace
+
+Shard::Shard(std::unique_ptr<base::store::Store> store, const Limits& limits,
+             const base::Clock& clock)
+    : store_(std::move(store)), limits_(limits), clock_(clock), chance_(base::entropy64()) {}
+
+Result<std::unique_ptr<Shard>> Shard::open(const std::string& location, const Limits& limits,
+                                           const base::Clock& clock) {
+    auto store = DG_TRY(base::store::Store::open(location, {}));
+    const std::vector<std::string> steps = schema_steps(store->dialect());
+    DG_TRY(base::store::migrate(*store, steps));
+    return std::unique_ptr<Shard>(new Shard(std::move(store), limits, clock));
+}
+
+Result<std::string> Shard::meta(std::string_view name) {
+    std::string value;
+    DG_TRY(store_->read([&](Tx& tx) {
+        return tx.query("SELECT value FROM meta WHERE name = $1", {name}, [&](const Row& row) {
+            value = row.text(0);
+            return true;
+        });
+    }));
+    return value;
+}
+
+Result<void> Shard::set_meta(std::string_view name, std::string_view value) {
+    return store_->write([&](Tx& tx) -> Result<void> {
+        DG_TRY(
+            tx.run("INSERT INTO meta(name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE "
+                   "SET value = excluded.value",
+                   {name, value}));
+        return {};
+    });
+}
+
+// --- numbers -------------------------------------------------------------------------------------
+
+Result<Shard::Numbers> Shard::take_numbers(Tx& tx, std::int64_t rows, std::int64_t changes) {
+    Numbers numbers;
+    DG_TRY(
+        tx.query("UPDATE counter SET row_id = row_id + $1, sequence = sequence + $2, id_time = "
+                 "CASE WHEN id_time > $3 THEN id_time ELSE $3 END WHERE only_row = 1 "
+                 "RETURNING row_id, sequence, id_time",
+                 {rows, changes, now()}, [&](const Row& row) {
+                     numbers = {row.integer(0) - rows, row.integer(1) - changes, row.integer(2)};
+                     return true;
+                 }));
+    if (numbers.row + rows <= kRowMax) return numbers;
+    return fail(Code::resource_exhausted, "no row number is left in this shard");
+}
+
+Result<std::int64_t> Shard::tenant_number(Tx& tx, std::string_view name) {
+    {
+        std::lock_guard lock(mutex_);
+        if (const auto found = tenants_.find(std::string(name)); found != tenants_.end()) {
+            return found->second;
+        }
+    }
+    std::int64_t number = 0;
+    DG_TRY(tx.query("SELECT tenant_id FROM tenant WHERE name = $1", {name}, [&](const Row& row) {
+        number = row.integer(0);
+        return true;
+    }));
+    return number;
+}
+
+Result<std::int64_t> Shard::tenant_number_or_new(Tx& tx, std::string_view name) {
+    if (const std::int64_t known = DG_TRY(tenant_number(tx, name)); known != 0) return known;
+    DG_TRY(tx.run("INSERT INTO tenant(name) VALUES ($1)", {name}));
+    return tenant_number(tx, name);
+}
+
+void Shard::remember(std::string_view tenant, std::int64_t number) {
+    constexpr std::size_t kTenantsMax = 100'000;
+    std::lock_guard lock(mutex_);
+    if (number == 0 || tenants_.size() >= kTenantsMax) return;
+    tenants_.emplace(tenant, number);
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+Result<std::optional<StoredEntry>> Shard::load(Tx& tx, std::string_view tenant_name,
+                                               std::int64_t tenant, RowId row) {
+    static const std::string kSql =
+        kSelectColumns + kFromEntry + " WHERE e.row_id = $1 AND e.tenant_id = $2";
+    std::optional<Result<StoredEntry>> found;
+    DG_TRY(tx.query(kSql, {row, tenant}, [&](const Row& columns) {
+        found = read_entry(columns, tenant_name);
+        return true;
+    }));
+    if (!found) return std::nullopt;
+    return DG_TRY(std::move(*found));
+}
+
+Result<StoredEntry> Shard::load_any(Tx& tx, std::string_view tenant_name, const MemoryId& id) {
+    const std::int64_t tenant = DG_TRY(tenant_number(tx, tenant_name));
+    const std::optional<RowId> row = row_of(id);
+    if (tenant == 0 || !row) return no_such(tenant_name, id);
+    auto stored = DG_TRY(load(tx, tenant_name, tenant, *row));
+    if (!stored || stored->entry.id != id || stored->state == RowState::wiped) {
+        return no_such(tenant_name, id);
+    }
+    return std::move(*stored);
+}
+
+Result<StoredEntry> Shard::load_live(Tx& tx, std::string_view tenant_name, const MemoryId& id) {
+    StoredEntry stored = DG_TRY(load_any(tx, tenant_name, id));
+    if (stored.state != RowState::live || expired(stored.entry, now())) {
+        return no_such(tenant_name, id);
+    }
+    return stored;
+}
+
+Result<Entry> Shard::get(std::string_view tenant, const MemoryId& id) {
+    Entry entry;
+    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+        entry = DG_TRY(load_live(tx, tenant, id)).entry;
+        return {};
+    }));
+    return entry;
+}
+
+Result<std::vector<Entry>> Shard::get_rows(std::string_view tenant, std::span<const RowId> rows) {
+    std::vector<Entry> entries;
+    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+        const std::int64_t number = DG_TRY(tenant_number(tx, tenant));
+        for (const RowId row : rows) {
+            auto stored = DG_TRY(load(tx, tenant, number, row));
+            if (!stored || stored->state != RowState::live || expired(stored->entry, now())) {
+                continue;
+            }
+            entries.push_back(std::move(stored->entry));
+        }
+        return {};
+    }));
+    return entries;
+}
+
+Result<std::vector<EntryVersion>> Shard::history(std::string_view tenant, const MemoryId& id) {
+    static const std::string kSql =
+        kSelectColumns +
+        " FROM version e LEFT JOIN access a ON a.row_id = e.row_id AND a.tenant_id = e.tenant_id "
+        "WHERE e.row_id = $1 AND e.tenant_id = $2 ORDER BY e.version DESC";
+    std::vector<EntryVersion> versions;
+    const auto keep = [&](StoredEntry&& stored) {
+        const UnixMs recorded = stored.entry.recorded_unix_ms;
+        versions.push_back(
+            {std::move(stored.entry), std::move(stored.change), std::move(stored.by), recorded});
+    };
+    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+        StoredEntry present = DG_TRY(load_any(tx, tenant, id));
+        const RowId row = present.row;
+        const std::int64_t number = present.tenant;
+        keep(std::move(present));
+        Result<void> read;
+        DG_TRY(tx.query(kSql, {row, number}, [&](const Row& columns) {
+            auto stored = read_entry(columns, tenant);
+            if (stored)
+                keep(std::move(*stored));
+            else
+                read = std::unexpected(stored.error());
+            return read.has_value();
+        }));
+        return read;
+    }));
+    return versions;
+}
+
+namespace {
+
+/// Where a page ended: "<" or ">" for its order, the last entry's time and row.
+struct Cursor {
+    UnixMs created = 0;
+    RowId row = 0;
+};
+
+Result<Cursor> parse_cursor(std::string_view text, Order order) {
+    const bool up = order == Order::created_ascending;
+    Cursor cursor{up ? INT64_MIN : INT64_MAX, up ? INT64_MIN : INT64_MAX};
+    if (text.empty()) return cursor;
+    const char* const end = text.data() + text.size();
+    const auto wrong =
+        base::fail_on("cursor", Code::invalid_argument,
+                      "cursor \"{}\" is none of this list's; give back what the page "
+                      "before said, with the same order",
+                      text);
+    if (text[0] != (up ? '>' : '<')) return wrong;
+    const auto time = std::from_chars(text.data() + 1, end, cursor.created);
+    if (time.ec != std::errc() || time.ptr == end || *time.ptr != '.') return wrong;
+    const auto row = std::from_chars(time.ptr + 1, end, cursor.row);
+    if (row.ec != std::errc() || row.ptr != end) return wrong;
+    return cursor;
+}
+
+std::string list_sql(bool up) {
+    const std::string_view beyond = up ? ">" : "<", way = up ? "ASC" : "DESC";
+    return kSelectColumns + kFromEntry +
+           fmt::format(
+               " WHERE e.tenant_id = $1 AND e.state = 0 AND e.created >= $2 AND e.created "
+               "< $3 AND (e.created, e.row_id) {} ($4, $5) AND ($6 = '' OR e.session = $6) "
+               "AND ($7 = '' OR e.user_name = $7) ORDER BY e.created {}, e.row_id {}",
+               beyond, way, way);
+}
+
+}  // namespace
+
+Result<Page> Shard::list(const Filter& filter, Order order, std::uint32_t limit,
+                         std::string_view cursor) {
+    static const std::string kUp = list_sql(true), kDown = list_sql(false);
+    const Cursor after = DG_TRY(parse_cursor(cursor, order));
+    const bool up = order == Order::created_ascending;
+    const TimeRange& created = filter.created;
+    const UnixMs from = created.from_unix_ms != 0 ? created.from_unix_ms : INT64_MIN;
+    const UnixMs to = created.to_unix_ms != 0 ? created.to_unix_ms : INT64_MAX;
+    Page page;
+    Cursor last;
+    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+        const std::int64_t tenant = DG_TRY(tenant_number(tx, filter.scope.tenant));
+        Result<void> read;
+        DG_TRY(tx.query(
+            up ? kUp : kDown,
+            {tenant, from, to, after.created, after.row, std::string_view(filter.scope.session),
+             std::string_view(filter.scope.user)},
+            [&](const Row& columns) {
+                auto stored = read_entry(columns, filter.scope.tenant);
+                if (!stored) {
+                    read = std::unexpected(stored.error());
+                    return false;
+                }
+                if (!matches(filter, stored->entry, now())) return true;
+                if (page.entries.size() >= limit) {
+                    page.next = fmt::format("{}{}.{}", up ? '>' : '<', last.created, last.row);
+                    return false;
+                }
+                last = {stored->entry.created_unix_ms, stored->row};
+                page.entries.push_back(std::move(stored->entry));
+                return true;
+            }));
+        return read;
+    }));
+    return page;
+}
+
+Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string_view model,
+                            const std::function<bool(Change&&)>& each) {
+    static const std::string kSql =
+        kSelectColumns + ", v.vector" + kFromEntry +
+        " LEFT JOIN embedding v ON v.embedding_key = e.row_id * 256 + $3 AND v.tenant_id = "
+        "e.tenant_id WHERE e.tenant_id = $1 AND e.sequence > $2 ORDER BY e.sequence LIMIT $4";
+    static_assert(kModelsMax == 256);
+    std::vector<Change> some;
+    do {
+        some.clear();
+        DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+            const std::int64_t number = DG_TRY(tenant_number(tx, tenant));
+            std::int64_t model_number = 0;
+            DG_TRY(tx.query("SELECT model_id FROM model WHERE name = $1", {model},
+                            [&](const Row& row) {
+                                model_number = row.integer(0);
+                                return true;
+                            }));
+            Result<void> read;
+            DG_TRY(tx.query(kSql, {number, after, model_number, std::int64_t{kChangesAtOnce}},
+                            [&](const Row& columns) {
+                                auto stored = read_entry(columns, tenant);
+                                if (!stored) {
+                                    read = std::unexpected(stored.error());
+                                    return false;
+                                }
+                                Change change{.row = stored->row, .sequence = stored->sequence};
+                                change.gone = stored->state != RowState::live ||
+                                              expired(stored->entry, now());
+                                change.entry = std::move(stored->entry);
+                                if (!change.gone)
+                                    change.embedding = from_half(columns.text(kColumns + 2));
+                                some.push_back(std::move(change));
+                                return true;
+                            }));
+            return read;
+        }));
+        for (Change& change : some) {
+            after = change.sequence;
+            if (!each(std::move(change))) return {};
+        }
+    } while (some.size() == kChangesAtOnce);
+    return {};
+}
+
+Result<std::vector<float>> Shard::embedding_of(Tx& tx, std::int64_t tenant, RowId row,
+                                               std::int64_t model) {
+    std::vector<float> vector;
+    DG_TRY(tx.query("SELECT vector FROM embedding WHERE embedding_key = $1 AND tenant_id = $2",
+                    {embedding_key(row, model), tenant}, [&](const Row& columns) {
+                        vector = from_half(columns.text(0));
+                        return true;
+                    }));
+    return vector;
+}
+
+Result<void> Shard::tenants(std::vector<std::string>& out) {
+    return store_->read([&](Tx& tx) {
+        return tx.query("SELECT name FROM tenant ORDER BY name", {}, [&](const Row& row) {
+            out.emplace_back(row.text(0));
+            return true;
+        });
+    });
+}
+
+Result<void> Shard::stats(StoreStats& out) {
+    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+        const auto count = [&](std::string_view sql, std::uint64_t& to) {
+            return tx.query(sql, {}, [&](const Row& row) {
+                to += static_cast<std::uint64_t>(row.integer(0));
+                return true;
+            });
+        };
+        DG_TRY(count("SELECT count(*) FROM tenant", out.tenants));
+        DG_TRY(count("SELECT count(*) FROM entry WHERE state = 0", out.entries));
+        DG_TRY(count("SELECT count(*) FROM entry WHERE state = 1 OR state = 2", out.removed));
+        DG_TRY(count("SELECT count(*) FROM version", out.versions));
+        return count("SELECT count(*) FROM unembedded", out.embeddings_pending);
+    }));
+    out.truth_bytes += store_->bytes();
+    return {};
+}
+
+}  // namespace memory::truth

@@ -1,0 +1,127 @@
+#pragma once
+// One store's part of the truth: everything of the tenants that fall to it.
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/core/rng.h"
+#include "base/store/store.h"
+#include "memory/truth/rows.h"
+#include "memory/truth/truth.h"
+
+namespace memory::truth {
+
+/// Accesses of one entry since the last flush.
+struct Touches {
+    std::uint64_t count = 0;
+    UnixMs at = 0;
+};
+
+class Shard {
+public:
+    struct Limits {
+        std::size_t content_bytes_max = 0;
+        std::int64_t versions_keep_ms = 0;
+    };
+    static base::Result<std::unique_ptr<Shard>> open(const std::string& location,
+                                                     const Limits& limits,
+                                                     const base::Clock& clock);
+
+    // As in Truth, of one tenant of this shard.
+    base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
+                              std::string_view model);
+    base::Result<Change> update(std::string_view tenant, const MemoryId& id,
+                                const EntryPatch& patch, std::string_view by);
+    base::Result<Change> remove(std::string_view tenant, const MemoryId& id, std::string_view by);
+    base::Result<Change> restore(std::string_view tenant, const MemoryId& id, std::uint32_t version,
+                                 std::string_view by);
+    base::Result<Entry> get(std::string_view tenant, const MemoryId& id);
+    base::Result<std::vector<Entry>> get_rows(std::string_view tenant, std::span<const RowId> rows);
+    base::Result<std::vector<EntryVersion>> history(std::string_view tenant, const MemoryId& id);
+    base::Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
+                            std::string_view cursor);
+    base::Result<void> changes(std::string_view tenant, Sequence after, std::string_view model,
+                               const std::function<bool(Change&&)>& each);
+
+    base::Result<void> flush(
+        const std::map<std::string, std::unordered_map<MemoryId, Touches>>& touches);
+    base::Result<void> unembedded(std::string_view model, std::uint32_t limit,
+                                  std::vector<Truth::Unembedded>& out);
+    /// `vectors` has a row for each of `rows`.
+    base::Result<void> set_embeddings(std::string_view model,
+                                      std::span<const Truth::Unembedded* const> rows,
+                                      std::span<const std::span<const float>> vectors,
+                                      std::vector<Change>& out);
+    base::Result<void> sweep(UnixMs now, std::vector<Change>& out);
+    base::Result<void> tenants(std::vector<std::string>& out);
+    base::Result<void> stats(StoreStats& out);
+    base::store::Store& store() { return *store_; }
+
+    base::Result<std::string> meta(std::string_view name);  ///< "": none
+    base::Result<void> set_meta(std::string_view name, std::string_view value);
+
+private:
+    using Tx = base::store::Transaction;
+    struct Numbers {
+        RowId row = 0;  ///< the last given
+        Sequence sequence = 0;
+        UnixMs id_time = 0;
+    };
+    struct Prepared;
+
+    Shard(std::unique_ptr<base::store::Store> store, const Limits& limits,
+          const base::Clock& clock);
+
+    UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
+    /// Takes numbers for `rows` new rows and `changes` changes.
+    base::Result<Numbers> take_numbers(Tx& tx, std::int64_t rows, std::int64_t changes);
+    /// 0: no such tenant.
+    base::Result<std::int64_t> tenant_number(Tx& tx, std::string_view name);
+    base::Result<std::int64_t> tenant_number_or_new(Tx& tx, std::string_view name);
+    base::Result<std::int64_t> model_number_or_new(Tx& tx, std::string_view name);
+    /// Makes `model` the one that embeddings are wanted of; 0 for "".
+    base::Result<std::int64_t> want_model(Tx& tx, std::string_view model);
+    base::Result<std::int64_t> wanted_model(Tx& tx);
+    void remember(std::string_view tenant, std::int64_t number);
+
+    base::Result<std::optional<StoredEntry>> load(Tx& tx, std::string_view tenant_name,
+                                                  std::int64_t tenant, RowId row);
+    /// Live, and with that id. Errors: not_found.
+    base::Result<StoredEntry> load_live(Tx& tx, std::string_view tenant_name, const MemoryId& id);
+    base::Result<StoredEntry> load_any(Tx& tx, std::string_view tenant_name, const MemoryId& id);
+    base::Result<std::vector<float>> embedding_of(Tx& tx, std::int64_t tenant, RowId row,
+                                                  std::int64_t model);
+
+    base::Result<Added> add_one(Tx& tx, const NewEntry& entry, const Prepared& prepared,
+                                std::int64_t tenant, std::int64_t model, std::string_view by,
+                                Numbers& numbers, std::vector<Change>& changes);
+    base::Result<std::optional<StoredEntry>> find_same(Tx& tx, const NewEntry& entry,
+                                                       const Prepared& prepared,
+                                                       std::int64_t tenant);
+    base::Result<Added> merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std::string_view by,
+                              Numbers& numbers, std::vector<Change>& changes);
+    base::Result<void> write_marks(Tx& tx, std::int64_t tenant, RowId row,
+                                   std::span<const std::int64_t> marks);
+    base::Result<void> erase_marks(Tx& tx, const StoredEntry& stored);
+    /// Keeps the state before as a version and writes `stored` in its place.
+    base::Result<void> replace(Tx& tx, StoredEntry& stored, std::string_view change,
+                               std::string_view by, const Numbers& numbers);
+    base::Result<void> forget_embeddings(Tx& tx, std::int64_t tenant, RowId row);
+    base::Result<void> want_embedding(Tx& tx, std::int64_t tenant, RowId row);
+    base::Result<Change> change_of(Tx& tx, const StoredEntry& stored);
+    base::Result<void> expire(Tx& tx, UnixMs now, std::vector<Change>& out, bool& more);
+    base::Result<void> wipe(Tx& tx, UnixMs before, bool& more);
+
+    std::unique_ptr<base::store::Store> store_;
+    const Limits limits_;
+    const base::Clock& clock_;
+    std::mutex mutex_;                                       // guards what follows
+    std::unordered_map<std::string, std::int64_t> tenants_;  // committed ones
+    base::Rng chance_;                                       // of ids
+};
+
+}  // namespace memory::truth

@@ -1,0 +1,217 @@
+// Adding: what can be computed before is, so that the one who writes for many only writes.
+#include <algorithm>
+
+#include "memory/truth/half.h"
+#include "memory/truth/memory_id.h"
+#include "memory/truth/shard.h"
+#include "memory/truth/similar.h"
+
+namespace memory::truth {
+namespace {
+
+using base::Code;
+using base::fail_on;
+using base::Result;
+using base::store::Blob;
+using base::store::Row;
+
+constexpr std::size_t kSourcesMax = 256;
+constexpr std::int64_t kCandidatesMax = 8;
+constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
+
+}  // namespace
+
+struct Shard::Prepared {
+    std::vector<std::int64_t> marks;
+    std::string half;
+    UnixMs now = 0, created = 0;
+};
+
+namespace {
+
+StoredEntry stored_of(const NewEntry& entry, std::int64_t tenant, std::string_view by, UnixMs now,
+                      UnixMs created) {
+    StoredEntry stored;
+    stored.tenant = tenant;
+    stored.change = "added";
+    stored.by = by;
+    Entry& made = stored.entry;
+    made.type = entry.type;
+    made.scope = entry.scope;
+    made.content = entry.content;
+    made.speaker = entry.speaker;
+    made.media = entry.media;
+    made.metadata = entry.metadata;
+    made.created_unix_ms = created;
+    made.recorded_unix_ms = now;
+    made.valid_from_unix_ms = entry.valid_from_unix_ms != 0 ? entry.valid_from_unix_ms : created;
+    made.valid_to_unix_ms = entry.valid_to_unix_ms;
+    made.expires_unix_ms = entry.ttl_ms != 0 ? now + entry.ttl_ms : 0;
+    made.importance = entry.importance;
+    made.pinned = entry.pinned;
+    made.sources = entry.sources;
+    return stored;
+}
+
+}  // namespace
+
+Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view by,
+                           std::string_view model) {
+    if (entries.empty()) return Written{};
+    const std::string& tenant_name = entries.front().scope.tenant;
+    std::vector<Prepared> prepared;
+    const UnixMs at = now();
+    for (const NewEntry& entry : entries) {
+        if (entry.scope.tenant != tenant_name) {
+            return fail_on("scope.tenant", Code::invalid_argument,
+                           "a batch is of one tenant, this one has {} and {}", tenant_name,
+                           entry.scope.tenant);
+        }
+        const UnixMs created = entry.created_unix_ms != 0 ? entry.created_unix_ms : at;
+        prepared.push_back(
+            {marks_of(entry.scope, entry.type, entry.content, entry.speaker, created),
+             to_half(entry.embedding), at, created});
+    }
+    Written written;
+    std::int64_t tenant = 0;
+    DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
+        written = {};
+        tenant = DG_TRY(tenant_number_or_new(tx, tenant_name));
+        const std::int64_t wanted = DG_TRY(want_model(tx, model));
+        const auto count = static_cast<std::int64_t>(entries.size());
+        Numbers numbers = DG_TRY(take_numbers(tx, count, count));
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            written.added.push_back(DG_TRY(add_one(tx, entries[i], prepared[i], tenant, wanted, by,
+                                                   numbers, written.changes)));
+        }
+        return {};
+    }));
+    remember(tenant_name, tenant);
+    return written;
+}
+
+Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prepared,
+                             std::int64_t tenant, std::int64_t model, std::string_view by,
+                             Numbers& numbers, std::vector<Change>& changes) {
+    const std::string_view key = entry.idempotency_key;
+    if (!key.empty()) {
+        Added before;
+        DG_TRY(tx.query(
+            "SELECT id, version FROM idempotency WHERE tenant_id = $1 AND request_key = "
+            "$2 AND written > $3",
+            {tenant, key, prepared.now - kDayMs}, [&](const Row& row) {
+                before = {std::string(row.text(0)), static_cast<std::uint32_t>(row.integer(1)),
+                          Added::How::repeated};
+                return true;
+            }));
+        if (!before.id.empty()) return before;
+    }
+    Added added;
+    if (auto same = DG_TRY(find_same(tx, entry, prepared, tenant))) {
+        added = DG_TRY(merge(tx, std::move(*same), entry, by, numbers, changes));
+    } else {
+        StoredEntry stored = stored_of(entry, tenant, by, prepared.now, prepared.created);
+        stored.row = ++numbers.row;
+        stored.sequence = ++numbers.sequence;
+        {
+            std::lock_guard lock(mutex_);
+            stored.entry.id = make_id(numbers.id_time, stored.row, chance_.next());
+        }
+        DG_TRY(tx.run(kInsertEntry, EntryParameters(stored).all()));
+        DG_TRY(write_marks(tx, tenant, stored.row, prepared.marks));
+        if (model != 0 && entry.embedding.empty()) {
+            DG_TRY(want_embedding(tx, tenant, stored.row));
+        } else if (model != 0) {
+            DG_TRY(
+                tx.run("INSERT INTO embedding(embedding_key, tenant_id, vector) VALUES ($1, $2, "
+                       "$3)",
+                       {embedding_key(stored.row, model), tenant, Blob{prepared.half}}));
+        }
+        added = {stored.entry.id, 1, Added::How::added};
+        // As it will be read again, so that an index built now equals one built later.
+        changes.push_back(
+            {.row = stored.row,
+             .sequence = stored.sequence,
+             .entry = std::move(stored.entry),
+             .embedding = model == 0 ? std::vector<float>{} : from_half(prepared.half)});
+    }
+    if (!key.empty()) {
+        DG_TRY(tx.run(
+            "INSERT INTO idempotency(tenant_id, request_key, written, id, version) VALUES "
+            "($1, $2, $3, $4, $5) ON CONFLICT (tenant_id, request_key) DO UPDATE SET "
+            "written = excluded.written, id = excluded.id, version = excluded.version",
+            {tenant, key, prepared.now, std::string_view(added.id), std::int64_t{added.version}}));
+    }
+    return added;
+}
+
+Result<std::optional<StoredEntry>> Shard::find_same(Tx& tx, const NewEntry& entry,
+                                                    const Prepared& prepared, std::int64_t tenant) {
+    if (is_event(entry.type) && entry.created_unix_ms == 0) return std::nullopt;
+    std::vector<RowId> rows;
+    for (const std::int64_t mark : prepared.marks) {
+        DG_TRY(
+            tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id "
+                     "LIMIT $3",
+                     {tenant, mark, kCandidatesMax}, [&](const Row& row) {
+                         const RowId found = row.integer(0);
+                         if (std::find(rows.begin(), rows.end(), found) == rows.end()) {
+                             rows.push_back(found);
+                         }
+                         return true;
+                     }));
+    }
+    for (const RowId row : rows) {
+        auto kept = DG_TRY(load(tx, entry.scope.tenant, tenant, row));
+        if (kept && kept->state == RowState::live && !expired(kept->entry, prepared.now) &&
+            says_the_same(kept->entry, entry) &&
+            kept->entry.sources.size() + entry.sources.size() <= kSourcesMax) {
+            return kept;
+        }
+    }
+    return std::nullopt;
+}
+
+Result<Added> Shard::merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std::string_view by,
+                           Numbers& numbers, std::vector<Change>& changes) {
+    Entry& into = kept.entry;
+    const Entry before = into;
+    for (const SourceSpan& source : entry.sources) {
+        if (std::find(into.sources.begin(), into.sources.end(), source) == into.sources.end()) {
+            into.sources.push_back(source);
+        }
+    }
+    into.importance = std::max(into.importance, entry.importance);
+    const bool changed = into.sources != before.sources || into.importance != before.importance;
+    const UnixMs until = entry.ttl_ms != 0 ? now() + entry.ttl_ms : 0;
+    // What is said again lives on.
+    if (into.expires_unix_ms != 0 && (until == 0 || until > into.expires_unix_ms)) {
+        into.expires_unix_ms = until;
+    }
+    ++numbers.sequence;
+    if (changed) {
+        DG_TRY(replace(tx, kept, "merged", by, numbers));
+    } else if (into.expires_unix_ms != before.expires_unix_ms) {
+        // No version: it says nothing new.
+        kept.sequence = numbers.sequence;
+        DG_TRY(tx.run(kUpdateEntry, EntryParameters(kept).all()));
+    } else {
+        return Added{into.id, into.version, Added::How::merged};
+    }
+    const Added added{into.id, into.version, Added::How::merged};
+    changes.push_back(DG_TRY(change_of(tx, kept)));
+    return added;
+}
+
+Result<void> Shard::write_marks(Tx& tx, std::int64_t tenant, RowId row,
+                                std::span<const std::int64_t> marks) {
+    for (const std::int64_t mark : marks) {
+        DG_TRY(
+            tx.run("INSERT INTO mark(tenant_id, mark, row_id) VALUES ($1, $2, $3) ON CONFLICT "
+                   "(tenant_id, mark, row_id) DO NOTHING",
+                   {tenant, mark, row}));
+    }
+    return {};
+}
+
+}  // namespace memory::truth

@@ -1,0 +1,256 @@
+// Tenants over shards. A folder has a file for each; a database that nodes share is one shard.
+#include "memory/truth/truth.h"
+
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "memory/truth/shard.h"
+
+namespace memory::truth {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::fail_on;
+using base::Result;
+
+constexpr std::uint32_t kShardsMax = 256;
+constexpr std::size_t kTouchedMax = 1'000'000;  // entries counted between two flushes
+
+bool shared_database(std::string_view location) {
+    return location.starts_with("postgresql://") || location.starts_with("postgres://");
+}
+
+std::string shard_path(const std::string& folder, std::size_t number) {
+    return fmt::format("{}/memory-{}.db", folder, number);
+}
+
+class ShardedTruth final : public Truth {
+public:
+    explicit ShardedTruth(std::vector<std::unique_ptr<Shard>> shards)
+        : shards_(std::move(shards)), touched_(shards_.size()) {}
+    /// What cannot be written now is lost, and said nowhere: counters are no memories.
+    ~ShardedTruth() override { static_cast<void>(flush_touches()); }
+
+    Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
+                        std::string_view model) override {
+        if (entries.empty()) return Written{};
+        return of(entries.front().scope.tenant).add(entries, by, model);
+    }
+    Result<Change> update(std::string_view tenant, const MemoryId& id, const EntryPatch& patch,
+                          std::string_view by) override {
+        return of(tenant).update(tenant, id, patch, by);
+    }
+    Result<Change> remove(std::string_view tenant, const MemoryId& id,
+                          std::string_view by) override {
+        return of(tenant).remove(tenant, id, by);
+    }
+    Result<Change> restore(std::string_view tenant, const MemoryId& id, std::uint32_t version,
+                           std::string_view by) override {
+        return of(tenant).restore(tenant, id, version, by);
+    }
+    Result<Entry> get(std::string_view tenant, const MemoryId& id) override {
+        return of(tenant).get(tenant, id);
+    }
+    Result<std::vector<Entry>> get_rows(std::string_view tenant,
+                                        std::span<const RowId> rows) override {
+        return of(tenant).get_rows(tenant, rows);
+    }
+    Result<std::vector<EntryVersion>> history(std::string_view tenant,
+                                              const MemoryId& id) override {
+        return of(tenant).history(tenant, id);
+    }
+    Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
+                      std::string_view cursor) override {
+        if (limit == 0) {
+            return fail_on("limit", Code::invalid_argument, "limit is 0; ask for 1 at least");
+        }
+        return of(filter.scope.tenant).list(filter, order, limit, cursor);
+    }
+    Result<void> changes(std::string_view tenant, Sequence after, std::string_view model,
+                         const std::function<bool(Change&&)>& each) override {
+        return of(tenant).changes(tenant, after, model, each);
+    }
+
+    void touch(std::string_view tenant, std::span<const MemoryId> ids, UnixMs at) override {
+        std::lock_guard lock(mutex_);
+        auto& touched = touched_[number_of(tenant)][std::string(tenant)];
+        for (const MemoryId& id : ids) {
+            const auto found = touched.find(id);
+            if (found == touched.end() && touched_count_ >= kTouchedMax) continue;
+            Touches& one = found == touched.end() ? touched[id] : found->second;
+            touched_count_ += found == touched.end();
+            ++one.count;
+            one.at = std::max(one.at, at);
+        }
+    }
+
+    Result<void> flush_touches() override {
+        Result<void> flushed;
+        for (std::size_t i = 0; i < shards_.size(); ++i) {
+            TouchedTenants taken;
+            {
+                std::lock_guard lock(mutex_);
+                taken.swap(touched_[i]);
+                for (const auto& [tenant, entries] : taken) touched_count_ -= entries.size();
+            }
+            if (taken.empty()) continue;
+            if (Result<void> wrote = shards_[i]->flush(taken); !wrote) {
+                give_back(i, std::move(taken));
+                flushed = wrote;
+            }
+        }
+        return flushed;
+    }
+
+    Result<std::vector<Unembedded>> unembedded(std::string_view model,
+                                               std::uint32_t limit) override {
+        std::vector<Unembedded> rows;
+        for (const auto& shard : shards_) {
+            if (rows.size() >= limit) break;
+            DG_TRY(shard->unembedded(model, limit - static_cast<std::uint32_t>(rows.size()), rows));
+        }
+        return rows;
+    }
+
+    Result<std::vector<Change>> set_embeddings(std::string_view model,
+                                               std::span<const Unembedded> rows,
+                                               std::span<const float> vectors,
+                                               std::uint32_t dims) override {
+        if (vectors.size() != rows.size() * dims) {
+            return fail(Code::invalid_argument, "{} numbers for {} vectors of {}", vectors.size(),
+                        rows.size(), dims);
+        }
+        std::vector<Change> changes;
+        for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
+            std::vector<const Unembedded*> its_rows;
+            std::vector<std::span<const float>> its_vectors;
+            for (std::size_t i = 0; i < rows.size(); ++i) {
+                if (number_of(rows[i].tenant) != shard) continue;
+                its_rows.push_back(&rows[i]);
+                its_vectors.push_back(vectors.subspan(i * dims, dims));
+            }
+            if (its_rows.empty()) continue;
+            DG_TRY(shards_[shard]->set_embeddings(model, its_rows, its_vectors, changes));
+        }
+        return changes;
+    }
+
+    Result<std::vector<Change>> sweep(UnixMs now) override {
+        std::vector<Change> changes;
+        for (const auto& shard : shards_) DG_TRY(shard->sweep(now, changes));
+        return changes;
+    }
+    Result<std::vector<std::string>> tenants() override {
+        std::vector<std::string> names;
+        for (const auto& shard : shards_) DG_TRY(shard->tenants(names));
+        std::sort(names.begin(), names.end());
+        return names;
+    }
+    Result<StoreStats> stats() override {
+        StoreStats stats;
+        for (const auto& shard : shards_) DG_TRY(shard->stats(stats));
+        return stats;
+    }
+    Result<void> check() override {
+        for (const auto& shard : shards_) DG_TRY(shard->store().check());
+        return {};
+    }
+
+private:
+    using TouchedTenants = std::map<std::string, std::unordered_map<MemoryId, Touches>>;
+
+    /// Part of the format: a tenant stays where it is.
+    std::size_t number_of(std::string_view tenant) const {
+        return XXH3_64bits(tenant.data(), tenant.size()) % shards_.size();
+    }
+    Shard& of(std::string_view tenant) { return *shards_[number_of(tenant)]; }
+
+    void give_back(std::size_t shard, TouchedTenants&& taken) {
+        std::lock_guard lock(mutex_);
+        for (const auto& [tenant, entries] : taken) {
+            for (const auto& [id, touched] : entries) {
+                const auto [at, fresh] = touched_[shard][tenant].try_emplace(id);
+                touched_count_ += fresh;
+                at->second.count += touched.count;
+                at->second.at = std::max(at->second.at, touched.at);
+            }
+        }
+    }
+
+    std::vector<std::unique_ptr<Shard>> shards_;
+    std::mutex mutex_;                     // guards the two below
+    std::vector<TouchedTenants> touched_;  // by shard
+    std::size_t touched_count_ = 0;
+};
+
+Result<void> make_private_folder(const std::string& path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) {
+        return fail_on(path, Code::failed_precondition, "cannot make folder {}: {}", path,
+                       error.message());
+    }
+    ::chmod(path.c_str(), 0700);
+    return {};
+}
+
+/// How many shards the folder was made with; `wanted` where it is new.
+Result<std::uint32_t> shards_of(Shard& first, std::uint32_t wanted) {
+    const std::string kept = DG_TRY(first.meta("shards"));
+    if (kept.empty()) {
+        DG_TRY(first.set_meta("shards", std::to_string(wanted)));
+        return wanted;
+    }
+    std::uint32_t number = 0;
+    std::from_chars(kept.data(), kept.data() + kept.size(), number);
+    if (number >= 1 && number <= kShardsMax) return number;
+    return fail(Code::data_loss, "the store says it has \"{}\" shards; restore it from a backup",
+                kept);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Truth>> Truth::open(const StoreOptions& options, const base::Clock& clock) {
+    const Shard::Limits limits{options.content_bytes_max, options.versions_keep_ms};
+    std::vector<std::unique_ptr<Shard>> shards;
+    if (shared_database(options.location)) {
+        shards.push_back(DG_TRY(Shard::open(options.location, limits, clock)));
+        return std::make_unique<ShardedTruth>(std::move(shards));
+    }
+    if (options.shards < 1 || options.shards > kShardsMax) {
+        return fail_on("shards", Code::invalid_argument, "{} shards; give 1 to {}", options.shards,
+                       kShardsMax);
+    }
+    const std::string& folder = options.location;
+    const bool existed = std::filesystem::exists(folder);
+    DG_TRY(make_private_folder(folder));
+    if (existed && !std::filesystem::exists(shard_path(folder, 0)) &&
+        std::filesystem::exists(shard_path(folder, 1))) {
+        return fail_on(folder, Code::data_loss,
+                       "{} is missing; restore it from a backup of the same time as the others",
+                       shard_path(folder, 0));
+    }
+    shards.push_back(DG_TRY(Shard::open(shard_path(folder, 0), limits, clock)));
+    const std::uint32_t number = DG_TRY(shards_of(*shards[0], options.shards));
+    const bool complete = !DG_TRY(shards[0]->meta("complete")).empty();
+    for (std::uint32_t i = 1; i < number; ++i) {
+        const std::string path = shard_path(folder, i);
+        if (complete && !std::filesystem::exists(path)) {
+            return fail_on(folder, Code::data_loss,
+                           "{} is missing; restore it from a backup of the same time as the others",
+                           path);
+        }
+        shards.push_back(DG_TRY(Shard::open(path, limits, clock)));
+    }
+    if (!complete) DG_TRY(shards[0]->set_meta("complete", "yes"));
+    return std::make_unique<ShardedTruth>(std::move(shards));
+}
+
+}  // namespace memory::truth

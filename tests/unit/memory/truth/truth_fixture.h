@@ -1,0 +1,71 @@
+#pragma once
+// A truth over each database, reopened at will; a clock that the test moves.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "memory/truth/truth.h"
+#include "support/temp_dir.h"
+
+/// Asserts a Result and shows its error.
+#define DG_OK(expression)                                                      \
+    do {                                                                       \
+        const auto dg_ok_result = (expression);                                \
+        ASSERT_TRUE(dg_ok_result.has_value()) << dg_ok_result.error().message; \
+    } while (false)
+
+namespace test {
+
+class WallClock final : public base::Clock {
+public:
+    base::Instant now() const override { return base::Instant{ms * 1'000'000}; }
+    std::int64_t unix_ns() const override { return ms * 1'000'000; }
+    std::int64_t ms = 1'700'000'000'000;
+};
+
+/// The value, or a failed test and the end of it.
+template <class T>
+T need(base::Result<T> result) {
+    EXPECT_TRUE(result.has_value()) << result.error().message;
+    if (!result) std::abort();
+    return std::move(*result);
+}
+
+class TruthTest : public ::testing::TestWithParam<std::string> {
+protected:
+    std::unique_ptr<memory::truth::Truth> open() {
+        return need(memory::truth::Truth::open(
+            {.location = dir_.file(std::to_string(number_)), .shards = 2}, clock_));
+    }
+    std::unique_ptr<memory::truth::Truth> open_fresh() {
+        ++number_;
+        return open();
+    }
+
+    TempDir dir_;
+    WallClock clock_;
+    int number_ = 0;
+};
+
+inline memory::NewEntry note(std::string content, std::string tenant = "t") {
+    memory::NewEntry entry;
+    entry.scope.tenant = std::move(tenant);
+    entry.content = std::move(content);
+    return entry;
+}
+
+inline memory::Added add(memory::truth::Truth& truth, const memory::NewEntry& entry,
+                         std::string_view model = "") {
+    return need(truth.add({&entry, 1}, "tester", model)).added[0];
+}
+
+inline std::vector<memory::Entry> all(memory::truth::Truth& truth, const std::string& tenant) {
+    return need(truth.list({.scope = {.tenant = tenant}, .labels = {}},
+                           memory::Order::created_ascending, 100'000, ""))
+        .entries;
+}
+
+}  // namespace test
