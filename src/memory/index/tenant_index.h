@@ -20,8 +20,11 @@ namespace memory::index {
 /// A place in this index; dense, ascending with arrival, meaningless after a rebuild.
 using Slot = std::uint32_t;
 
-/// The slots a filter lets through. Valid while the reader that made it lives.
-class Selection;
+/// The slots a filter lets through, for the reader that made it and while that lives.
+class Selection {
+public:
+    virtual ~Selection() = default;
+};
 
 struct Scored {
     Slot slot = 0;
