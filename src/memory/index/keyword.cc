@@ -90,16 +90,45 @@ std::vector<Scored> KeywordIndex::best_by_entries(const Prepared& query, const B
     return best.take();
 }
 
+template <class Each>
+void KeywordIndex::each_part(const Prepared& query, std::span<const TermCount> terms,
+                             std::uint32_t length, Each each) {
+    auto term = terms.begin();
+    for (std::size_t leg = 0; leg < query.legs.size(); ++leg) {
+        while (term != terms.end() && term->term < query.legs[leg].term) ++term;
+        if (term == terms.end()) break;
+        if (term->term == query.legs[leg].term) {
+            each(leg, query.part(query.legs[leg], term->frequency, length));
+        }
+    }
+}
+
 float KeywordIndex::score_of(const Prepared& query, std::span<const TermCount> terms,
                              std::uint32_t length) const {
     float score = 0;
-    auto term = terms.begin();
-    for (const Leg& leg : query.legs) {
-        while (term != terms.end() && term->term < leg.term) ++term;
-        if (term == terms.end()) break;
-        if (term->term == leg.term) score += query.part(leg, term->frequency, length);
-    }
+    each_part(query, terms, length, [&](std::size_t, float part) { score += part; });
     return score;
+}
+
+std::vector<float> KeywordIndex::parts(const KeywordQuery& query, std::span<const Slot> slots,
+                                       const TermsOfSlot& forward) const {
+    const Prepared prepared = prepare(query);
+    std::vector<std::size_t> columns;  // of each leg: the first term of the query that it is
+    for (const Leg& leg : prepared.legs) {
+        const auto term = std::ranges::find_if(query.terms, [&](const auto& asked) {
+            return asked.weight > 0 && dictionary_.find(asked.text) == leg.term;
+        });
+        columns.push_back(static_cast<std::size_t>(term - query.terms.begin()));
+    }
+    std::vector<float> out(slots.size() * query.terms.size());
+    std::vector<TermCount> terms;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        forward.terms_of(slots[i], terms);
+        each_part(prepared, terms, lengths_.get(slots[i]), [&](std::size_t leg, float part) {
+            out[i * query.terms.size() + columns[leg]] = part;
+        });
+    }
+    return out;
 }
 
 std::vector<float> KeywordIndex::scores(const KeywordQuery& query, std::span<const Slot> slots,

@@ -53,6 +53,9 @@ public:
                              const TermsOfSlot& forward, std::string* plan) const;
     std::vector<float> scores(const KeywordQuery& query, std::span<const Slot> slots,
                               const TermsOfSlot& forward) const;
+    /// What scores() sums: [slots][terms of the query].
+    std::vector<float> parts(const KeywordQuery& query, std::span<const Slot> slots,
+                             const TermsOfSlot& forward) const;
     std::uint64_t bytes() const;
 
 private:
@@ -72,6 +75,10 @@ private:
     };
 
     Prepared prepare(const KeywordQuery& query) const;
+    /// Calls each(leg, part) for the legs that an entry has, in order.
+    template <class Each>
+    static void each_part(const Prepared& query, std::span<const TermCount> terms,
+                          std::uint32_t length, Each each);
     float score_of(const Prepared& query, std::span<const TermCount> terms,
                    std::uint32_t length) const;
     std::vector<Scored> best_by_lists(const Prepared& query, const Bits& allowed,

@@ -5,6 +5,7 @@
 
 #include "base/core/check.h"
 #include "memory/text/analyzer.h"
+#include "memory/text/marks.h"
 
 namespace memory::index {
 namespace {
@@ -73,6 +74,9 @@ base::Result<void> State::apply(const truth::Change& change) {
     };
     count(change.entry.content, 1);
     count(change.entry.speaker, kSpeakerFrequency);
+    for (const std::string& mark : text::marks(change.entry.content, change.entry.speaker)) {
+        counts[keyword_.dictionary().intern(mark)] = 1;
+    }
     std::vector<TermCount> terms;
     terms.reserve(counts.size());
     for (const auto& [term, n] : counts) terms.push_back({term, n});

@@ -33,6 +33,10 @@ public:
         return SlotSelection::of(selection).count();
     }
 
+    bool selected(const Selection& selection, Slot slot) const override {
+        return SlotSelection::of(selection).bits().test(slot);
+    }
+
     std::vector<Scored> keyword(const KeywordQuery& query, const Selection& selection,
                                 std::uint32_t limit) override {
         return state_.keyword().best(query, SlotSelection::of(selection).bits(),
@@ -41,6 +45,10 @@ public:
     }
     std::vector<float> keyword_of(const KeywordQuery& query, std::span<const Slot> slots) override {
         return state_.keyword().scores(query, slots, state_.log());
+    }
+    std::vector<float> keyword_parts_of(const KeywordQuery& query,
+                                        std::span<const Slot> slots) override {
+        return state_.keyword().parts(query, slots, state_.log());
     }
     std::uint32_t document_frequency(std::string_view term) const override {
         const TermId id = state_.keyword().dictionary().find(term);

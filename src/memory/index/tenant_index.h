@@ -59,6 +59,7 @@ public:
     virtual std::uint32_t live() const = 0;  ///< entries
     virtual base::Result<std::unique_ptr<Selection>> select(const Filter& filter, UnixMs now) = 0;
     virtual std::uint64_t count(const Selection& selection) const = 0;
+    virtual bool selected(const Selection& selection, Slot slot) const = 0;
 
     /// BM25 (k1, b in keyword.h), best first, ties by slot. Exact: what is pruned could not enter.
     virtual std::vector<Scored> keyword(const KeywordQuery& query, const Selection& selection,
@@ -66,6 +67,9 @@ public:
     /// BM25 of just these, in their order.
     virtual std::vector<float> keyword_of(const KeywordQuery& query,
                                           std::span<const Slot> slots) = 0;
+    /// What keyword_of sums, [slots][terms of the query in its order].
+    virtual std::vector<float> keyword_parts_of(const KeywordQuery& query,
+                                                std::span<const Slot> slots) = 0;
     /// Number of entries with the term; 0: unknown term.
     virtual std::uint32_t document_frequency(std::string_view term) const = 0;
 
