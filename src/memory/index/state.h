@@ -31,6 +31,7 @@ public:
     const Columns& columns() const { return columns_; }
     const KeywordIndex& keyword() const { return keyword_; }
     const VectorIndex* vectors() const { return vectors_.get(); }
+    VectorIndex* vectors() { return vectors_.get(); }
     const EntryLog& log() const { return log_; }
     SlotFacts facts(Slot slot) const;
     std::uint64_t bytes() const;

@@ -128,7 +128,9 @@ public:
                 sequence_ = change.sequence;
             }
         }
-        return compact();
+        DG_TRY(compact());
+        fit();
+        return {};
     }
 
     truth::Sequence sequence() const override {
@@ -152,6 +154,15 @@ private:
         const std::unique_lock lock(mutex_);
         state_ = std::move(smaller);
         return {};
+    }
+
+    /// Pre: as compact.
+    void fit() {
+        VectorIndex* vectors = state_->vectors();
+        if (vectors == nullptr || !vectors->wants_fit()) return;
+        std::unique_ptr<VectorIndex::Fitted> fitted = vectors->fit();
+        const std::unique_lock lock(mutex_);
+        vectors->adopt(std::move(fitted));
     }
 
     const std::uint32_t dims_;
