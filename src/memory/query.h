@@ -13,7 +13,8 @@ namespace memory {
 
 /// How much each signal weighs; fitted per embedder on development data (recall/weights.h).
 struct SignalWeights {
-    float keyword = 1.f, vector = .7f, entity = 0.f, time = 0.f, session = .3f, graph = 0.f;
+    float keyword = 1.f, vector = 1.f, entity = .45f, time = .3f, session = .15f, graph = 0.f;
+    float substance = .6f;  ///< statements over questions, long over short
     /// Bounds of the factors of recency, importance and access: a score is multiplied by something
     /// within [1 - bound, 1 + bound].
     float recency_bound = 0.f, importance_bound = .1f, access_bound = 0.f;
@@ -38,7 +39,7 @@ struct Query {
 
 /// The parts of one score, before weights, each in [0, 1]; `total` is what hits are ordered by.
 struct ScoreParts {
-    float keyword = 0, vector = 0, entity = 0, time = 0, session = 0, graph = 0;
+    float keyword = 0, vector = 0, entity = 0, time = 0, session = 0, graph = 0, substance = 0;
     float recency = 1, importance = 1, access = 1;  ///< factors
     float total = 0;
     std::vector<std::string> terms = {};  ///< of the query that the entry has

@@ -20,8 +20,11 @@ namespace memory::index {
 /// A place in this index; dense, ascending with arrival, meaningless after a rebuild.
 using Slot = std::uint32_t;
 
-/// The slots a filter lets through. Valid while the reader that made it lives.
-class Selection;
+/// The slots a filter lets through, for the reader that made it and while that lives.
+class Selection {
+public:
+    virtual ~Selection() = default;
+};
 
 struct Scored {
     Slot slot = 0;
@@ -56,6 +59,7 @@ public:
     virtual std::uint32_t live() const = 0;  ///< entries
     virtual base::Result<std::unique_ptr<Selection>> select(const Filter& filter, UnixMs now) = 0;
     virtual std::uint64_t count(const Selection& selection) const = 0;
+    virtual bool selected(const Selection& selection, Slot slot) const = 0;
 
     /// BM25 (k1, b in keyword.h), best first, ties by slot. Exact: what is pruned could not enter.
     virtual std::vector<Scored> keyword(const KeywordQuery& query, const Selection& selection,
@@ -63,6 +67,9 @@ public:
     /// BM25 of just these, in their order.
     virtual std::vector<float> keyword_of(const KeywordQuery& query,
                                           std::span<const Slot> slots) = 0;
+    /// What keyword_of sums, [slots][terms of the query in its order].
+    virtual std::vector<float> keyword_parts_of(const KeywordQuery& query,
+                                                std::span<const Slot> slots) = 0;
     /// Number of entries with the term; 0: unknown term.
     virtual std::uint32_t document_frequency(std::string_view term) const = 0;
 

@@ -1,0 +1,104 @@
+#include "app/memory_embedder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include "base/core/utf8.h"
+#include "engine/engine.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+
+struct Prefixes {
+    std::string_view query = {}, document = {};
+};
+
+/// As the models' cards say.
+Prefixes prefixes_of(std::string name) {
+    std::ranges::transform(name, name.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    const auto has = [&](std::string_view part) { return name.find(part) != std::string::npos; };
+    if (has("e5")) return {"query: ", "passage: "};
+    if (has("bge") && has("zh")) return {"为这个句子生成表示以用于检索相关文章：", ""};
+    if (has("bge") && !has("m3")) {
+        return {"Represent this sentence for searching relevant passages: ", ""};
+    }
+    return {};
+}
+
+class EngineEmbedder final : public memory::Embedder {
+public:
+    explicit EngineEmbedder(std::shared_ptr<engine::Engine> engine)
+        : engine_(std::move(engine)),
+          id_(engine_->info().name + "/" + engine_->info().quantization),
+          prefixes_(prefixes_of(engine_->info().name)) {}
+
+    const std::string& id() const override { return id_; }
+    std::uint32_t dims() const override { return engine_->info().embedding_dim; }
+
+    base::Result<void> embed(std::span<const std::string_view> texts, memory::EmbedSide side,
+                             std::span<float> out) override {
+        if (out.size() != texts.size() * dims()) {
+            return base::fail(Code::invalid_argument,
+                              "room for {} numbers, {} texts of {} dimensions need {}", out.size(),
+                              texts.size(), dims(), texts.size() * dims());
+        }
+        std::ranges::fill(out, 0.f);
+        std::vector<std::string> inputs;
+        std::vector<std::size_t> rows;  // of each input; texts with nothing in them have none
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            if (texts[i].find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
+            std::string text(side == memory::EmbedSide::query ? prefixes_.query
+                                                              : prefixes_.document);
+            text = fitting(text.append(texts[i]));
+            if (text.empty()) continue;
+            inputs.push_back(std::move(text));
+            rows.push_back(i);
+        }
+        if (inputs.empty()) return {};
+        const auto vectors = DG_TRY(engine_->embed(inputs));
+        for (std::size_t i = 0; i < vectors.size(); ++i) {
+            std::ranges::copy(vectors[i], out.begin() + static_cast<std::ptrdiff_t>(rows[i] * dims()));
+        }
+        return {};
+    }
+
+private:
+    /// The beginning of `text` that the model takes; "" when nothing of it is a token.
+    std::string fitting(std::string text) const {
+        const std::size_t most = engine_->info().context_tokens;
+        for (;;) {
+            const std::size_t tokens = engine_->tokenizer().encode(text).size();
+            if (tokens == 0) return {};
+            if (tokens <= most) return text;
+            // Tokens are spread evenly enough that few steps do; each takes off a byte at least.
+            const std::size_t bytes = std::min(text.size() - 1, text.size() * most / tokens);
+            text.resize(base::utf8_valid_prefix_bytes(std::string_view(text).substr(0, bytes)));
+            if (text.empty()) return {};
+        }
+    }
+
+    const std::shared_ptr<engine::Engine> engine_;
+    const std::string id_;
+    const Prefixes prefixes_;
+};
+
+}  // namespace
+
+base::Result<std::shared_ptr<memory::Embedder>> make_engine_embedder(
+    std::shared_ptr<engine::Engine> engine) {
+    const engine::ModelInfo& info = engine->info();
+    if (engine->ranks() || info.embedding_dim == 0) {
+        return base::fail(Code::failed_precondition,
+                          "model {} gives no vectors; name an embedding model (dougong models list)",
+                          info.name);
+    }
+    return std::make_shared<EngineEmbedder>(std::move(engine));
+}
+
+}  // namespace app

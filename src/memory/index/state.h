@@ -1,0 +1,63 @@
+#pragma once
+// All parts of one index together. No locks: tenant_index.cc has them.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "memory/index/bits.h"
+#include "memory/index/columns.h"
+#include "memory/index/entry_log.h"
+#include "memory/index/keyword.h"
+#include "memory/index/spill.h"
+#include "memory/index/vectors.h"
+
+namespace memory::index {
+
+class State {
+public:
+    /// Errors: those of the file.
+    static base::Result<std::unique_ptr<State>> make(std::uint32_t dims, const std::string& dir);
+
+    /// Errors: those of the file; the change is then not in, everything before is.
+    base::Result<void> apply(const truth::Change& change);
+    /// A state with the live entries alone, in the same order.
+    base::Result<std::unique_ptr<State>> compacted() const;
+
+    std::uint32_t live() const { return live_count_; }
+    std::uint32_t dead() const { return slots_ - live_count_; }
+    const Bits& live_bits() const { return live_; }
+    const Columns& columns() const { return columns_; }
+    const KeywordIndex& keyword() const { return keyword_; }
+    const VectorIndex* vectors() const { return vectors_.get(); }
+    VectorIndex* vectors() { return vectors_.get(); }
+    const EntryLog& log() const { return log_; }
+    SlotFacts facts(Slot slot) const;
+    std::uint64_t bytes() const;
+
+private:
+    State(std::uint32_t dims, std::string dir, std::unique_ptr<SpillFile> file);
+
+    Slot find(truth::RowId row) const;
+    void place_row(Slot slot);
+    void remove(Slot slot);
+    base::Result<void> add(truth::RowId row, std::span<const TermCount> terms, std::uint32_t length,
+                           const Entry& entry, std::string_view encoded,
+                           std::span<const float> vector);
+
+    std::uint32_t dims_;
+    std::string dir_;
+    std::unique_ptr<SpillFile> file_;
+    EntryLog log_;
+    KeywordIndex keyword_;
+    Columns columns_;
+    std::unique_ptr<VectorIndex> vectors_;
+    Bits live_;
+    std::uint32_t slots_ = 0, live_count_ = 0;
+    /// Open addressing over rows; the row of a slot is in the columns. Dead slots stay until the
+    /// next rebuild, behind the live one of their row.
+    std::vector<Slot> by_row_;
+};
+
+}  // namespace memory::index

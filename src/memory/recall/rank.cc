@@ -1,0 +1,130 @@
+// The whole of ranking, in order: seeds of each signal, candidates around them, parts, one score.
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/core/result.h"
+#include "memory/recall/confidence.h"
+#include "memory/recall/recall.h"
+#include "memory/recall/signals.h"
+
+namespace memory::recall {
+namespace {
+
+/// Entries that each signal brings. More than this finds nothing that would end up among the first
+/// few; a caller who wants many gets as many.
+constexpr std::uint32_t kSeeds = 128;
+/// Kept beyond the limit, for what collapses as a duplicate.
+constexpr std::uint32_t kSpare = 16;
+
+struct Signals {
+    KeywordParts words;
+    std::vector<float> cosines;  ///< empty: no vectors
+    std::vector<float> keyword, vector, session, entity, substance, time;
+};
+
+Signals measure(index::Reader& reader, const Question& question, const Candidates& candidates,
+                std::span<const float> embedding) {
+    Signals s;
+    s.words = keyword_parts(reader, question, candidates);
+    s.keyword = keyword_signal(candidates, s.words);
+    s.session = session_signal(candidates, s.words);
+    s.entity = entity_signal(reader, question, candidates);
+    s.substance = substance_signal(reader, candidates);
+    s.time = time_signal(question, candidates);
+    if (!embedding.empty()) {
+        s.cosines = reader.vector_of(embedding, candidates.slots);
+        s.vector = vector_signal(candidates, s.cosines);
+    } else {
+        s.vector.resize(candidates.size());
+    }
+    return s;
+}
+
+ScoreParts parts_of(const Signals& s, const Candidates& candidates, std::size_t at,
+                    const SignalWeights& weights, UnixMs now) {
+    ScoreParts p;
+    p.keyword = s.keyword[at];
+    p.vector = s.vector[at];
+    p.session = s.session[at];
+    p.entity = s.entity[at];
+    p.substance = s.substance[at];
+    p.time = s.time[at];
+    apply_factors(candidates.facts[at], weights, now, p);
+    p.total = weights.keyword * p.keyword + weights.vector * p.vector +
+              weights.session * p.session + weights.entity * p.entity +
+              weights.substance * p.substance + weights.time * p.time;
+    p.total *= p.recency * p.importance * p.access;
+    return p;
+}
+
+std::vector<std::string> terms_of(const Signals& s, const Question& question, std::size_t at) {
+    std::vector<std::string> terms;
+    for (std::size_t word = 0; word < s.words.words; ++word) {
+        if (s.words.own[at * s.words.words + word] > 0) {
+            terms.push_back(question.words.terms[word].text);
+        }
+    }
+    return terms;
+}
+
+base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Query& query,
+                                                  const Question& question,
+                                                  std::span<const float> embedding,
+                                                  const index::Selection& selection) {
+    const std::uint32_t limit = std::max(kSeeds, query.limit + kSpare);
+    std::vector<index::Slot> seeds;
+    for (const index::Scored& hit : reader.keyword(question.words, selection, limit)) {
+        seeds.push_back(hit.slot);
+    }
+    if (!embedding.empty()) {
+        const auto nearest = DG_TRY(reader.vector(embedding, selection, limit, query.vector_recall));
+        for (const index::Scored& hit : nearest) seeds.push_back(hit.slot);
+    }
+    return seeds;
+}
+
+}  // namespace
+
+base::Result<Ranking> rank(index::Reader& reader, const Query& query,
+                           std::span<const float> embedding, const SignalWeights& weights,
+                           UnixMs now) {
+    if (weights.vector <= 0) embedding = {};
+    const UnixMs as_of = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now;
+    const Question question = read_question(query.text, as_of);
+    const auto selection = DG_TRY(reader.select(query.filter, now));
+    Ranking ranking;
+    ranking.candidates = reader.count(*selection);
+    const std::vector<index::Slot> seeds =
+        DG_TRY(find_seeds(reader, query, question, embedding, *selection));
+    const Candidates candidates = gather(reader, *selection, seeds, true);
+    const Signals signals = measure(reader, question, candidates, embedding);
+
+    std::vector<ScoreParts> parts(candidates.size());
+    std::vector<std::uint32_t> order;
+    for (std::uint32_t at = 0; at < parts.size(); ++at) {
+        if (!candidates.allowed[at]) continue;
+        parts[at] = parts_of(signals, candidates, at, weights, as_of);
+        order.push_back(at);
+    }
+    const std::size_t kept = std::min<std::size_t>(order.size(), query.limit + kSpare);
+    std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(kept),
+                              [&](std::uint32_t a, std::uint32_t b) {
+                                  if (parts[a].total != parts[b].total) {
+                                      return parts[a].total > parts[b].total;
+                                  }
+                                  return candidates.slots[a] < candidates.slots[b];
+                              });
+    order.resize(kept);
+    ranking.confidence = order.empty() ? 0.f
+                                       : confidence_of(evidence_of(candidates, signals.words,
+                                                                   signals.cosines, order));
+    for (const std::uint32_t at : order) {
+        if (query.explain) parts[at].terms = terms_of(signals, question, at);
+        ranking.ranked.push_back({candidates.slots[at], std::move(parts[at])});
+    }
+    if (query.explain) ranking.plan = reader.plan();
+    return ranking;
+}
+
+}  // namespace memory::recall
