@@ -104,9 +104,9 @@ public:
     virtual Result<void> scrub() = 0;
 };
 
-/// Brings the schema to the last of `steps`: each is one statement, applied once, in order, in one
-/// transaction together with the number of steps done. Errors: failed_precondition when the file is
-/// newer.
-Result<void> migrate(Store& store, std::span<const std::string> steps);
+/// Brings the tables of `part` to the last of `steps`: each is one statement, applied once, in
+/// order, in one transaction together with the number of steps done. Errors: failed_precondition
+/// when the file is newer.
+Result<void> migrate(Store& store, std::string_view part, std::span<const std::string> steps);
 
 }  // namespace base::store

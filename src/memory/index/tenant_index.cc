@@ -8,6 +8,7 @@
 #include <shared_mutex>
 
 #include "base/core/check.h"
+#include "memory/index/arrival_order.h"
 #include "memory/index/selection.h"
 #include "memory/index/state.h"
 
@@ -123,9 +124,14 @@ public:
                 made_ = true;
             }
             for (const truth::Change& change : changes) {
-                if (change.sequence <= sequence_) continue;
+                const auto verdict = order_.take(change.row, change.sequence);
+                if (verdict == ArrivalOrder::Verdict::repeat) continue;
+                if (verdict == ArrivalOrder::Verdict::too_old) {
+                    return base::fail(base::Code::failed_precondition,
+                                      "change {} comes after {}: rebuild the index",
+                                      change.sequence, order_.newest());
+                }
                 DG_TRY(state_->apply(change));
-                sequence_ = change.sequence;
             }
         }
         DG_TRY(compact());
@@ -135,7 +141,7 @@ public:
 
     truth::Sequence sequence() const override {
         const std::shared_lock lock(mutex_);
-        return sequence_;
+        return order_.newest();
     }
     std::unique_ptr<Reader> read() override {
         std::shared_lock lock(mutex_);
@@ -143,7 +149,7 @@ public:
     }
     std::uint64_t bytes() const override {
         const std::shared_lock lock(mutex_);
-        return state_->bytes();
+        return state_->bytes() + order_.bytes();
     }
 
 private:
@@ -171,7 +177,7 @@ private:
     mutable std::shared_mutex mutex_;
     std::unique_ptr<State> state_;
     bool made_ = false;
-    truth::Sequence sequence_ = 0;
+    ArrivalOrder order_;
 };
 
 }  // namespace

@@ -98,9 +98,10 @@ public:
     static std::unique_ptr<TenantIndex> make(std::uint32_t dims, const std::string& spill_dir);
     virtual ~TenantIndex() = default;
 
-    /// Changes in order of sequence; a change seen before is nothing. Thread-safe.
+    /// A change seen before, or older than one of its row, is nothing. Thread-safe. Errors:
+    /// failed_precondition (out of order beyond memory: rebuild), those of the file.
     virtual base::Result<void> apply(std::span<const truth::Change> changes) = 0;
-    virtual truth::Sequence sequence() const = 0;  ///< of the last change applied
+    virtual truth::Sequence sequence() const = 0;  ///< the highest applied
     virtual std::unique_ptr<Reader> read() = 0;
     virtual std::uint64_t bytes() const = 0;
 };

@@ -78,7 +78,8 @@ base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Q
         seeds.push_back(hit.slot);
     }
     if (!embedding.empty()) {
-        const auto nearest = DG_TRY(reader.vector(embedding, selection, limit, query.vector_recall));
+        const auto nearest =
+            DG_TRY(reader.vector(embedding, selection, limit, query.vector_recall));
         for (const index::Scored& hit : nearest) seeds.push_back(hit.slot);
     }
     return seeds;
@@ -116,9 +117,10 @@ base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                                   return candidates.slots[a] < candidates.slots[b];
                               });
     order.resize(kept);
-    ranking.confidence = order.empty() ? 0.f
-                                       : confidence_of(evidence_of(candidates, signals.words,
-                                                                   signals.cosines, order));
+    ranking.confidence =
+        order.empty()
+            ? 0.f
+            : confidence_of(evidence_of(candidates, signals.words, signals.cosines, order));
     for (const std::uint32_t at : order) {
         if (query.explain) parts[at].terms = terms_of(signals, question, at);
         ranking.ranked.push_back({candidates.slots[at], std::move(parts[at])});

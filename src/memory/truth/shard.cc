@@ -31,7 +31,7 @@ Result<std::unique_ptr<Shard>> Shard::open(const std::string& location, const Li
                                            const base::Clock& clock) {
     auto store = DG_TRY(base::store::Store::open(location, {}));
     const std::vector<std::string> steps = schema_steps(store->dialect());
-    DG_TRY(base::store::migrate(*store, steps));
+    DG_TRY(base::store::migrate(*store, "memory", steps));
     return std::unique_ptr<Shard>(new Shard(std::move(store), limits, clock));
 }
 
@@ -143,20 +143,19 @@ Result<Entry> Shard::get(std::string_view tenant, const MemoryId& id) {
     return entry;
 }
 
-Result<std::vector<Entry>> Shard::get_rows(std::string_view tenant, std::span<const RowId> rows) {
-    std::vector<Entry> entries;
-    DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
+Result<void> Shard::each_row(std::string_view tenant, std::span<const RowId> rows,
+                             const std::function<void(RowId, Entry&&)>& each) {
+    return store_->read([&](Tx& tx) -> Result<void> {
         const std::int64_t number = DG_TRY(tenant_number(tx, tenant));
         for (const RowId row : rows) {
             auto stored = DG_TRY(load(tx, tenant, number, row));
             if (!stored || stored->state != RowState::live || expired(stored->entry, now())) {
                 continue;
             }
-            entries.push_back(std::move(stored->entry));
+            each(row, std::move(stored->entry));
         }
         return {};
-    }));
-    return entries;
+    });
 }
 
 Result<std::vector<EntryVersion>> Shard::history(std::string_view tenant, const MemoryId& id) {

@@ -33,14 +33,15 @@ public:
 
     // As in Truth, of one tenant of this shard.
     base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
-                              std::string_view model);
+                              std::string_view model, const Truth::Also& also);
     base::Result<Change> update(std::string_view tenant, const MemoryId& id,
                                 const EntryPatch& patch, std::string_view by);
     base::Result<Change> remove(std::string_view tenant, const MemoryId& id, std::string_view by);
     base::Result<Change> restore(std::string_view tenant, const MemoryId& id, std::uint32_t version,
                                  std::string_view by);
     base::Result<Entry> get(std::string_view tenant, const MemoryId& id);
-    base::Result<std::vector<Entry>> get_rows(std::string_view tenant, std::span<const RowId> rows);
+    base::Result<void> each_row(std::string_view tenant, std::span<const RowId> rows,
+                                const std::function<void(RowId, Entry&&)>& each);
     base::Result<std::vector<EntryVersion>> history(std::string_view tenant, const MemoryId& id);
     base::Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
                             std::string_view cursor);

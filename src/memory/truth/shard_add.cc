@@ -56,7 +56,7 @@ StoredEntry stored_of(const NewEntry& entry, std::int64_t tenant, std::string_vi
 }  // namespace
 
 Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view by,
-                           std::string_view model) {
+                           std::string_view model, const Truth::Also& also) {
     if (entries.empty()) return Written{};
     const std::string& tenant_name = entries.front().scope.tenant;
     std::vector<Prepared> prepared;
@@ -84,6 +84,7 @@ Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view b
             written.added.push_back(DG_TRY(add_one(tx, entries[i], prepared[i], tenant, wanted, by,
                                                    numbers, written.changes)));
         }
+        if (also) DG_TRY(also(tx, written.added));
         return {};
     }));
     remember(tenant_name, tenant);

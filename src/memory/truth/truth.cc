@@ -39,9 +39,9 @@ public:
     ~ShardedTruth() override { static_cast<void>(flush_touches()); }
 
     Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
-                        std::string_view model) override {
+                        std::string_view model, const Also& also) override {
         if (entries.empty()) return Written{};
-        return of(entries.front().scope.tenant).add(entries, by, model);
+        return of(entries.front().scope.tenant).add(entries, by, model, also);
     }
     Result<Change> update(std::string_view tenant, const MemoryId& id, const EntryPatch& patch,
                           std::string_view by) override {
@@ -58,9 +58,9 @@ public:
     Result<Entry> get(std::string_view tenant, const MemoryId& id) override {
         return of(tenant).get(tenant, id);
     }
-    Result<std::vector<Entry>> get_rows(std::string_view tenant,
-                                        std::span<const RowId> rows) override {
-        return of(tenant).get_rows(tenant, rows);
+    Result<void> each_row(std::string_view tenant, std::span<const RowId> rows,
+                          const std::function<void(RowId, Entry&&)>& each) override {
+        return of(tenant).each_row(tenant, rows, each);
     }
     Result<std::vector<EntryVersion>> history(std::string_view tenant,
                                               const MemoryId& id) override {
@@ -146,6 +146,11 @@ public:
         std::vector<Change> changes;
         for (const auto& shard : shards_) DG_TRY(shard->sweep(now, changes));
         return changes;
+    }
+    base::store::Store& store_of(std::string_view tenant) override { return of(tenant).store(); }
+    Result<void> each_store(const std::function<Result<void>(base::store::Store&)>& each) override {
+        for (const auto& shard : shards_) DG_TRY(each(shard->store()));
+        return {};
     }
     Result<std::vector<std::string>> tenants() override {
         std::vector<std::string> names;

@@ -13,6 +13,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "base/store/store.h"
 #include "memory/entry.h"
 #include "memory/memory.h"
 
@@ -44,9 +45,12 @@ public:
                                                      const base::Clock& clock);
     virtual ~Truth() = default;
 
+    /// What another part writes together with entries; its failure undoes all.
+    using Also = std::function<base::Result<void>(base::store::Transaction& tx,
+                                                  const std::vector<Added>& added)>;
     /// Entries checked already, of one tenant; one transaction. `model` names their embeddings.
     virtual base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
-                                      std::string_view model) = 0;
+                                      std::string_view model, const Also& also = {}) = 0;
     virtual base::Result<Change> update(std::string_view tenant, const MemoryId& id,
                                         const EntryPatch& patch, std::string_view by) = 0;
     virtual base::Result<Change> remove(std::string_view tenant, const MemoryId& id,
@@ -56,8 +60,8 @@ public:
 
     virtual base::Result<Entry> get(std::string_view tenant, const MemoryId& id) = 0;
     /// In the order of `rows`; those gone are left out.
-    virtual base::Result<std::vector<Entry>> get_rows(std::string_view tenant,
-                                                      std::span<const RowId> rows) = 0;
+    virtual base::Result<void> each_row(std::string_view tenant, std::span<const RowId> rows,
+                                        const std::function<void(RowId, Entry&&)>& each) = 0;
     virtual base::Result<std::vector<EntryVersion>> history(std::string_view tenant,
                                                             const MemoryId& id) = 0;
     /// A page by (created, row). The filter's metadata expression is evaluated on each row.
@@ -90,6 +94,10 @@ public:
 
     /// Marks what expired by `now` as gone, and drops versions older than they are kept.
     virtual base::Result<std::vector<Change>> sweep(UnixMs now) = 0;
+    /// The store that holds a tenant, for parts with tables of their own.
+    virtual base::store::Store& store_of(std::string_view tenant) = 0;
+    virtual base::Result<void> each_store(
+        const std::function<base::Result<void>(base::store::Store&)>& each) = 0;
     virtual base::Result<std::vector<std::string>> tenants() = 0;
     virtual base::Result<StoreStats> stats() = 0;
     /// Whole-file checks of every shard. Errors: data_loss, naming the file and what to do.

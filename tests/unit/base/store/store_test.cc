@@ -167,13 +167,13 @@ TEST_P(AnyStore, MigratesOnceAndRefusesTheNewer) {
     const std::array<std::string, 3> grown{old[0], old[1], "INSERT INTO m(a) VALUES (2)"};
     const std::array<std::string, 4> wrong{grown[0], grown[1], grown[2],
                                            "INSERT INTO n VALUES (1)"};
-    DG_OK(migrate(*store, old));
-    DG_OK(migrate(*store, grown));
-    DG_OK(migrate(*store, grown));
+    DG_OK(migrate(*store, "part", old));
+    DG_OK(migrate(*store, "part", grown));
+    DG_OK(migrate(*store, "part", grown));
     EXPECT_EQ(count_rows(*store, "m"), 2);
-    EXPECT_FALSE(migrate(*store, wrong));
+    EXPECT_FALSE(migrate(*store, "part", wrong));
     EXPECT_EQ(count_rows(*store, "schema_step"), 3);
-    const Result<void> older = migrate(*store, old);
+    const Result<void> older = migrate(*store, "part", old);
     ASSERT_FALSE(older);
     EXPECT_EQ(older.error().code, Code::failed_precondition);
 }

@@ -68,4 +68,15 @@ inline std::vector<memory::Entry> all(memory::truth::Truth& truth, const std::st
         .entries;
 }
 
+inline base::Result<std::vector<memory::Entry>> get_rows(
+    memory::truth::Truth& truth, std::string_view tenant,
+    std::span<const memory::truth::RowId> rows) {
+    std::vector<memory::Entry> entries;
+    auto read = truth.each_row(tenant, rows, [&](memory::truth::RowId, memory::Entry&& entry) {
+        entries.push_back(std::move(entry));
+    });
+    if (!read) return std::unexpected(read.error());
+    return entries;
+}
+
 }  // namespace test
