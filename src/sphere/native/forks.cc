@@ -12,7 +12,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
@@ -101,6 +104,15 @@ std::int32_t inner_number(pid_t pid) {
     return 0;
 }
 
+/// A process changes its group only after a grace period of the kernel's, some milliseconds unless
+/// one did just before. `child`, of this process and so nobody else's number, "moves" to `folder`,
+/// where it is, so that the wait is over when the fork is there.
+void await_grace_period(const std::string& folder, pid_t child) {
+    const base::UniqueFd file(::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    const std::string number = std::to_string(child);
+    if (file && ::write(file.get(), number.data(), number.size()) < 0) return;  // only slower
+}
+
 }  // namespace
 
 struct NativeSphere::Forked {
@@ -175,30 +187,37 @@ Result<ExecId> NativeSphere::fork_command(const SandboxId& id, ExecId number, Ex
     made->id = box->next_exec++;
     ++box->execs_begun;
     lock.unlock();
-
-    drop_input(parent.get());
-    if (!send_order(parent.get(), ends.fds)) {
-        return fail(Code::unavailable, "command {} does not read: {}", number,
-                    std::strerror(errno));
-    }
-    ends.close();  // theirs alone: when they are closed we hear of it
-    const Forked forked = DG_TRY(await_fork(parent.get(), made->in.fd.get()));
-    int off = 0;
-    ::setsockopt(made->in.fd.get(), SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
+    const std::string own_group =
+        std::filesystem::path(groups_.hierarchies().unified).parent_path().string();
+    std::thread ahead([&] { await_grace_period(own_group, launcher_pid_); });
+    const auto forked = [&]() -> Result<Forked> {
+        drop_input(parent.get());
+        if (!send_order(parent.get(), ends.fds)) {
+            return fail(Code::unavailable, "command {} does not read: {}", number,
+                        std::strerror(errno));
+        }
+        ends.close();  // theirs alone: when they are closed we hear of it
+        auto made_fork = await_fork(parent.get(), made->in.fd.get());
+        const int off = 0;
+        ::setsockopt(made->in.fd.get(), SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
+        return made_fork;
+    }();
+    ahead.join();
+    if (!forked) return std::unexpected(forked.error());
 
     lock.lock();
     const auto adopted = [&]() -> Result<ExecId> {
         box = DG_TRY(find_ready(lock, id));
         ExecGroup group;
         DG_TRY(take_group(*box, group));
-        if (auto moved = move_to_group(*box, group, forked); !moved) {
+        if (auto moved = move_to_group(*box, group, *forked); !moved) {
             return_group(*box, group);
             return std::unexpected(std::move(moved).error());
         }
         made->group = group;
         auto message = launcher::make_message<launcher::Adopt>();
         message.exec = made->id;
-        message.pid = forked.inner;
+        message.pid = forked->inner;
         const ExecId own = made->id;
         if (!launcher::send_message(box->init.fd.get(), message)) {
             return_group(*box, group);
@@ -207,7 +226,7 @@ Result<ExecId> NativeSphere::fork_command(const SandboxId& id, ExecId number, Ex
         box->execs[own] = std::move(made);
         return await_start(lock, box, own, spec);
     }();
-    if (!adopted) forked.kill();
+    if (!adopted) forked->kill();
     return adopted;
 }
 
