@@ -172,7 +172,11 @@ Result<ExecId> NativeSphere::fork_command(const SandboxId& id, ExecId number, Ex
     Lock lock(mutex_);
     BoxPtr box = DG_TRY(find_ready(lock, id));
     const Exec& from = *DG_TRY(find_running(*box, number));
-    if (!box->groups.has_tree()) return Sphere::fork_command(id, number, sink);
+    if (!box->groups.has_tree()) {
+        return fail(Code::unimplemented,
+                    "a fork needs a version 2 control group of its own, which this server may not "
+                    "make; see dougong sandbox doctor");
+    }
     if (!from.stdin_socket || !from.in.fd || !from.input.empty()) {
         return fail(Code::failed_precondition,
                     "command {} cannot be told to fork: it was started without stdin_socket, or "

@@ -26,6 +26,12 @@ protected:
         if (::access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "THIS HOST HAS NO python3";
         auto opened = sphere::Sphere::open({.state_dir = state_.path(), .pool_size = 0}, clock_);
         if (!opened) GTEST_SKIP() << "this host cannot make sandboxes: " << opened.error().message;
+        for (const auto& fact : sphere::inspect_host().facts) {
+            if (fact.primitive == "tree kill and freeze" &&
+                fact.finding != sphere::Finding::works) {
+                GTEST_SKIP() << "NO CGROUP V2 TREE HERE: no forks";
+            }
+        }
         sphere_ = std::move(*opened);
         sessions_ = std::make_unique<sphere::SessionManager>(*sphere_, clock_);
         open();
