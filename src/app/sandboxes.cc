@@ -110,6 +110,36 @@ struct Sandboxes::Impl {
     }
 };
 
+namespace {
+
+std::vector<std::string> modules_of(const SandboxConfig& config) {
+    if (config.python_modules.empty()) return sphere::session::kPythonModules;
+    std::vector<std::string> modules;
+    for (std::string_view rest = config.python_modules; !rest.empty();) {
+        const std::size_t end = std::min(rest.find(','), rest.size());
+        std::string_view module = rest.substr(0, end);
+        while (module.starts_with(' ')) module.remove_prefix(1);
+        while (module.ends_with(' ')) module.remove_suffix(1);
+        if (!module.empty()) modules.emplace_back(module);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return modules;
+}
+
+/// One python waits from the start; the others' demand has to show first.
+std::vector<sphere::WarmCommand> warm_commands(const SandboxConfig& config) {
+    std::vector<sphere::WarmCommand> commands;
+    for (const auto& [name, language] : sphere::kLanguages) {
+        if (config.warm_sessions == 0) break;
+        commands.push_back({.spec = sphere::session::driver_command(language, modules_of(config)),
+                            .least = language == sphere::Language::python ? 1u : 0u,
+                            .most = config.warm_sessions});
+    }
+    return commands;
+}
+
+}  // namespace
+
 Sandboxes::Sandboxes(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Sandboxes::~Sandboxes() {
     stop();
@@ -128,6 +158,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
                                          {.state_dir = sandbox_state_dir(program),
                                           .sandboxes_max = config.sandboxes_max,
                                           .pool_size = config.pool_size,
+                                          .warm_commands = warm_commands(config),
                                           .backends = sandbox_backends(program.config())},
                                          [&](const sphere::SphereOptions& options) {
                                              return sphere::Sphere::open(options, program.clock);
@@ -146,7 +177,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->by_signal = impl->guard->sphere().as("signal");
             impl->api.emplace(*impl->over_http, program.clock, impl->api_options());
             impl->ports.emplace(*impl->over_http, program.clock, sphere::PortApiOptions{});
-            impl->sessions.emplace(*impl->over_http, program.clock);
+            impl->sessions.emplace(*impl->over_http, program.clock, modules_of(config));
             impl->session_api.emplace(*impl->over_http, *impl->sessions);
             impl->guard_api.emplace(*impl->over_http);
             impl->stop_signal->start(*impl->by_signal);

@@ -53,7 +53,7 @@ struct Limits {
     std::uint64_t inodes_max = 65'536;                       ///< files in each of the two
     std::uint32_t open_files_max = 1024;                     ///< per process
     std::chrono::milliseconds lifetime{0};                   ///< after create; 0: no end of its own
-    std::chrono::milliseconds idle_timeout{30 * 60 * 1000};  ///< without exec or file call; 0: none
+    std::chrono::milliseconds idle_timeout{30 * 60 * 1000};  ///< without use; 0: none
     double gpu_share = 0;  ///< refused until devices can be shared, never ignored
 };
 
@@ -88,11 +88,16 @@ struct ExecSpec {
     std::string working_directory = "/workspace";  ///< empty: the image's, else /workspace
     std::string stdin_text = {};                   ///< given whole, then end of file
     bool stdin_open = false;  ///< no end of file: write_stdin gives more; a tty's is always open
-    bool tty = false;         ///< one terminal instead of three pipes
+    /// With stdin_open, where the backend can: stdin is a stream socket, and what the command reads
+    /// from it may be an order to fork (Sphere::fork_command).
+    bool stdin_socket = false;
+    bool tty = false;  ///< one terminal instead of three pipes
     std::uint16_t tty_columns = 80, tty_rows = 24;
     std::chrono::milliseconds wall_timeout{60'000};  ///< 0: none
     std::chrono::milliseconds cpu_timeout{0};        ///< 0: none
     std::uint64_t output_bytes_max = 8ull << 20;     ///< stdout and stderr together; then cut, told
+
+    bool operator==(const ExecSpec&) const = default;
 };
 base::Result<void> check_exec(const ExecSpec& spec);
 

@@ -68,6 +68,15 @@ base::Result<ExecResult> Sphere::exec(const SandboxId& id, const ExecSpec& spec,
     return waiting.wait();
 }
 
+base::Result<void> Sphere::rest(const SandboxId&, ExecId) {
+    return {};
+}
+
+base::Result<ExecId> Sphere::fork_command(const SandboxId& id, ExecId, ExecSink&) {
+    return base::fail_on(id, Code::unimplemented,
+                         "this sandbox's level of isolation forks no command; full does");
+}
+
 base::Result<void> Sphere::admit_file(const SandboxId&, const FileAccess&) {
     return {};
 }

@@ -92,11 +92,27 @@ struct StopScope {
     bool operator==(const StopScope&) const = default;
 };
 
+/// A command that boxes of the default spec wait with, started and warmed up before anybody asks.
+/// It says with a first byte of output that it is ready, and then reads its stdin.
+struct WarmCommand {
+    ExecSpec spec;
+    std::uint32_t least = 1, most = 8;  ///< boxes that wait with it; how many follows demand
+};
+/// What waits to be handed out.
+struct PoolState {
+    std::uint32_t boxes = 0;
+    std::vector<std::uint32_t> warm;  ///< that are ready, by SphereOptions::warm_commands
+};
+
 struct SphereOptions {
     std::string state_dir;  ///< what a later process needs to clean up after a killed one
     std::uint32_t sandboxes_max = 1000;
     /// Boxes of the default spec kept ready at most; how many follows demand. 0: none.
     std::uint32_t pool_size = 16;
+    /// Who starts one of these in a box of the default spec in which nothing was done yet gets it
+    /// from a box that waits with it: the two boxes change places. Without warm ones it starts
+    /// cold.
+    std::vector<WarmCommand> warm_commands = {};
     /// Of unpacked images in state_dir; those used longest ago make room.
     std::uint64_t image_bytes_max = 16ull << 30;
     std::uint32_t snapshots_max = 256;
@@ -145,6 +161,15 @@ public:
     /// To the exec's process group; SIGKILL to everything it started.
     virtual base::Result<void> signal(const SandboxId& id, ExecId exec, int signal) = 0;
 
+    /// The command waits for input: until it is given more it does not keep the box from idling
+    /// out.
+    virtual base::Result<void> rest(const SandboxId& id, ExecId exec);
+    /// Orders a command with stdin_socket, which waits for input, to fork itself; `sink` hears the
+    /// fork, a command of the same box with its own streams, as start's. What the command must do
+    /// is in session/drivers/python_driver.py. Errors: not_found; failed_precondition with the
+    /// command's own reason; unimplemented by the backend; resource_exhausted.
+    virtual base::Result<ExecId> fork_command(const SandboxId& id, ExecId exec, ExecSink& sink);
+
     virtual base::Result<void> pause(const SandboxId& id) = 0;
     virtual base::Result<void> resume(const SandboxId& id) = 0;
 
@@ -152,6 +177,7 @@ public:
     virtual std::vector<SandboxInfo> list() const = 0;
     /// Whether info(id) would answer; cheaper.
     virtual bool knows(const SandboxId& id) const { return info(id).has_value(); }
+    virtual PoolState pool() const { return {}; }
     /// What boxes are made of here, level by level.
     virtual HostReport host_report() const { return inspect_host(); }
 

@@ -51,6 +51,8 @@ struct SandboxConfig {
     std::string enabled = "auto";
     std::uint32_t sandboxes_max = 1000;
     std::uint32_t pool_size = 16;
+    std::uint32_t warm_sessions = 4;
+    std::string python_modules;
     std::string state_dir;
     std::string policies;
     std::string secrets_file;

@@ -1,6 +1,7 @@
 // The backends there are, in the order of their levels, and what this host says of each.
 #include <algorithm>
 
+#include "sphere/backends/criu.h"
 #include "sphere/backends/router.h"
 #include "sphere/microvm/vm_maker.h"
 #include "sphere/native/host_inspection.h"
@@ -76,6 +77,7 @@ HostReport inspect_host(const BackendOptions& options) {
     if (report.facts.back().finding == Finding::works) report.levels.push_back(Isolation::gvisor);
     report.facts.push_back(microvm_fact(options.microvm));
     if (report.facts.back().finding == Finding::works) report.levels.push_back(Isolation::microvm);
+    report.facts.push_back(backends::criu_fact());
     return report;
 }
 

@@ -106,6 +106,20 @@ Result<void> Router::write_stdin(const SandboxId& id, ExecId exec, std::string_v
                                  bool end_of_file) {
     return DG_TRY(owner_of(id))->write_stdin(id, exec, bytes, end_of_file);
 }
+Result<void> Router::rest(const SandboxId& id, ExecId exec) {
+    return DG_TRY(owner_of(id))->rest(id, exec);
+}
+Result<ExecId> Router::fork_command(const SandboxId& id, ExecId exec, ExecSink& sink) {
+    return DG_TRY(owner_of(id))->fork_command(id, exec, sink);
+}
+/// Of the backend that has one.
+PoolState Router::pool() const {
+    for (const Sphere* const sphere : begun()) {
+        PoolState state = sphere->pool();
+        if (state.boxes > 0 || !state.warm.empty()) return state;
+    }
+    return {};
+}
 Result<void> Router::resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                 std::uint16_t rows) {
     return DG_TRY(owner_of(id))->resize_tty(id, exec, columns, rows);

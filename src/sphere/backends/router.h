@@ -34,11 +34,14 @@ public:
     base::Result<void> resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                   std::uint16_t rows) override;
     base::Result<void> signal(const SandboxId& id, ExecId exec, int number) override;
+    base::Result<void> rest(const SandboxId& id, ExecId exec) override;
+    base::Result<ExecId> fork_command(const SandboxId& id, ExecId exec, ExecSink& sink) override;
     base::Result<void> pause(const SandboxId& id) override;
     base::Result<void> resume(const SandboxId& id) override;
     base::Result<SandboxInfo> info(const SandboxId& id) const override;
     std::vector<SandboxInfo> list() const override;
     bool knows(const SandboxId& id) const override;
+    PoolState pool() const override;
     HostReport host_report() const override;
     std::uint32_t emergency_stop(const StopScope& scope) override;
     void lift_stop(const StopScope& scope) override;

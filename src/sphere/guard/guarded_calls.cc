@@ -58,17 +58,16 @@ void describe(const ExecSpec& spec, AuditEvent& event) {
 
 }  // namespace
 
-Result<ExecId> GuardedSphere::start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
-    const KnownBoxPtr box = core_.identify(id);
+Result<ExecId> GuardedSphere::start_recorded(
+    const KnownBoxPtr& box, AuditEvent event, std::uint64_t bytes_in, ExecSink& sink,
+    const std::function<Result<ExecId>(ExecSink&)>& begin) {
     const AuditLevel level = core_.level_of(*box);
-    AuditEvent event = core_.about("exec.start", actor_, *box);
-    describe(spec, event);
     if (auto may = core_.may_work(*box); !may) {
         return core_.refuse(level, std::move(event), may.error());
     }
     const auto exec = std::make_shared<RecordedExec>(core_, box, actor_, sink);
     exec->what = event.what;
-    exec->bytes_in = spec.stdin_text.size();
+    exec->bytes_in = bytes_in;
     exec->since_ns = file_clock_ns();
     core_.keep(exec);
     event.decision = "allow";
@@ -78,7 +77,7 @@ Result<ExecId> GuardedSphere::start(const SandboxId& id, const ExecSpec& spec, E
         return core_.refuse(level, std::move(event), recorded.error());
     }
     core_.move(*box, [](KnownBox& b) { ++b.running; });
-    auto started = core_.inner->start(id, spec, *exec);
+    auto started = begin(*exec);
     if (started) {
         core_.name(*exec, *started);
         return started;
@@ -87,6 +86,30 @@ Result<ExecId> GuardedSphere::start(const SandboxId& id, const ExecSpec& spec, E
     core_.forget(*exec);
     event.event = "exec.end";
     return core_.refuse(level, std::move(event), started.error());
+}
+
+Result<ExecId> GuardedSphere::start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
+    const KnownBoxPtr box = core_.identify(id);
+    AuditEvent event = core_.about("exec.start", actor_, *box);
+    describe(spec, event);
+    return start_recorded(box, std::move(event), spec.stdin_text.size(), sink,
+                          [&](ExecSink& to) { return core_.inner->start(id, spec, to); });
+}
+
+Result<ExecId> GuardedSphere::fork_command(const SandboxId& id, ExecId exec, ExecSink& sink) {
+    const KnownBoxPtr box = core_.identify(id);
+    AuditEvent event = core_.about("exec.start", actor_, *box);
+    event.what = fmt::format("fork of command {}", exec);
+    return start_recorded(box, std::move(event), 0, sink,
+                          [&](ExecSink& to) { return core_.inner->fork_command(id, exec, to); });
+}
+
+Result<void> GuardedSphere::rest(const SandboxId& id, ExecId exec) {
+    return core_.inner->rest(id, exec);
+}
+
+PoolState GuardedSphere::pool() const {
+    return core_.inner->pool();
 }
 
 Result<void> GuardedSphere::write_stdin(const SandboxId& id, ExecId exec, std::string_view bytes,

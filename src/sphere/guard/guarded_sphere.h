@@ -33,6 +33,8 @@ class Registry;
 
 namespace sphere::guard {
 
+struct KnownBox;  ///< internal to guard
+
 /// What a guard is given; all outlive it.
 struct GuardParts {
     policy::PolicyStore& policies;
@@ -74,11 +76,15 @@ public:
     base::Result<void> resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                   std::uint16_t rows) override;
     base::Result<void> signal(const SandboxId& id, ExecId exec, int number) override;
+    base::Result<void> rest(const SandboxId& id, ExecId exec) override;
+    /// Admitted and recorded as start.
+    base::Result<ExecId> fork_command(const SandboxId& id, ExecId exec, ExecSink& sink) override;
     base::Result<void> pause(const SandboxId& id) override;
     base::Result<void> resume(const SandboxId& id) override;
     base::Result<SandboxInfo> info(const SandboxId& id) const override;
     std::vector<SandboxInfo> list() const override;
     bool knows(const SandboxId& id) const override;
+    PoolState pool() const override;
     HostReport host_report() const override;
     /// The stop outlives this process; so does its lifting.
     std::uint32_t emergency_stop(const StopScope& scope) override;
@@ -117,6 +123,10 @@ public:
 
 private:
     GuardedSphere(std::unique_ptr<Core> owned, Core& core, std::string actor);
+    /// Admits and records the command that `event` tells of, and has `begin` start it.
+    base::Result<ExecId> start_recorded(
+        const std::shared_ptr<KnownBox>& box, audit::AuditEvent event, std::uint64_t bytes_in,
+        ExecSink& sink, const std::function<base::Result<ExecId>(ExecSink&)>& begin);
     std::unique_ptr<Core> owned_;
     Core& core_;
     const std::string actor_;

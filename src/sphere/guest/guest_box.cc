@@ -40,6 +40,7 @@ struct GuestBox::Exec {
     Phase phase = Phase::starting;
     std::optional<launcher::StartFailed> refusal;
     bool tty = false;
+    bool rests = false;  ///< see Sphere::rest
     std::string input;
     std::size_t on_the_way = 0;  ///< bytes of input the agent has not taken yet
     bool input_ends = false, end_sent = false;
@@ -198,10 +199,19 @@ Result<void> GuestBox::write_stdin(ExecId number, std::string_view bytes, bool e
                     "command {} has {} bytes of stdin still to read; at most {} wait", number,
                     exec.input.size(), kInputMax);
     }
+    exec.rests = false;
+    used_at_ = clock_.now();
     exec.input += bytes;
     if (end_of_file && exec.tty) exec.input += '\x04';
     exec.input_ends = end_of_file && !exec.tty;
     send_input(exec);
+    return {};
+}
+
+Result<void> GuestBox::rest(ExecId number) {
+    const Lock lock(mutex_);
+    DG_TRY(find_running(number))->rests = true;
+    used_at_ = clock_.now();
     return {};
 }
 
@@ -320,9 +330,10 @@ bool GuestBox::gone() const {
 bool GuestBox::expired(Instant now) const {
     const Lock lock(mutex_);
     const Limits& limits = spec_.limits;
+    const bool rests =
+        std::ranges::all_of(execs_, [](const auto& entry) { return entry.second->rests; });
     return gone_ || (limits.lifetime.count() > 0 && now - created_at_ >= limits.lifetime) ||
-           (limits.idle_timeout.count() > 0 && execs_.empty() &&
-            now - used_at_ >= limits.idle_timeout);
+           (limits.idle_timeout.count() > 0 && rests && now - used_at_ >= limits.idle_timeout);
 }
 
 // The thread.

@@ -24,6 +24,7 @@ public:
 
     base::Result<ExecId> start(const ExecSpec& spec, ExecSink& sink);
     base::Result<void> write_stdin(ExecId exec, std::string_view bytes, bool end_of_file);
+    base::Result<void> rest(ExecId exec);
     base::Result<void> resize_tty(ExecId exec, std::uint16_t columns, std::uint16_t rows);
     base::Result<void> signal(ExecId exec, int number);
     base::Result<void> freeze(bool frozen);

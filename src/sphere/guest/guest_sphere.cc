@@ -168,6 +168,9 @@ Result<void> GuestSphere::write_stdin(const SandboxId& id, ExecId exec, std::str
                                       bool end_of_file) {
     return DG_TRY(find(id))->write_stdin(exec, bytes, end_of_file);
 }
+Result<void> GuestSphere::rest(const SandboxId& id, ExecId exec) {
+    return DG_TRY(find(id))->rest(exec);
+}
 Result<void> GuestSphere::resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                      std::uint16_t rows) {
     return DG_TRY(find(id))->resize_tty(exec, columns, rows);

@@ -21,6 +21,7 @@ public:
     base::Result<ExecId> start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) override;
     base::Result<void> write_stdin(const SandboxId& id, ExecId exec, std::string_view bytes,
                                    bool end_of_file) override;
+    base::Result<void> rest(const SandboxId& id, ExecId exec) override;
     base::Result<void> resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                   std::uint16_t rows) override;
     base::Result<void> signal(const SandboxId& id, ExecId exec, int number) override;

@@ -46,6 +46,7 @@ json::object to_json(const SessionInfo& info) {
                          {"version", info.version},
                          {"state", session_state_name(info.state)},
                          {"cells", info.cells}};
+    if (info.forked_from != 0) body["forked_from"] = std::to_string(info.forked_from);
     if (!info.end_reason.empty()) body["end_reason"] = info.end_reason;
     return body;
 }

@@ -22,6 +22,11 @@ using base::http::Response;
 constexpr std::uint64_t kOutputMax = 64ull << 20;
 constexpr std::chrono::hours kTimeoutMax{24};
 
+/// What a caller may rely on.
+constexpr std::string_view kForkConsistency =
+    "memory as it was between two cells, copied when written; open files and the workspace are "
+    "shared; child processes stay with the first; random generators are seeded anew";
+
 Result<SessionId> session_of(const Request& request) {
     return number_of(request, "session", "a session");
 }
@@ -67,6 +72,7 @@ void SessionApi::register_routes(base::http::Router& router) {
     route(router, "DELETE", "/v1/sandboxes/{id}/sessions/{session}", &SessionApi::close);
     route(router, "POST", "/v1/sandboxes/{id}/sessions/{session}/interrupt",
           &SessionApi::interrupt);
+    route(router, "POST", "/v1/sandboxes/{id}/sessions/{session}/fork", &SessionApi::fork);
     router.add("POST", "/v1/sandboxes/{id}/sessions/{session}/cells",
                [this](const Request& request, const ResponderPtr& responder) {
                    calls_.post(responder,
@@ -102,6 +108,14 @@ Result<Response> SessionApi::list(const Request& request) {
 Result<Response> SessionApi::show(const Request& request) {
     const SandboxInfo box = DG_TRY(find_box(sphere_, request));
     return json_answer(200, to_json(DG_TRY(sessions_.info(box.id, DG_TRY(session_of(request))))));
+}
+
+Result<Response> SessionApi::fork(const Request& request) {
+    const SandboxInfo box = DG_TRY(find_box(sphere_, request));
+    const SessionId id = DG_TRY(session_of(request));
+    json::object body = to_json(DG_TRY(sessions_.fork(box.id, id)));
+    body["consistency"] = kForkConsistency;
+    return json_answer(201, std::move(body));
 }
 
 Result<Response> SessionApi::interrupt(const Request& request) {

@@ -26,6 +26,7 @@ private:
     base::Result<base::http::Response> open(const base::http::Request& request);
     base::Result<base::http::Response> list(const base::http::Request& request);
     base::Result<base::http::Response> show(const base::http::Request& request);
+    base::Result<base::http::Response> fork(const base::http::Request& request);
     base::Result<base::http::Response> interrupt(const base::http::Request& request);
     base::Result<base::http::Response> close(const base::http::Request& request);
 

@@ -187,6 +187,22 @@ void start_command(Init& init, const Start& start, Packet& packet) {
     send_message(init.server, answer);
 }
 
+/// One that a command forked and left: its end will be told as a command's, its group is signalled.
+void adopt(Init& init, const Adopt& wanted) {
+    Running* const place = find(init, 0);
+    if (place == nullptr) return refuse(init, wanted.exec, {Step::table_full, EAGAIN});
+    siginfo_t state{};
+    const bool known = wanted.pid <= 1 || find(init, wanted.pid) != nullptr;
+    if (known ||
+        ::waitid(P_PID, static_cast<id_t>(wanted.pid), &state, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        return refuse(init, wanted.exec, {Step::adopt, ECHILD});
+    }
+    *place = {wanted.exec, wanted.pid};
+    auto answer = make_message<Started>();
+    answer.exec = wanted.exec;
+    send_message(init.server, answer);
+}
+
 void pass_signal(Init& init, const Signal& signal) {
     if (signal.scope == Scope::box) {
         ::kill(-1, signal.number);
@@ -244,6 +260,7 @@ void handle(Init& init, Packet& packet) {
     Signal signal;
     Prepare prepare;
     Dial wanted;
+    Adopt left;
     if (read_message(packet.bytes, prepare)) {
         prepare_command(init, prepare, packet);
     } else if (read_message(packet.bytes, start)) {
@@ -254,6 +271,8 @@ void handle(Init& init, Packet& packet) {
         }
     } else if (read_message(packet.bytes, signal)) {
         pass_signal(init, signal);
+    } else if (read_message(packet.bytes, left)) {
+        adopt(init, left);
     } else if (read_message(packet.bytes, wanted)) {
         dial(init, wanted);
     }

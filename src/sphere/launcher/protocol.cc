@@ -64,6 +64,8 @@ const char* step_name(Step step) {
             return "taking over /tmp and /dev/shm";
         case Step::seal:
             return "making a workspace read-only";
+        case Step::adopt:
+            return "looking for a fork";
     }
     return "an unknown step";
 }

@@ -15,7 +15,7 @@
 namespace sphere::launcher {
 
 inline constexpr std::uint32_t kMagic = 0x58426744;  // "DgBX"
-inline constexpr std::uint16_t kVersion = 2;
+inline constexpr std::uint16_t kVersion = 3;
 inline constexpr std::size_t kMessageBytesMax = 128 * 1024;
 inline constexpr std::size_t kDescriptorsMax = 40;
 inline constexpr std::uint32_t kLayersMax = 16;    ///< below one workspace
@@ -47,6 +47,7 @@ enum class Type : std::uint16_t {
     prepare,
     dial,
     dialled,
+    adopt,
     guest_setup = 32,  // guest_protocol.h
     input,
     input_taken,
@@ -86,6 +87,7 @@ enum class Step : std::uint32_t {
     table_full,
     keep_temporary,
     seal,
+    adopt,
 };
 const char* step_name(Step step);
 
@@ -257,6 +259,14 @@ struct Start {
     std::uint32_t flags = 0;
     std::uint32_t argc = 0, envc = 0, words_bytes = 0;
     ProcessLimits limits;
+};
+/// A process of the box whose parent is the init from now on a command's. Answered as a Start.
+struct Adopt {
+    static constexpr Type kType = Type::adopt;
+    Head head;
+    std::uint64_t exec = 0;
+    std::int32_t pid = 0;  ///< as the init sees it
+    std::uint32_t unused = 0;
 };
 struct Started {
     static constexpr Type kType = Type::started;

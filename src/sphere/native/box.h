@@ -47,6 +47,16 @@ struct Prepared {
     launcher::ProcessLimits limits;
 };
 
+/// A command's ends of its streams; ours are closed when it has them or never will.
+struct CommandEnds {
+    int fds[3] = {-1, -1, -1};
+    CommandEnds() = default;
+    ~CommandEnds() { close(); }
+    CommandEnds(const CommandEnds&) = delete;
+    CommandEnds& operator=(const CommandEnds&) = delete;
+    void close();
+};
+
 struct Exec {
     enum class Phase {
         starting,
@@ -61,6 +71,8 @@ struct Exec {
     std::optional<base::Error> error;
     std::optional<launcher::StartFailed> refusal;
     bool tty = false;
+    bool stdin_socket = false;
+    bool rests = false;  ///< see Sphere::rest
     std::optional<ExecGroup> group;
     int answer = -1;  ///< of a prepared process, while start() waits on it; start()'s
     std::chrono::milliseconds wall_timeout{0}, cpu_timeout{0};
@@ -104,6 +116,11 @@ struct KeptSnapshot {
     Beginning files;
 };
 
+/// Whether two boxes are alike in what a waiting one cannot change any more.
+bool same_shape(const SandboxSpec& a, const SandboxSpec& b);
+/// And in what it can.
+bool same_group_limits(const Limits& a, const Limits& b);
+
 struct Box {
     enum class Phase { making, ready, failed };
 
@@ -138,6 +155,13 @@ struct Box {
     std::string_view ended_by = "destroyed";  ///< for SphereOptions::on_sandbox_end
     std::optional<SandboxInfo> last;          ///< of one that was published and is gone
 
+    /// The command it waits with, while nobody has it: nothing reads its output yet.
+    struct Warm {
+        ExecId exec = 0;
+        bool ready = false;  ///< it has said so
+    };
+    std::optional<Warm> warm;
+    bool touched = false;  ///< its files were given to somebody
     std::optional<Prepared> prepared;
     std::optional<ExecGroup> idle_group;    ///< for the next command
     std::vector<ExecGroup> leaving_groups;  ///< their last process is about to end
@@ -152,6 +176,14 @@ struct Box {
     std::uint32_t running() const {
         std::uint32_t count = 0;
         for (const auto& [id_, exec] : execs) count += exec->phase != Exec::Phase::lingering;
+        return count;
+    }
+    /// Commands that keep it from idling out.
+    std::uint32_t busy() const {
+        std::uint32_t count = 0;
+        for (const auto& [id_, exec] : execs) {
+            count += exec->phase != Exec::Phase::lingering && !exec->rests;
+        }
         return count;
     }
     SandboxState state() const {

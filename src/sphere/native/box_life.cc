@@ -87,7 +87,15 @@ Result<void> check_secrets(const SandboxSpec& spec, const Secrets& secrets) {
     return {};
 }
 
-/// What a waiting box cannot change any more.
+Result<base::UniqueFd> open_template(const std::string& path) {
+    base::UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder) return folder;
+    return fail_on("root.path", errno == ENOENT ? Code::not_found : Code::invalid_argument,
+                   "root.path {}: {}", path, std::strerror(errno));
+}
+
+}  // namespace
+
 bool same_shape(const SandboxSpec& a, const SandboxSpec& b) {
     return a.root.kind == b.root.kind && a.root.path == b.root.path && a.snapshot == b.snapshot &&
            a.network.mode == b.network.mode &&
@@ -101,15 +109,6 @@ bool same_group_limits(const Limits& a, const Limits& b) {
     return a.cpus == b.cpus && a.memory_bytes == b.memory_bytes &&
            a.processes_max == b.processes_max;
 }
-
-Result<base::UniqueFd> open_template(const std::string& path) {
-    base::UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder) return folder;
-    return fail_on("root.path", errno == ENOENT ? Code::not_found : Code::invalid_argument,
-                   "root.path {}: {}", path, std::strerror(errno));
-}
-
-}  // namespace
 
 Result<void> NativeSphere::make_box_folders(Box& box) {
     const std::string at = box_folder_ + "/" + box.id;
@@ -410,7 +409,14 @@ void NativeSphere::run_keeper() {
     while (!stopping_) {
         remove_graves(lock);
         end_expired(lock);
+        while (!discarded_.empty()) {
+            const BoxPtr box = std::move(discarded_.back());
+            discarded_.pop_back();
+            kill_box(*box, EndReason::stopped);
+            bury(lock, box);
+        }
         fill_pool(lock);
+        fill_warm(lock);
         if (!stopping_) keeper_wakes_.wait_for(lock, kKeeperPause);
     }
 }
@@ -441,7 +447,7 @@ void NativeSphere::end_expired(Lock& lock) {
     for (const auto& [id, box] : boxes_) {
         const Limits& limits = box->spec.limits;
         const bool lived = limits.lifetime.count() > 0 && now - box->created_at >= limits.lifetime;
-        const bool idle = limits.idle_timeout.count() > 0 && box->running() == 0 &&
+        const bool idle = limits.idle_timeout.count() > 0 && box->busy() == 0 &&
                           now - box->used_at >= limits.idle_timeout;
         if (!box->gone && !lived && !idle) continue;
         if (!box->ending) box->ended_by = box->gone ? "died" : lived ? "lifetime" : "idle";

@@ -2,12 +2,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/command_words.h"
@@ -93,17 +95,36 @@ std::vector<std::byte> start_packet(ExecId exec, const ExecSpec& spec, const Wor
     return packet;
 }
 
-/// The command's ends of its streams; ours are closed when it has them or never will.
-struct CommandEnds {
-    int fds[3] = {-1, -1, -1};
-    ~CommandEnds() {
-        for (const int fd : fds) {
-            if (fd >= 0) ::close(fd);
-        }
+/// Both ways in one, so that descriptors can be sent with what is written.
+Result<void> open_socket(base::UniqueFd& ours, int& theirs) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        return fail(Code::resource_exhausted, "no socket: {}", std::strerror(errno));
     }
-};
+    ours = base::UniqueFd(ends[0]);
+    theirs = ends[1];
+    no_blocking(ours.get());
+    return {};
+}
 
 }  // namespace
+
+void CommandEnds::close() {
+    for (int& fd : fds) {
+        if (fd >= 0) ::close(std::exchange(fd, -1));
+    }
+}
+
+std::unique_ptr<Exec> NativeSphere::make_exec(const ExecSpec& spec, ExecSink& sink) {
+    auto made = std::make_unique<Exec>();
+    made->sink = &sink;
+    made->tty = spec.tty;
+    made->stdin_socket = spec.stdin_open && spec.stdin_socket && !spec.tty;
+    made->wall_timeout = spec.wall_timeout;
+    made->cpu_timeout = spec.cpu_timeout;
+    made->output_max = spec.output_bytes_max;
+    return made;
+}
 
 Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]) {
     exec.input = spec.stdin_text;
@@ -111,6 +132,7 @@ Result<void> NativeSphere::open_streams(Exec& exec, const ExecSpec& spec, int (&
     exec.input_ends = !spec.stdin_open;
     DG_TRY(open_pipe(exec.out.fd, ends[1], true));
     DG_TRY(open_pipe(exec.err.fd, ends[2], true));
+    if (exec.stdin_socket) return open_socket(exec.in.fd, ends[0]);
     if (spec.stdin_open || !spec.stdin_text.empty()) return open_pipe(exec.in.fd, ends[0], false);
     ends[0] = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (ends[0] >= 0) return {};
@@ -196,48 +218,60 @@ ExecId NativeSphere::start_prepared(Lock& lock, const BoxPtr& box, std::unique_p
     return prepared.exec;
 }
 
-Result<ExecId> NativeSphere::start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
-    DG_TRY(check_exec(spec));
-    auto made = std::make_unique<Exec>();
-    made->sink = &sink;
-    made->tty = spec.tty;
-    made->wall_timeout = spec.wall_timeout;
-    made->cpu_timeout = spec.cpu_timeout;
-    made->output_max = spec.output_bytes_max;
-    CommandEnds ends;
-    DG_TRY(open_streams(*made, spec, ends.fds));
-
-    Lock lock(mutex_);
+Result<NativeSphere::BoxPtr> NativeSphere::find_ready(Lock& lock, const SandboxId& id) const {
     BoxPtr box = DG_TRY(find(id));
     while (box->held) {
         box->changed.wait(lock);
         box = DG_TRY(find(id));
     }
     DG_TRY(check_stops(box->spec, id));
-    const auto check_ready = [&]() -> Result<void> {
-        if (!box->ending && !box->gone && !box->paused) return {};
-        return fail(Code::failed_precondition, "sandbox {} is {}; commands need it ready", id,
-                    sandbox_state_name(box->state()));
-    };
-    DG_TRY(check_ready());
+    DG_TRY(check_ready(*box));
+    return box;
+}
+
+Result<void> NativeSphere::check_ready(const Box& box) {
+    if (!box.ending && !box.gone && !box.paused) return {};
+    return fail(Code::failed_precondition, "sandbox {} is {}; commands need it ready", box.id,
+                sandbox_state_name(box.state()));
+}
+
+Result<ExecId> NativeSphere::start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) {
+    DG_TRY(check_exec(spec));
+    auto made = make_exec(spec, sink);
+    CommandEnds ends;
+    DG_TRY(open_streams(*made, spec, ends.fds));
+    Lock lock(mutex_);
+    BoxPtr box = DG_TRY(find_ready(lock, id));
+    if (const ExecId warm = take_warm(box, spec, sink); warm != 0) return warm;
+    return begin_command(lock, box, std::move(made), spec, ends.fds);
+}
+
+Result<ExecId> NativeSphere::begin_command(Lock& lock, const BoxPtr& box,
+                                           std::unique_ptr<Exec> made, const ExecSpec& spec,
+                                           const int (&ends)[3]) {
     made->oom_kills_before = box->groups.oom_kills();
     if (box->running() == 0) box->groups.reset_peak_memory();
     made->started_at = box->used_at = clock_.now();
     ++box->execs_begun;
-    ExecId number = start_prepared(lock, box, made, spec, ends.fds);
+    ExecId number = start_prepared(lock, box, made, spec, ends);
     if (number == 0) {
-        DG_TRY(check_ready());
+        DG_TRY(check_ready(*box));
         number = made->id = box->next_exec++;
-        if (auto sent = send_start(*box, *made, spec, ends.fds); !sent) {
+        if (auto sent = send_start(*box, *made, spec, ends); !sent) {
             if (made->group) return_group(*box, *made->group);
             return std::unexpected(std::move(sent).error());
         }
         box->execs[number] = std::move(made);
-        box->changed.wait_for(lock, kStartMax, [&] {
-            const auto at = box->execs.find(number);
-            return at == box->execs.end() || at->second->phase != Exec::Phase::starting;
-        });
     }
+    return await_start(lock, box, number, spec);
+}
+
+Result<ExecId> NativeSphere::await_start(Lock& lock, const BoxPtr& box, ExecId number,
+                                         const ExecSpec& spec) {
+    box->changed.wait_for(lock, kStartMax, [&] {
+        const auto at = box->execs.find(number);
+        return at == box->execs.end() || at->second->phase != Exec::Phase::starting;
+    });
     const auto at = box->execs.find(number);
     if (at == box->execs.end()) return number;  // began and ended meanwhile
     Exec& exec = *at->second;
@@ -273,6 +307,8 @@ Result<void> NativeSphere::write_stdin(const SandboxId& id, ExecId number, std::
                     "command {} has {} bytes of stdin still to read; at most {} wait", number,
                     exec.input.size(), kInputMax);
     }
+    exec.rests = false;
+    box->used_at = clock_.now();
     if (exec.phase == Exec::Phase::running && exec.input.empty() && !exec.tty) {
         bytes.remove_prefix(write_now(stream.fd.get(), bytes));
         if (bytes.empty() && !end_of_file) return {};
@@ -281,6 +317,14 @@ Result<void> NativeSphere::write_stdin(const SandboxId& id, ExecId number, std::
     if (end_of_file && exec.tty) exec.input += '\x04';
     exec.input_ends = end_of_file && !exec.tty;
     want_input(box, exec);
+    return {};
+}
+
+Result<void> NativeSphere::rest(const SandboxId& id, ExecId number) {
+    const Lock lock(mutex_);
+    const BoxPtr box = DG_TRY(find(id));
+    DG_TRY(find_running(*box, number))->rests = true;
+    box->used_at = clock_.now();
     return {};
 }
 

@@ -326,6 +326,12 @@ Result<base::UniqueFd> BoxGroups::open_exec_group(std::uint64_t group) const {
     return open;
 }
 
+Result<void> BoxGroups::join_exec(std::uint64_t group, std::int32_t pid) const {
+    const std::string file = exec_folder(group) + "/cgroup.procs";
+    if (write_small(file, std::to_string(pid))) return {};
+    return fail(Code::unavailable, "{}: {}", file, std::strerror(errno));
+}
+
 void BoxGroups::kill_exec(std::uint64_t group) const {
     write_small(exec_folder(group) + "/cgroup.kill", "1");
 }

@@ -77,6 +77,8 @@ public:
     /// Groups of commands have numbers of the caller's; one that is empty again serves the next.
     base::Result<base::UniqueFd> make_exec_group(std::uint64_t group) const;
     base::Result<base::UniqueFd> open_exec_group(std::uint64_t group) const;
+    /// Moves a process there, by its number on this host.
+    base::Result<void> join_exec(std::uint64_t group, std::int32_t pid) const;
     void kill_exec(std::uint64_t group) const;
     bool exec_group_is_empty(std::uint64_t group) const;
     /// False while something is left in it.

@@ -113,6 +113,8 @@ void NativeSphere::handle(std::uint64_t token, std::uint32_t events) {
             return on_init(watch.box);
         case Watch::Kind::life:
             return on_life(watch.box);
+        case Watch::Kind::warmth:
+            return on_warmth(watch.box, events);
         case Watch::Kind::input:
         case Watch::Kind::output:
         case Watch::Kind::errors:
@@ -247,6 +249,7 @@ void NativeSphere::on_init(const BoxPtr& box) {
 
 void NativeSphere::on_begun(const BoxPtr& box, Exec& exec) {
     exec.phase = Exec::Phase::running;
+    if (box->warm) return watch(exec.out, Watch::Kind::warmth, box, exec.id);
     if (exec.out.fd) watch(exec.out, Watch::Kind::output, box, exec.id);
     if (exec.err.fd) watch(exec.err, Watch::Kind::errors, box, exec.id);
     if (!exec.input.empty() || exec.input_ends) want_input(box, exec);
@@ -265,6 +268,7 @@ void NativeSphere::on_life(const BoxPtr& box) {
         watches_.erase(box->life.token);
         box->life.token = 0;
         box->prepared.reset();
+        if (box->warm) box->warm->exec = 0;
         for (const auto& [id, exec] : box->execs) {
             if (exec->phase == Exec::Phase::starting) exec->phase = Exec::Phase::refused;
             if (exec->phase != Exec::Phase::refused) left.push_back(exec.get());
@@ -388,6 +392,7 @@ void NativeSphere::on_exited(const BoxPtr& box, const launcher::Exited& exited) 
             box->changed.notify_all();
         }
         if (exec->phase != Exec::Phase::running) return;
+        if (box->warm) box->warm->exec = 0;  // nobody takes it any more
     }
     drain(*box, *exec);
     report(*box, *exec, &exited);

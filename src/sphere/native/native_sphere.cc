@@ -52,7 +52,12 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
       images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
       demand_(options.pool_size),
       buffer_(kStreamPiece),
-      packet_(launcher::kMessageBytesMax) {}
+      packet_(launcher::kMessageBytesMax) {
+    if (is_plain()) return;
+    for (const WarmCommand& each : options.warm_commands) {
+        warm_.push_back({each, PoolDemand(each.most, each.least)});
+    }
+}
 
 Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
                                                    const base::Clock& clock, Isolation level) {
@@ -270,6 +275,16 @@ Result<void> NativeSphere::resume(const SandboxId& id) {
     return {};
 }
 
+PoolState NativeSphere::pool() const {
+    const Lock lock(mutex_);
+    PoolState state{static_cast<std::uint32_t>(pool_.size()), {}};
+    for (const WarmPool& warm : warm_) {
+        state.warm.push_back(static_cast<std::uint32_t>(std::ranges::count_if(
+            warm.boxes, [](const BoxPtr& box) { return is_warm(*box) && box->warm->ready; })));
+    }
+    return state;
+}
+
 Result<void> NativeSphere::check_stops(const SandboxSpec& spec, const SandboxId& id) const {
     for (const StopScope& stop : stops_) {
         if (!stop.covers(spec, id)) continue;
@@ -314,6 +329,7 @@ Result<int> NativeSphere::open_workspace(const SandboxId& id) {
         return fail(Code::failed_precondition, "sandbox {} is ending", id);
     }
     box->used_at = clock_.now();
+    box->touched = true;
     const int fd = ::fcntl(box->workspace.get(), F_DUPFD_CLOEXEC, 0);
     if (fd < 0) return fail(Code::resource_exhausted, "no descriptor: {}", std::strerror(errno));
     return fd;

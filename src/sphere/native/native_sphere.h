@@ -39,10 +39,13 @@ public:
     base::Result<void> resize_tty(const SandboxId& id, ExecId exec, std::uint16_t columns,
                                   std::uint16_t rows) override;
     base::Result<void> signal(const SandboxId& id, ExecId exec, int number) override;
+    base::Result<void> rest(const SandboxId& id, ExecId exec) override;
+    base::Result<ExecId> fork_command(const SandboxId& id, ExecId exec, ExecSink& sink) override;
     base::Result<void> pause(const SandboxId& id) override;
     base::Result<void> resume(const SandboxId& id) override;
     base::Result<SandboxInfo> info(const SandboxId& id) const override;
     std::vector<SandboxInfo> list() const override;
+    PoolState pool() const override;
     std::uint32_t emergency_stop(const StopScope& scope) override;
     void lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
@@ -58,7 +61,7 @@ private:
 
     /// What a descriptor in epoll belongs to.
     struct Watch {
-        enum class Kind { wake, launcher, init, life, input, output, errors } kind;
+        enum class Kind { wake, launcher, init, life, input, output, errors, warmth } kind;
         BoxPtr box;
         ExecId exec = 0;
     };
@@ -127,7 +130,44 @@ private:
     /// The message an init sends about a socket, its descriptor with it. False: another message.
     bool take_socket(Box& box, launcher::Packet& packet);
 
+    // Boxes that wait with a command (warm.cc). Pre of all: locked.
+    struct WarmPool {
+        WarmCommand how;
+        PoolDemand demand;
+        std::deque<BoxPtr> boxes = {};
+        base::Instant not_before = {};  ///< it failed: not tried again at once
+    };
+    void fill_warm(Lock& lock);
+    bool warm_up(Lock& lock, WarmPool& pool);
+    /// False when its command has ended.
+    static bool is_warm(const Box& box);
+    static bool is_untouched(const Box& box);
+    /// `box` changes places with one that waits with this command, which is then the caller's; 0
+    /// without such a box, or when what it waits with is not what `spec` would start in `box`.
+    ExecId take_warm(BoxPtr& box, const ExecSpec& spec, ExecSink& sink);
+    BoxPtr pick_warm(WarmPool& pool, const Box& box, const ExecSpec& spec);
+    void change_places(BoxPtr& box, const BoxPtr& warm);
+    /// Has the keeper end it.
+    void discard(const BoxPtr& box);
+    void on_warmth(const BoxPtr& box, std::uint32_t events);
+
+    // Forks of running commands (forks.cc).
+    struct Forked;
+    base::Result<Forked> await_fork(int parent, int child) const;
+    base::Result<void> move_to_group(const Box& box, const ExecGroup& group,
+                                     const Forked& forked) const;
+
     // Starting commands (commands.cc).
+    static std::unique_ptr<Exec> make_exec(const ExecSpec& spec, ExecSink& sink);
+    /// Begins it and waits until it runs. Lets go of the lock meanwhile.
+    base::Result<ExecId> begin_command(Lock& lock, const BoxPtr& box, std::unique_ptr<Exec> made,
+                                       const ExecSpec& spec, const int (&ends)[3]);
+    /// Waits until an exec of the table has started. What did not is taken away.
+    base::Result<ExecId> await_start(Lock& lock, const BoxPtr& box, ExecId number,
+                                     const ExecSpec& spec);
+    /// The box, once no snapshot holds it, when it takes commands and no stop forbids it.
+    base::Result<BoxPtr> find_ready(Lock& lock, const SandboxId& id) const;
+    static base::Result<void> check_ready(const Box& box);
     base::Result<void> open_streams(Exec& exec, const ExecSpec& spec, int (&ends)[3]);
     launcher::ProcessLimits process_limits(const Box& box) const;
     /// By the init. Pre: locked.
@@ -202,6 +242,8 @@ private:
     std::unordered_map<std::uint64_t, BoxPtr> by_number_;  ///< every one not buried
     std::deque<BoxPtr> pool_;
     PoolDemand demand_;
+    std::vector<WarmPool> warm_;     ///< by SphereOptions::warm_commands
+    std::vector<BoxPtr> discarded_;  ///< untold; the keeper ends them
     std::vector<BoxPtr> graves_;     ///< dead, out of the tables; the keeper removes their groups
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;

@@ -23,7 +23,7 @@ std::uint32_t PoolDemand::wanted(base::Instant now) const {
             peak = std::max(peak, window.asks);
         }
     }
-    return std::min(most_, std::max(kLeast, peak));
+    return std::min(most_, std::max(least_, peak));
 }
 
 }  // namespace sphere::native

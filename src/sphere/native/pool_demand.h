@@ -16,12 +16,13 @@ namespace sphere::native {
 class PoolDemand {
 public:
     /// `most`: bounds what waiting boxes cost.
-    explicit PoolDemand(std::uint32_t most) : most_(most) {}
+    explicit PoolDemand(std::uint32_t most, std::uint32_t least = kLeast)
+        : most_(most), least_(least) {}
 
     /// A box of the pool's kind was asked for, whether one was there or not.
     void asked(base::Instant now);
     /// Boxes that should wait: the most asked for in one window of the last minute, at least
-    /// kLeast, never over `most`.
+    /// `least`, never over `most`.
     std::uint32_t wanted(base::Instant now) const;
 
     static constexpr std::uint32_t kLeast = 2;
@@ -35,7 +36,7 @@ private:
     };
     static std::int64_t number_of(base::Instant now);
 
-    const std::uint32_t most_;
+    std::uint32_t most_, least_;
     std::array<Window, kWindows> windows_ = {};
 };
 

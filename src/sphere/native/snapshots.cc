@@ -125,7 +125,7 @@ Result<NativeSphere::BoxPtr> NativeSphere::hold(Lock& lock, const SandboxId& id)
     if (box->ending || box->gone) {
         return fail(Code::failed_precondition, "sandbox {} is ending", id);
     }
-    box->held = true;
+    box->held = box->touched = true;
     return box;
 }
 

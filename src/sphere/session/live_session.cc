@@ -82,21 +82,21 @@ Session::Session(Sphere& sphere, const base::Clock& clock, SandboxId box, Langua
     info_.language = language;
 }
 
-Result<void> Session::begin() {
-    ExecSpec spec;
-    spec.argv = driver_command(info_.language, mark_);
-    spec.stdin_open = true;
-    spec.wall_timeout = std::chrono::milliseconds(0);
-    spec.output_bytes_max = UINT64_MAX;  // bounded cell by cell
+Result<void> Session::begin(const std::function<Result<ExecId>(ExecSink&)>& start) {
     cell_.emplace().began = clock_.now();
     self_ = shared_from_this();
-    const auto started = sphere_.start(box_, spec, *this);
+    const auto started = start(*this);
     if (!started) {
         self_.reset();
         return std::unexpected(started.error());
     }
+    {
+        const std::lock_guard lock(mutex_);
+        info_.id = *started;
+    }
+    // One that has ended meanwhile tells why by its end.
+    (void)sphere_.write_stdin(box_, *started, mark_ + "\n", false);
     std::unique_lock lock(mutex_);
-    info_.id = *started;
     const auto settled = [&] { return info_.state != SessionInfo::State::starting; };
     const bool told = changed_.wait_for(lock, kReadyMax, settled);
     if (told && info_.state != SessionInfo::State::ended) return {};
@@ -107,6 +107,35 @@ Result<void> Session::begin() {
                 language_name(info_.language), box_, why);
 }
 
+Result<std::shared_ptr<Session>> Session::fork() {
+    auto made = std::make_shared<Session>(sphere_, clock_, box_, info().language);
+    {
+        const std::lock_guard lock(mutex_);
+        if (info_.language != Language::python) {
+            return fail(Code::unimplemented, "a {} session cannot be forked; python's can",
+                        language_name(info_.language));
+        }
+        if (info_.state != SessionInfo::State::idle || forking_) {
+            return fail(Code::failed_precondition,
+                        "session {} is {}; it is forked between cells: wait for the cell's end or "
+                        "interrupt it",
+                        info_.id, forking_ ? "being forked" : session_state_name(info_.state));
+        }
+        forking_ = true;
+        made->info_.cells = info_.cells;
+        made->info_.forked_from = info_.id;
+    }
+    const auto begun = made->begin(
+        [&](ExecSink& sink) { return sphere_.fork_command(box_, made->info_.forked_from, sink); });
+    {
+        const std::lock_guard lock(mutex_);
+        forking_ = false;
+    }
+    (void)sphere_.rest(box_, info().id);
+    if (begun) return made;
+    return std::unexpected(begun.error());
+}
+
 Result<std::uint64_t> Session::start_cell(const CellSpec& spec, std::shared_ptr<CellSink> sink) {
     std::uint64_t number = 0;
     {
@@ -115,9 +144,10 @@ Result<std::uint64_t> Session::start_cell(const CellSpec& spec, std::shared_ptr<
             return fail(Code::failed_precondition, "session {} has ended: {}; open another one",
                         info_.id, info_.end_reason);
         }
-        if (info_.state != SessionInfo::State::idle) {
-            return fail(Code::failed_precondition,
-                        "session {} runs a cell; wait for its end or interrupt it", info_.id);
+        if (info_.state != SessionInfo::State::idle || forking_) {
+            return fail(Code::failed_precondition, "session {} {}; wait for its end{}", info_.id,
+                        forking_ ? "is being forked" : "runs a cell",
+                        forking_ ? "" : " or interrupt it");
         }
         number = ++info_.cells;
         info_.state = SessionInfo::State::running;
@@ -211,6 +241,7 @@ void Session::take_output(Stream stream, std::string_view text) {
 
 void Session::take_answer(Stream stream, const std::string& text) {
     std::optional<Told> told;
+    ExecId id = 0;
     {
         const std::lock_guard lock(mutex_);
         if (!cell_) return;
@@ -223,7 +254,9 @@ void Session::take_answer(Stream stream, const std::string& text) {
             cell_->answered = true;
         }
         told = finish_if_complete();
+        id = info_.id;
     }
+    if (told && id != 0) (void)sphere_.rest(box_, id);  // it has ended, or its box: no matter
     if (told && told->sink) told->sink->on_result(told->result);
 }
 

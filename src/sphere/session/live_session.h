@@ -2,6 +2,7 @@
 // One interpreter: the sink of its command, and the cell that runs in it.
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,8 +20,11 @@ class Session final : public ExecSink, public std::enable_shared_from_this<Sessi
 public:
     Session(Sphere& sphere, const base::Clock& clock, SandboxId box, Language language);
 
-    /// Starts the interpreter and waits for its first word.
-    base::Result<void> begin();
+    /// Has `start` begin the interpreter, with this for its sink, and waits for its first word.
+    base::Result<void> begin(const std::function<base::Result<ExecId>(ExecSink&)>& start);
+    /// A session that goes on from here, and this one from then on alone. Errors: unimplemented but
+    /// for python; failed_precondition while a cell runs; those of Sphere::fork_command.
+    base::Result<std::shared_ptr<Session>> fork();
     base::Result<std::uint64_t> start_cell(const CellSpec& cell, std::shared_ptr<CellSink> sink);
     base::Result<void> interrupt();
     /// Interrupts cell `number` if it still runs, or with `kill` ends the session. True when it
@@ -60,7 +64,7 @@ private:
     mutable std::mutex mutex_;  // guards the rest; no calls out under it
     std::condition_variable changed_;
     SessionInfo info_;
-    bool broken_ = false;
+    bool broken_ = false, forking_ = false;
     std::optional<Cell> cell_;  ///< the one that runs; cell 0 is the interpreter's own start
 };
 

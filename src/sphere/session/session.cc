@@ -53,8 +53,12 @@ std::string_view cell_status_name(CellStatus status) {
     return kNames[static_cast<std::size_t>(status)];
 }
 
-SessionManager::SessionManager(Sphere& sphere, const base::Clock& clock)
-    : sphere_(sphere), clock_(clock), timer_([this] { run_timer(); }) {}
+SessionManager::SessionManager(Sphere& sphere, const base::Clock& clock,
+                               std::vector<std::string> python_modules)
+    : sphere_(sphere),
+      clock_(clock),
+      python_modules_(std::move(python_modules)),
+      timer_([this] { run_timer(); }) {}
 
 SessionManager::~SessionManager() {
     {
@@ -88,15 +92,29 @@ void SessionManager::forget_gone() {
     }
 }
 
+Result<void> SessionManager::check_room(const SandboxId& box) const {
+    const auto count = list(box).size();
+    if (count < kPerSandboxMax) return {};
+    return fail(Code::resource_exhausted,
+                "sandbox {} has {} sessions, which is the most; delete one first", box, count);
+}
+
 Result<SessionInfo> SessionManager::open(const SandboxId& box, Language language) {
     forget_gone();
-    const auto count = list(box).size();
-    if (count >= kPerSandboxMax) {
-        return fail(Code::resource_exhausted,
-                    "sandbox {} has {} sessions, which is the most; delete one first", box, count);
-    }
+    DG_TRY(check_room(box));
     const auto session = std::make_shared<session::Session>(sphere_, clock_, box, language);
-    DG_TRY(session->begin());
+    const ExecSpec command = session::driver_command(language, python_modules_);
+    DG_TRY(session->begin([&](ExecSink& sink) { return sphere_.start(box, command, sink); }));
+    SessionInfo info = session->info();
+    const std::lock_guard lock(mutex_);
+    sessions_[{box, info.id}] = session;
+    return info;
+}
+
+Result<SessionInfo> SessionManager::fork(const SandboxId& box, SessionId id) {
+    const SessionPtr from = DG_TRY(find(box, id));
+    DG_TRY(check_room(box));
+    const SessionPtr session = DG_TRY(from->fork());
     SessionInfo info = session->info();
     const std::lock_guard lock(mutex_);
     sessions_[{box, info.id}] = session;

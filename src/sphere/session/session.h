@@ -36,7 +36,8 @@ struct SessionInfo {
     std::string version;  ///< of the interpreter
     enum class State : std::uint8_t { starting, idle, running, ended } state = State::starting;
     std::string end_reason;   ///< of an ended one, for people
-    std::uint64_t cells = 0;  ///< begun
+    std::uint64_t cells = 0;  ///< begun, also by the one it was forked from
+    SessionId forked_from = 0;
 };
 std::string_view session_state_name(SessionInfo::State state);
 
@@ -88,12 +89,22 @@ public:
     static constexpr std::size_t kCodeMax = 512 << 10;
     static constexpr std::size_t kPerSandboxMax = 16;
 
-    SessionManager(Sphere& sphere, const base::Clock& clock);
+    /// `python_modules`: see session::driver_command; the sphere's warm_commands should have the
+    /// same.
+    SessionManager(Sphere& sphere, const base::Clock& clock,
+                   std::vector<std::string> python_modules = session::kPythonModules);
     ~SessionManager();
 
     /// Starts the interpreter and waits until it is ready. Errors: as Sphere::start; not_found
     /// where the box has no such interpreter; resource_exhausted at kPerSandboxMax.
     base::Result<SessionInfo> open(const SandboxId& box, Language language);
+
+    /// A second session in the same box that knows all the first one does: memory is copied, page
+    /// by page when one of the two writes; open files and the workspace are shared; random
+    /// generators are seeded anew. Threads are not copied: a session that has any is refused.
+    /// Errors: not_found; unimplemented but for python and isolation full; failed_precondition with
+    /// the reason; resource_exhausted at kPerSandboxMax.
+    base::Result<SessionInfo> fork(const SandboxId& box, SessionId id);
 
     /// Begins a cell; `sink` hears the rest. Errors: not_found; invalid_argument;
     /// failed_precondition while another cell runs, or when the session has ended.
@@ -120,10 +131,12 @@ private:
 
     base::Result<SessionPtr> find(const SandboxId& box, SessionId id) const;
     void forget_gone();
+    base::Result<void> check_room(const SandboxId& box) const;
     void run_timer();
 
     Sphere& sphere_;
     const base::Clock& clock_;
+    const std::vector<std::string> python_modules_;
 
     mutable std::mutex mutex_;  // guards the rest
     std::map<Key, SessionPtr> sessions_;

@@ -1,8 +1,9 @@
 # Runs the cells of a live session, one after another in one shell; python_driver.py says how cells
 # come and answers go. An interrupt leaves every loop, this one too, which is then entered again.
 exec {__dg_cells}<&0 0</dev/null
-__dg_mark=$'\x1e'$1
-shift
+echo  # ready to be given to somebody
+IFS= read -r -u "$__dg_cells" __dg_mark
+__dg_mark=$'\x1e'$__dg_mark
 __dg_end() {
     local answer="{\"cell\":$1,\"status\":\"$2\",\"exit_code\":$3$4}"
     printf '%s 0 1\n' "$__dg_mark"

@@ -2,11 +2,11 @@
 // cells come and answers go. A cell whose value is a promise ends when that is settled.
 'use strict';
 {
-const fs = require('fs'), net = require('net'), util = require('util'), vm = require('vm');
+const fs = require('fs'), net = require('net'), os = require('os'), util = require('util'), vm = require('vm');
 const {createRequire} = require('module');
 const {Readable, Writable} = require('stream');
 
-const mark = Buffer.from('\x1e' + process.argv[1] + ' ');
+let mark = null;
 process.argv.length = 1;
 const kTextMax = 1 << 20, kPieceMax = 3500;
 globalThis.require = createRequire('/workspace/');
@@ -80,7 +80,35 @@ function failed(error, interrupted) {
 }
 
 let interrupt = null;
-process.on('SIGINT', () => { if (interrupt) interrupt(); });
+// While a cell computes node watches for the signal in a thread, made and ended for every cell, with
+// all listeners taken away and given back: half of what a short cell costs. Held by us the thread
+// stays. It is let go while a cell waits for a promise, when the signal has to come as an event, and
+// for good when a cell wants to hear of the signal itself.
+const onSignal = () => { if (interrupt) interrupt(); };
+const watch = {held: false, start: null, stop: null, isPending: null};
+try {
+    const own = process.binding('contextify');
+    watch.start = own.startSigintWatchdog;
+    watch.stop = own.stopSigintWatchdog;
+    watch.isPending = own.watchdogHasPendingSigint;
+} catch {
+}
+function hold() {
+    if (watch.held || !watch.start || !watch.stop || !watch.isPending) return;
+    if (process.listenerCount('SIGINT') > process.listeners('SIGINT').includes(onSignal)) return;
+    process.removeListener('SIGINT', onSignal);
+    watch.start();
+    watch.held = true;
+}
+/// True when the signal came meanwhile.
+function letGo() {
+    const came = watch.held && watch.stop();
+    watch.held = false;
+    if (!process.listeners('SIGINT').includes(onSignal)) process.on('SIGINT', onSignal);
+    return came;
+}
+process.on('SIGINT', onSignal);
+hold();
 let broken = null;  // what a callback of a cell threw: told with the cell that runs, else printed
 process.on('uncaughtException', (error) => {
     if (interrupt) broken(error);
@@ -94,14 +122,22 @@ async function run(cell, code) {
         broken = reject;
     });
     stop.catch(() => {});
+    if (watch.held && (process.listenerCount('SIGINT') > 0 || watch.isPending())) {
+        letGo();
+        hold();
+    }
     try {
         let value = vm.runInThisContext(code, {filename: `<cell ${cell}>`, breakOnSigint: true});
-        if (value && typeof value.then === 'function') value = await Promise.race([value, stop]);
+        if (value && typeof value.then === 'function') {
+            if (letGo()) interrupt();
+            value = await Promise.race([value, stop]);
+        }
         return value === undefined ? {status: 'ok'} : {status: 'ok', result: resultOf(value)};
     } catch (error) {
         return failed(error, stopped || (error && error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED'));
     } finally {
         interrupt = null;
+        hold();
     }
 }
 
@@ -112,6 +148,12 @@ async function take() {
     for (;;) {
         const line = waiting.indexOf(10);
         if (line < 0) break;
+        if (mark === null) {
+            mark = Buffer.from('\x1e' + waiting.subarray(0, line).toString() + ' ');
+            waiting = waiting.subarray(line + 1);
+            end(0, {status: 'ok', version: process.version.slice(1)});
+            continue;
+        }
         const [cell, bytes] = waiting.subarray(0, line).toString().split(' ').map(Number);
         if (waiting.length < line + 1 + bytes) break;
         const code = waiting.subarray(line + 1, line + 1 + bytes).toString();
@@ -125,5 +167,5 @@ input.on('data', (bytes) => {
     take();
 });
 input.on('end', () => process.exit(0));
-end(0, {status: 'ok', version: process.version.slice(1)});
+run(0, '1').then(() => write(1, Buffer.from('\n')));  // warm, and ready to be given to somebody
 }

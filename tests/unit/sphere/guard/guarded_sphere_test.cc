@@ -78,6 +78,22 @@ TEST_F(GuardTest, ARefusalByTheBackendIsOneEventToo) {
     EXPECT_EQ(starts[0].at("details").at("call"), ends[0].at("details").at("call"));
 }
 
+TEST_F(GuardTest, AForkOfACommandIsRecordedAsACommand) {
+    open();
+    const std::string box = make();
+    Quiet first, second;
+    const auto exec = guard->start(box, {.argv = {"python3"}}, first);
+    ASSERT_TRUE(exec);
+    ASSERT_TRUE(guard->fork_command(box, *exec, second));
+    ASSERT_EQ(events("exec.start").size(), 2u);
+    EXPECT_EQ(text(events("exec.start")[1], "what"), fmt::format("fork of command {}", *exec));
+    inner->finish(box, {.reason = EndReason::exited});
+    EXPECT_EQ(events("exec.end").size(), 2u);
+    inner->refuse_start = {Code::failed_precondition, "it has threads", ""};
+    EXPECT_FALSE(guard->fork_command(box, *exec, second));
+    EXPECT_EQ(text(events("exec.end").back(), "decision"), "deny");
+}
+
 TEST_F(GuardTest, ACommandIsRecordedBeforeItRunsAndBeforeItsEndIsHeard) {
     open();
     const std::string box = make();

@@ -108,6 +108,28 @@ TEST_F(SessionRoutes, ResultsAreValues) {
     EXPECT_EQ(failed.at("error").at("name").as_string(), "NameError");
 }
 
+TEST_F(SessionRoutes, AForkKnowsWhatItsSessionDid) {
+    const std::string session = open("python");
+    EXPECT_EQ(call("POST", session + "/cells", R"({"code": "x = 41"})").status, 200);
+    const RawResponse made = call("POST", session + "/fork");
+    ASSERT_EQ(made.status, 201) << made.body;
+    const json::object fork = object(made);
+    EXPECT_EQ("/" + std::string(fork.at("forked_from").as_string()), session);
+    EXPECT_THAT(std::string(fork.at("consistency").as_string()), HasSubstr("between two cells"));
+    const std::string second = "/" + std::string(fork.at("id").as_string());
+    EXPECT_NE(second, session);
+    const json::object cell = object(call("POST", second + "/cells", R"({"code": "x += 1; x"})"));
+    EXPECT_EQ(cell.at("result").at("text/plain").as_string(), "42");
+    EXPECT_EQ(object(call("POST", session + "/cells", R"({"code": "x"})"))
+                  .at("result")
+                  .at("text/plain")
+                  .as_string(),
+              "41");
+    EXPECT_EQ(call("POST", "/999/fork").status, 404);
+    EXPECT_EQ(call("POST", session + "/fork", "", "other").status, 404);
+    EXPECT_EQ(call("POST", open("bash") + "/fork").status, 501);
+}
+
 TEST_F(SessionRoutes, AClientThatLeavesInterruptsItsCell) {
     const std::string session = open("bash");
     {

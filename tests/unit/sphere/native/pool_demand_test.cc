@@ -32,7 +32,8 @@ TEST(PoolDemand, ABurstIsRememberedForAMinuteAndThenForgotten) {
 TEST(PoolDemand, IsTheBusiestWindowOfTheLastMinuteWithinItsBounds) {
     test::for_each_seed(100, [](base::Rng& rng) {
         const auto most = static_cast<std::uint32_t>(rng.below(40));
-        PoolDemand demand(most);
+        const auto least = static_cast<std::uint32_t>(rng.below(5));
+        PoolDemand demand(most, least);
         std::vector<Instant> asks;
         Instant now{};
         for (int step = 0; step < 500; ++step) {
@@ -50,7 +51,7 @@ TEST(PoolDemand, IsTheBusiestWindowOfTheLastMinuteWithinItsBounds) {
                     peak, static_cast<std::uint32_t>(std::ranges::count_if(
                               asks, [&](Instant at) { return window(at) == window(begin); })));
             }
-            ASSERT_EQ(demand.wanted(now), std::min(most, std::max(PoolDemand::kLeast, peak)));
+            ASSERT_EQ(demand.wanted(now), std::min(most, std::max(least, peak)));
         }
     });
 }
