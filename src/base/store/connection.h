@@ -19,6 +19,10 @@ public:
 
     /// False inside a transaction: the database has given it up on its own.
     virtual bool in_transaction() const = 0;
+    /// Rows written so far: unchanged by a work that failed, it left nothing to undo.
+    virtual std::int64_t written() const = 0;
+    /// After a work that failed and wrote nothing: the transaction goes on.
+    virtual void forgive() = 0;
     /// The last failure was none of the work's doing: the same may succeed when it is run again.
     virtual bool again() const = 0;
 };

@@ -143,6 +143,10 @@ bool SqliteConnection::in_transaction() const {
     return sqlite3_get_autocommit(database_) == 0;
 }
 
+std::int64_t SqliteConnection::written() const {
+    return sqlite3_total_changes64(database_);
+}
+
 Result<void> SqliteConnection::control(std::string_view sql) {
     DG_TRY(run(sql, std::span<const Parameter>{}));
     return {};

@@ -29,6 +29,8 @@ public:
     Result<void> release() override { return control("RELEASE work"); }
     Result<void> undo() override;
     bool in_transaction() const override;
+    std::int64_t written() const override;
+    void forgive() override { spoiled_ = false; }
     bool again() const override { return false; }
 
     using Transaction::query;

@@ -5,6 +5,9 @@
 namespace base::store {
 
 Result<std::unique_ptr<Store>> Store::open(std::string_view location, const StoreOptions& options) {
+    if (location.find("://") != std::string_view::npos) {
+        return fail(Code::unimplemented, "a store is a file so far; give a path instead of a URL");
+    }
     return open_sqlite(std::string(location), options);
 }
 

@@ -81,7 +81,8 @@ struct StoreOptions {
 
 class Store {
 public:
-    /// Errors: failed_precondition (another process holds it), data_loss, unavailable.
+    /// Errors: failed_precondition (another process holds it), data_loss, unavailable,
+    /// unimplemented (a URL).
     static Result<std::unique_ptr<Store>> open(std::string_view location,
                                                const StoreOptions& options);
     virtual ~Store() = default;  ///< finishes what waits

@@ -150,17 +150,20 @@ Result<std::optional<StoredEntry>> Shard::find_same(Tx& tx, const NewEntry& entr
                                                     const Prepared& prepared, std::int64_t tenant) {
     if (is_event(entry.type) && entry.created_unix_ms == 0) return std::nullopt;
     std::vector<RowId> rows;
-    for (const std::int64_t mark : prepared.marks) {
+    const auto keep = [&](const Row& row) {
+        const RowId found = row.integer(0);
+        if (std::find(rows.begin(), rows.end(), found) == rows.end()) rows.push_back(found);
+        return true;
+    };
+    const auto& marks = prepared.marks;
+    DG_TRY(
+        tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id LIMIT "
+                 "$3",
+                 {tenant, marks[0], kCandidatesMax}, keep));
+    if (marks.size() > 1) {
         DG_TRY(
-            tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id "
-                     "LIMIT $3",
-                     {tenant, mark, kCandidatesMax}, [&](const Row& row) {
-                         const RowId found = row.integer(0);
-                         if (std::find(rows.begin(), rows.end(), found) == rows.end()) {
-                             rows.push_back(found);
-                         }
-                         return true;
-                     }));
+            tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark IN ($2, $3) LIMIT $4",
+                     {tenant, marks[1], marks[2], kCandidatesMax}, keep));
     }
     for (const RowId row : rows) {
         auto kept = DG_TRY(load(tx, entry.scope.tenant, tenant, row));

@@ -67,6 +67,8 @@ bool small(char c) {
 }
 
 std::string_view trim(std::string_view word) {
+    const auto plain = [](char c) { return small(c) || digit(c) || (c >= 'A' && c <= 'Z'); };
+    if (!word.empty() && plain(word.front()) && plain(word.back())) return word;
     while (!word.empty()) {
         const base::Utf8Char first = base::utf8_at(word, 0);
         // ".5" and "(5)" keep theirs: a number has signs of its own.
@@ -177,6 +179,10 @@ std::vector<std::string> words_of(std::string_view text) {
         if (!word.empty()) words.push_back(folded(word));
     };
     for (std::size_t at = 0; at < composed.size();) {
+        if (const char byte = composed[at]; byte > ' ' && (byte & 0x80) == 0) {
+            ++at;  // most text
+            continue;
+        }
         const base::Utf8Char c = base::utf8_at(composed, at);
         if (space(c.code)) {
             add(at);

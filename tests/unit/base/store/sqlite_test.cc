@@ -42,6 +42,13 @@ TEST(SqliteStore, OneProcessOwnsTheFile) {
     EXPECT_TRUE(Store::open(path, {}));
 }
 
+TEST(SqliteStore, AUrlIsRefusedAndNoFileMade) {
+    const auto opened = Store::open("postgresql://localhost/x", {});
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, Code::unimplemented);
+    EXPECT_FALSE(std::filesystem::exists("postgresql:"));
+}
+
 TEST(SqliteStore, DamageIsSaidAndNothingIsWritten) {
     test::TempDir dir;
     const std::string path = dir.file("a.db");
