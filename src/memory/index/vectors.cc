@@ -19,7 +19,7 @@ constexpr std::int32_t kCoarseMax = 127;
 /// Fewer are scanned as they are.
 constexpr std::size_t kFitMin = 2048;
 /// A scan by bits pays when it leaves out more than about so many of those it would rank.
-constexpr std::size_t kExactPerDepth = 4;
+constexpr std::size_t kExactPerDepth = 2;
 /// What decides how depth grows: sizes a factor apart, up to where measuring takes tens of ms.
 constexpr std::size_t kMeasuredMax = 16'384, kMeasuredFactor = 4, kMeasuredQueries = 64;
 constexpr std::size_t kMeanSample = 65'536;
@@ -139,7 +139,7 @@ void VectorIndex::measure(Fitted& fitted, std::size_t size) const {
     const std::vector<Slot> slots = sample(size);
     Bits among(present_.size());
     for (const Slot slot : slots) among.set(slot);
-    std::vector<std::uint32_t> ranks;
+    std::vector<std::uint32_t> few, all;
     const std::size_t step = std::max<std::size_t>(1, slots.size() / kMeasuredQueries);
     for (std::size_t q = step / 2; q < slots.size(); q += step) {
         const Asked asked = prepare(decoded(slots[q]));
@@ -147,10 +147,13 @@ void VectorIndex::measure(Fitted& fitted, std::size_t size) const {
         std::vector<Scored> nearest =
             ranked(asked, DepthCurve::kNearest, [&](auto offer) { among.each(offer); });
         const std::vector<std::uint32_t> found = fitted.codes.ranks(asked.unit, among, nearest);
-        ranks.insert(ranks.end(), found.begin(), found.end());
+        all.insert(all.end(), found.begin(), found.end());
+        const auto nearest_few = std::min(found.size(), DepthCurve::kFewNearest);
+        few.insert(few.end(), found.begin(),
+                   found.begin() + static_cast<std::ptrdiff_t>(nearest_few));
         among.set(slots[q]);
     }
-    fitted.curve.add(slots.size(), std::move(ranks));
+    fitted.curve.add(slots.size(), std::move(few), std::move(all));
 }
 
 // --- finding -----------------------------------------------------------------------------------
