@@ -1,9 +1,10 @@
 // What finding costs: bench_memory MODE [ENTRIES] [QUERIES] [DIR], one thread, times of its own
 // CPU.
-//   tenants N Q DIR      hybrid questions to each of N tenants of 10,000; memory per entry
-//   selectivity N Q DIR  recall and time of vectors in one tenant under filters, against exact
-//   cosines peers N Q DIR        the same entries in hnswlib, faiss, Xapian and SQLite FTS5, where
-//   installed chinese P Q          passages and questions in JSON lines: the right passage first?
+//   tenants N Q DIR      (DG_BENCH_PAUSE=1: stops before asking) hybrid questions to each of N
+//   tenants of 10,000; memory per entry selectivity N Q DIR  recall and time of vectors in one
+//   tenant under filters, against exact cosines peers N Q DIR        the same entries in hnswlib,
+//   faiss, Xapian and SQLite FTS5, where installed chinese P Q          passages and questions in
+//   JSON lines: the right passage first?
 // DIR: where spill files go (default /tmp).
 #include <cstdlib>
 #include <string>

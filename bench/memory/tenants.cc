@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <memory>
 
 #include "corpus.h"
@@ -79,6 +81,8 @@ void tenants(std::size_t tenants, std::size_t entries, std::size_t queries,
         counted += static_cast<double>(indexes.back()->bytes());
     }
     const Resident built = resident();
+    // With DG_BENCH_PAUSE set: stops here, so that a script can quiet the machine before asking.
+    if (std::getenv("DG_BENCH_PAUSE") != nullptr) std::raise(SIGSTOP);
     const auto all = static_cast<double>(tenants * entries);
     Times first, open, filtered;
     for (std::size_t q = 0; q < queries; ++q) {

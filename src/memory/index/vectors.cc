@@ -186,8 +186,8 @@ float VectorIndex::rough_cosine(const Asked& asked, Slot slot) const {
 
 template <class Each>
 std::vector<Scored> VectorIndex::ranked(const Asked& asked, std::uint32_t limit, Each each) const {
-    // Eight bits order well enough that the best are among a few times as many.
-    BestList rough(4 * std::size_t{limit} + 16);
+    // Eight bits order well enough that the best are among twice as many.
+    BestList rough(2 * std::size_t{limit} + 16);
     each([&](Slot slot) { rough.offer({slot, rough_cosine(asked, slot)}); });
     BestList best(limit);
     for (const Scored& r : rough.take()) best.offer({r.slot, cosine(asked, r.slot)});
