@@ -10,7 +10,7 @@ namespace {
 
 /// Questions are less like entries than entries are like each other: so many times fewer may be
 /// missed, and so much deeper is looked, than entries need among themselves.
-constexpr double kMissedShare = .5, kDeeper = 1.5;
+constexpr double kMissedShare = .5, kDeeper = 2;
 /// How depth grows with size, at least: measured sizes may be too few to see it.
 constexpr double kGrowthMin = .25;
 

@@ -18,8 +18,10 @@ constexpr float kCodeMax = 32512;
 constexpr std::int32_t kCoarseMax = 127;
 /// Fewer are scanned as they are.
 constexpr std::size_t kFitMin = 2048;
-/// A scan by bits pays when it leaves out more than about so many of those it would rank.
-constexpr std::size_t kExactPerDepth = 2;
+/// Up to so many survivors of a filter are all compared: it takes half a millisecond, and what a
+/// filter leaves may be alike in a way that depth was not measured for (one user's entries, by bits:
+/// recall .983). Beyond, a scan by bits pays when it leaves out most of those it would rank.
+constexpr std::size_t kExactMax = 8192, kExactPerDepth = 2;
 /// What decides how depth grows: sizes a factor apart, up to where measuring takes tens of ms.
 constexpr std::size_t kMeasuredMax = 16'384, kMeasuredFactor = 4, kMeasuredQueries = 64;
 constexpr std::size_t kMeanSample = 65'536;
@@ -207,7 +209,7 @@ std::vector<Scored> VectorIndex::nearest(std::span<const float> query, const Bit
     with &= allowed;
     const std::size_t left = with.count();
     const std::size_t depth = fitted_ ? fitted_->curve.depth(count_, limit, recall) : left;
-    if (left <= kExactPerDepth * depth) {
+    if (left <= std::max(kExactMax, kExactPerDepth * depth)) {
         *plan = fmt::format("vector: all {} compared", left);
         return ranked(asked, limit, [&](auto offer) { with.each(offer); });
     }
