@@ -19,8 +19,8 @@ constexpr std::int32_t kCoarseMax = 127;
 /// Fewer are scanned as they are.
 constexpr std::size_t kFitMin = 2048;
 /// Up to so many survivors of a filter are all compared: it takes half a millisecond, and what a
-/// filter leaves may be alike in a way that depth was not measured for (one user's entries, by bits:
-/// recall .983). Beyond, a scan by bits pays when it leaves out most of those it would rank.
+/// filter leaves may be alike in a way that depth was not measured for (one user's entries, by
+/// bits: recall .983). Beyond, a scan by bits pays when it leaves out most of those it would rank.
 constexpr std::size_t kExactMax = 8192, kExactPerDepth = 2;
 /// What decides how depth grows: sizes a factor apart, up to where measuring takes tens of ms.
 constexpr std::size_t kMeasuredMax = 16'384, kMeasuredFactor = 4, kMeasuredQueries = 64;
