@@ -171,10 +171,12 @@ public:
         while (essential_ < walkers_.size()) {
             const Slot slot = lowest();
             if (slot == kNoSlot) break;
-            const std::size_t open = allowed_.next(slot);
-            if (open == slot) {
+            if (allowed_.test(slot)) {
                 visit(slot);
-            } else if (open >= allowed_.size()) {
+                continue;
+            }
+            const std::size_t open = allowed_.next(slot);
+            if (open >= allowed_.size()) {
                 break;
             } else {
                 seek_essential(static_cast<Slot>(open));
@@ -199,7 +201,7 @@ private:
     /// Scores `slot`, as far as it takes to see that it is not among the best.
     void visit(Slot slot) {
         const float threshold = best_.threshold();
-        if (best_.full() && skip_blocks(slot, threshold)) return;
+        if (best_.full() && slot >= unchecked_ && skip_blocks(slot, threshold)) return;
         std::ranges::fill(parts_, 0.f);
         const std::uint32_t length = lengths_.get(slot);
         float sum = 0;
@@ -242,7 +244,10 @@ private:
             }
             end = std::min(end, last);
         }
-        if (sum > threshold) return false;
+        if (sum > threshold) {
+            unchecked_ = end == kNoSlot ? kNoSlot : end + 1;
+            return false;
+        }
         if (end == kNoSlot) {  // nothing but tails is left, and they do not suffice
             seek_essential(kNoSlot);
         } else {
@@ -266,6 +271,7 @@ private:
     std::vector<float> parts_;
     std::vector<float> below_;   ///< sums of bounds of the walkers before
     std::size_t essential_ = 0;  ///< the first walker that can lift an entry by itself
+    Slot unchecked_ = 0;         ///< up to here the present blocks may lift something
 };
 
 }  // namespace

@@ -48,10 +48,10 @@ bool compares(MetadataExpression::Op op, double a, double b) {
     }
 }
 
-/// A caller with `labels` sees an entry whose own labels are `own`. Null and [] are none, and what
-/// is neither a text nor a list of them is a label that nobody has.
+/// A caller with `labels` sees an entry whose own labels are `own`. What is neither a text nor a
+/// list of them, null too, is a label that nobody has.
 bool is_open(const value* own, const std::vector<std::string>& labels) {
-    if (own == nullptr || own->is_null()) return true;
+    if (own == nullptr) return true;
     const auto* array = own->if_array();
     if (array != nullptr && array->empty()) return true;
     return std::ranges::any_of(labels, [&](const std::string& label) {
@@ -234,7 +234,6 @@ void MetadataIndex::keep_labelled(Bits& bits, const std::vector<std::string>& la
                                  const std::string& key) {
             if (const auto set = sets.find(key); set != sets.end()) set->second.add_to(open);
         };
-        open_by(field.values, "0");
         for (const std::string& label : labels) {
             open_by(field.values, "s" + label);
             open_by(field.elements, "s" + label);

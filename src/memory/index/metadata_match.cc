@@ -99,9 +99,9 @@ bool matches_value(const MetadataExpression& leaf, const value& found) {
     }
 }
 
-bool matches(const MetadataExpression& expression, const base::json::object& metadata) {
+bool matches_metadata(const MetadataExpression& expression, const base::json::object& metadata) {
     using Op = MetadataExpression::Op;
-    const auto child = [&](const MetadataExpression& e) { return matches(e, metadata); };
+    const auto child = [&](const MetadataExpression& e) { return matches_metadata(e, metadata); };
     switch (expression.op) {
         case Op::all:
             return std::ranges::all_of(expression.children, child);

@@ -11,7 +11,7 @@ const base::json::value* find_path(const base::json::object& metadata, std::stri
 /// Numbers as numbers, whatever their JSON form; texts, booleans and null as they are.
 bool is_equal(const base::json::value& a, const base::json::value& b);
 
-bool matches(const MetadataExpression& expression, const base::json::object& metadata);
+bool matches_metadata(const MetadataExpression& expression, const base::json::object& metadata);
 
 /// What a leaf says of the value at its field.
 bool matches_value(const MetadataExpression& leaf, const base::json::value& value);

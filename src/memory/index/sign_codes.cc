@@ -10,7 +10,7 @@ namespace {
 
 /// Questions are less like entries than entries are like each other: so many times fewer may be
 /// missed, and so much deeper is looked, than entries need among themselves.
-constexpr double kMissedShare = .5, kDeeper = 1.5;
+constexpr double kMissedShare = .5, kDeeper = 2;
 /// How depth grows with size, at least: measured sizes may be too few to see it.
 constexpr double kGrowthMin = .25;
 
@@ -100,29 +100,32 @@ std::uint64_t SignCodes::bytes() const {
     return sum;
 }
 
-void DepthCurve::add(std::size_t size, std::vector<std::uint32_t> ranks) {
-    std::ranges::sort(ranks);
-    if (!ranks.empty()) measured_.push_back({size, std::move(ranks)});
-}
-
-double DepthCurve::Measured::at(double share) const {
-    const double last = static_cast<double>(ranks.size() - 1);
-    return ranks[static_cast<std::size_t>(std::ceil(std::clamp(share, 0., 1.) * last))] + 1.;
+void DepthCurve::add(std::size_t size, std::vector<std::uint32_t> few,
+                     std::vector<std::uint32_t> all) {
+    if (few.empty() || all.empty()) return;
+    std::ranges::sort(few);
+    std::ranges::sort(all);
+    measured_.push_back({size, std::move(few), std::move(all)});
 }
 
 std::size_t DepthCurve::depth(std::size_t size, std::size_t limit, float recall) const {
     if (measured_.empty() || !(recall < 1)) return size;
-    const double share = 1 - (1 - static_cast<double>(recall)) * kMissedShare;
+    const double share = std::clamp(1 - (1 - static_cast<double>(recall)) * kMissedShare, 0., 1.);
+    const auto rank_in = [&](const Measured& measured) {
+        const auto& ranks = limit <= kFewNearest ? measured.few : measured.all;
+        const double last = static_cast<double>(ranks.size() - 1);
+        return ranks[static_cast<std::size_t>(std::ceil(share * last))] + 1.;
+    };
     const Measured& largest = measured_.back();
     double growth = 1;
     if (measured_.size() > 1) {
         const Measured& smaller = measured_[measured_.size() - 2];
-        growth = std::log(largest.at(share) / smaller.at(share)) /
+        growth = std::log(rank_in(largest) / rank_in(smaller)) /
                  std::log(static_cast<double>(largest.size) / static_cast<double>(smaller.size));
         growth = std::clamp(growth, kGrowthMin, 1.);
     }
     const double ratio = static_cast<double>(size) / static_cast<double>(largest.size);
-    double depth = kDeeper * largest.at(share) * std::pow(std::max(ratio, 1.), growth);
+    double depth = kDeeper * rank_in(largest) * std::pow(std::max(ratio, 1.), growth);
     depth *= std::max(1., static_cast<double>(limit) / kNearest);
     depth += static_cast<double>(limit);
     return depth < static_cast<double>(size) ? static_cast<std::size_t>(depth) : size;

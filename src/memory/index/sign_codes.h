@@ -42,18 +42,17 @@ private:
 /// How deep a scan by bits must look.
 class DepthCurve {
 public:
-    /// Ranks by bits, among `size` vectors, that the truly nearest had. Call with ascending sizes.
-    void add(std::size_t size, std::vector<std::uint32_t> ranks);
+    /// Ranks by bits, among `size` vectors, that the truly nearest had: the `few` nearest of each
+    /// question, and all kNearest. Call with ascending sizes.
+    void add(std::size_t size, std::vector<std::uint32_t> few, std::vector<std::uint32_t> all);
     /// For the nearest `limit` of `size`, of which the share `recall` is to be found.
     std::size_t depth(std::size_t size, std::size_t limit, float recall) const;
-    /// The share of nearest ones that ranks are of.
-    static constexpr std::size_t kNearest = 10;
+    static constexpr std::size_t kFewNearest = 10, kNearest = 64;
 
 private:
     struct Measured {
         std::size_t size = 0;
-        std::vector<std::uint32_t> ranks;  ///< ascending
-        double at(double share) const;
+        std::vector<std::uint32_t> few, all;  ///< ascending
     };
     std::vector<Measured> measured_;
 };

@@ -18,8 +18,10 @@ constexpr float kCodeMax = 32512;
 constexpr std::int32_t kCoarseMax = 127;
 /// Fewer are scanned as they are.
 constexpr std::size_t kFitMin = 2048;
-/// A scan by bits pays when it leaves out more than about so many of those it would rank.
-constexpr std::size_t kExactPerDepth = 4;
+/// Up to so many survivors of a filter are all compared: it takes half a millisecond, and what a
+/// filter leaves may be alike in a way that depth was not measured for (one user's entries, by
+/// bits: recall .983). Beyond, a scan by bits pays when it leaves out most of those it would rank.
+constexpr std::size_t kExactMax = 8192, kExactPerDepth = 2;
 /// What decides how depth grows: sizes a factor apart, up to where measuring takes tens of ms.
 constexpr std::size_t kMeasuredMax = 16'384, kMeasuredFactor = 4, kMeasuredQueries = 64;
 constexpr std::size_t kMeanSample = 65'536;
@@ -139,7 +141,7 @@ void VectorIndex::measure(Fitted& fitted, std::size_t size) const {
     const std::vector<Slot> slots = sample(size);
     Bits among(present_.size());
     for (const Slot slot : slots) among.set(slot);
-    std::vector<std::uint32_t> ranks;
+    std::vector<std::uint32_t> few, all;
     const std::size_t step = std::max<std::size_t>(1, slots.size() / kMeasuredQueries);
     for (std::size_t q = step / 2; q < slots.size(); q += step) {
         const Asked asked = prepare(decoded(slots[q]));
@@ -147,10 +149,13 @@ void VectorIndex::measure(Fitted& fitted, std::size_t size) const {
         std::vector<Scored> nearest =
             ranked(asked, DepthCurve::kNearest, [&](auto offer) { among.each(offer); });
         const std::vector<std::uint32_t> found = fitted.codes.ranks(asked.unit, among, nearest);
-        ranks.insert(ranks.end(), found.begin(), found.end());
+        all.insert(all.end(), found.begin(), found.end());
+        const auto nearest_few = std::min(found.size(), DepthCurve::kFewNearest);
+        few.insert(few.end(), found.begin(),
+                   found.begin() + static_cast<std::ptrdiff_t>(nearest_few));
         among.set(slots[q]);
     }
-    fitted.curve.add(slots.size(), std::move(ranks));
+    fitted.curve.add(slots.size(), std::move(few), std::move(all));
 }
 
 // --- finding -----------------------------------------------------------------------------------
@@ -183,8 +188,8 @@ float VectorIndex::rough_cosine(const Asked& asked, Slot slot) const {
 
 template <class Each>
 std::vector<Scored> VectorIndex::ranked(const Asked& asked, std::uint32_t limit, Each each) const {
-    // Eight bits order well enough that the best are among a few times as many.
-    BestList rough(4 * std::size_t{limit} + 16);
+    // Eight bits order well enough that the best are among twice as many.
+    BestList rough(2 * std::size_t{limit} + 16);
     each([&](Slot slot) { rough.offer({slot, rough_cosine(asked, slot)}); });
     BestList best(limit);
     for (const Scored& r : rough.take()) best.offer({r.slot, cosine(asked, r.slot)});
@@ -204,7 +209,7 @@ std::vector<Scored> VectorIndex::nearest(std::span<const float> query, const Bit
     with &= allowed;
     const std::size_t left = with.count();
     const std::size_t depth = fitted_ ? fitted_->curve.depth(count_, limit, recall) : left;
-    if (left <= kExactPerDepth * depth) {
+    if (left <= std::max(kExactMax, kExactPerDepth * depth)) {
         *plan = fmt::format("vector: all {} compared", left);
         return ranked(asked, limit, [&](auto offer) { with.each(offer); });
     }

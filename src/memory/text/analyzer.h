@@ -21,8 +21,9 @@ struct Term {
 /// Never fails: bytes that are not UTF-8 are separators. Linear in time.
 std::vector<Term> analyze(std::string_view text);
 
-/// Tokens that a language model would roughly count, for budgets: within 15 % of common BPE
-/// vocabularies on English and Chinese text.
+/// Tokens that a language model would roughly count, for budgets: within 15 % of Llama 3's
+/// vocabulary on English, program code and Chinese. Older ones count up to twice as many in code
+/// and Chinese.
 std::uint32_t count_tokens(std::string_view text);
 
 }  // namespace memory::text

@@ -10,7 +10,7 @@ std::uint32_t count_tokens(std::string_view text) {
     std::size_t letters = 0, digits = 0, marks = 0;
     const auto end_word = [&] {
         // Common words are one token; what is longer than most words is several.
-        if (letters > 0) tenths += 10 + (letters > 8 ? (letters - 8) * 2 : 0);
+        if (letters > 0) tenths += 10 + (letters > 6 ? (letters - 6) * 2 : 0);
         tenths += (digits + 2) / 3 * 10;
         tenths += (marks + 1) / 2 * 10;
         letters = digits = marks = 0;
@@ -27,7 +27,7 @@ std::uint32_t count_tokens(std::string_view text) {
         if (kind == Kind::letter) letters += c.code < 0x80 ? 1 : 2;
         if (kind == Kind::digit) ++digits;
         if (is_mark) ++marks;
-        if (kind == Kind::pair || kind == Kind::hangul) tenths += 8;
+        if (kind == Kind::pair || kind == Kind::hangul) tenths += 9;
     }
     end_word();
     return static_cast<std::uint32_t>((tenths + 9) / 10);

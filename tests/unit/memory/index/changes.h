@@ -74,6 +74,8 @@ inline memory::Entry random_entry(base::Rng& rng) {
                 labels.emplace_back("label" + std::to_string(rng.below(4)));
             }
             entry.metadata["labels"] = labels;
+        } else if (rng.below(16) == 0) {
+            entry.metadata["labels"] = nullptr;
         } else if (rng.below(8) == 0) {
             entry.metadata["labels"] = "label" + std::to_string(rng.below(4));
         }

@@ -91,10 +91,11 @@ bool lets_through(const Filter& f, const Entry& e) {
     if (!f.expired_too && e.expires_unix_ms != 0 && e.expires_unix_ms <= kNow && !e.pinned) {
         return false;
     }
-    if (f.metadata && !matches(*f.metadata, e.metadata)) return false;
+    if (f.metadata && !matches_metadata(*f.metadata, e.metadata)) return false;
     const base::json::value* labels = find_path(e.metadata, "labels");
     if (labels == nullptr || (labels->is_array() && labels->get_array().empty())) return true;
     return std::ranges::any_of(f.labels, [&](const std::string& label) {
+        if (labels->is_null()) return false;
         if (labels->is_string()) return std::string_view(labels->get_string()) == label;
         return std::ranges::any_of(labels->get_array(), [&](const base::json::value& v) {
             return std::string_view(v.get_string()) == label;

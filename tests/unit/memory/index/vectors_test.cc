@@ -171,8 +171,8 @@ TEST(VectorIndex, LooksDeeperForMore) {
     std::iota(small.begin(), small.end(), 0u);
     for (std::uint32_t& r : small) r /= 2;
     EXPECT_EQ(curve.depth(5000, 10, .9f), 5000u);  // nothing known: all
-    curve.add(4'000, small);
-    curve.add(16'000, ranks);
+    curve.add(4'000, small, small);
+    curve.add(16'000, ranks, ranks);
     EXPECT_LT(curve.depth(16'000, 10, .8f), curve.depth(16'000, 10, .95f));
     EXPECT_LT(curve.depth(16'000, 10, .95f), curve.depth(16'000, 100, .95f));
     EXPECT_LT(curve.depth(16'000, 10, .95f), curve.depth(1'000'000, 10, .95f));

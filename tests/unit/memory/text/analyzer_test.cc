@@ -138,6 +138,28 @@ TEST(Analyzer, SurvivesAnyBytes) {
     });
 }
 
+TEST(Analyzer, CountsAboutAsManyTokensAsAModel) {
+    // What Llama 3's vocabulary makes of each.
+    const std::pair<std::string_view, double> kTexts[] = {
+        {"Ann moved to Lisbon in March because her company opened an office there. She still has "
+         "her old phone number, and she asked us to send the contract to her new address before "
+         "the "
+         "end of the month. Her allergies are the same as before: nuts and shellfish.",
+         54},
+        {"def parse_header(line: str) -> tuple[str, str]:\n    name, _, value = "
+         "line.partition(\":\")\n"
+         "    if not name:\n        raise ValueError(f\"no name in {line!r}\")\n"
+         "    return name.strip().lower(), value.strip()\n",
+         51},
+        {"会议决定把数据库迁移到新的服务器上，时间定在下周三晚上十点。负责人需要提前备份所有的表，"
+         "并且通知各个部门的同事不要在这段时间里提交修改。",
+         49}};
+    for (const auto& [text, tokens] : kTexts) {
+        EXPECT_NEAR(count_tokens(text), tokens, .3 * tokens) << text;  // short: not the average
+    }
+    EXPECT_EQ(count_tokens(""), 0u);
+}
+
 TEST(Analyzer, AFileInOneWordIsFewTerms) {
     const std::string blob(1 << 20, 'a');
     ASSERT_EQ(analyze(blob).size(), 1u);
