@@ -25,7 +25,7 @@ enum class Cardinality : std::uint8_t {
 
 struct Assertion {
     FactId id = {};  ///< made by the store when empty
-    Scope scope;
+    Scope scope = {};
     std::string subject, predicate, object;  ///< as written; resolved by the store (entities.h)
     Cardinality cardinality = Cardinality::one;
     float confidence = 1.f;         ///< 0..1
@@ -60,7 +60,7 @@ struct Contradiction {
 
 /// What to ask for; empty fields match everything. Times of 0: now.
 struct FactQuery {
-    Scope scope;
+    Scope scope = {};
     std::string subject = {}, predicate = {}, object = {};
     UnixMs valid_at_unix_ms = 0;     ///< what was so then
     UnixMs recorded_at_unix_ms = 0;  ///< as it was known then
