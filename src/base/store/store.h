@@ -43,7 +43,8 @@ public:
 class Transaction {
 public:
     virtual ~Transaction() = default;
-    /// One statement without rows; gives the number of rows it changed.
+    /// One statement without rows; gives the number of rows it changed. After an error the work can
+    /// only return it: nothing else runs.
     /// Errors: already_exists (a constraint), resource_exhausted (full disk), data_loss (damaged
     /// file), internal (SQL that is wrong: a bug, with its text).
     virtual Result<std::int64_t> run(std::string_view sql,
@@ -84,9 +85,12 @@ public:
                                                const StoreOptions& options);
     virtual ~Store() = default;  ///< finishes what waits
 
-    /// Runs `work` on the writer, in a savepoint of its own: its failure undoes it alone and is
-    /// what this returns. Returns when durable. `work` must not call back into the store, and may
-    /// run again when the database asks for it (PostgreSQL's serialisation failures).
+    /// Runs `work`, one at a time, in a savepoint of its own: its failure undoes it alone and is
+    /// what this returns. Returns when durable. `work` runs on the thread of this caller or of
+    /// another that writes at the same time; it must not call back into the store, and runs again
+    /// where the group it was in could not be committed.
+    /// Errors: the work's; resource_exhausted (full disk, too many waiting), data_loss, unavailable
+    /// (whether it was written is known only after the next open).
     virtual Result<void> write(const Work& work) = 0;
     /// One snapshot, read only, beside writers. Sees every write that returned before.
     virtual Result<void> read(const Work& work) = 0;
@@ -99,8 +103,9 @@ public:
     virtual Result<void> scrub() = 0;
 };
 
-/// Brings the schema to the last of `steps`: each is applied once, in order, in one transaction
-/// together with the number of steps done. Errors: failed_precondition when the file is newer.
+/// Brings the schema to the last of `steps`: each is one statement, applied once, in order, in one
+/// transaction together with the number of steps done. Errors: failed_precondition when the file is
+/// newer.
 Result<void> migrate(Store& store, std::span<const std::string> steps);
 
 }  // namespace base::store

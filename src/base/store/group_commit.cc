@@ -1,0 +1,141 @@
+#include "base/store/group_commit.h"
+
+#include <algorithm>
+
+namespace base::store {
+namespace {
+constexpr int kTriesMax = 8;  // of a work that the database asks to repeat
+}
+
+Result<void> GroupCommit::write(const Work& work) {
+    auto mine = std::make_shared<Turn>();
+    mine->work = &work;
+    return submit(mine);
+}
+
+Result<void> GroupCommit::between(const std::function<Result<void>(Connection&)>& task) {
+    auto mine = std::make_shared<Turn>();
+    mine->task = &task;
+    return submit(mine);
+}
+
+Result<void> GroupCommit::submit(const TurnPtr& mine) {
+    {
+        std::lock_guard lock(mutex_);
+        if (queue_.size() >= waiting_max_) {
+            return fail(Code::resource_exhausted,
+                        "{} writes wait for the disk already; try again when some are done",
+                        queue_.size());
+        }
+        queue_.push_back(mine);
+        if (!led_) mine->state = leading;
+        led_ = true;
+    }
+    mine->state.wait(waiting);
+    if (mine->state == leading) lead(mine);
+    return std::move(mine->result);
+}
+
+void GroupCommit::lead(const TurnPtr& mine) {
+    const std::vector<TurnPtr> group = take_group();
+    if (mine->task != nullptr) {
+        mine->result = (*mine->task)(*connection_);
+    } else {
+        run_group(group);
+        if (after_commit_) after_commit_(*connection_);
+    }
+    TurnPtr next;
+    {
+        std::lock_guard lock(mutex_);
+        if (queue_.empty()) {
+            led_ = false;
+        } else {
+            next = queue_.front();
+        }
+    }
+    // The next leader first: it works while the others wake up.
+    if (next) {
+        next->state = leading;
+        next->state.notify_one();
+    }
+    for (const TurnPtr& turn : group) {
+        if (turn == mine) continue;
+        turn->state = done;
+        turn->state.notify_one();
+    }
+}
+
+std::vector<GroupCommit::TurnPtr> GroupCommit::take_group() {
+    std::lock_guard lock(mutex_);
+    std::vector<TurnPtr> group;
+    while (!queue_.empty() && group.size() < group_max_) {
+        if (queue_.front()->task != nullptr && !group.empty()) break;
+        group.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+        if (group.back()->task != nullptr) break;
+    }
+    return group;
+}
+
+void GroupCommit::run_group(const std::vector<TurnPtr>& group) {
+    if (group.size() == 1) {
+        group[0]->result = run_alone(*group[0]->work);
+        return;
+    }
+    if (Result<void> begun = connection_->begin_write(); !begun) {
+        for (const TurnPtr& turn : group) turn->result = begun;
+        return;
+    }
+    std::vector<TurnPtr> ran;
+    for (const TurnPtr& turn : group) {
+        turn->result = run_in_savepoint(*turn->work);
+        if (turn->result) ran.push_back(turn);
+        if (turn->result || (connection_->in_transaction() && !connection_->again())) continue;
+        // The transaction is lost, and with it what ran before: each on its own, then, so that
+        // the one at fault fails alone.
+        connection_->rollback();
+        return run_each(group);
+    }
+    const Result<void> committed = connection_->commit();
+    if (committed) return;
+    connection_->rollback();
+    if (committed.error().code == Code::resource_exhausted || connection_->again()) {
+        return run_each(ran);  // fewer may fit
+    }
+    for (const TurnPtr& turn : ran) turn->result = committed;
+}
+
+void GroupCommit::run_each(const std::vector<TurnPtr>& group) {
+    for (const TurnPtr& turn : group) turn->result = run_alone(*turn->work);
+}
+
+Result<void> GroupCommit::run_alone(const Work& work) {
+    Result<void> result = run_once(work);
+    for (int tries = 1; !result && connection_->again() && tries < kTriesMax; ++tries) {
+        result = run_once(work);
+    }
+    return result;
+}
+
+Result<void> GroupCommit::run_once(const Work& work) {
+    DG_TRY(connection_->begin_write());
+    Result<void> result = work(*connection_);
+    if (result && !connection_->in_transaction()) {
+        result = fail(Code::internal, "the database gave the transaction up without an error");
+    }
+    if (result) result = connection_->commit();
+    if (!result) connection_->rollback();
+    return result;
+}
+
+Result<void> GroupCommit::run_in_savepoint(const Work& work) {
+    DG_TRY(connection_->savepoint());
+    Result<void> result = work(*connection_);
+    if (result) result = connection_->release();
+    if (!result && connection_->in_transaction() && !connection_->again()) {
+        if (Result<void> undone = connection_->undo(); !undone) connection_->rollback();
+    }
+    return result;
+}
+
+}  // namespace base::store
