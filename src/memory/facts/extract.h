@@ -10,20 +10,21 @@
 namespace memory::facts {
 
 struct ExtractContext {
-    Scope scope;
+    Scope scope = {};
     std::string speaker = {};    ///< whom "I" and "my" mean
     std::string listener = {};   ///< whom "you" means, when known
     UnixMs said_at_unix_ms = 0;  ///< what "yesterday" and "since May" are counted from
     std::string source = {};     ///< the memory's id, for the spans
 };
 
-/// A statement that takes another back ("I no longer work at X", "that was wrong") comes with
-/// `retracts`.
+/// A statement that takes another back ("I no longer work at X") comes with `retracts`.
 struct Extracted {
     Assertion assertion;
-    bool retracts = false;  ///< ends the matching fact at valid_from instead of asserting
+    bool retracts = false;  ///< ends the matching fact at valid_from; as assertion.ends
 };
 
+/// In order of the text. Nothing from questions, conditions, guesses and reported speech, nothing
+/// where the time said is not clear, nothing of "we" and "they". Linear in time; any bytes.
 std::vector<Extracted> extract(std::string_view text, const ExtractContext& context);
 
 }  // namespace memory::facts

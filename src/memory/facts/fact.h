@@ -25,7 +25,7 @@ enum class Cardinality : std::uint8_t {
 
 struct Assertion {
     FactId id = {};  ///< made by the store when empty
-    Scope scope;
+    Scope scope = {};
     std::string subject, predicate, object;  ///< as written; resolved by the store (entities.h)
     Cardinality cardinality = Cardinality::one;
     float confidence = 1.f;         ///< 0..1
@@ -33,15 +33,21 @@ struct Assertion {
     UnixMs valid_to_unix_ms = 0;    ///< 0: until something newer closes it
     UnixMs recorded_unix_ms = 0;    ///< filled in by the store
     UnixMs retracted_unix_ms = 0;   ///< recorded time from which it never was; 0: stands
+    /// Says the opposite: from valid_from on the object is not so any more; an empty object stands
+    /// for whatever was so.
+    bool ends = false;
     std::vector<SourceSpan> sources = {};
+    bool operator==(const Assertion&) const = default;
 };
 
-/// A statement as it holds: an assertion with the interval that the fold left it.
+/// A statement as it holds: an assertion with the interval that the fold left it. Where several
+/// assertions give one value without a gap, `said` is the first in valid time, with the greatest
+/// confidence and the sources of all.
 struct Fact {
     Assertion said;
     UnixMs from_unix_ms = 0, to_unix_ms = 0;  ///< half open; 0 at the end: still so
     FactId superseded_by = {};                ///< whatever closed it; empty: nothing
-    bool operator==(const Fact&) const;
+    bool operator==(const Fact&) const = default;
 };
 
 /// Two statements that cannot both be so: same subject and predicate of cardinality one, other
@@ -49,11 +55,12 @@ struct Fact {
 struct Contradiction {
     FactId first, second;  ///< in order of recording; the second one is what counts
     UnixMs from_unix_ms = 0, to_unix_ms = 0;
+    bool operator==(const Contradiction&) const = default;
 };
 
 /// What to ask for; empty fields match everything. Times of 0: now.
 struct FactQuery {
-    Scope scope;
+    Scope scope = {};
     std::string subject = {}, predicate = {}, object = {};
     UnixMs valid_at_unix_ms = 0;     ///< what was so then
     UnixMs recorded_at_unix_ms = 0;  ///< as it was known then

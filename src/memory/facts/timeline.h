@@ -1,6 +1,12 @@
 #pragma once
 // The fold from assertions to what holds. Pure: the same assertions give the same timeline in any
 // order of arrival.
+//
+// An assertion claims a stretch of valid time. With a valid_to that is all of it; an open one
+// reaches to where something newer begins: another object under cardinality one, an end of its own
+// object, or the valid_to of its own object if that was recorded later. Where claims of different
+// objects meet, the one recorded last counts and the pair is a contradiction. What was closed does
+// not resume.
 
 #include <span>
 #include <vector>

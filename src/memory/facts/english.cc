@@ -1,0 +1,85 @@
+// Sentences into clauses; english_clause.h reads each.
+#include <algorithm>
+
+#include "memory/facts/english_clause.h"
+#include "memory/facts/rules.h"
+
+namespace memory::facts {
+namespace {
+
+bool one_of(std::string_view word, std::initializer_list<std::string_view> list) {
+    return std::ranges::find(list, word) != list.end();
+}
+
+bool is_verbish(const Word& word) {
+    return verb_form(word.lower).has_value() ||
+           one_of(word.lower, {"am", "is", "are", "was", "were", "'s", "has", "have", "had", "do",
+                               "does", "did", "can", "used", "stopped", "no"});
+}
+
+bool any_verb(std::span<const Word> words) {
+    return std::ranges::any_of(words, is_verbish);
+}
+
+/// Whether a clause of its own starts at `i`: somebody and a verb, or a verb alone.
+bool starts_clause(std::span<const Word> words, std::size_t i) {
+    while (i < words.size() &&
+           (is_adverb(words[i].lower) || one_of(words[i].lower, {"and", "but"}))) {
+        ++i;
+    }
+    if (i == words.size()) return false;
+    static constexpr std::size_t kAhead = 6;
+    const bool pronoun = one_of(words[i].lower, {"i", "you", "he", "she", "we", "they", "it", "my",
+                                                 "your", "his", "her", "our", "their", "the"});
+    if (pronoun || words[i].capital) {
+        for (std::size_t k = i + 1; k < words.size() && k < i + kAhead; ++k) {
+            if (words[k].punctuation || one_of(words[k].lower, {"and", "but"})) return false;
+            if (is_verbish(words[k])) return true;
+        }
+        return false;
+    }
+    return is_verbish(words[i]);
+}
+
+std::vector<std::span<Word>> clauses_of(std::span<Word> words) {
+    std::vector<std::span<Word>> out;
+    std::size_t begin = 0;
+    for (std::size_t i = 1; i + 1 < words.size(); ++i) {
+        if (!one_of(words[i].lower, {",", ":", "and", "but", "because", "so", "then", "while"})) {
+            continue;
+        }
+        if (!any_verb(words.subspan(begin, i - begin)) || !starts_clause(words, i + 1)) continue;
+        out.push_back(words.subspan(begin, i - begin));
+        begin = i + 1;
+    }
+    out.push_back(words.subspan(begin));
+    return out;
+}
+
+/// What is supposed, wished, reported or quoted is not asserted.
+bool is_doubtful(const Sentence& sentence, UnixMs said_at) {
+    if (sentence.question) return true;
+    std::vector<Word> words = sentence.words;
+    when_of(words, said_at);  // "May" the month is no doubt
+    return std::ranges::any_of(words, [](const Word& word) {
+        return (!word.time && is_doubt(word.lower) && !(word.capital && word.lower == "will")) ||
+               word.lower == "\"";
+    });
+}
+
+}  // namespace
+
+std::vector<Found> english(std::string_view text, const ExtractContext& context) {
+    std::vector<Found> out;
+    Mind mind;
+    for (Sentence& sentence : sentences_of(text)) {
+        mind.subject.clear();
+        if (is_doubtful(sentence, context.said_at_unix_ms)) continue;
+        for (const std::span<Word> clause : clauses_of(sentence.words)) {
+            if (!clause.empty()) ClauseReader(text, clause, context, mind, out).read();
+        }
+    }
+    return out;
+}
+
+}  // namespace memory::facts

@@ -1,0 +1,162 @@
+#include "memory/facts/fact_rows.h"
+
+#include <array>
+
+namespace memory::facts {
+namespace {
+
+using base::Result;
+using base::store::Row;
+using base::store::Transaction;
+
+constexpr auto kTables = std::to_array<std::string_view>({
+    "CREATE TABLE IF NOT EXISTS fact(tenant TEXT NOT NULL, id TEXT NOT NULL, subject TEXT NOT NULL,"
+    " predicate TEXT NOT NULL, object TEXT NOT NULL, cardinality BIGINT NOT NULL,"
+    " confidence DOUBLE PRECISION NOT NULL, valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL,"
+    " recorded BIGINT NOT NULL, retracted BIGINT NOT NULL, is_end BIGINT NOT NULL,"
+    " scope_user TEXT NOT NULL, scope_agent TEXT NOT NULL, scope_session TEXT NOT NULL,"
+    " scope_run TEXT NOT NULL, PRIMARY KEY (tenant, id))",
+    "CREATE TABLE IF NOT EXISTS fact_source(tenant TEXT NOT NULL, fact TEXT NOT NULL,"
+    " place BIGINT NOT NULL, source TEXT NOT NULL, begin_at BIGINT NOT NULL, end_at BIGINT NOT "
+    "NULL,"
+    " page BIGINT NOT NULL, PRIMARY KEY (tenant, fact, place))",
+    "CREATE INDEX IF NOT EXISTS fact_source_by_source ON fact_source(tenant, source, fact)",
+    "CREATE TABLE IF NOT EXISTS fact_alias(tenant TEXT NOT NULL, alias TEXT NOT NULL,"
+    " name TEXT NOT NULL, PRIMARY KEY (tenant, alias))",
+});
+
+constexpr std::string_view kColumns =
+    "f.id, f.subject, f.predicate, f.object, f.cardinality, f.confidence, f.valid_from, f.valid_to,"
+    " f.recorded, f.retracted, f.is_end, f.scope_user, f.scope_agent, f.scope_session, f.scope_run,"
+    " s.source, s.begin_at, s.end_at, s.page";
+constexpr int kSourceColumn = 15;
+
+Assertion read_fact(const Row& row, std::string_view tenant) {
+    Assertion said;
+    said.id = row.text(0);
+    said.subject = row.text(1);
+    said.predicate = row.text(2);
+    said.object = row.text(3);
+    said.cardinality = row.integer(4) == 0 ? Cardinality::one : Cardinality::many;
+    said.confidence = static_cast<float>(row.real(5));
+    said.valid_from_unix_ms = row.integer(6);
+    said.valid_to_unix_ms = row.integer(7);
+    said.recorded_unix_ms = row.integer(8);
+    said.retracted_unix_ms = row.integer(9);
+    said.ends = row.integer(10) != 0;
+    said.scope = {std::string(tenant), std::string(row.text(11)), std::string(row.text(12)),
+                  std::string(row.text(13)), std::string(row.text(14))};
+    return said;
+}
+
+/// Rows of facts joined with their sources, a fact's rows together.
+Result<std::vector<Assertion>> read_facts(Transaction& tx, const std::string& sql,
+                                          std::span<const base::store::Parameter> parameters,
+                                          std::string_view tenant) {
+    std::vector<Assertion> out;
+    DG_TRY(tx.query(sql, parameters, [&](const Row& row) {
+        if (out.empty() || out.back().id != row.text(0)) out.push_back(read_fact(row, tenant));
+        if (row.null(kSourceColumn)) return true;
+        out.back().sources.push_back({std::string(row.text(kSourceColumn)),
+                                      static_cast<std::uint64_t>(row.integer(kSourceColumn + 1)),
+                                      static_cast<std::uint64_t>(row.integer(kSourceColumn + 2)),
+                                      static_cast<std::uint32_t>(row.integer(kSourceColumn + 3))});
+        return true;
+    }));
+    return out;
+}
+
+std::int64_t number(bool value) {
+    return value ? 1 : 0;
+}
+
+}  // namespace
+
+Result<void> make_fact_tables(Transaction& tx) {
+    for (const std::string_view sql : kTables) DG_TRY(tx.run(sql));
+    return {};
+}
+
+Result<void> insert_fact(Transaction& tx, const Assertion& said) {
+    DG_TRY(
+        tx.run("INSERT INTO fact(tenant, id, subject, predicate, object, cardinality, confidence,"
+               " valid_from, valid_to, recorded, retracted, is_end, scope_user, scope_agent,"
+               " scope_session, scope_run)"
+               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+               {said.scope.tenant, said.id, said.subject, said.predicate, said.object,
+                number(said.cardinality == Cardinality::many), static_cast<double>(said.confidence),
+                said.valid_from_unix_ms, said.valid_to_unix_ms, said.recorded_unix_ms,
+                said.retracted_unix_ms, number(said.ends), said.scope.user, said.scope.agent,
+                said.scope.session, said.scope.run}));
+    std::int64_t place = 0;
+    for (const SourceSpan& span : said.sources) {
+        DG_TRY(
+            tx.run("INSERT INTO fact_source(tenant, fact, place, source, begin_at, end_at, page)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                   {said.scope.tenant, said.id, place++, span.source,
+                    static_cast<std::int64_t>(span.begin), static_cast<std::int64_t>(span.end),
+                    static_cast<std::int64_t>(span.page)}));
+    }
+    return {};
+}
+
+Result<std::int64_t> set_retracted(Transaction& tx, std::string_view tenant, const FactId& id,
+                                   UnixMs at) {
+    return tx.run("UPDATE fact SET retracted = $3 WHERE tenant = $1 AND id = $2 AND retracted = 0",
+                  {tenant, id, at});
+}
+
+Result<void> drop_source(Transaction& tx, std::string_view tenant, const FactId& id,
+                         std::string_view source) {
+    DG_TRY(tx.run("DELETE FROM fact_source WHERE tenant = $1 AND fact = $2 AND source = $3",
+                  {tenant, id, source}));
+    return {};
+}
+
+Result<void> set_alias(Transaction& tx, std::string_view tenant, std::string_view alias,
+                       std::string_view name) {
+    DG_TRY(tx.run("DELETE FROM fact_alias WHERE tenant = $1 AND alias = $2", {tenant, alias}));
+    DG_TRY(tx.run("INSERT INTO fact_alias(tenant, alias, name) VALUES ($1, $2, $3)",
+                  {tenant, alias, name}));
+    return {};
+}
+
+Result<std::vector<Assertion>> load_facts(Transaction& tx, std::string_view tenant) {
+    const base::store::Parameter parameters[] = {tenant};
+    return read_facts(tx,
+                      "SELECT " + std::string(kColumns) +
+                          " FROM fact f LEFT JOIN fact_source s ON s.tenant = f.tenant"
+                          " AND s.fact = f.id WHERE f.tenant = $1 ORDER BY f.id, s.place",
+                      parameters, tenant);
+}
+
+Result<std::vector<Assertion>> load_facts_of(Transaction& tx, std::string_view tenant,
+                                             std::string_view source) {
+    const base::store::Parameter parameters[] = {tenant, source};
+    return read_facts(tx,
+                      "SELECT " + std::string(kColumns) +
+                          " FROM fact f JOIN fact_source s ON s.tenant = f.tenant AND s.fact = f.id"
+                          " WHERE f.tenant = $1 AND f.id IN (SELECT fact FROM fact_source"
+                          " WHERE tenant = $1 AND source = $2) ORDER BY f.id, s.place",
+                      parameters, tenant);
+}
+
+Result<void> load_aliases(Transaction& tx, std::string_view tenant,
+                          const std::function<void(std::string_view, std::string_view)>& each) {
+    return tx.query("SELECT alias, name FROM fact_alias WHERE tenant = $1", {tenant},
+                    [&](const Row& row) {
+                        each(row.text(0), row.text(1));
+                        return true;
+                    });
+}
+
+Result<FactId> last_fact_id(Transaction& tx) {
+    FactId id;
+    DG_TRY(tx.query("SELECT max(id) FROM fact", {}, [&](const Row& row) {
+        id = row.text(0);
+        return false;
+    }));
+    return id;
+}
+
+}  // namespace memory::facts

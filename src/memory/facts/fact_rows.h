@@ -1,0 +1,35 @@
+#pragma once
+// Assertions, their sources and aliases as rows. Each call is part of the caller's transaction.
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "base/store/store.h"
+#include "memory/facts/fact.h"
+
+namespace memory::facts {
+
+base::Result<void> make_fact_tables(base::store::Transaction& tx);
+base::Result<void> insert_fact(base::store::Transaction& tx, const Assertion& said);
+base::Result<std::int64_t> set_retracted(base::store::Transaction& tx, std::string_view tenant,
+                                         const FactId& id, UnixMs at);
+base::Result<void> drop_source(base::store::Transaction& tx, std::string_view tenant,
+                               const FactId& id, std::string_view source);
+base::Result<void> set_alias(base::store::Transaction& tx, std::string_view tenant,
+                             std::string_view alias, std::string_view name);
+
+/// Every assertion of the tenant, with its sources, by id.
+base::Result<std::vector<Assertion>> load_facts(base::store::Transaction& tx,
+                                                std::string_view tenant);
+/// Those that name the source, with all their sources.
+base::Result<std::vector<Assertion>> load_facts_of(base::store::Transaction& tx,
+                                                   std::string_view tenant,
+                                                   std::string_view source);
+base::Result<void> load_aliases(
+    base::store::Transaction& tx, std::string_view tenant,
+    const std::function<void(std::string_view alias, std::string_view name)>& each);
+/// The last id of any tenant; "" without one.
+base::Result<FactId> last_fact_id(base::store::Transaction& tx);
+
+}  // namespace memory::facts

@@ -1,0 +1,281 @@
+// Tables first, then the tenant's picture. Changes of one store are made one after another, so that
+// pictures hear of them in the order of their recording.
+#include "memory/facts/fact_store.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "memory/facts/fact_rows.h"
+#include "memory/facts/tenant_facts.h"
+
+namespace memory::facts {
+namespace {
+
+using base::Code;
+using base::fail_on;
+using base::Result;
+using base::store::Transaction;
+
+constexpr std::string_view kIdPrefix = "fact-";
+constexpr std::string_view kIdDigits = "0123456789abcdefghjkmnpqrstvwxyz";
+
+std::string digits_of(std::uint64_t value, std::size_t count) {
+    std::string out(count, '0');
+    for (std::size_t i = count; i > 0; --i, value /= 32) out[i - 1] = kIdDigits[value % 32];
+    return out;
+}
+
+/// Times of recording that never repeat or go back, whatever the clock does, and ids by them.
+class Recorder {
+public:
+    explicit Recorder(const base::Clock& clock) : clock_(clock) {}
+
+    void go_on_after(const FactId& id) {
+        UnixMs time = 0;
+        for (std::size_t i = kIdPrefix.size(); i < kIdPrefix.size() + kTimeDigits && i < id.size();
+             ++i) {
+            time = time * 32 + static_cast<UnixMs>(kIdDigits.find(id[i]));
+        }
+        last_ = std::max(last_, time);
+    }
+    UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
+    /// For all that one call records.
+    UnixMs next_time() { return last_ = std::max(now(), last_ + 1); }
+    static FactId id(UnixMs recorded, std::uint64_t place) {
+        return std::string(kIdPrefix) +
+               digits_of(static_cast<std::uint64_t>(recorded), kTimeDigits) +
+               digits_of(place, kPlaceDigits);
+    }
+
+private:
+    static constexpr std::size_t kTimeDigits = 10, kPlaceDigits = 16;
+    const base::Clock& clock_;
+    UnixMs last_ = 0;
+};
+
+Result<void> check(std::span<const Assertion> said, std::string_view tenant) {
+    for (std::size_t i = 0; i < said.size(); ++i) {
+        const Assertion& one = said[i];
+        const auto at = [&](std::string_view field) {
+            return fmt::format("facts[{}].{}", i, field);
+        };
+        if (one.scope.tenant != tenant || tenant.empty()) {
+            return fail_on(at("scope.tenant"), Code::invalid_argument,
+                           "is \"{}\"; all facts of a call are of one tenant with a name",
+                           one.scope.tenant);
+        }
+        if (normal_name(one.subject).empty() || one.predicate.empty()) {
+            return fail_on(at(one.predicate.empty() ? "predicate" : "subject"),
+                           Code::invalid_argument, "is empty; a fact says something of somebody");
+        }
+        if (normal_name(one.object).empty() && !one.ends) {
+            return fail_on(at("object"), Code::invalid_argument,
+                           "is empty; only the end of a fact can do without an object");
+        }
+        if (!(one.confidence >= 0 && one.confidence <= 1)) {
+            return fail_on(at("confidence"), Code::invalid_argument, "is {}; give 0 to 1",
+                           one.confidence);
+        }
+        if (one.valid_to_unix_ms != 0 && one.valid_to_unix_ms <= one.valid_from_unix_ms) {
+            return fail_on(at("valid_to"), Code::invalid_argument,
+                           "is {} ms, not after valid_from, {} ms; leave it out for an open end",
+                           one.valid_to_unix_ms, one.valid_from_unix_ms);
+        }
+    }
+    return {};
+}
+
+/// Whether two assertions say the same, whenever and wherever they were said.
+bool says_the_same(const Assertion& a, const Assertion& b) {
+    return a.scope == b.scope && a.subject == b.subject && a.predicate == b.predicate &&
+           a.object == b.object && a.cardinality == b.cardinality && a.confidence == b.confidence &&
+           a.valid_from_unix_ms == b.valid_from_unix_ms &&
+           a.valid_to_unix_ms == b.valid_to_unix_ms && a.ends == b.ends && a.sources == b.sources;
+}
+
+class SqlFactStore final : public FactStore {
+public:
+    SqlFactStore(base::store::Store& store, const base::Clock& clock)
+        : store_(store), recorder_(clock) {}
+
+    Result<void> prepare() {
+        return store_.write([&](Transaction& tx) -> Result<void> {
+            DG_TRY(make_fact_tables(tx));
+            recorder_.go_on_after(DG_TRY(last_fact_id(tx)));
+            return {};
+        });
+    }
+
+    Result<std::vector<FactId>> add(std::span<const Assertion> said) override {
+        std::vector<FactId> ids;
+        if (said.empty()) return ids;
+        const std::string& tenant = said.front().scope.tenant;
+        DG_TRY(check(said, tenant));
+        const std::lock_guard lock(mutex_);
+        std::vector<Assertion> made = recorded(said);
+        DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            for (const Assertion& one : made) DG_TRY(insert_fact(tx, one));
+            return {};
+        }));
+        for (Assertion& one : made) ids.push_back(one.id);
+        tell(tenant, std::move(made));
+        return ids;
+    }
+
+    Result<void> retract(std::string_view tenant, const FactId& id) override {
+        const std::lock_guard lock(mutex_);
+        const UnixMs now = recorder_.next_time();
+        DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            if (DG_TRY(set_retracted(tx, tenant, id, now)) != 0) return {};
+            return fail_on(id, Code::not_found, "tenant {} has no fact {} that stands", tenant, id);
+        }));
+        pictures_.erase(std::string(tenant));  // read again when it is asked for
+        return {};
+    }
+
+    Result<void> set_source(std::string_view tenant, std::string_view source,
+                            std::span<const Assertion> said) override {
+        DG_TRY(check(said, tenant));
+        for (std::size_t i = 0; i < said.size(); ++i) {
+            const bool names_it = std::ranges::any_of(
+                said[i].sources, [&](const SourceSpan& span) { return span.source == source; });
+            if (!names_it) {
+                return fail_on(fmt::format("facts[{}].sources", i), Code::invalid_argument,
+                               "does not name the source {}", source);
+            }
+        }
+        const std::lock_guard lock(mutex_);
+        const UnixMs now = recorder_.next_time();
+        std::vector<Assertion> changed;
+        DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            changed.clear();  // may run again
+            return replace_source(tx, tenant, source, said, now, changed);
+        }));
+        tell(tenant, std::move(changed));
+        return {};
+    }
+
+    Result<void> add_alias(std::string_view tenant, std::string_view alias,
+                           std::string_view name) override {
+        const std::string from = normal_name(alias), to = normal_name(name);
+        if (from.empty() || to.empty()) {
+            return fail_on(from.empty() ? "alias" : "name", Code::invalid_argument, "is empty");
+        }
+        const std::lock_guard lock(mutex_);
+        TenantFacts* facts = DG_TRY(picture(tenant));
+        if (facts->names().would_circle(from, to)) {
+            return fail_on("alias", Code::failed_precondition,
+                           "\"{}\" already means \"{}\"; an alias cannot lead back to itself", name,
+                           alias);
+        }
+        DG_TRY(store_.write([&](Transaction& tx) { return set_alias(tx, tenant, from, to); }));
+        facts->add_alias(from, to);
+        return {};
+    }
+
+    Result<std::vector<Fact>> query(const FactQuery& query) override {
+        const std::lock_guard lock(mutex_);
+        return DG_TRY(picture(query.scope.tenant))->query(query, recorder_.now());
+    }
+
+    Result<std::vector<Contradiction>> contradictions(const FactQuery& query) override {
+        const std::lock_guard lock(mutex_);
+        return DG_TRY(picture(query.scope.tenant))->contradictions(query, recorder_.now());
+    }
+
+    Result<std::vector<Neighbour>> neighbours(std::string_view tenant, std::string_view name,
+                                              std::uint32_t depth, std::uint32_t limit) override {
+        const std::lock_guard lock(mutex_);
+        TenantFacts* facts = DG_TRY(picture(tenant));
+        const graph::Graph& graph = facts->graph(recorder_.now());
+        std::vector<Neighbour> out;
+        const auto node = facts->node_of(name);
+        if (!node) return out;
+        for (const graph::Reached& one : graph.neighbours(*node, depth, limit)) {
+            out.push_back({facts->name_of(one.node), one.depth});
+        }
+        return out;
+    }
+
+private:
+    std::vector<Assertion> recorded(std::span<const Assertion> said) {
+        std::vector<Assertion> made(said.begin(), said.end());
+        const UnixMs time = recorder_.next_time();
+        std::uint64_t place = 0;
+        for (Assertion& one : made) {
+            one.recorded_unix_ms = time;
+            one.retracted_unix_ms = 0;
+            one.id = Recorder::id(time, place++);
+        }
+        return made;
+    }
+
+    static Result<void> replace_source(Transaction& tx, std::string_view tenant,
+                                       std::string_view source, std::span<const Assertion> said,
+                                       UnixMs now, std::vector<Assertion>& changed) {
+        std::vector<const Assertion*> fresh;
+        for (const Assertion& one : said) fresh.push_back(&one);
+        for (Assertion& old : DG_TRY(load_facts_of(tx, tenant, source))) {
+            if (old.retracted_unix_ms != 0) continue;
+            const auto same = std::ranges::find_if(
+                fresh, [&](const Assertion* one) { return says_the_same(*one, old); });
+            if (same != fresh.end()) {
+                fresh.erase(same);
+                continue;
+            }
+            std::erase_if(old.sources, [&](const SourceSpan& s) { return s.source == source; });
+            if (old.sources.empty()) {
+                old.retracted_unix_ms = now;
+                DG_TRY(set_retracted(tx, tenant, old.id, now));
+            }
+            DG_TRY(drop_source(tx, tenant, old.id, source));
+            changed.push_back(std::move(old));
+        }
+        std::uint64_t place = 0;
+        for (const Assertion* one : fresh) {
+            Assertion made = *one;
+            made.recorded_unix_ms = now;
+            made.retracted_unix_ms = 0;
+            made.id = Recorder::id(now, place++);
+            DG_TRY(insert_fact(tx, made));
+            changed.push_back(std::move(made));
+        }
+        return {};
+    }
+
+    /// Only a picture that is there hears of changes; another is read when it is asked for.
+    void tell(std::string_view tenant, std::vector<Assertion> changed) {
+        const auto found = pictures_.find(std::string(tenant));
+        if (found == pictures_.end()) return;
+        for (Assertion& one : changed) found->second->put(std::move(one));
+    }
+
+    Result<TenantFacts*> picture(std::string_view tenant) {
+        const auto found = pictures_.find(std::string(tenant));
+        if (found != pictures_.end()) return found->second.get();
+        auto facts = std::make_unique<TenantFacts>();
+        DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
+            for (Assertion& one : DG_TRY(load_facts(tx, tenant))) facts->put(std::move(one));
+            return load_aliases(tx, tenant, [&](std::string_view alias, std::string_view name) {
+                facts->add_alias(std::string(alias), std::string(name));
+            });
+        }));
+        return pictures_.emplace(std::string(tenant), std::move(facts)).first->second.get();
+    }
+
+    base::store::Store& store_;
+    std::mutex mutex_;
+    Recorder recorder_;
+    std::map<std::string, std::unique_ptr<TenantFacts>> pictures_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FactStore>> FactStore::open(base::store::Store& store,
+                                                   const base::Clock& clock) {
+    auto made = std::make_unique<SqlFactStore>(store, clock);
+    DG_TRY(made->prepare());
+    return std::unique_ptr<FactStore>(std::move(made));
+}
+
+}  // namespace memory::facts
