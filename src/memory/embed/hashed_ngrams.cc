@@ -72,6 +72,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Embedder> make_hashed_ngrams() { return std::make_unique<HashedNgrams>(); }
+std::unique_ptr<Embedder> make_hashed_ngrams() {
+    return std::make_unique<HashedNgrams>();
+}
 
 }  // namespace memory::embed

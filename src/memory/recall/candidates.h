@@ -17,9 +17,10 @@ inline constexpr std::uint32_t kReach = 2;
 
 struct Candidates {
     std::vector<index::Slot> slots;
-    std::vector<bool> allowed;              ///< by the query's filter; others are context only
-    std::vector<std::uint32_t> before, after;  ///< the candidate next to it in its session, or kNone
-    std::vector<std::uint32_t> session;     ///< dense numbers; one without a session is its own
+    std::vector<bool> allowed;  ///< by the query's filter; others are context only
+    std::vector<std::uint32_t> before,
+        after;                           ///< the candidate next to it in its session, or kNone
+    std::vector<std::uint32_t> session;  ///< dense numbers; one without a session is its own
     std::uint32_t sessions = 0;
     std::vector<index::SlotFacts> facts;
 

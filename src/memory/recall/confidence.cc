@@ -39,7 +39,8 @@ Evidence evidence_of(const Candidates& candidates, const KeywordParts& parts,
             rarest_here = std::max(rarest_here, parts.idf[word]);
         }
         if (asked > 0) evidence.coverage = std::max(evidence.coverage, found / asked);
-        if (rarest > 0) evidence.rarest_found = std::max(evidence.rarest_found, rarest_here / rarest);
+        if (rarest > 0)
+            evidence.rarest_found = std::max(evidence.rarest_found, rarest_here / rarest);
         if (evidence.vectors) evidence.cosine = std::max(evidence.cosine, cosines[at]);
     }
     return evidence;

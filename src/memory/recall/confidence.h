@@ -13,7 +13,7 @@ struct Evidence {
     float coverage = 0;
     /// Its rarest word's idf against that of a word nobody has, where found beside the best hit.
     float rarest_found = 0;
-    float cosine = 0;      ///< the best among the first hits; 0 without vectors
+    float cosine = 0;  ///< the best among the first hits; 0 without vectors
     bool vectors = false;
 };
 

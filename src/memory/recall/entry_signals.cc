@@ -27,7 +27,9 @@ float outside_days(const TimeRange& range, UnixMs from, UnixMs to) {
 }
 
 /// `share` in [0, 1] to a factor in [1 - bound, 1 + bound].
-float factor(float share, float bound) { return 1.f + bound * (2.f * share - 1.f); }
+float factor(float share, float bound) {
+    return 1.f + bound * (2.f * share - 1.f);
+}
 
 }  // namespace
 
@@ -63,14 +65,14 @@ std::vector<float> time_signal(const Question& question, const Candidates& candi
     std::vector<float> out(candidates.size());
     if (!question.time) return out;
     const TimeRange& range = *question.time;
-    const float days = std::max(
-        1.f, static_cast<float>(range.to_unix_ms - range.from_unix_ms) / static_cast<float>(kDayMs));
+    const float days = std::max(1.f, static_cast<float>(range.to_unix_ms - range.from_unix_ms) /
+                                         static_cast<float>(kDayMs));
     for (std::size_t i = 0; i < out.size(); ++i) {
         const index::SlotFacts& facts = candidates.facts[i];
         float away = outside_days(range, facts.created_unix_ms, facts.created_unix_ms);
         if (facts.valid_to_unix_ms != 0) {
-            away = std::min(away, outside_days(range, facts.valid_from_unix_ms,
-                                               facts.valid_to_unix_ms - 1));
+            away = std::min(
+                away, outside_days(range, facts.valid_from_unix_ms, facts.valid_to_unix_ms - 1));
         }
         out[i] = std::exp2(-away / days);
     }
@@ -79,13 +81,13 @@ std::vector<float> time_signal(const Question& question, const Candidates& candi
 
 void apply_factors(const index::SlotFacts& facts, const SignalWeights& weights, UnixMs now,
                    ScoreParts& parts) {
-    const float age_days =
-        static_cast<float>(std::max<UnixMs>(0, now - facts.created_unix_ms)) / static_cast<float>(kDayMs);
+    const float age_days = static_cast<float>(std::max<UnixMs>(0, now - facts.created_unix_ms)) /
+                           static_cast<float>(kDayMs);
     parts.recency = factor(std::exp2(-age_days / kRecencyHalfLifeDays), weights.recency_bound);
     parts.importance = factor(std::clamp(facts.importance, 0.f, 1.f), weights.importance_bound);
     const float accesses = std::min(static_cast<float>(facts.access_count), kAccessesFull);
-    parts.access = factor(.5f + .5f * std::log1p(accesses) / std::log1p(kAccessesFull),
-                          weights.access_bound);
+    parts.access =
+        factor(.5f + .5f * std::log1p(accesses) / std::log1p(kAccessesFull), weights.access_bound);
 }
 
 }  // namespace memory::recall

@@ -25,7 +25,8 @@ KeywordParts keyword_parts(index::Reader& reader, const Question& question,
     const double entries = reader.live();
     for (const auto& term : question.words.terms) {
         const double having = std::min<double>(reader.document_frequency(term.text), entries);
-        parts.idf.push_back(static_cast<float>(std::log1p((entries - having + .5) / (having + .5))));
+        parts.idf.push_back(
+            static_cast<float>(std::log1p((entries - having + .5) / (having + .5))));
     }
     parts.own = reader.keyword_parts_of(question.words, candidates.slots);
     return parts;

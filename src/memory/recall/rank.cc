@@ -78,7 +78,8 @@ base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Q
         seeds.push_back(hit.slot);
     }
     if (!embedding.empty()) {
-        const auto nearest = DG_TRY(reader.vector(embedding, selection, limit, query.vector_recall));
+        const auto nearest =
+            DG_TRY(reader.vector(embedding, selection, limit, query.vector_recall));
         for (const index::Scored& hit : nearest) seeds.push_back(hit.slot);
     }
     return seeds;
@@ -89,7 +90,9 @@ base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Q
 base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                            std::span<const float> embedding, const SignalWeights& weights,
                            UnixMs now) {
-    if (weights.vector <= 0) embedding = {};
+    // A text that says nothing to the embedder has a vector of zeros.
+    const bool has_vector = std::ranges::any_of(embedding, [](float x) { return x != 0; });
+    if (weights.vector <= 0 || !has_vector) embedding = {};
     const UnixMs as_of = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now;
     const Question question = read_question(query.text, as_of);
     const auto selection = DG_TRY(reader.select(query.filter, now));
@@ -116,9 +119,10 @@ base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                                   return candidates.slots[a] < candidates.slots[b];
                               });
     order.resize(kept);
-    ranking.confidence = order.empty() ? 0.f
-                                       : confidence_of(evidence_of(candidates, signals.words,
-                                                                   signals.cosines, order));
+    ranking.confidence =
+        order.empty()
+            ? 0.f
+            : confidence_of(evidence_of(candidates, signals.words, signals.cosines, order));
     for (const std::uint32_t at : order) {
         if (query.explain) parts[at].terms = terms_of(signals, question, at);
         ranking.ranked.push_back({candidates.slots[at], std::move(parts[at])});

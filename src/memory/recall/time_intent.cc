@@ -16,11 +16,11 @@ constexpr int kYearMin = 1900, kYearMax = 2199;
 constexpr std::array<std::string_view, 12> kMonths = {
     "january", "february", "march",     "april",   "may",      "june",
     "july",    "august",   "september", "october", "november", "december"};
-constexpr std::array<std::string_view, 7> kWeekdays = {
-    "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"};
-constexpr std::array<std::string_view, 13> kNumbers = {
-    "zero", "one", "two", "three", "four", "five", "six",
-    "seven", "eight", "nine", "ten", "eleven", "twelve"};
+constexpr std::array<std::string_view, 7> kWeekdays = {"sunday",   "monday", "tuesday", "wednesday",
+                                                       "thursday", "friday", "saturday"};
+constexpr std::array<std::string_view, 13> kNumbers = {"zero", "one",    "two",   "three", "four",
+                                                       "five", "six",    "seven", "eight", "nine",
+                                                       "ten",  "eleven", "twelve"};
 
 /// Words in lower case and numbers; CJK date characters are words of their own.
 std::vector<std::string> words_of(std::string_view text) {
@@ -75,7 +75,9 @@ unsigned month_of(const std::string& word) {
     return 0;
 }
 
-UnixMs ms_of(sys_days day) { return static_cast<UnixMs>(day.time_since_epoch().count()) * kDayMs; }
+UnixMs ms_of(sys_days day) {
+    return static_cast<UnixMs>(day.time_since_epoch().count()) * kDayMs;
+}
 
 TimeRange days(sys_days first, int count) {
     return {ms_of(first), ms_of(first + std::chrono::days(count))};
@@ -147,18 +149,24 @@ private:
 
     std::optional<TimeRange> unit(const std::string& name, int steps) const {
         if (name == "week") return days(this_week() + std::chrono::weeks(steps), 7);
-        if (name == "weekend") return days(this_week() + std::chrono::weeks(steps) + std::chrono::days(5), 2);
+        if (name == "weekend")
+            return days(this_week() + std::chrono::weeks(steps) + std::chrono::days(5), 2);
         if (name == "year") return year_range(this_year() + steps);
         if (name == "month") {
             const auto month = std::chrono::year_month(today().year(), today().month()) +
                                std::chrono::months(steps);
-            return month_range(static_cast<int>(month.year()), static_cast<unsigned>(month.month()));
+            return month_range(static_cast<int>(month.year()),
+                               static_cast<unsigned>(month.month()));
         }
-        if (const unsigned month = month_of(name)) return month_range(year_of(month, 1) + (steps > 0), month);
+        if (const unsigned month = month_of(name))
+            return month_range(year_of(month, 1) + (steps > 0), month);
         const auto weekday = std::ranges::find(kWeekdays, name);
         if (weekday == kWeekdays.end()) return std::nullopt;
         const std::chrono::weekday wanted(static_cast<unsigned>(weekday - kWeekdays.begin()));
-        if (steps < 0) return days(today_ - std::chrono::days(1) - (std::chrono::weekday(today_ - std::chrono::days(1)) - wanted), 1);
+        if (steps < 0)
+            return days(today_ - std::chrono::days(1) -
+                            (std::chrono::weekday(today_ - std::chrono::days(1)) - wanted),
+                        1);
         return days(today_ + (wanted - std::chrono::weekday(today_)), 1);
     }
 
@@ -192,7 +200,8 @@ private:
             }
         }
         const int year = year_at(next);
-        if (day_number != 0) return day(year != 0 ? year : year_of(month, day_number), month, day_number);
+        if (day_number != 0)
+            return day(year != 0 ? year : year_of(month, day_number), month, day_number);
         if (year != 0) return month_range(year, month);
         const bool said = at > 0 && (word(at - 1) == "in" || word(at - 1) == "of" ||
                                      word(at - 1) == "since" || word(at - 1) == "during");
@@ -208,8 +217,8 @@ private:
     /// The last such day before or on today.
     int year_of(unsigned month, unsigned day) const {
         const auto now = today();
-        const bool later = std::pair(month, day) >
-                           std::pair(static_cast<unsigned>(now.month()), static_cast<unsigned>(now.day()));
+        const bool later = std::pair(month, day) > std::pair(static_cast<unsigned>(now.month()),
+                                                             static_cast<unsigned>(now.day()));
         return this_year() - (later ? 1 : 0);
     }
     std::optional<TimeRange> day(int year, unsigned month, unsigned day) const {

@@ -26,7 +26,8 @@ std::vector<float> vector_signal(const Candidates& candidates, std::span<const f
     if (deviation < kDeviationMin) return std::vector<float>(out.size());
     for (float& value : out) {
         const auto z = static_cast<float>((static_cast<double>(value) - mean) / deviation);
-        value = std::clamp((z - kDeviationsAtZero) / (kDeviationsAtOne - kDeviationsAtZero), 0.f, 1.f);
+        value =
+            std::clamp((z - kDeviationsAtZero) / (kDeviationsAtOne - kDeviationsAtZero), 0.f, 1.f);
     }
     return out;
 }

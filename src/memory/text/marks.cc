@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::string_view kQuestionMarks[] = {"?", "\uFF1F", "\u061F"};
 /// What may stand behind the mark that ends a sentence.
-constexpr std::string_view kClosers[] = {" ", "\n", "\r", "\t", "\"", "'", ")", "!", "\u201D",
-                                         "\u2019", "\uFF09", "\u3002", "\uFF01"};
+constexpr std::string_view kClosers[] = {" ", "\n",     "\r",     "\t",     "\"",     "'",     ")",
+                                         "!", "\u201D", "\u2019", "\uFF09", "\u3002", "\uFF01"};
 
 bool asks(std::string_view content) {
     for (bool cut = true; cut;) {
@@ -27,7 +27,9 @@ bool asks(std::string_view content) {
 
 }  // namespace
 
-std::string speaker_mark(std::string_view word) { return "\x02@" + std::string(word); }
+std::string speaker_mark(std::string_view word) {
+    return "\x02@" + std::string(word);
+}
 
 std::vector<std::string> marks(std::string_view content, std::string_view speaker) {
     std::vector<std::string> out;
