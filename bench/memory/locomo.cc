@@ -35,18 +35,21 @@ memory::UnixMs session_time(const std::string& text) {
     }
     const auto at = std::ranges::find(kMonths, std::string_view(month));
     if (at == kMonths.end()) return 0;
-    const std::chrono::sys_days date{std::chrono::year(year) /
-                                     std::chrono::month(static_cast<unsigned>(at - kMonths.begin()) + 1) /
-                                     std::chrono::day(static_cast<unsigned>(day))};
+    const std::chrono::sys_days date{
+        std::chrono::year(year) /
+        std::chrono::month(static_cast<unsigned>(at - kMonths.begin()) + 1) /
+        std::chrono::day(static_cast<unsigned>(day))};
     const int hours = hour % 12 + (std::string_view(half) == "pm" ? 12 : 0);
     return (static_cast<memory::UnixMs>(date.time_since_epoch().count()) * 24 * 60 + hours * 60 +
-            minute) * kMinuteMs;
+            minute) *
+           kMinuteMs;
 }
 
 /// Every D<session>:<turn> in `text`, without leading zeros.
 std::vector<std::string> turn_ids(std::string_view text) {
     std::vector<std::string> ids;
-    for (std::size_t at = text.find('D'); at != std::string_view::npos; at = text.find('D', at + 1)) {
+    for (std::size_t at = text.find('D'); at != std::string_view::npos;
+         at = text.find('D', at + 1)) {
         int session = 0, turn = 0;
         const char* end = text.data() + text.size();
         auto read = std::from_chars(text.data() + at + 1, end, session);

@@ -11,8 +11,8 @@ namespace bench {
 
 struct Asked {
     std::string text;
-    int category = 0;                    ///< LoCoMo's; 0 for CMRC
-    std::vector<std::size_t> evidence;   ///< places in `entries`
+    int category = 0;                   ///< LoCoMo's; 0 for CMRC
+    std::vector<std::size_t> evidence;  ///< places in `entries`
 };
 
 struct Corpus {

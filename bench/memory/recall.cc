@@ -1,8 +1,9 @@
-// How much of the evidence is found, by the product's own analyzer, index, recall and embedder, beside
-// plain BM25 and SQLite's FTS5 on the same questions.
+// How much of the evidence is found, by the product's own analyzer, index, recall and embedder,
+// beside plain BM25 and SQLite's FTS5 on the same questions.
 //
 //   bench_memory_recall --locomo FILE [--cmrc PASSAGES QUESTIONS] [--model EMBEDDER.gguf] [--fit]
 //                       > result.json        a table goes to stderr
+//   bench_memory_recall --locomo FILE --latency
 //
 // LoCoMo's metric: share of a question's evidence turns among the first k, categories 1 to 4, mean
 // over questions. "2000 t": among those that fit 2,000 tokens of content. --fit chooses weights
@@ -46,8 +47,8 @@ using Order = std::vector<std::size_t>;
 struct Loaded {
     const Corpus* corpus = nullptr;
     std::unique_ptr<memory::index::TenantIndex> index;
-    std::vector<std::uint32_t> tokens;           ///< of each entry's content
-    std::vector<std::vector<float>> questions;   ///< vectors; empty without an embedder
+    std::vector<std::uint32_t> tokens;          ///< of each entry's content
+    std::vector<std::vector<float>> questions;  ///< vectors; empty without an embedder
 };
 
 std::vector<std::vector<float>> embed(memory::Embedder& embedder,
@@ -68,7 +69,8 @@ std::vector<std::vector<float>> embed(memory::Embedder& embedder,
 }
 
 Loaded load(const Corpus& corpus, memory::Embedder* embedder) {
-    Loaded loaded{&corpus, memory::index::TenantIndex::make(embedder ? embedder->dims() : 0, ""), {}, {}};
+    Loaded loaded{
+        &corpus, memory::index::TenantIndex::make(embedder ? embedder->dims() : 0, ""), {}, {}};
     std::vector<std::vector<float>> vectors(corpus.entries.size());
     if (embedder != nullptr) {
         std::vector<std::string> texts, questions;
@@ -155,19 +157,25 @@ struct Score {
             break;
         }
     }
-    double mean(double sum) const { return questions == 0 ? 0 : sum / static_cast<double>(questions); }
+    double mean(double sum) const {
+        return questions == 0 ? 0 : sum / static_cast<double>(questions);
+    }
     json::object to_json() const {
         const auto round = [](double x) { return std::round(x * 10000) / 10000; };
-        json::object out = {{"questions", questions},        {"r_at_1", round(mean(r1))},
-                            {"r_at_5", round(mean(r5))},     {"r_at_10", round(mean(r10))},
-                            {"r_at_20", round(mean(r20))},   {"r_at_50", round(mean(r50))},
+        json::object out = {{"questions", questions},
+                            {"r_at_1", round(mean(r1))},
+                            {"r_at_5", round(mean(r5))},
+                            {"r_at_10", round(mean(r10))},
+                            {"r_at_20", round(mean(r20))},
+                            {"r_at_50", round(mean(r50))},
                             {"mrr_at_50", round(mean(reciprocal))},
                             {"within_2000_tokens", round(mean(budget))}};
         static const std::map<int, std::string> kNames = {
             {1, "multi_hop"}, {2, "temporal"}, {3, "open_domain"}, {4, "single_hop"}};
         for (const auto& [category, sum] : by_category) {
             if (!kNames.contains(category)) continue;
-            out["r_at_10_" + kNames.at(category)] = round(sum.first / static_cast<double>(sum.second));
+            out["r_at_10_" + kNames.at(category)] =
+                round(sum.first / static_cast<double>(sum.second));
         }
         return out;
     }
@@ -182,7 +190,8 @@ void print(const std::string& name, const Score& s) {
     for (const auto& [category, sum] : s.by_category) {
         categories += fmt::format(" {:.3f}", sum.first / static_cast<double>(sum.second));
     }
-    fmt::print(stderr, "{:44} R@1 {:.3f} R@5 {:.3f} R@10 {:.3f} R@20 {:.3f} 2000t {:.3f} MRR {:.3f} |{}\n",
+    fmt::print(stderr,
+               "{:44} R@1 {:.3f} R@5 {:.3f} R@10 {:.3f} R@20 {:.3f} 2000t {:.3f} MRR {:.3f} |{}\n",
                name, s.mean(s.r1), s.mean(s.r5), s.mean(s.r10), s.mean(s.r20), s.mean(s.budget),
                s.mean(s.reciprocal), categories);
 }
@@ -243,12 +252,16 @@ public:
         };
         for (const char c : question) {
             const auto byte = static_cast<unsigned char>(c);
-            if (byte >= 0x80 || std::isalnum(byte) != 0) word += c;
-            else flush();
+            if (byte >= 0x80 || std::isalnum(byte) != 0) {
+                word += c;
+            } else {
+                flush();
+            }
         }
         flush();
         Order order;
-        sqlite3_stmt* select = prepare("SELECT rowid FROM t WHERE t MATCH ?1 ORDER BY rank LIMIT 200");
+        sqlite3_stmt* select =
+            prepare("SELECT rowid FROM t WHERE t MATCH ?1 ORDER BY rank LIMIT 200");
         sqlite3_bind_text(select, 1, match.c_str(), -1, SQLITE_TRANSIENT);
         while (sqlite3_step(select) == SQLITE_ROW) {
             order.push_back(static_cast<std::size_t>(sqlite3_column_int64(select, 0) - 1));
@@ -411,16 +424,71 @@ Score leave_one_out(const std::vector<Loaded>& sets, const memory::SignalWeights
         fmt::print(stderr, "without {}: {}\n", sets[out].corpus->name, text_of(weights));
         for (std::size_t q = 0; q < kept.found[out].size(); ++q) {
             const Asked& asked = sets[out].corpus->questions[q];
-            if (is_counted(asked)) total.add(asked, reordered(kept.found[out][q], weights), sets[out].tokens);
+            if (is_counted(asked))
+                total.add(asked, reordered(kept.found[out][q], weights), sets[out].tokens);
         }
     }
     fmt::print(stderr, "of all: {}\n", text_of(fit(sets, kept, start, sets.size())));
     return total;
 }
 
+// --- time -------------------------------------------------------------------------------------
+
+/// Milliseconds of rank() in one tenant of `entries` turns or a little more: all conversations
+/// again and again, each time in sessions of its own. Vectors are given, as in the goal.
+json::object latency(const std::vector<Corpus>& corpora, memory::Embedder& embedder,
+                     std::size_t entries) {
+    Corpus all;
+    all.name = "t";
+    for (std::size_t copy = 0; all.entries.size() < entries; ++copy) {
+        for (const Corpus& corpus : corpora) {
+            all.now = std::max(all.now, corpus.now);
+            for (memory::Entry entry : corpus.entries) {
+                entry.scope.tenant = all.name;
+                entry.scope.session += fmt::format("-{}-{}", corpus.name, copy);
+                all.entries.push_back(std::move(entry));
+            }
+            if (copy == 0) {
+                for (const Asked& asked : corpus.questions) all.questions.push_back(asked);
+            }
+        }
+    }
+    const Loaded set = load(all, &embedder);
+    std::vector<double> ms;
+    for (int round = 0; round < 3; ++round) {
+        for (std::size_t q = 0; q < set.corpus->questions.size(); ++q) {
+            memory::Query query;
+            query.text = set.corpus->questions[q].text;
+            query.filter.scope.tenant = all.name;
+            query.filter.types = {memory::MemoryType::episodic};
+            const auto begin = std::chrono::steady_clock::now();
+            const auto reader = set.index->read();
+            const auto ranking =
+                memory::recall::rank(*reader, query, vector_of(set, q),
+                                     memory::recall::weights_for(embedder.id()), all.now);
+            const auto end = std::chrono::steady_clock::now();
+            if (ranking && round > 0) {
+                ms.push_back(std::chrono::duration<double, std::milli>(end - begin).count());
+            }
+        }
+    }
+    std::ranges::sort(ms);
+    const auto at = [&](double share) {
+        return ms[static_cast<std::size_t>(share * static_cast<double>(ms.size() - 1))];
+    };
+    fmt::print(stderr, "rank() in {} entries, {} dimensions: p50 {:.3f} p95 {:.3f} p99 {:.3f} ms\n",
+               all.entries.size(), embedder.dims(), at(.5), at(.95), at(.99));
+    return {{"entries", all.entries.size()},
+            {"dimensions", embedder.dims()},
+            {"queries", ms.size()},
+            {"p50_ms", at(.5)},
+            {"p95_ms", at(.95)},
+            {"p99_ms", at(.99)}};
+}
+
 struct Arguments {
     std::string locomo, passages, questions, model;
-    bool fit = false;
+    bool fit = false, latency = false;
 };
 
 json::object run(const std::string& name, const std::vector<Loaded>& sets,
@@ -456,9 +524,16 @@ base::Result<json::object> measure(const Arguments& arguments) {
         collections.push_back({"locomo", DG_TRY(bench::read_locomo(arguments.locomo))});
     }
     if (!arguments.passages.empty()) {
-        collections.push_back({"cmrc", {DG_TRY(bench::read_cmrc(arguments.passages, arguments.questions))}});
+        collections.push_back(
+            {"cmrc", {DG_TRY(bench::read_cmrc(arguments.passages, arguments.questions))}});
     }
     json::object out;
+    if (arguments.latency) {
+        if (arguments.locomo.empty())
+            return base::fail(base::Code::invalid_argument, "--latency needs --locomo");
+        out["latency"] = latency(collections[0].second, *hashed, 10'000);
+        return out;
+    }
     for (const auto& [name, corpora] : collections) {
         const bool talks = name == "locomo";
         json::object results;
@@ -468,11 +543,13 @@ base::Result<json::object> measure(const Arguments& arguments) {
         print(name + ": plain BM25", bm25);
         results["fts5_porter"] = fts5.to_json();
         results["bm25"] = bm25.to_json();
-        results["recall_without_vectors"] = run(name + ": recall without vectors", plain,
-                                                memory::recall::weights_for(""), talks && arguments.fit, talks);
+        results["recall_without_vectors"] =
+            run(name + ": recall without vectors", plain, memory::recall::weights_for(""),
+                talks && arguments.fit, talks);
         const std::vector<Loaded> ngrams = load_all(corpora, hashed.get());
-        results["recall_hashed_ngrams"] = run(name + ": recall, hashed n-grams", ngrams,
-                                              memory::recall::weights_for(hashed->id()), false, talks);
+        results["recall_hashed_ngrams"] =
+            run(name + ": recall, hashed n-grams", ngrams,
+                memory::recall::weights_for(hashed->id()), talks && arguments.fit, talks);
         if (embedder != nullptr) {
             const std::vector<Loaded> sets = load_all(corpora, embedder.get());
             results["recall " + embedder->id()] =
@@ -490,14 +567,20 @@ int main(int argc, char** argv) {
     Arguments arguments;
     for (int i = 1; i < argc; ++i) {
         const std::string_view flag = argv[i];
-        if (flag == "--fit") arguments.fit = true;
-        else if (flag == "--locomo" && i + 1 < argc) arguments.locomo = argv[++i];
-        else if (flag == "--model" && i + 1 < argc) arguments.model = argv[++i];
+        if (flag == "--fit")
+            arguments.fit = true;
+        else if (flag == "--latency")
+            arguments.latency = true;
+        else if (flag == "--locomo" && i + 1 < argc)
+            arguments.locomo = argv[++i];
+        else if (flag == "--model" && i + 1 < argc)
+            arguments.model = argv[++i];
         else if (flag == "--cmrc" && i + 2 < argc) {
             arguments.passages = argv[++i];
             arguments.questions = argv[++i];
         } else {
-            fmt::print(stderr, "unknown or incomplete argument {}; see the top of recall.cc\n", flag);
+            fmt::print(stderr, "unknown or incomplete argument {}; see the top of recall.cc\n",
+                       flag);
             return 2;
         }
     }

@@ -55,6 +55,7 @@ public:
             if (texts[i].find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
             std::string text(side == memory::EmbedSide::query ? prefixes_.query
                                                               : prefixes_.document);
+            if (!is_readable(texts[i])) continue;
             text = fitting(text.append(texts[i]));
             if (text.empty()) continue;
             inputs.push_back(std::move(text));
@@ -63,12 +64,25 @@ public:
         if (inputs.empty()) return {};
         const auto vectors = DG_TRY(engine_->embed(inputs));
         for (std::size_t i = 0; i < vectors.size(); ++i) {
-            std::ranges::copy(vectors[i], out.begin() + static_cast<std::ptrdiff_t>(rows[i] * dims()));
+            std::ranges::copy(vectors[i],
+                              out.begin() + static_cast<std::ptrdiff_t>(rows[i] * dims()));
         }
         return {};
     }
 
 private:
+    /// At least half of the text is in the vocabulary: to an English model all Chinese is one
+    /// unknown token, and its vectors would say that all Chinese texts are alike.
+    bool is_readable(std::string_view text) const {
+        const engine::Tokenizer& tokenizer = engine_->tokenizer();
+        const engine::TokenId unknown = tokenizer.vocabulary().unk;
+        std::size_t known_bytes = 0;
+        for (const engine::TokenId id : tokenizer.encode(text)) {
+            if (id != unknown) known_bytes += tokenizer.piece(id).size();
+        }
+        return known_bytes * 2 >= text.size();
+    }
+
     /// The beginning of `text` that the model takes; "" when nothing of it is a token.
     std::string fitting(std::string text) const {
         const std::size_t most = engine_->info().context_tokens;
@@ -94,9 +108,9 @@ base::Result<std::shared_ptr<memory::Embedder>> make_engine_embedder(
     std::shared_ptr<engine::Engine> engine) {
     const engine::ModelInfo& info = engine->info();
     if (engine->ranks() || info.embedding_dim == 0) {
-        return base::fail(Code::failed_precondition,
-                          "model {} gives no vectors; name an embedding model (dougong models list)",
-                          info.name);
+        return base::fail(
+            Code::failed_precondition,
+            "model {} gives no vectors; name an embedding model (dougong models list)", info.name);
     }
     return std::make_shared<EngineEmbedder>(std::move(engine));
 }

@@ -24,11 +24,11 @@ base::Result<std::shared_ptr<memory::Embedder>> make_engine_embedder(
     std::shared_ptr<engine::Engine> engine);
 
 struct EndpointEmbedderOptions {
-    std::string url;      ///< of the API, up to and with /v1
-    std::string model;    ///< as the endpoint calls it
+    std::string url;    ///< of the API, up to and with /v1
+    std::string model;  ///< as the endpoint calls it
     std::string api_key = {};
-    std::uint32_t dims = 0;         ///< 0: asked of the endpoint when it is made
-    std::uint32_t batch_max = 64;   ///< texts in one request
+    std::uint32_t dims = 0;        ///< 0: asked of the endpoint when it is made
+    std::uint32_t batch_max = 64;  ///< texts in one request
     std::string query_prefix = {}, document_prefix = {};
     std::chrono::milliseconds timeout{30'000};  ///< of one request
     base::HttpClient::Options http = {};

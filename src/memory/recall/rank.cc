@@ -90,7 +90,9 @@ base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Q
 base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                            std::span<const float> embedding, const SignalWeights& weights,
                            UnixMs now) {
-    if (weights.vector <= 0) embedding = {};
+    // A text that says nothing to the embedder has a vector of zeros.
+    const bool has_vector = std::ranges::any_of(embedding, [](float x) { return x != 0; });
+    if (weights.vector <= 0 || !has_vector) embedding = {};
     const UnixMs as_of = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now;
     const Question question = read_question(query.text, as_of);
     const auto selection = DG_TRY(reader.select(query.filter, now));

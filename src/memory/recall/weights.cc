@@ -11,7 +11,9 @@ SignalWeights weights_for(std::string_view embedder_id) {
     weights.entity = .45f;
     weights.substance = .6f;
     weights.time = .3f;
-    weights.vector = embedder_id.empty() ? 0.f : 1.f;
+    weights.vector = embedder_id.empty()                        ? 0.f
+                     : embedder_id.starts_with("hashed-ngrams") ? .15f
+                                                                : 1.f;
     return weights;
 }
 

@@ -1,0 +1,19 @@
+#pragma once
+// The last step of a search: equal hits become one, and what is returned fits the caller's budget.
+
+#include <cstdint>
+#include <vector>
+
+#include "memory/query.h"
+
+namespace memory::recall {
+
+/// Hits with the same words are one: the first stays and names the others in `duplicates`.
+void collapse_duplicates(std::vector<Hit>& hits);
+
+/// Keeps hits from the best on while their content, and then their neighbours', fits `tokens_max`
+/// by text::count_tokens; a hit too long for what is left is passed over, so that shorter ones
+/// behind it may come. Neighbours are given only what all kept hits leave. 0: no budget.
+void pack(std::vector<Hit>& hits, std::uint32_t tokens_max);
+
+}  // namespace memory::recall
