@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "base/core/rng.h"
 #include "base/files/files.h"
@@ -143,6 +144,10 @@ std::vector<std::string> subfolders(const std::string& folder) {
     return names;
 }
 
+bool give_procs(const std::string& group, std::uint32_t owner) {
+    return ::chown((group + "/cgroup.procs").c_str(), owner, owner) == 0;
+}
+
 bool remove_below(const std::string& folder) {
     if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
     for (const std::string& name : subfolders(folder)) remove_below(folder + "/" + name);
@@ -227,7 +232,6 @@ Result<BoxGroups> BoxGroups::make(const GroupTree& tree, const std::string& box,
                                   std::uint32_t owner) {
     const Hierarchies& in = tree.hierarchies();
     BoxGroups groups;
-    groups.owner_ = owner;
     groups.unified_memory_ = in.unified_memory;
     groups.unified_cpu_ = in.unified_cpu;
     groups.unified_pids_ = in.unified_pids;
@@ -245,21 +249,34 @@ Result<BoxGroups> BoxGroups::make(const GroupTree& tree, const std::string& box,
         groups.remove();
         return std::unexpected(std::move(made).error());
     }
-    // The init puts commands into their groups: it needs the common ancestor, too.
-    if (groups.has_tree() && owner != 0) {
-        if (::chown((groups.unified_ + "/cgroup.procs").c_str(), owner, owner) != 0) {
-            groups.remove();
-            return fail(Code::unavailable, "{}/cgroup.procs could not be given to user {}: {}",
-                        groups.unified_, owner, std::strerror(errno));
-        }
+    if (!groups.give_to(owner)) {
+        const int error = errno;
+        groups.remove();
+        return fail(Code::unavailable, "{}/cgroup.procs could not be given to user {}: {}",
+                    groups.unified_, owner, std::strerror(error));
     }
     return groups;
 }
 
-Result<void> BoxGroups::set_limits(const Limits& limits) const {
+Result<void> BoxGroups::set_limits(const Limits& limits) {
     const std::uint64_t processes = limits.processes_max + 1ull;  // the init
+    const std::uint64_t quota_us = cpu_quota_us(limits.cpus);
+    const bool other_memory = std::exchange(memory_bytes_, std::nullopt) != limits.memory_bytes;
+    const bool other_cpu = std::exchange(cpu_quota_us_, std::nullopt) != quota_us;
+    const bool other_processes = std::exchange(processes_, std::nullopt) != processes;
+    if (other_memory) DG_TRY(limit_memory(limits.memory_bytes));
+    if (other_cpu) DG_TRY(limit_cpu(quota_us));
+    if (other_processes && unified_pids_) DG_TRY(write_limit(unified_ + "/pids.max", processes));
+    if (other_processes && !pids_.empty()) DG_TRY(write_limit(pids_ + "/pids.max", processes));
+    memory_bytes_ = limits.memory_bytes;
+    cpu_quota_us_ = quota_us;
+    processes_ = processes;
+    return {};
+}
+
+Result<void> BoxGroups::limit_memory(std::uint64_t bytes) const {
     if (unified_memory_) {
-        DG_TRY(write_limit(unified_ + "/memory.max", limits.memory_bytes));
+        DG_TRY(write_limit(unified_ + "/memory.max", bytes));
         write_small(unified_ + "/memory.swap.max", "0");
         write_small(unified_ + "/memory.oom.group", "0");
     } else if (!memory_.empty()) {
@@ -267,23 +284,22 @@ Result<void> BoxGroups::set_limits(const Limits& limits) const {
         const std::string memory = memory_ + "/memory.limit_in_bytes",
                           both = memory_ + "/memory.memsw.limit_in_bytes";
         const bool counts_swap = !read_small(both).empty();
-        if (counts_swap && number(read_small(both)) < limits.memory_bytes) {
-            DG_TRY(write_limit(both, limits.memory_bytes));
-        }
-        DG_TRY(write_limit(memory, limits.memory_bytes));
-        if (counts_swap) DG_TRY(write_limit(both, limits.memory_bytes));
+        if (counts_swap && number(read_small(both)) < bytes) DG_TRY(write_limit(both, bytes));
+        DG_TRY(write_limit(memory, bytes));
+        if (counts_swap) DG_TRY(write_limit(both, bytes));
     }
+    return {};
+}
+
+Result<void> BoxGroups::limit_cpu(std::uint64_t quota_us) const {
     if (unified_cpu_) {
-        if (!write_small(unified_ + "/cpu.max",
-                         fmt::format("{} {}", cpu_quota_us(limits.cpus), kPeriodUs))) {
+        if (!write_small(unified_ + "/cpu.max", fmt::format("{} {}", quota_us, kPeriodUs))) {
             return fail(Code::failed_precondition, "{}/cpu.max could not be set: {}", unified_,
                         std::strerror(errno));
         }
     } else if (!cpu_.empty()) {
-        DG_TRY(write_limit(cpu_ + "/cpu.cfs_quota_us", cpu_quota_us(limits.cpus)));
+        DG_TRY(write_limit(cpu_ + "/cpu.cfs_quota_us", quota_us));
     }
-    if (unified_pids_) DG_TRY(write_limit(unified_ + "/pids.max", processes));
-    if (!pids_.empty()) DG_TRY(write_limit(pids_ + "/pids.max", processes));
     return {};
 }
 
@@ -313,7 +329,7 @@ std::string BoxGroups::exec_folder(std::uint64_t group) const {
 Result<base::UniqueFd> BoxGroups::make_exec_group(std::uint64_t group) const {
     const std::string folder = exec_folder(group);
     DG_TRY(make_folder(folder));
-    if (owner_ != 0 && ::chown((folder + "/cgroup.procs").c_str(), owner_, owner_) != 0) {
+    if (!give_exec_group(group)) {
         return fail(Code::unavailable, "{}/cgroup.procs: {}", folder, std::strerror(errno));
     }
     return open_exec_group(group);
@@ -350,11 +366,47 @@ bool BoxGroups::is_frozen() const {
     return keyed_number(read_small(unified_ + "/cgroup.events"), "frozen") == 1;
 }
 
-void BoxGroups::kill() const {
-    // A process that used up its quota would wait for the next period before it can end.
+void BoxGroups::kill() {
+    lift_cpu_limit();
+    if (has_tree()) write_small(unified_ + "/cgroup.kill", "1");
+}
+
+void BoxGroups::lift_cpu_limit() {
     if (!cpu_.empty()) write_small(cpu_ + "/cpu.cfs_quota_us", "-1");
     if (unified_cpu_) write_small(unified_ + "/cpu.max", "max");
-    if (has_tree()) write_small(unified_ + "/cgroup.kill", "1");
+    cpu_quota_us_.reset();
+}
+
+std::uint64_t BoxGroups::times_throttled() const {
+    const std::string& folder = unified_cpu_ ? unified_ : cpu_;
+    return folder.empty() ? 0 : keyed_number(read_small(folder + "/cpu.stat"), "nr_throttled");
+}
+
+bool BoxGroups::was_throttled() const {
+    return times_throttled() != throttled_before_;
+}
+
+bool BoxGroups::count_anew() {
+    if (unified_memory_) return false;  // its peak is set back for one reader, not for all
+    throttled_before_ = times_throttled();
+    cpu_us_before_ += cpu_us();
+    return true;
+}
+
+bool BoxGroups::is_deserted() const {
+    const std::string& folder = unified_pids_ ? unified_ : pids_;
+    if (!folder.empty()) return read_small(folder + "/pids.current") == "0\n";
+    return has_tree() && read_small(unified_ + "/cgroup.events").starts_with("populated 0");
+}
+
+bool BoxGroups::give_to(std::uint32_t owner) {
+    // The init puts commands into their groups: it needs the common ancestor, too.
+    const bool other = std::exchange(owner_, owner) != owner;
+    return !has_tree() || !other || give_procs(unified_, owner);
+}
+
+bool BoxGroups::give_exec_group(std::uint64_t group) const {
+    return owner_ == 0 || give_procs(exec_folder(group), owner_);
 }
 
 bool BoxGroups::remove() const {
@@ -386,7 +438,8 @@ void BoxGroups::reset_peak_memory() const {
 }
 
 std::uint64_t BoxGroups::cpu_us() const {
-    return has_tree() ? keyed_number(read_small(unified_ + "/cpu.stat"), "usage_usec") : 0;
+    if (!has_tree()) return 0;
+    return keyed_number(read_small(unified_ + "/cpu.stat"), "usage_usec") - cpu_us_before_;
 }
 
 }  // namespace sphere::native

@@ -67,7 +67,8 @@ public:
     static base::Result<BoxGroups> make(const GroupTree& tree, const std::string& box,
                                         std::uint32_t owner);
 
-    base::Result<void> set_limits(const Limits& limits) const;
+    /// Writes what differs from what is in force.
+    base::Result<void> set_limits(const Limits& limits);
     /// The init's group, to be born in; nothing without a version 2 tree.
     std::optional<base::UniqueFd> open_init_group() const;
     /// `tasks` files of version 1: a process joins by writing 0 there.
@@ -87,9 +88,22 @@ public:
     /// Writes the order; freezing is under way when this returns, is_frozen tells when it is done.
     bool freeze(bool frozen) const;
     bool is_frozen() const;
-    void kill() const;
+    void kill();
+    /// A process that used up its quota would wait for the next period before it can end.
+    void lift_cpu_limit();
+    /// True when a process waited for its quota since the groups were made or given on.
+    bool was_throttled() const;
     /// Pre: everything in it is dead. False when something is left after all.
     bool remove() const;
+
+    // From one box to the next, when everything of the first is dead.
+    /// From here on it counts for the next box. False when a counter cannot begin anew.
+    bool count_anew();
+    /// No process is counted in it, not even one that waits to be reaped.
+    bool is_deserted() const;
+    /// Processes of `owner` may move in it from now on.
+    bool give_to(std::uint32_t owner);
+    bool give_exec_group(std::uint64_t group) const;
 
     std::uint64_t oom_kills() const;
     std::uint64_t memory_bytes() const;
@@ -98,11 +112,16 @@ public:
     std::uint64_t cpu_us() const;
 
 private:
+    base::Result<void> limit_memory(std::uint64_t bytes) const;
+    base::Result<void> limit_cpu(std::uint64_t quota_us) const;
+    std::uint64_t times_throttled() const;
     std::string exec_folder(std::uint64_t group) const;
 
     std::string unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;
     std::uint32_t owner_ = 0;
+    std::optional<std::uint64_t> memory_bytes_, cpu_quota_us_, processes_;  ///< in force
+    std::uint64_t cpu_us_before_ = 0, throttled_before_ = 0;                ///< of earlier boxes
 };
 
 }  // namespace sphere::native

@@ -264,6 +264,7 @@ void NativeSphere::on_life(const BoxPtr& box) {
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, box->life.fd.get(), nullptr);
         watches_.erase(box->life.token);
         box->life.token = 0;
+        if (box->prepared) box->leaving_groups.push_back(box->prepared->group);
         box->prepared.reset();
         for (const auto& [id, exec] : box->execs) {
             if (exec->phase == Exec::Phase::starting) exec->phase = Exec::Phase::refused;
@@ -398,6 +399,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         const Lock lock(mutex_);
         set_due(box, exec, Instant::never());
         close_streams(exec);
+        if (exec.group) box.leaving_groups.push_back(*exec.group);
         box.execs.erase(exec.id);
         return;
     }
@@ -452,6 +454,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
             set_due(box, exec, Instant::never());
             close_streams(exec);
             if (exec.group && exited != nullptr) return_group(box, *exec.group);
+            if (exec.group && exited == nullptr) box.leaving_groups.push_back(*exec.group);
             box.execs.erase(exec.id);
         } else {
             exec.phase = Exec::Phase::lingering;

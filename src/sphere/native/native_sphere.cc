@@ -171,6 +171,7 @@ NativeSphere::~NativeSphere() {
     broker_.reset();
     launcher_.reset();
     if (launcher_pid_ > 0) ::waitpid(launcher_pid_, nullptr, 0);
+    spare_groups_.remove();
     groups_.remove();
     state_.remove();
 }
@@ -250,6 +251,7 @@ bool NativeSphere::set_frozen(Box& box, bool frozen) {
         message.scope = launcher::Scope::box;
         return launcher::send_message(box.init.fd.get(), message);
     }
+    box.spent = true;
     if (!box.groups.freeze(frozen)) return false;
     // Tens of microseconds; a box that takes long (a process in the kernel) stays half frozen
     // until it is, which pause need not wait for.
@@ -288,7 +290,10 @@ std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
     for (const auto& [id, box] : boxes_) {
         if (!box->gone && scope.covers(box->spec, id)) hit.push_back(box);
     }
-    for (const BoxPtr& box : hit) box->groups.freeze(true);
+    for (const BoxPtr& box : hit) {
+        box->spent = true;
+        box->groups.freeze(true);
+    }
     for (const BoxPtr& box : hit) kill_box(*box, EndReason::emergency);
     // Who ordered it waits for the last process to end, not for what the kernel keeps of them.
     std::vector<BoxPtr> taken;
