@@ -14,6 +14,7 @@
 
 #include "base/core/result.h"
 #include "base/files/unique_fd.h"
+#include "sphere/native/group_folder.h"
 #include "sphere/spec.h"
 
 namespace sphere::native {
@@ -74,7 +75,7 @@ public:
     /// `tasks` files of version 1: a process joins by writing 0 there.
     base::Result<std::vector<base::UniqueFd>> open_joins() const;
 
-    bool has_tree() const { return !unified_.empty(); }
+    bool has_tree() const { return static_cast<bool>(unified_); }
     /// Groups of commands have numbers of the caller's; one that is empty again serves the next.
     base::Result<base::UniqueFd> make_exec_group(std::uint64_t group) const;
     base::Result<base::UniqueFd> open_exec_group(std::uint64_t group) const;
@@ -91,8 +92,8 @@ public:
     void kill();
     /// A process that used up its quota would wait for the next period before it can end.
     void lift_cpu_limit();
-    /// True when a process waited for its quota since the groups were made or given on.
-    bool was_throttled() const;
+    /// True when a process waited for its quota since this was last asked.
+    bool was_throttled();
     /// Pre: everything in it is dead. False when something is left after all.
     bool remove() const;
 
@@ -113,15 +114,14 @@ public:
 
 private:
     base::Result<void> limit_memory(std::uint64_t bytes) const;
-    base::Result<void> limit_cpu(std::uint64_t quota_us) const;
-    std::uint64_t times_throttled() const;
-    std::string exec_folder(std::uint64_t group) const;
+    static std::string exec_name(std::uint64_t group);
 
-    std::string unified_, memory_, cpu_, pids_;
+    GroupFolder unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;
     std::uint32_t owner_ = 0;
     std::optional<std::uint64_t> memory_bytes_, cpu_quota_us_, processes_;  ///< in force
-    std::uint64_t cpu_us_before_ = 0, throttled_before_ = 0;                ///< of earlier boxes
+    std::uint64_t cpu_us_before_ = 0;  ///< used by earlier boxes
+    std::uint64_t throttled_ = 0;      ///< how often, when last asked
 };
 
 }  // namespace sphere::native

@@ -430,7 +430,8 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
     result.output_dropped = exec.output_bytes - exec.delivered;
     const Instant now = clock_.now();
     result.wall = std::chrono::microseconds(microseconds(now - exec.started_at));
-    if (exec.group) result.cpu = std::chrono::microseconds(cpu_used_us(box, exec));
+    const std::uint64_t group_us = exec.group ? box.groups.exec_cpu_us(exec.group->number) : 0;
+    if (exec.group) result.cpu = std::chrono::microseconds(group_us - exec.group->cpu_us_before);
     if (result.cpu.count() == 0 && exited != nullptr) {
         result.cpu = std::chrono::microseconds(exited->cpu_us);
     }
@@ -453,7 +454,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         if (all_gone) {
             set_due(box, exec, Instant::never());
             close_streams(exec);
-            if (exec.group && exited != nullptr) return_group(box, *exec.group);
+            if (exec.group && exited != nullptr) reuse_group(box, *exec.group, group_us);
             if (exec.group && exited == nullptr) box.leaving_groups.push_back(*exec.group);
             box.execs.erase(exec.id);
         } else {

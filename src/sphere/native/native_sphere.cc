@@ -35,7 +35,7 @@ constexpr std::size_t kStreamPiece = 64 * 1024;
 /// Each box takes four descriptors here, each running command up to three.
 void allow_descriptors(std::uint32_t boxes) {
     rlimit limit{};
-    const rlim_t wanted = 256 + 8ull * boxes;
+    const rlim_t wanted = 256 + 12ull * boxes;
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
     limit.rlim_cur = std::min(wanted, limit.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &limit);

@@ -153,6 +153,8 @@ private:
     static base::Result<base::UniqueFd> take_group(Box& box, ExecGroup& group);
     /// To the next command when it is empty, else as soon as it is.
     static void return_group(Box& box, ExecGroup group);
+    /// Pre: it is empty; what was in it used so much.
+    static void reuse_group(Box& box, ExecGroup group, std::uint64_t used_us);
     static void reclaim_groups(Box& box);
     /// What became of a prepared process that was sent its Start.
     enum class Answer { waits, executed, refused, ended_before };

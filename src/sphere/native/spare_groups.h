@@ -31,7 +31,7 @@ struct GroupSet {
 /// Thread-safe.
 class SpareGroups {
 public:
-    static constexpr std::size_t kMax = 64;
+    static constexpr std::size_t kMax = 128;
     /// What may be left of earlier boxes, files read and still cached as a rule: at most so much,
     /// and at most this part of what the next box may use.
     static constexpr std::uint64_t kLeftBytesMax = 4ull << 20, kLeftShare = 16;
