@@ -17,6 +17,7 @@
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
 #include "sphere/launcher/plain_setup.h"
+#include "sphere/launcher/system_space.h"
 #include "sphere/launcher/workspace_mount.h"
 
 namespace sphere::launcher {
@@ -37,6 +38,7 @@ struct Spawner {
     sock_fprog filter{};
     std::size_t boxes_used = 0;  ///< places below are free or taken, none above is taken
     NetworkSpaces networks;
+    SystemSpace system;
 };
 
 alignas(8) std::byte packet_buffer[kMessageBytesMax];
@@ -62,7 +64,8 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
         return failed(Step::mount_namespace);
     }
     enter_time_namespace();  // where there is none, the probe has told so
-    return prepare_staging(message.staging);
+    const Outcome prepared = prepare_staging(message.staging);
+    return prepared ? spawner.system.make() : prepared;
 }
 
 /// In the child: its own end of everything, and nothing else.
@@ -153,11 +156,14 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
         args.flags |= kCloneIntoCgroup;
         args.cgroup = static_cast<std::uint64_t>(group);
     }
-    const long pid = clone3(args);
-    if (pid < 0) {
-        const Outcome refused = failed(Step::clone);
+    const bool of_system = !spawner.plain && (create.flags & kTemplateRoot) == 0;
+    Outcome cloned = of_system ? spawner.system.enter() : Outcome{};
+    const long pid = cloned ? clone3(args) : -1;
+    if (cloned && pid < 0) cloned = failed(Step::clone);
+    if (pid != 0 && of_system) spawner.system.leave();
+    if (!cloned) {
         spawner.networks.give_back(network);
-        return refused;
+        return cloned;
     }
     if (pid == 0) {
         ::close(go_write);  // or it would wait for itself
