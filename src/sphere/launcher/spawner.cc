@@ -14,6 +14,7 @@
 #include "sphere/launcher/box_init.h"
 #include "sphere/launcher/box_setup.h"
 #include "sphere/launcher/channel.h"
+#include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
 #include "sphere/launcher/plain_setup.h"
@@ -46,14 +47,18 @@ sock_filter filter_code[kFilterMax];
 Box boxes[kBoxesMax];
 
 Outcome configure(Spawner& spawner, const Configure& message, const Packet& packet) {
-    if (message.filter_count == 0 || message.filter_count > kFilterMax ||
-        packet.bytes.size() != sizeof(Configure) + message.filter_count * sizeof(sock_filter) ||
+    const std::uint64_t filters =
+        std::uint64_t{message.common_count} + std::uint64_t{message.filter_count};
+    if (message.filter_count == 0 || filters > kFilterMax ||
+        packet.bytes.size() != sizeof(Configure) + filters * sizeof(sock_filter) ||
         ::strnlen(message.staging, sizeof(message.staging)) == sizeof(message.staging)) {
         return {Step::message, EINVAL};
     }
     std::memcpy(filter_code, packet.bytes.data() + sizeof(Configure),
-                message.filter_count * sizeof(sock_filter));
-    spawner.filter = {static_cast<unsigned short>(message.filter_count), filter_code};
+                filters * sizeof(sock_filter));
+    const sock_fprog common{static_cast<unsigned short>(message.common_count), filter_code};
+    spawner.filter = {static_cast<unsigned short>(message.filter_count),
+                      filter_code + message.common_count};
     spawner.own_user_namespace = message.own_user_namespace != 0;
     spawner.plain = message.plain != 0;
     if (spawner.plain) return {};
@@ -65,7 +70,9 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
     }
     enter_time_namespace();  // where there is none, the probe has told so
     const Outcome prepared = prepare_staging(message.staging);
-    return prepared ? spawner.system.make() : prepared;
+    if (!prepared) return prepared;
+    const Outcome made = spawner.system.make();
+    return made && common.len != 0 ? install_filter(common) : made;
 }
 
 /// In the child: its own end of everything, and nothing else.

@@ -118,22 +118,24 @@ Result<void> NativeSphere::start_launcher_process() {
     const SharedWith shared = !is_plain()         ? SharedWith::nobody
                               : has_other_users() ? SharedWith::host
                                                   : SharedWith::user;
-    const auto program = DG_TRY(
-        build_seccomp_program({.shared = shared, .affinity = groups_.hierarchies().limits_cpu()}));
+    auto [filters, command] = DG_TRY(
+        build_seccomp_programs({.shared = shared, .affinity = groups_.hierarchies().limits_cpu()}));
     auto message = launcher::make_message<launcher::Configure>();
     message.own_user_namespace = answers_.mounts_as_root() ? 0 : 1;
     message.plain = is_plain() ? 1 : 0;
-    message.filter_count = static_cast<std::uint32_t>(program.size());
+    message.common_count = static_cast<std::uint32_t>(filters.size());
+    message.filter_count = static_cast<std::uint32_t>(command.size());
+    filters.insert(filters.end(), command.begin(), command.end());
     if (state_.staging().size() >= sizeof(message.staging)) {
         return fail(Code::invalid_argument, "the state folder's path {} is over {} bytes",
                     options_.state_dir, sizeof(message.staging) - 32);
     }
     std::memcpy(message.staging, state_.staging().c_str(), state_.staging().size() + 1);
-    const std::size_t filter_bytes = program.size() * sizeof(sock_filter);
+    const std::size_t filter_bytes = filters.size() * sizeof(sock_filter);
     message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + filter_bytes);
     std::vector<std::byte> packet(message.head.bytes);
     std::memcpy(packet.data(), &message, sizeof(message));
-    std::memcpy(packet.data() + sizeof(message), program.data(), filter_bytes);
+    std::memcpy(packet.data() + sizeof(message), filters.data(), filter_bytes);
     launcher::Configured answer;
     launcher::Packet received;
     pollfd waits{launcher_.get(), POLLIN, 0};
