@@ -445,7 +445,7 @@ int main(int argc, char** argv) {
     for (const int in_flight : {1, 8, 64}) {
         if (!parts.want("rate")) break;
         rates[std::to_string(in_flight)] =
-            cycles_per_second(*cold, in_flight, std::max(runs, in_flight));
+            cycles_per_second(*cold, in_flight, std::max(runs, 8 * in_flight));
     }
     for (int i = 0; parts.want("session") && i < 10; ++i) {
         measure_session(*cold, sphere::Language::python, "x = 1; x + 1", runs / 10);
