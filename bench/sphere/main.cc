@@ -1,9 +1,10 @@
 // How fast boxes are made, used and ended, beside what else starts programs on this machine: plain
 // spawn, bubblewrap and crun, in turn within one run.
 //
-//   bench_sphere [RUNS] > result.json       a table goes to stderr; RUNS is 200 unless given
+//   bench_sphere [RUNS] [PART...] > result.json   a table goes to stderr; RUNS is 200 unless given,
+//                                                 PARTs (see Parts) are all
 //   bench_sphere snapshots                  only what keeping and restoring workspaces takes
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -376,11 +377,40 @@ json::array print_series() {
     return lines;
 }
 
+/// The parts that were asked for by name; all, when none was.
+struct Parts {
+    static constexpr std::array<std::string_view, 9> kNames = {
+        "idle", "peers", "cold", "pool", "warm", "tree", "rate", "session", "parallel"};
+    std::vector<std::string_view> asked;
+    bool want(std::string_view name) const {
+        return asked.empty() || std::ranges::find(asked, name) != asked.end();
+    }
+};
+
+void measure_turn(const Parts& parts, int turn, sphere::Sphere& cold, sphere::Sphere& pooled,
+                  const std::string& warm, const std::vector<Peer>& beside,
+                  const std::string& folder) {
+    const std::vector<std::string> nothing = {"/usr/bin/true"};
+    const std::vector<std::string> python = {"/usr/bin/python3", "-c", "pass"};
+    if (parts.want("peers")) measure_peers(beside, folder, nothing, "true");
+    if (parts.want("cold")) measure_cold(cold, nothing, "true");
+    if (parts.want("pool")) measure_hand_out(pooled);
+    if (parts.want("warm")) measure_warm(cold, warm);
+    if (parts.want("peers")) measure_peers(beside, folder, python, "python3");
+    if (parts.want("cold")) measure_cold(cold, python, "python3");
+    if (parts.want("tree") && turn % 10 == 0) measure_tree(cold);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const bool only_snapshots = argc > 1 && std::string_view(argv[1]) == "snapshots";
     const int runs = !only_snapshots && argc > 1 ? std::max(3, std::atoi(argv[1])) : 200;
+    const Parts parts{{argv + std::min(argc, 2), argv + argc}};
+    for (const std::string_view name : parts.asked) {
+        if (std::ranges::find(Parts::kNames, name) != Parts::kNames.end()) continue;
+        give_up(fmt::format("no part {}; there are {}", name, fmt::join(Parts::kNames, ", ")));
+    }
     const auto folder = need(base::TemporaryDir::create("/tmp", "dougong-bench-"));
     const auto open = [&](const char* name, std::uint32_t pool) {
         return need(sphere::Sphere::open(
@@ -397,36 +427,32 @@ int main(int argc, char** argv) {
         print_series();
         return 0;
     }
-    const auto pooled = open("pooled", 4);
-    const auto beside = peers(folder.path());
-    const std::vector<std::string> nothing = {"/usr/bin/true"};
-    const std::vector<std::string> python = {"/usr/bin/python3", "-c", "pass"};
-    const double per_gib = idle_boxes_per_gib(*cold, 5 * runs);
-    std::this_thread::sleep_for(std::chrono::seconds(5));  // the kernel takes their remains apart
+    const auto pooled = open("pooled", parts.want("pool") ? 4 : 0);
+    const auto beside = parts.want("peers") ? peers(folder.path()) : std::vector<Peer>{};
+    double per_gib = 0;
+    if (parts.want("idle")) {
+        per_gib = idle_boxes_per_gib(*cold, 5 * runs);
+        std::this_thread::sleep_for(
+            std::chrono::seconds(5));  // the kernel takes their remains apart
+    }
     const std::string warm = need(cold->create({}));
     for (int i = 0; i < runs; ++i) {
-        measure_peers(beside, folder.path(), nothing, "true");
-        measure_cold(*cold, nothing, "true");
-        measure_hand_out(*pooled);
-        measure_warm(*cold, warm);
-        measure_peers(beside, folder.path(), python, "python3");
-        measure_cold(*cold, python, "python3");
-        if (i % 10 == 0) measure_tree(*cold);
+        measure_turn(parts, i, *cold, *pooled, warm, beside, folder.path());
     }
     need(cold->destroy(warm));
-    for (int i = 0; i < 5; ++i) measure_stop(*cold, 64);
+    for (int i = 0; parts.want("tree") && i < 5; ++i) measure_stop(*cold, 64);
     json::object rates;
     for (const int in_flight : {1, 8, 64}) {
+        if (!parts.want("rate")) break;
         rates[std::to_string(in_flight)] =
-            cycles_per_second(*cold, in_flight, std::max(runs, in_flight));
+            cycles_per_second(*cold, in_flight, std::max(runs, 8 * in_flight));
     }
-
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; parts.want("session") && i < 10; ++i) {
         measure_session(*cold, sphere::Language::python, "x = 1; x + 1", runs / 10);
         measure_session(*cold, sphere::Language::node, "1 + 1", runs / 10);
         measure_session(*cold, sphere::Language::bash, "x=1", runs / 10);
     }
-    measure_parallel_creates(*cold, 5 * runs);
+    if (parts.want("parallel")) measure_parallel_creates(*cold, 5 * runs);
     cold->emergency_stop({});
     cold->lift_stop({});
 
@@ -435,7 +461,7 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "create, exec true, destroy, {} in flight: {:.0f}/s\n",
                    std::string(rate.key()), rate.value().as_double());
     }
-    fmt::print(stderr, "idle boxes per GiB: {:.0f}\n", per_gib);
+    if (per_gib > 0) fmt::print(stderr, "idle boxes per GiB: {:.0f}\n", per_gib);
     utsname kernel{};
     ::uname(&kernel);
     const json::object result = {{"command", fmt::format("bench_sphere {}", runs)},

@@ -43,7 +43,7 @@ protected:
 private:
     base::Result<void> wait_prepared(const StagePlan& plan);
 
-    const native::BoxGroups groups_;
+    native::BoxGroups groups_;
     int pid_ = 0;
     base::UniqueFd control_, workspace_, words_;
 };

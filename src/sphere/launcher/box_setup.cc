@@ -23,13 +23,11 @@ bool mount_sized(const char* path, std::uint64_t bytes, std::uint64_t inodes) {
     return ::mount("dougong", path, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0;
 }
 
-/// Mounts what becomes "/" on kBoxRoot: the shared system, or the template read-only.
-Outcome mount_root(int template_root) {
-    const bool shared = template_root < 0;
-    const int tree =
-        shared ? copy_mount(AT_FDCWD, kSystemRoot, true) : copy_mount(template_root, "", true);
+/// Mounts what becomes "/" on kBoxRoot, read-only.
+Outcome mount_template(int template_root) {
+    const int tree = copy_mount(template_root, "", true);
     constexpr std::uint64_t kReadOnly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-    if (tree < 0 || (!shared && restrict_mount(tree, "", kReadOnly, true) != 0) ||
+    if (tree < 0 || restrict_mount(tree, "", kReadOnly, true) != 0 ||
         attach_mount(tree, AT_FDCWD, kBoxRoot) != 0) {
         return failed(Step::template_root);
     }
@@ -63,10 +61,9 @@ bool enter(int root, const char* name) {
     return entered;
 }
 
-Outcome mount_private(const Create& create, const BoxDescriptors& fds, int devices, int root) {
-    if (!enter(root, "dev") || attach_mount(devices, AT_FDCWD, ".") != 0 || !enter(root, "dev") ||
-        ::mount("dougong", "pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                "newinstance,ptmxmode=0666,mode=0600,max=64") != 0) {
+Outcome mount_private(const Create& create, const BoxDescriptors& fds, int root) {
+    if (!enter(root, "dev") || ::mount("dougong", "pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                                       "newinstance,ptmxmode=0666,mode=0600,max=64") != 0) {
         return failed(Step::devices);
     }
     const auto mount_temporary = [&](int kept, const char* path) {
@@ -87,14 +84,27 @@ Outcome mount_private(const Create& create, const BoxDescriptors& fds, int devic
     return {};
 }
 
+/// Born in a copy of the system's namespace: "/" is what it stays.
+Outcome fill_system(const Create& create, const BoxDescriptors& fds) {
+    const int root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) return failed(Step::system_root);
+    const Outcome filled = mount_private(create, fds, root);
+    if (!filled) return filled;
+    return ::chdir("/") == 0 ? Outcome{} : failed(Step::system_root);
+}
+
 Outcome make_root(const Create& create, const BoxDescriptors& fds) {
+    if (fds.template_root < 0) return fill_system(create, fds);
     const int devices = copy_mount(AT_FDCWD, kDeviceTree, true);
     if (devices < 0) return failed(Step::devices);
-    const Outcome mounted = mount_root(fds.template_root);
+    const Outcome mounted = mount_template(fds.template_root);
     if (!mounted) return mounted;
     const int root = ::open(kBoxRoot, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) return failed(Step::pivot);
-    const Outcome filled = mount_private(create, fds, devices, root);
+    if (!enter(root, "dev") || attach_mount(devices, AT_FDCWD, ".") != 0) {
+        return failed(Step::devices);
+    }
+    const Outcome filled = mount_private(create, fds, root);
     if (!filled) return filled;
     // The old root ends up under the new one and is let go; nothing of the host stays reachable.
     if (::fchdir(root) != 0 || pivot_to_here() != 0 || ::umount2(".", MNT_DETACH) != 0 ||

@@ -16,7 +16,8 @@ struct BoxDescriptors {
     int joins[4] = {-1, -1, -1, -1};  ///< `tasks` files of the groups it joins first of all
 };
 
-/// Builds the root, takes the box's identity and restricts itself. Pre: cwd is the staging folder.
+/// Builds the root, takes the box's identity and restricts itself. Pre: cwd is the staging folder
+/// or, without a template, "/" of a copy of the system's namespace.
 Outcome set_up_box(const Create& create, const BoxDescriptors& fds);
 
 }  // namespace sphere::launcher

@@ -11,7 +11,7 @@ namespace sphere::launcher {
 /// One thread. Keeps at most kIdleMax that no box uses.
 class NetworkSpaces {
 public:
-    static constexpr std::size_t kIdleMax = 64, kAhead = 4;
+    static constexpr std::size_t kIdleMax = 128, kAhead = 4;
 
     /// Moves this process into one that no box uses; children are born in it. Its descriptor, or
     /// -1 with errno.

@@ -99,14 +99,15 @@ struct Head {
     std::uint32_t descriptors = 0;
 };
 
-/// Followed by `filter_count` sock_filter. No descriptors.
+/// Followed by `common_count` sock_filter, which the launcher itself and all that it begins obey,
+/// and `filter_count`, which each command obeys besides. No descriptors.
 struct Configure {
     static constexpr Type kType = Type::configure;
     Head head;
     std::uint32_t own_user_namespace = 0;  ///< not root: the launcher makes one first
     std::uint32_t filter_count = 0;
     std::uint32_t plain = 0;  ///< boxes of level process: no namespaces, nothing is mounted
-    std::uint32_t unused = 0;
+    std::uint32_t common_count = 0;
     char staging[256] =
         {};  ///< an empty folder of the server's to mount on, in a namespace of its own
 };

@@ -14,9 +14,11 @@
 #include "sphere/launcher/box_init.h"
 #include "sphere/launcher/box_setup.h"
 #include "sphere/launcher/channel.h"
+#include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
 #include "sphere/launcher/plain_setup.h"
+#include "sphere/launcher/system_space.h"
 #include "sphere/launcher/workspace_mount.h"
 
 namespace sphere::launcher {
@@ -37,6 +39,7 @@ struct Spawner {
     sock_fprog filter{};
     std::size_t boxes_used = 0;  ///< places below are free or taken, none above is taken
     NetworkSpaces networks;
+    SystemSpace system;
 };
 
 alignas(8) std::byte packet_buffer[kMessageBytesMax];
@@ -44,14 +47,18 @@ sock_filter filter_code[kFilterMax];
 Box boxes[kBoxesMax];
 
 Outcome configure(Spawner& spawner, const Configure& message, const Packet& packet) {
-    if (message.filter_count == 0 || message.filter_count > kFilterMax ||
-        packet.bytes.size() != sizeof(Configure) + message.filter_count * sizeof(sock_filter) ||
+    const std::uint64_t filters =
+        std::uint64_t{message.common_count} + std::uint64_t{message.filter_count};
+    if (message.filter_count == 0 || filters > kFilterMax ||
+        packet.bytes.size() != sizeof(Configure) + filters * sizeof(sock_filter) ||
         ::strnlen(message.staging, sizeof(message.staging)) == sizeof(message.staging)) {
         return {Step::message, EINVAL};
     }
     std::memcpy(filter_code, packet.bytes.data() + sizeof(Configure),
-                message.filter_count * sizeof(sock_filter));
-    spawner.filter = {static_cast<unsigned short>(message.filter_count), filter_code};
+                filters * sizeof(sock_filter));
+    const sock_fprog common{static_cast<unsigned short>(message.common_count), filter_code};
+    spawner.filter = {static_cast<unsigned short>(message.filter_count),
+                      filter_code + message.common_count};
     spawner.own_user_namespace = message.own_user_namespace != 0;
     spawner.plain = message.plain != 0;
     if (spawner.plain) return {};
@@ -62,7 +69,10 @@ Outcome configure(Spawner& spawner, const Configure& message, const Packet& pack
         return failed(Step::mount_namespace);
     }
     enter_time_namespace();  // where there is none, the probe has told so
-    return prepare_staging(message.staging);
+    const Outcome prepared = prepare_staging(message.staging);
+    if (!prepared) return prepared;
+    const Outcome made = spawner.system.make();
+    return made && common.len != 0 ? install_filter(common) : made;
 }
 
 /// In the child: its own end of everything, and nothing else.
@@ -153,11 +163,14 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
         args.flags |= kCloneIntoCgroup;
         args.cgroup = static_cast<std::uint64_t>(group);
     }
-    const long pid = clone3(args);
-    if (pid < 0) {
-        const Outcome refused = failed(Step::clone);
+    const bool of_system = !spawner.plain && (create.flags & kTemplateRoot) == 0;
+    Outcome cloned = of_system ? spawner.system.enter() : Outcome{};
+    const long pid = cloned ? clone3(args) : -1;
+    if (cloned && pid < 0) cloned = failed(Step::clone);
+    if (pid != 0 && of_system) spawner.system.leave();
+    if (!cloned) {
         spawner.networks.give_back(network);
-        return refused;
+        return cloned;
     }
     if (pid == 0) {
         ::close(go_write);  // or it would wait for itself

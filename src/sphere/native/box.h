@@ -17,8 +17,8 @@
 #include "sphere/egress/broker.h"
 #include "sphere/images/image_store.h"
 #include "sphere/launcher/protocol.h"
-#include "sphere/native/control_groups.h"
 #include "sphere/native/copy_tree.h"
+#include "sphere/native/spare_groups.h"
 #include "sphere/sphere.h"
 
 namespace sphere::native {
@@ -27,14 +27,6 @@ namespace sphere::native {
 struct WatchedFd {
     base::UniqueFd fd;
     std::uint64_t token = 0;  ///< 0: not in epoll
-};
-
-/// A version 2 group of one command at a time.
-struct ExecGroup {
-    std::uint64_t number = 0;
-    std::uint64_t cpu_us_before = 0;  ///< used by those that had it earlier
-    bool killed =
-        false;  ///< never again: the kernel kills who is born in such a group from outside
 };
 
 /// A process that waits, walled in, to become the box's next command. Made only while nothing else
@@ -150,7 +142,8 @@ struct Box {
     std::uint64_t next_dial = 1;
     std::int32_t pid = 0;
     bool init_ready = false, published = false, paused = false, ending = false;
-    bool gone = false;  ///< every process is dead, every exec reported
+    bool gone = false;   ///< every process is dead, every exec reported
+    bool spent = false;  ///< its groups were told to kill or to freeze, or hold what outlives it
     std::optional<EndReason> forced;
     std::string_view ended_by = "destroyed";  ///< for SphereOptions::on_sandbox_end
     std::optional<SandboxInfo> last;          ///< of one that was published and is gone

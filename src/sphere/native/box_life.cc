@@ -28,6 +28,7 @@ using base::Result;
 constexpr std::chrono::seconds kMakingMax{20}, kDyingMax{20};
 constexpr std::chrono::milliseconds kKeeperPause{250};
 constexpr std::size_t kEndedKept = 1024;
+constexpr double kQuickCpus = 0.5;  ///< with so much an init ends within one period's quota
 
 /// A user that nobody else has: above every range that hosts hand out, below the sign bit.
 std::uint32_t make_host_id() {
@@ -192,7 +193,7 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beg
     if (predecessor != nullptr) {
         box->groups = predecessor->groups;
     } else {
-        box->groups = DG_TRY(BoxGroups::make(groups_, box->id, box->host_id));
+        DG_TRY(give_groups(*box));
     }
     const auto undo = [&](base::Error error) {
         if (predecessor == nullptr) box->groups.remove();
@@ -322,11 +323,46 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
     return box->id;
 }
 
+Result<void> NativeSphere::give_groups(Box& box) {
+    auto spare =
+        is_plain() ? std::nullopt : spare_groups_.take(box.host_id, box.spec.limits.memory_bytes);
+    if (spare) {
+        box.groups = std::move(spare->groups);
+        box.idle_group = spare->idle;
+        box.next_group = spare->next_exec;
+    } else {
+        box.groups = DG_TRY(BoxGroups::make(groups_, box.id, box.host_id));
+    }
+    return {};
+}
+
+bool NativeSphere::keep_groups(Box& box) {
+    if (box.spent || is_plain() || !box.beginning.layers.empty()) return false;
+    for (const ExecGroup& group : std::exchange(box.leaving_groups, {})) {
+        if (!box.idle_group && !group.killed) {
+            box.idle_group = group;
+        } else if (!box.groups.remove_exec_group(group.number)) {
+            return false;
+        }
+    }
+    return spare_groups_.give_back({box.groups, box.idle_group, box.next_group});
+}
+
+void NativeSphere::kill_tree(Box& box) {
+    // A box with only its init in it ends as fast without its groups' help, and they serve another.
+    box.spent = box.spent || !box.execs.empty() || is_plain() || !box.life.fd;
+    if (box.spent) {
+        box.groups.kill();
+    } else if (box.spec.limits.cpus < kQuickCpus || box.groups.was_throttled()) {
+        box.groups.lift_cpu_limit();
+    }
+}
+
 void NativeSphere::kill_box(Box& box, EndReason reason) {
     if (!box.forced) box.forced = reason;
     box.ending = true;
     if (box.gone) return;
-    box.groups.kill();
+    kill_tree(box);
     if (is_plain() && box.init.fd) {
         // Killed itself, it would leave what it began; told to, it ends that first.
         ::shutdown(box.init.fd.get(), SHUT_RDWR);
@@ -364,8 +400,9 @@ void NativeSphere::tell_end(const Box& box) const {
     options_.on_sandbox_end(*box.last, stopped ? "emergency" : box.ended_by);
 }
 
-void NativeSphere::remove_traces(const Box& box) {
+void NativeSphere::remove_traces(Box& box) {
     remove_box_folders(box);
+    if (keep_groups(box)) return;
     // The kernel lets go of a group a moment after its last process.
     for (int tries = 0; tries < 200 && !box.groups.remove(); ++tries) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "base/core/rng.h"
 #include "base/files/files.h"
@@ -22,45 +22,6 @@ using base::fail;
 using base::Result;
 
 constexpr std::uint64_t kPeriodUs = 100'000;
-
-/// Small kernel files: read whole in one call, empty when not there.
-std::string read_small(const std::string& path) {
-    const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) return {};
-    char text[16 * 1024];
-    const ssize_t got = ::read(file.get(), text, sizeof(text));
-    return {text, got > 0 ? static_cast<std::size_t>(got) : 0};
-}
-
-bool write_small(const std::string& path, std::string_view text) {
-    const base::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    return file &&
-           ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
-Result<void> write_limit(const std::string& path, std::uint64_t value) {
-    if (write_small(path, std::to_string(value))) return {};
-    return fail(Code::failed_precondition, "the limit {} could not be set to {}: {}", path, value,
-                std::strerror(errno));
-}
-
-std::uint64_t number(std::string_view text) {
-    std::uint64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
-/// The number after `key` and a space, at the start of a line; 0 when there is none.
-std::uint64_t keyed_number(std::string_view text, std::string_view key) {
-    while (!text.empty()) {
-        const std::string_view line = text.substr(0, text.find('\n'));
-        if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ' ') {
-            return number(line.substr(key.size() + 1));
-        }
-        text.remove_prefix(std::min(line.size() + 1, text.size()));
-    }
-    return 0;
-}
 
 std::vector<std::string> split(const std::string& text, char by) {
     std::vector<std::string> parts;
@@ -80,7 +41,7 @@ struct GroupMount {
 
 std::vector<GroupMount> group_mounts() {
     std::vector<GroupMount> mounts;
-    for (const std::string& line : split(read_small("/proc/self/mountinfo"), '\n')) {
+    for (const std::string& line : split(read_small(AT_FDCWD, "/proc/self/mountinfo"), '\n')) {
         const auto words = split(line, ' ');
         const auto dash = std::ranges::find(words, "-");
         if (words.size() < 6 || words.end() - dash < 4 || !(dash + 1)->starts_with("cgroup")) {
@@ -93,7 +54,7 @@ std::vector<GroupMount> group_mounts() {
 
 /// The group this process is in: of version 2 for an empty controller.
 std::string own_group(std::string_view controller) {
-    for (const std::string& line : split(read_small("/proc/self/cgroup"), '\n')) {
+    for (const std::string& line : split(read_small(AT_FDCWD, "/proc/self/cgroup"), '\n')) {
         const std::size_t first = line.find(':'), second = line.find(':', first + 1);
         if (second == std::string::npos) continue;
         const std::string names = line.substr(first + 1, second - first - 1);
@@ -120,10 +81,9 @@ std::string usable_folder(const GroupMount& mount, std::string_view controller) 
 /// Asks that groups below `folder` get `controller`; true when they do.
 bool hand_down(const std::string& folder, std::string_view controller) {
     const std::string file = folder + "/cgroup.subtree_control";
-    if (has_word(read_small(file).substr(0, read_small(file).find('\n')), ' ', controller)) {
-        return true;
-    }
-    return write_small(file, "+" + std::string(controller));
+    const std::string all = read_small(AT_FDCWD, file);
+    return has_word(all.substr(0, all.find('\n')), ' ', controller) ||
+           write_small(AT_FDCWD, file, "+" + std::string(controller));
 }
 
 Result<void> make_folder(const std::string& folder) {
@@ -219,7 +179,7 @@ void GroupTree::remove() const {
 }
 
 bool remove_group(const std::string& folder) {
-    write_small(folder + "/cgroup.kill", "1");
+    write_small(AT_FDCWD, folder + "/cgroup.kill", "1");
     return remove_below(folder);
 }
 
@@ -227,103 +187,94 @@ Result<BoxGroups> BoxGroups::make(const GroupTree& tree, const std::string& box,
                                   std::uint32_t owner) {
     const Hierarchies& in = tree.hierarchies();
     BoxGroups groups;
-    groups.owner_ = owner;
     groups.unified_memory_ = in.unified_memory;
     groups.unified_cpu_ = in.unified_cpu;
     groups.unified_pids_ = in.unified_pids;
-    const auto make_in = [&](const std::string& parent, std::string& folder) -> Result<void> {
-        if (parent.empty()) return {};
-        folder = parent + "/" + box;
-        return make_folder(folder);
+    const auto make_in = [&](const std::string& parent, GroupFolder& folder) -> Result<void> {
+        if (!parent.empty()) folder = DG_TRY(GroupFolder::make(parent + "/" + box));
+        return {};
     };
     auto made = make_in(in.unified, groups.unified_);
-    if (made && groups.has_tree()) made = make_folder(groups.unified_ + "/init");
+    if (made && groups.has_tree()) made = make_folder(groups.unified_.path() + "/init");
     if (made && !in.unified_memory) made = make_in(in.memory, groups.memory_);
     if (made && !in.unified_cpu) made = make_in(in.cpu, groups.cpu_);
     if (made && !in.unified_pids) made = make_in(in.pids, groups.pids_);
-    if (!made) {
-        groups.remove();
-        return std::unexpected(std::move(made).error());
+    if (made && !groups.give_to(owner)) {
+        made = fail(Code::unavailable, "{}/cgroup.procs could not be given to user {}: {}",
+                    groups.unified_.path(), owner, std::strerror(errno));
     }
-    // The init puts commands into their groups: it needs the common ancestor, too.
-    if (groups.has_tree() && owner != 0) {
-        if (::chown((groups.unified_ + "/cgroup.procs").c_str(), owner, owner) != 0) {
-            groups.remove();
-            return fail(Code::unavailable, "{}/cgroup.procs could not be given to user {}: {}",
-                        groups.unified_, owner, std::strerror(errno));
-        }
-    }
-    return groups;
+    if (made) return groups;
+    groups.remove();
+    return std::unexpected(std::move(made).error());
 }
 
-Result<void> BoxGroups::set_limits(const Limits& limits) const {
+Result<void> BoxGroups::set_limits(const Limits& limits) {
     const std::uint64_t processes = limits.processes_max + 1ull;  // the init
+    const std::uint64_t quota_us = cpu_quota_us(limits.cpus);
+    const bool other_memory = std::exchange(memory_bytes_, std::nullopt) != limits.memory_bytes;
+    const bool other_cpu = std::exchange(cpu_quota_us_, std::nullopt) != quota_us;
+    const bool other_processes = std::exchange(processes_, std::nullopt) != processes;
+    if (other_memory) DG_TRY(limit_memory(limits.memory_bytes));
+    if (other_cpu && unified_cpu_) {
+        DG_TRY(unified_.limit("cpu.max", fmt::format("{} {}", quota_us, kPeriodUs)));
+    } else if (other_cpu && cpu_) {
+        DG_TRY(cpu_.limit("cpu.cfs_quota_us", std::to_string(quota_us)));
+    }
+    for (const GroupFolder* folder : {unified_pids_ ? &unified_ : nullptr, &pids_}) {
+        if (!other_processes || folder == nullptr || !*folder) continue;
+        DG_TRY(folder->limit("pids.max", std::to_string(processes)));
+    }
+    memory_bytes_ = limits.memory_bytes;
+    cpu_quota_us_ = quota_us;
+    processes_ = processes;
+    return {};
+}
+
+Result<void> BoxGroups::limit_memory(std::uint64_t bytes) const {
+    const std::string value = std::to_string(bytes);
     if (unified_memory_) {
-        DG_TRY(write_limit(unified_ + "/memory.max", limits.memory_bytes));
-        write_small(unified_ + "/memory.swap.max", "0");
-        write_small(unified_ + "/memory.oom.group", "0");
-    } else if (!memory_.empty()) {
+        DG_TRY(unified_.limit("memory.max", value));
+        unified_.write("memory.swap.max", "0");
+        unified_.write("memory.oom.group", "0");
+    } else if (memory_) {
         // Swap included means the second is not under the first: raise the outer one first.
-        const std::string memory = memory_ + "/memory.limit_in_bytes",
-                          both = memory_ + "/memory.memsw.limit_in_bytes";
-        const bool counts_swap = !read_small(both).empty();
-        if (counts_swap && number(read_small(both)) < limits.memory_bytes) {
-            DG_TRY(write_limit(both, limits.memory_bytes));
-        }
-        DG_TRY(write_limit(memory, limits.memory_bytes));
-        if (counts_swap) DG_TRY(write_limit(both, limits.memory_bytes));
+        const std::string both = "memory.memsw.limit_in_bytes";
+        const std::uint64_t with_swap = memory_.number(both);  // 0: swap is not counted
+        if (with_swap != 0 && with_swap < bytes) DG_TRY(memory_.limit(both, value));
+        DG_TRY(memory_.limit("memory.limit_in_bytes", value));
+        if (with_swap != 0) DG_TRY(memory_.limit(both, value));
     }
-    if (unified_cpu_) {
-        if (!write_small(unified_ + "/cpu.max",
-                         fmt::format("{} {}", cpu_quota_us(limits.cpus), kPeriodUs))) {
-            return fail(Code::failed_precondition, "{}/cpu.max could not be set: {}", unified_,
-                        std::strerror(errno));
-        }
-    } else if (!cpu_.empty()) {
-        DG_TRY(write_limit(cpu_ + "/cpu.cfs_quota_us", cpu_quota_us(limits.cpus)));
-    }
-    if (unified_pids_) DG_TRY(write_limit(unified_ + "/pids.max", processes));
-    if (!pids_.empty()) DG_TRY(write_limit(pids_ + "/pids.max", processes));
     return {};
 }
 
 std::optional<base::UniqueFd> BoxGroups::open_init_group() const {
     if (!has_tree()) return std::nullopt;
-    base::UniqueFd folder(::open((unified_ + "/init").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    auto folder = unified_.open("init", O_RDONLY | O_DIRECTORY);
     if (!folder) return std::nullopt;
-    return folder;
+    return std::move(*folder);
 }
 
 Result<std::vector<base::UniqueFd>> BoxGroups::open_joins() const {
     std::vector<base::UniqueFd> files;
-    for (const std::string* folder : {&memory_, &cpu_, &pids_}) {
-        if (folder->empty()) continue;
-        files.emplace_back(::open((*folder + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
-        if (!files.back()) {
-            return fail(Code::unavailable, "{}/tasks: {}", *folder, std::strerror(errno));
-        }
+    for (const GroupFolder* folder : {&memory_, &cpu_, &pids_}) {
+        if (*folder) files.push_back(DG_TRY(folder->open("tasks", O_WRONLY)));
     }
     return files;
 }
 
-std::string BoxGroups::exec_folder(std::uint64_t group) const {
-    return fmt::format("{}/e{}", unified_, group);
+std::string BoxGroups::exec_name(std::uint64_t group) {
+    return "e" + std::to_string(group);
 }
 
 Result<base::UniqueFd> BoxGroups::make_exec_group(std::uint64_t group) const {
-    const std::string folder = exec_folder(group);
+    const std::string folder = unified_.path() + "/" + exec_name(group);
     DG_TRY(make_folder(folder));
-    if (owner_ != 0 && ::chown((folder + "/cgroup.procs").c_str(), owner_, owner_) != 0) {
-        return fail(Code::unavailable, "{}/cgroup.procs: {}", folder, std::strerror(errno));
-    }
-    return open_exec_group(group);
+    if (give_exec_group(group)) return open_exec_group(group);
+    return fail(Code::unavailable, "{}/cgroup.procs: {}", folder, std::strerror(errno));
 }
 
 Result<base::UniqueFd> BoxGroups::open_exec_group(std::uint64_t group) const {
-    const std::string folder = exec_folder(group);
-    base::UniqueFd open(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!open) return fail(Code::unavailable, "{}: {}", folder, std::strerror(errno));
-    return open;
+    return unified_.open(exec_name(group), O_RDONLY | O_DIRECTORY);
 }
 
 Result<void> BoxGroups::join_exec(std::uint64_t group, std::int32_t pid) const {
@@ -333,66 +284,99 @@ Result<void> BoxGroups::join_exec(std::uint64_t group, std::int32_t pid) const {
 }
 
 void BoxGroups::kill_exec(std::uint64_t group) const {
-    write_small(exec_folder(group) + "/cgroup.kill", "1");
+    unified_.write(exec_name(group) + "/cgroup.kill", "1");
 }
 
 bool BoxGroups::exec_group_is_empty(std::uint64_t group) const {
-    return read_small(exec_folder(group) + "/cgroup.events").starts_with("populated 0");
+    return unified_.read(exec_name(group) + "/cgroup.events").starts_with("populated 0");
 }
 
 bool BoxGroups::remove_exec_group(std::uint64_t group) const {
-    return ::rmdir(exec_folder(group).c_str()) == 0 || errno == ENOENT;
+    return ::unlinkat(unified_.fd(), exec_name(group).c_str(), AT_REMOVEDIR) == 0 ||
+           errno == ENOENT;
 }
 
 std::uint64_t BoxGroups::exec_cpu_us(std::uint64_t group) const {
-    return keyed_number(read_small(exec_folder(group) + "/cpu.stat"), "usage_usec");
+    return unified_.number(exec_name(group) + "/cpu.stat", "usage_usec");
 }
 
 bool BoxGroups::freeze(bool frozen) const {
-    return has_tree() && write_small(unified_ + "/cgroup.freeze", frozen ? "1" : "0");
+    return unified_.write("cgroup.freeze", frozen ? "1" : "0");
 }
 
 bool BoxGroups::is_frozen() const {
-    return keyed_number(read_small(unified_ + "/cgroup.events"), "frozen") == 1;
+    return unified_.number("cgroup.events", "frozen") == 1;
 }
 
-void BoxGroups::kill() const {
-    // A process that used up its quota would wait for the next period before it can end.
-    if (!cpu_.empty()) write_small(cpu_ + "/cpu.cfs_quota_us", "-1");
-    if (unified_cpu_) write_small(unified_ + "/cpu.max", "max");
-    if (has_tree()) write_small(unified_ + "/cgroup.kill", "1");
+void BoxGroups::kill() {
+    lift_cpu_limit();
+    unified_.write("cgroup.kill", "1");
+}
+
+void BoxGroups::lift_cpu_limit() {
+    cpu_.write("cpu.cfs_quota_us", "-1");
+    if (unified_cpu_) unified_.write("cpu.max", "max");
+    cpu_quota_us_.reset();
+}
+
+bool BoxGroups::was_throttled() {
+    const auto before = std::exchange(
+        throttled_, (unified_cpu_ ? unified_ : cpu_).number("cpu.stat", "nr_throttled"));
+    return throttled_ != before;
+}
+
+bool BoxGroups::count_anew() {
+    if (unified_memory_) return false;  // its peak is set back for one reader, not for all
+    cpu_us_before_ += cpu_us();
+    return true;
+}
+
+bool BoxGroups::is_deserted() const {
+    if (unified_pids_ || pids_) {
+        return (unified_pids_ ? unified_ : pids_).read("pids.current") == "0\n";
+    }
+    return unified_.read("cgroup.events").starts_with("populated 0");
+}
+
+bool BoxGroups::give_to(std::uint32_t owner) {
+    // The init puts commands into their groups: it needs the common ancestor, too.
+    const bool other = std::exchange(owner_, owner) != owner;
+    return !has_tree() || !other || unified_.give("", owner);
+}
+
+bool BoxGroups::give_exec_group(std::uint64_t group) const {
+    return owner_ == 0 || unified_.give(exec_name(group), owner_);
 }
 
 bool BoxGroups::remove() const {
     bool gone = true;
-    for (const std::string* folder : {&unified_, &memory_, &cpu_, &pids_}) {
-        if (!folder->empty()) gone = remove_below(*folder) && gone;
+    for (const GroupFolder* folder : {&unified_, &memory_, &cpu_, &pids_}) {
+        if (*folder) gone = remove_below(folder->path()) && gone;
     }
     return gone;
 }
 
 std::uint64_t BoxGroups::oom_kills() const {
-    if (unified_memory_) return keyed_number(read_small(unified_ + "/memory.events"), "oom_kill");
-    if (memory_.empty()) return 0;
-    return keyed_number(read_small(memory_ + "/memory.oom_control"), "oom_kill");
+    if (unified_memory_) return unified_.number("memory.events", "oom_kill");
+    return memory_.number("memory.oom_control", "oom_kill");
 }
 
 std::uint64_t BoxGroups::memory_bytes() const {
-    if (unified_memory_) return number(read_small(unified_ + "/memory.current"));
-    return memory_.empty() ? 0 : number(read_small(memory_ + "/memory.usage_in_bytes"));
+    if (unified_memory_) return unified_.number("memory.current");
+    return memory_.number("memory.usage_in_bytes");
 }
 
 std::uint64_t BoxGroups::peak_memory_bytes() const {
-    if (unified_memory_) return number(read_small(unified_ + "/memory.peak"));
-    return memory_.empty() ? 0 : number(read_small(memory_ + "/memory.max_usage_in_bytes"));
+    if (unified_memory_) return unified_.number("memory.peak");
+    return memory_.number("memory.max_usage_in_bytes");
 }
 
 void BoxGroups::reset_peak_memory() const {
-    if (!memory_.empty()) write_small(memory_ + "/memory.max_usage_in_bytes", "0");
+    memory_.write("memory.max_usage_in_bytes", "0");
 }
 
 std::uint64_t BoxGroups::cpu_us() const {
-    return has_tree() ? keyed_number(read_small(unified_ + "/cpu.stat"), "usage_usec") : 0;
+    return has_tree() ? unified_.number("cpu.stat", "usage_usec") - cpu_us_before_ : 0;
 }
 
 }  // namespace sphere::native

@@ -14,6 +14,7 @@
 
 #include "base/core/result.h"
 #include "base/files/unique_fd.h"
+#include "sphere/native/group_folder.h"
 #include "sphere/spec.h"
 
 namespace sphere::native {
@@ -67,13 +68,14 @@ public:
     static base::Result<BoxGroups> make(const GroupTree& tree, const std::string& box,
                                         std::uint32_t owner);
 
-    base::Result<void> set_limits(const Limits& limits) const;
+    /// Writes what differs from what is in force.
+    base::Result<void> set_limits(const Limits& limits);
     /// The init's group, to be born in; nothing without a version 2 tree.
     std::optional<base::UniqueFd> open_init_group() const;
     /// `tasks` files of version 1: a process joins by writing 0 there.
     base::Result<std::vector<base::UniqueFd>> open_joins() const;
 
-    bool has_tree() const { return !unified_.empty(); }
+    bool has_tree() const { return static_cast<bool>(unified_); }
     /// Groups of commands have numbers of the caller's; one that is empty again serves the next.
     base::Result<base::UniqueFd> make_exec_group(std::uint64_t group) const;
     base::Result<base::UniqueFd> open_exec_group(std::uint64_t group) const;
@@ -89,9 +91,22 @@ public:
     /// Writes the order; freezing is under way when this returns, is_frozen tells when it is done.
     bool freeze(bool frozen) const;
     bool is_frozen() const;
-    void kill() const;
+    void kill();
+    /// A process that used up its quota would wait for the next period before it can end.
+    void lift_cpu_limit();
+    /// True when a process waited for its quota since this was last asked.
+    bool was_throttled();
     /// Pre: everything in it is dead. False when something is left after all.
     bool remove() const;
+
+    // From one box to the next, when everything of the first is dead.
+    /// From here on it counts for the next box. False when a counter cannot begin anew.
+    bool count_anew();
+    /// No process is counted in it, not even one that waits to be reaped.
+    bool is_deserted() const;
+    /// Processes of `owner` may move in it from now on.
+    bool give_to(std::uint32_t owner);
+    bool give_exec_group(std::uint64_t group) const;
 
     std::uint64_t oom_kills() const;
     std::uint64_t memory_bytes() const;
@@ -100,11 +115,15 @@ public:
     std::uint64_t cpu_us() const;
 
 private:
-    std::string exec_folder(std::uint64_t group) const;
+    base::Result<void> limit_memory(std::uint64_t bytes) const;
+    static std::string exec_name(std::uint64_t group);
 
-    std::string unified_, memory_, cpu_, pids_;
+    GroupFolder unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;
     std::uint32_t owner_ = 0;
+    std::optional<std::uint64_t> memory_bytes_, cpu_quota_us_, processes_;  ///< in force
+    std::uint64_t cpu_us_before_ = 0;  ///< used by earlier boxes
+    std::uint64_t throttled_ = 0;      ///< how often, when last asked
 };
 
 }  // namespace sphere::native

@@ -35,7 +35,7 @@ constexpr std::size_t kStreamPiece = 64 * 1024;
 /// Each box takes four descriptors here, each running command up to three.
 void allow_descriptors(std::uint32_t boxes) {
     rlimit limit{};
-    const rlim_t wanted = 256 + 8ull * boxes;
+    const rlim_t wanted = 256 + 12ull * boxes;
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
     limit.rlim_cur = std::min(wanted, limit.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &limit);
@@ -123,22 +123,24 @@ Result<void> NativeSphere::start_launcher_process() {
     const SharedWith shared = !is_plain()         ? SharedWith::nobody
                               : has_other_users() ? SharedWith::host
                                                   : SharedWith::user;
-    const auto program = DG_TRY(
-        build_seccomp_program({.shared = shared, .affinity = groups_.hierarchies().limits_cpu()}));
+    auto [filters, command] = DG_TRY(
+        build_seccomp_programs({.shared = shared, .affinity = groups_.hierarchies().limits_cpu()}));
     auto message = launcher::make_message<launcher::Configure>();
     message.own_user_namespace = answers_.mounts_as_root() ? 0 : 1;
     message.plain = is_plain() ? 1 : 0;
-    message.filter_count = static_cast<std::uint32_t>(program.size());
+    message.common_count = static_cast<std::uint32_t>(filters.size());
+    message.filter_count = static_cast<std::uint32_t>(command.size());
+    filters.insert(filters.end(), command.begin(), command.end());
     if (state_.staging().size() >= sizeof(message.staging)) {
         return fail(Code::invalid_argument, "the state folder's path {} is over {} bytes",
                     options_.state_dir, sizeof(message.staging) - 32);
     }
     std::memcpy(message.staging, state_.staging().c_str(), state_.staging().size() + 1);
-    const std::size_t filter_bytes = program.size() * sizeof(sock_filter);
+    const std::size_t filter_bytes = filters.size() * sizeof(sock_filter);
     message.head.bytes = static_cast<std::uint32_t>(sizeof(message) + filter_bytes);
     std::vector<std::byte> packet(message.head.bytes);
     std::memcpy(packet.data(), &message, sizeof(message));
-    std::memcpy(packet.data() + sizeof(message), program.data(), filter_bytes);
+    std::memcpy(packet.data() + sizeof(message), filters.data(), filter_bytes);
     launcher::Configured answer;
     launcher::Packet received;
     pollfd waits{launcher_.get(), POLLIN, 0};
@@ -176,6 +178,7 @@ NativeSphere::~NativeSphere() {
     broker_.reset();
     launcher_.reset();
     if (launcher_pid_ > 0) ::waitpid(launcher_pid_, nullptr, 0);
+    spare_groups_.remove();
     groups_.remove();
     state_.remove();
 }
@@ -255,6 +258,7 @@ bool NativeSphere::set_frozen(Box& box, bool frozen) {
         message.scope = launcher::Scope::box;
         return launcher::send_message(box.init.fd.get(), message);
     }
+    box.spent = true;
     if (!box.groups.freeze(frozen)) return false;
     // Tens of microseconds; a box that takes long (a process in the kernel) stays half frozen
     // until it is, which pause need not wait for.
@@ -303,7 +307,10 @@ std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
     for (const auto& [id, box] : boxes_) {
         if (!box->gone && scope.covers(box->spec, id)) hit.push_back(box);
     }
-    for (const BoxPtr& box : hit) box->groups.freeze(true);
+    for (const BoxPtr& box : hit) {
+        box->spent = true;
+        box->groups.freeze(true);
+    }
     for (const BoxPtr& box : hit) kill_box(*box, EndReason::emergency);
     // Who ordered it waits for the last process to end, not for what the kernel keeps of them.
     std::vector<BoxPtr> taken;

@@ -86,14 +86,19 @@ private:
     base::Result<void> publish(const BoxPtr& box, const SandboxSpec& spec, const Secrets& secrets);
     /// Why a stop forbids this, if one does. Pre: locked.
     base::Result<void> check_stops(const SandboxSpec& spec, const SandboxId& id) const;
+    /// Another box's that has ended, or new ones.
+    base::Result<void> give_groups(Box& box);
+    /// For another box. Pre: the box is gone and out of the tables. False: to be removed.
+    bool keep_groups(Box& box);
     /// Kills everything in it. Pre: locked.
     void kill_box(Box& box, EndReason reason);
+    void kill_tree(Box& box);
     /// Waits until it is gone and takes it out of the tables; false when another thread did. Pre:
     /// kill_box was called.
     bool take_out(Lock& lock, const BoxPtr& box);
     /// Without the lock, once, after take_out.
     void tell_end(const Box& box) const;
-    void remove_traces(const Box& box);
+    void remove_traces(Box& box);
     /// take_out, and removes its groups without the lock.
     void bury(Lock& lock, const BoxPtr& box);
     base::Result<BoxPtr> find(const SandboxId& id) const;
@@ -188,6 +193,8 @@ private:
     static base::Result<base::UniqueFd> take_group(Box& box, ExecGroup& group);
     /// To the next command when it is empty, else as soon as it is.
     static void return_group(Box& box, ExecGroup group);
+    /// Pre: it is empty; what was in it used so much.
+    static void reuse_group(Box& box, ExecGroup group, std::uint64_t used_us);
     static void reclaim_groups(Box& box);
     /// What became of a prepared process that was sent its Start.
     enum class Answer { waits, executed, refused, ended_before };
@@ -232,6 +239,7 @@ private:
     images::ImageStore images_;
     const SandboxSpec default_spec_;
     GroupTree groups_;
+    SpareGroups spare_groups_;
     StateFile state_;
     base::UniqueFd launcher_;
     int launcher_pid_ = 0;

@@ -61,12 +61,18 @@ Result<base::UniqueFd> NativeSphere::take_group(Box& box, ExecGroup& group) {
 }
 
 void NativeSphere::return_group(Box& box, ExecGroup group) {
-    if (!box.groups.exec_group_is_empty(group.number)) {
+    if (box.groups.exec_group_is_empty(group.number)) {
+        reuse_group(box, group, box.groups.exec_cpu_us(group.number));
+    } else {
         box.leaving_groups.push_back(group);
-    } else if (box.idle_group || group.killed) {
+    }
+}
+
+void NativeSphere::reuse_group(Box& box, ExecGroup group, std::uint64_t used_us) {
+    if (box.idle_group || group.killed) {
         box.groups.remove_exec_group(group.number);
     } else {
-        group.cpu_us_before = box.groups.exec_cpu_us(group.number);
+        group.cpu_us_before = used_us;
         box.idle_group = group;
     }
 }

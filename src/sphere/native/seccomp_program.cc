@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -105,6 +106,7 @@ constexpr const char* kByName[] = {
 constexpr const char* kByProcess[] = {"prlimit64",          "sched_setattr", "sched_setparam",
                                       "sched_setscheduler", "setpriority",   "sched_setaffinity"};
 
+constexpr int kMountSetattr = 442;
 // Newer than the list that libseccomp 2.5 knows.
 constexpr int kCachestat = 451, kFchmodat2 = 452, kFutexWake = 454, kFutexWait = 455,
               kFutexRequeue = 456, kMseal = 462;
@@ -190,12 +192,14 @@ void allow_new(Rules& rules, const SeccompOptions& options) {
     }
 }
 
-void allow_by_argument(Rules& rules, const SeccompOptions& options) {
+void allow_by_argument(Rules& rules, const SeccompOptions& options, bool making) {
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0));
-    rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));  // its flags are out of a filter's sight
+    // Its flags are out of a filter's sight.
+    if (!making) rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+    if (making) rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket));
     for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
         // The host's network, and sockets by path that nothing else would keep it from.
-        if (options.shared != SharedWith::nobody) break;
+        if (making || options.shared != SharedWith::nobody) break;
         rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket),
                   SCMP_A0_64(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
     }
@@ -240,23 +244,88 @@ Result<std::vector<sock_filter>> export_program(const Context& context) {
     return code;
 }
 
-}  // namespace
+/// What launcher and inits do that no command may, beside sockets of other families.
+std::vector<int> making_calls(const SeccompOptions& options) {
+    std::vector<int> calls = {SCMP_SYS(clone3),     SCMP_SYS(fsconfig),    SCMP_SYS(fsmount),
+                              SCMP_SYS(fsopen),     SCMP_SYS(fspick),      SCMP_SYS(mount),
+                              SCMP_SYS(move_mount), SCMP_SYS(open_tree),   SCMP_SYS(pivot_root),
+                              SCMP_SYS(setns),      SCMP_SYS(sethostname), SCMP_SYS(umount2),
+                              SCMP_SYS(unshare),    kMountSetattr};
+    if (!options.affinity) calls.push_back(SCMP_SYS(sched_setaffinity));
+    return calls;
+}
 
-Result<std::vector<sock_filter>> build_seccomp_program(const SeccompOptions& options) {
+Result<std::vector<sock_filter>> build(const SeccompOptions& options, bool making) {
     const Context context(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release);
     if (!context) return fail(Code::unavailable, "no memory for a system call filter");
     Rules rules(context.get());
     rules.attribute(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     rules.attribute(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a search tree instead of a list
     allow_by_name(rules, options);
-    allow_by_argument(rules, options);
+    allow_by_argument(rules, options, making);
     if (options.shared != SharedWith::nobody) allow_on_itself(rules, options);
     allow_new(rules, options);
+    if (making) {
+        for (const int call : making_calls(options)) rules.add(SCMP_ACT_ALLOW, call);
+    }
     DG_TRY(rules.done());
     std::vector<sock_filter> program = terminal_prelude();
     const std::vector<sock_filter> list = DG_TRY(export_program(context));
     program.insert(program.end(), list.begin(), list.end());
     return program;
+}
+
+/// What the common program allows and the whole one does not, answered as the whole one does.
+std::vector<sock_filter> command_program(const SeccompOptions& options) {
+    constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW, kRefuse = SECCOMP_RET_ERRNO | EPERM,
+                            kUnknown = SECCOMP_RET_ERRNO | ENOSYS;
+    constexpr std::uint32_t kLow = offsetof(seccomp_data, args[0]), kHigh = kLow + 4;
+    static_assert(std::endian::native == std::endian::little);
+    std::vector<sock_filter> code;
+    const auto load = [&](std::uint32_t at) {
+        code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
+    };
+    const auto answer = [&](std::uint32_t with) {
+        code.push_back(BPF_STMT(BPF_RET | BPF_K, with));
+    };
+    const auto unless = [&](std::uint32_t value, std::uint8_t skip) {
+        code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip));
+    };
+    load(offsetof(seccomp_data, nr));
+    for (const int call : making_calls(options)) {
+        unless(static_cast<std::uint32_t>(call), 1);
+        answer(call == SCMP_SYS(clone3) ? kUnknown : kRefuse);
+    }
+    const std::size_t socket = code.size();
+    unless(SYS_socket, 0);
+    load(kHigh);
+    unless(0, 7);
+    load(kLow);
+    for (const std::uint32_t family : {AF_UNIX, AF_INET, AF_INET6}) {
+        unless(family, 1);
+        answer(kAllow);
+    }
+    answer(kRefuse);
+    code[socket].jf = static_cast<std::uint8_t>(code.size() - socket - 1);
+    answer(kAllow);
+    return code;
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> build_seccomp_program(const SeccompOptions& options) {
+    return build(options, false);
+}
+
+Result<SeccompPrograms> build_seccomp_programs(const SeccompOptions& options) {
+    SeccompPrograms programs;
+    if (options.shared != SharedWith::nobody) {
+        programs.command = DG_TRY(build(options, false));
+    } else {
+        programs.common = DG_TRY(build(options, true));
+        programs.command = command_program(options);
+    }
+    return programs;
 }
 
 }  // namespace sphere::native

@@ -27,4 +27,14 @@ struct SeccompOptions {
 /// Errors: internal when libseccomp refuses a rule, unavailable when memory is out.
 base::Result<std::vector<sock_filter>> build_seccomp_program(const SeccompOptions& options = {});
 
+/// The same list as two filters, which the kernel applies both: it takes the stricter answer.
+/// Compiling a list takes the kernel longer than a fork, so the long one is installed once.
+struct SeccompPrograms {
+    /// In the launcher and all that it begins: the list, and what it takes to make boxes and to
+    /// start commands in them. Empty at level process.
+    std::vector<sock_filter> common;
+    std::vector<sock_filter> command;  ///< on top, in each command: takes that away again
+};
+base::Result<SeccompPrograms> build_seccomp_programs(const SeccompOptions& options = {});
+
 }  // namespace sphere::native

@@ -2,6 +2,8 @@
 #include "sphere/native/seccomp_program.h"
 
 #include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -14,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <functional>
 
 #include <fcntl.h>
@@ -24,17 +27,20 @@ namespace {
 
 constexpr int kSignalled = 1000;
 
-/// errno of `attempt` under the filter, 0 when it works, kSignalled + signal when it ends the
+bool install(std::vector<sock_filter>& code) {
+    const sock_fprog filter{static_cast<unsigned short>(code.size()), code.data()};
+    return code.empty() || ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0;
+}
+
+/// errno of `attempt` under both filters, 0 when it works, kSignalled + signal when it ends the
 /// child.
 int outcome(const std::function<long()>& attempt, const SeccompOptions& options = {}) {
-    const auto program = build_seccomp_program(options);
-    EXPECT_TRUE(program);
-    sock_filter* const code = const_cast<sock_filter*>(program->data());
-    const sock_fprog filter{static_cast<unsigned short>(program->size()), code};
+    auto programs = build_seccomp_programs(options);
+    EXPECT_TRUE(programs);
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) ::_exit(255);
+        if (!install(programs->common) || !install(programs->command)) ::_exit(255);
         errno = 0;
         const long result = attempt();
         ::_exit(result < 0 ? errno : 0);
@@ -53,6 +59,88 @@ TEST(SeccompProgram, FitsTheKernelsLimit) {
     ASSERT_TRUE(program);
     EXPECT_LT(program->size(), 4096u);
     EXPECT_GT(program->size(), 100u);
+}
+
+/// What a program answers, by the kernel's rules for the instructions that filters here use.
+std::uint32_t answer(const std::vector<sock_filter>& code, const seccomp_data& call) {
+    std::uint32_t value = 0;
+    for (std::size_t at = 0; at < code.size(); ++at) {
+        const sock_filter& step = code[at];
+        const auto branch = [&](bool taken) { at += taken ? step.jt : step.jf; };
+        switch (step.code) {
+            case BPF_LD | BPF_W | BPF_ABS:
+                std::memcpy(&value, reinterpret_cast<const char*>(&call) + step.k, sizeof(value));
+                break;
+            case BPF_ALU | BPF_AND | BPF_K:
+                value &= step.k;
+                break;
+            case BPF_JMP | BPF_JA:
+                at += step.k;
+                break;
+            case BPF_JMP | BPF_JEQ | BPF_K:
+                branch(value == step.k);
+                break;
+            case BPF_JMP | BPF_JGT | BPF_K:
+                branch(value > step.k);
+                break;
+            case BPF_JMP | BPF_JGE | BPF_K:
+                branch(value >= step.k);
+                break;
+            case BPF_JMP | BPF_JSET | BPF_K:
+                branch((value & step.k) != 0);
+                break;
+            case BPF_RET | BPF_K:
+                return step.k;
+            default:
+                ADD_FAILURE() << "an instruction this test does not know: " << step.code;
+                return 0;
+        }
+    }
+    ADD_FAILURE() << "no answer";
+    return 0;
+}
+
+/// As the kernel orders answers: as signed numbers, the lesser is the stricter.
+std::uint32_t stricter(std::uint32_t a, std::uint32_t b) {
+    const auto action = [](std::uint32_t of) {
+        return static_cast<std::int32_t>(of & SECCOMP_RET_ACTION_FULL);
+    };
+    return action(b) < action(a) ? b : a;
+}
+
+TEST(SeccompProgram, TwoFiltersTogetherAnswerAsTheWholeListDoes) {
+    constexpr std::uint64_t kValues[] = {
+        0,      1,      2,      10,         16,         0x10000000,      0x20000,
+        0x5412, 0x541c, 0x5413, 0xffffffff, 1ull << 32, (1ull << 32) | 2};
+    for (const bool affinity : {true, false}) {
+        const SeccompOptions options{.affinity = affinity};
+        const auto whole = build_seccomp_program(options);
+        const auto parts = build_seccomp_programs(options);
+        ASSERT_TRUE(whole && parts);
+        ASSERT_FALSE(parts->common.empty());
+        int differ_alone = 0;
+        for (const std::uint32_t arch :
+             std::array<std::uint32_t, 3>{AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386}) {
+            for (std::uint32_t nr = 0; nr < 1100; ++nr) {
+                for (const std::uint64_t first : kValues) {
+                    for (const std::uint64_t second : kValues) {
+                        seccomp_data call{};
+                        call.nr = static_cast<int>(nr < 1000 ? nr : nr - 1000 + 0x40000000);
+                        call.arch = arch;
+                        call.args[0] = first;
+                        call.args[1] = second;
+                        const std::uint32_t expected = answer(*whole, call);
+                        const std::uint32_t common = answer(parts->common, call);
+                        ASSERT_EQ(stricter(common, answer(parts->command, call)), expected)
+                            << "call " << call.nr << " arch " << arch << " with " << first << ", "
+                            << second;
+                        differ_alone += common != expected;
+                    }
+                }
+            }
+        }
+        EXPECT_GT(differ_alone, 0) << "the launcher could make no box";
+    }
 }
 
 TEST(SeccompProgram, DangerousCallsAreNotPermitted) {
