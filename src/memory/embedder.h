@@ -1,0 +1,28 @@
+#pragma once
+// The port to whatever turns text into vectors. Owned by memory; app adapts the engine's encoders
+// and /v1/embeddings endpoints to it, memory/embed has the last resort.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/core/result.h"
+
+namespace memory {
+
+enum class EmbedSide : std::uint8_t { document, query };
+
+class Embedder {
+public:
+    virtual ~Embedder() = default;
+    /// Model and preprocessing: vectors of different ids are never compared.
+    virtual const std::string& id() const = 0;
+    virtual std::uint32_t dims() const = 0;
+    /// out: [texts, dims] f32, each row of length 1 (0 for a text with nothing in it). Thread-safe.
+    /// Errors: unavailable (retry), invalid_argument.
+    virtual base::Result<void> embed(std::span<const std::string_view> texts, EmbedSide side,
+                                     std::span<float> out) = 0;
+};
+
+}  // namespace memory

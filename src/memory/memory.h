@@ -1,0 +1,103 @@
+#pragma once
+// What agents know: written once and never lost, found in a millisecond. [AInfra 2.2.3] AMS.
+//
+//   auto store = DG_TRY(MemoryStore::open(options, embedder, clock));
+//   DG_TRY(store->add({.scope = {.tenant = "t", .user = "ann"}, .content = "Ann is allergic to
+//   nuts"})); const Answer answer = DG_TRY(store->search({.text = "allergies", .filter = {.scope =
+//   {.tenant = "t"}}}));
+//
+// A write that returned is durable. Everything that finds is rebuilt from what was written. No call
+// reaches across tenants. Thread-safe.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "memory/embedder.h"
+#include "memory/entry.h"
+#include "memory/filter.h"
+#include "memory/query.h"
+
+namespace memory {
+
+struct StoreOptions {
+    /// A folder of shard files, or "postgresql://..." for truth that several nodes share.
+    std::string location;
+    std::uint32_t shards = 8;  ///< of a new folder; an old one keeps its own number
+    std::size_t content_bytes_max = 256u << 10;
+    /// Memory for indexes of tenants; those used longest ago are dropped and rebuilt when asked.
+    std::uint64_t index_bytes_max = 1ull << 30;
+    std::int64_t versions_keep_ms = 30ll * 24 * 3600 * 1000;  ///< how long undo reaches back
+};
+
+/// What became of one write.
+struct Added {
+    MemoryId id;
+    std::uint32_t version = 1;
+    enum class How : std::uint8_t { added, merged, repeated } how = How::added;
+    ///< merged: an equal or nearly equal entry took its sources; repeated: same idempotency key
+};
+
+struct Page {
+    std::vector<Entry> entries;
+    std::string next = {};  ///< cursor; empty: that was all
+};
+
+enum class Order : std::uint8_t { created_ascending, created_descending };
+
+struct StoreStats {
+    std::uint64_t tenants = 0, entries = 0, versions = 0, removed = 0;
+    std::uint64_t embeddings_pending = 0;
+    std::uint64_t truth_bytes = 0, index_bytes = 0;
+    std::uint32_t indexes_open = 0;
+    std::string embedder;
+};
+
+class MemoryStore {
+public:
+    /// Errors: failed_precondition (another process has it; a newer format), data_loss (names the
+    /// file and what to do), unavailable.
+    static base::Result<std::unique_ptr<MemoryStore>> open(const StoreOptions& options,
+                                                           std::shared_ptr<Embedder> embedder,
+                                                           const base::Clock& clock);
+    virtual ~MemoryStore() = default;  ///< flushes what is counted; writes are durable already
+
+    // --- writing -------------------------------------------------------------------------------
+    /// Errors: check_entry's; resource_exhausted (full disk: nothing was written).
+    virtual base::Result<Added> add(const NewEntry& entry, std::string_view by = {}) = 0;
+    /// All or none, one commit. At most 10,000, of one tenant.
+    virtual base::Result<std::vector<Added>> add(std::span<const NewEntry> entries,
+                                                 std::string_view by = {}) = 0;
+    /// Errors: not_found, check_entry's, failed_precondition (expected_version).
+    virtual base::Result<Entry> update(std::string_view tenant, const MemoryId& id,
+                                       const EntryPatch& patch, std::string_view by = {}) = 0;
+    /// Gone from every search at once; undo and history know it until versions_keep_ms.
+    virtual base::Result<void> remove(std::string_view tenant, const MemoryId& id,
+                                      std::string_view by = {}) = 0;
+    /// Back to what it was at `version`, as a new version; also brings a removed one back.
+    virtual base::Result<Entry> restore(std::string_view tenant, const MemoryId& id,
+                                        std::uint32_t version, std::string_view by = {}) = 0;
+    /// Counts an access. In memory at once, on disk within a second; never waits for the disk.
+    virtual void touch(std::string_view tenant, std::span<const MemoryId> ids) = 0;
+
+    // --- reading -------------------------------------------------------------------------------
+    virtual base::Result<Entry> get(std::string_view tenant, const MemoryId& id) = 0;
+    virtual base::Result<std::vector<EntryVersion>> history(std::string_view tenant,
+                                                            const MemoryId& id) = 0;
+    virtual base::Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
+                                    std::string_view cursor = {}) = 0;
+    /// Errors: invalid_argument; never unavailable because of the embedder (Answer says so).
+    virtual base::Result<Answer> search(const Query& query) = 0;
+
+    // --- keeping -------------------------------------------------------------------------------
+    virtual StoreStats stats() = 0;
+    /// Waits until everything written before is in every index, embeddings too.
+    virtual base::Result<void> settle() = 0;
+};
+
+}  // namespace memory

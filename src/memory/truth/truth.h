@@ -1,0 +1,99 @@
+#pragma once
+// What was written, and every state it had: the only copy of anything. Everything else in this
+// plane can be rebuilt from here. Tenants are spread over shards; each shard is one base::Store.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "memory/entry.h"
+#include "memory/memory.h"
+
+namespace memory::truth {
+
+/// Of an entry, for life: small, dense within a shard, never used again.
+using RowId = std::int64_t;
+/// Of a change, ascending within a shard.
+using Sequence = std::int64_t;
+
+/// One entry as indexes need it. `gone`: removed, expired or forgotten; then only row and sequence
+/// are meant.
+struct Change {
+    RowId row = 0;
+    Sequence sequence = 0;
+    bool gone = false;
+    Entry entry;
+    std::vector<float> embedding;  ///< of `model`; empty: none yet
+};
+
+struct Written {
+    std::vector<Added> added;
+    std::vector<Change> changes;  ///< what indexes must hear, in order
+};
+
+class Truth {
+public:
+    static base::Result<std::unique_ptr<Truth>> open(const StoreOptions& options,
+                                                     const base::Clock& clock);
+    virtual ~Truth() = default;
+
+    /// Entries checked already, of one tenant; one transaction. `model` names their embeddings.
+    virtual base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
+                                      std::string_view model) = 0;
+    virtual base::Result<Change> update(std::string_view tenant, const MemoryId& id,
+                                        const EntryPatch& patch, std::string_view by) = 0;
+    virtual base::Result<Change> remove(std::string_view tenant, const MemoryId& id,
+                                        std::string_view by) = 0;
+    virtual base::Result<Change> restore(std::string_view tenant, const MemoryId& id,
+                                         std::uint32_t version, std::string_view by) = 0;
+
+    virtual base::Result<Entry> get(std::string_view tenant, const MemoryId& id) = 0;
+    /// In the order of `rows`; those gone are left out.
+    virtual base::Result<std::vector<Entry>> get_rows(std::string_view tenant,
+                                                      std::span<const RowId> rows) = 0;
+    virtual base::Result<std::vector<EntryVersion>> history(std::string_view tenant,
+                                                            const MemoryId& id) = 0;
+    /// A page by (created, row). The filter's metadata expression is evaluated on each row.
+    virtual base::Result<Page> list(const Filter& filter, Order order, std::uint32_t limit,
+                                    std::string_view cursor) = 0;
+
+    /// Every change of a tenant after `after`, oldest first, one per entry (its present state).
+    virtual base::Result<void> changes(std::string_view tenant, Sequence after,
+                                       std::string_view model,
+                                       const std::function<bool(Change&&)>& each) = 0;
+
+    /// Gathered in memory; one transaction per shard and flush. `at` is the access's time.
+    virtual void touch(std::string_view tenant, std::span<const MemoryId> ids, UnixMs at) = 0;
+    virtual base::Result<void> flush_touches() = 0;
+
+    /// Rows of all tenants without an embedding of `model`, some of them.
+    struct Unembedded {
+        std::string tenant;
+        RowId row = 0;
+        std::uint32_t version = 0;
+        std::string text;
+    };
+    virtual base::Result<std::vector<Unembedded>> unembedded(std::string_view model,
+                                                             std::uint32_t limit) = 0;
+    /// Kept where the row still has that version; gives the changes that came of it.
+    virtual base::Result<std::vector<Change>> set_embeddings(std::string_view model,
+                                                             std::span<const Unembedded> rows,
+                                                             std::span<const float> vectors,
+                                                             std::uint32_t dims) = 0;
+
+    /// Marks what expired by `now` as gone, and drops versions older than they are kept.
+    virtual base::Result<std::vector<Change>> sweep(UnixMs now) = 0;
+    virtual base::Result<std::vector<std::string>> tenants() = 0;
+    virtual base::Result<StoreStats> stats() = 0;
+    /// Whole-file checks of every shard. Errors: data_loss, naming the file and what to do.
+    virtual base::Result<void> check() = 0;
+};
+
+}  // namespace memory::truth
