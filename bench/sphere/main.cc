@@ -230,7 +230,7 @@ void measure_stop(sphere::Sphere& sphere, int boxes) {
     const base::Instant begin = machine_clock.now();
     if (sphere.emergency_stop({}) != static_cast<std::uint32_t>(boxes)) give_up("stop missed some");
     record(fmt::format("emergency stop of {} boxes", boxes), begin);
-    sphere.lift_stop({});
+    static_cast<void>(sphere.lift_stop({}));
 }
 
 /// One cell after another in a live interpreter.
@@ -285,7 +285,7 @@ double idle_boxes_per_gib(sphere::Sphere& sphere, int boxes) {
     const base::Instant begin = machine_clock.now();
     if (sphere.emergency_stop({}) != static_cast<std::uint32_t>(boxes)) give_up("stop missed some");
     record(fmt::format("emergency stop of {} idle boxes", boxes), begin);
-    sphere.lift_stop({});
+    static_cast<void>(sphere.lift_stop({}));
     return used == 0 ? 0 : boxes * 1024. * 1024. / static_cast<double>(used);
 }
 
@@ -454,7 +454,7 @@ int main(int argc, char** argv) {
     }
     if (parts.want("parallel")) measure_parallel_creates(*cold, 5 * runs);
     cold->emergency_stop({});
-    cold->lift_stop({});
+    static_cast<void>(cold->lift_stop({}));
 
     json::array lines = print_series();
     for (const auto& rate : rates) {

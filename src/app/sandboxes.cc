@@ -99,8 +99,9 @@ struct Sandboxes::Impl {
     std::optional<sphere::SessionApi> session_api;
     std::optional<StopSignal> stop_signal;
 
-    sphere::SandboxApiOptions api_options() const {
+    sphere::SandboxApiOptions api_options(std::string upload_dir) const {
         sphere::SandboxApiOptions options;
+        options.images.upload_dir = std::move(upload_dir);
         const auto redactor = guard->redactor();
         if (redactor->empty()) return options;
         options.logs.scrub = [redactor](const sphere::SandboxId&, std::string_view text) {
@@ -159,6 +160,8 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
                                           .sandboxes_max = config.sandboxes_max,
                                           .pool_size = config.pool_size,
                                           .warm_commands = warm_commands(config),
+                                          .kept_snapshots_max = config.kept_snapshots_max,
+                                          .kept_snapshot_bytes_max = config.kept_snapshot_bytes_max,
                                           .backends = sandbox_backends(program.config())},
                                          [&](const sphere::SphereOptions& options) {
                                              return sphere::Sphere::open(options, program.clock);
@@ -175,7 +178,8 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->guard = std::move(*opened);
             impl->over_http = impl->guard->sphere().as("http");
             impl->by_signal = impl->guard->sphere().as("signal");
-            impl->api.emplace(*impl->over_http, program.clock, impl->api_options());
+            impl->api.emplace(*impl->over_http, program.clock,
+                              impl->api_options(sandbox_state_dir(program) + "/images"));
             impl->ports.emplace(*impl->over_http, program.clock, sphere::PortApiOptions{});
             impl->sessions.emplace(*impl->over_http, program.clock, modules_of(config));
             impl->session_api.emplace(*impl->over_http, *impl->sessions);
@@ -199,7 +203,8 @@ void Sandboxes::register_routes(base::http::Router& router) {
     };
     for (const char* pattern :
          {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}",
-          "/v1/policies", "/v1/policies/{rest...}", "/v1/audit", "/v1/emergency_stop"}) {
+          "/v1/sandbox-images", "/v1/sandbox-images/{rest...}", "/v1/policies",
+          "/v1/policies/{rest...}", "/v1/audit", "/v1/emergency_stop"}) {
         for (const char* method : {"GET", "POST", "PUT", "DELETE"}) {
             router.add(method, pattern, refuse);
         }

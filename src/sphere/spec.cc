@@ -137,6 +137,15 @@ std::string_view end_reason_name(EndReason reason) {
     return at < names.size() ? names[at] : "unknown";
 }
 
+bool is_image_reference(std::string_view text) {
+    return !text.empty() && text.size() <= 256 && text.front() != '/' &&
+           std::ranges::all_of(text, [](unsigned char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      std::string_view("._/:@+-").find(static_cast<char>(c)) !=
+                          std::string_view::npos;
+           });
+}
+
 Result<void> check_spec(const SandboxSpec& spec) {
     if (!spec.name.empty() && !is_name(spec.name)) {
         return fail_on("name", Code::invalid_argument, "name '{}': use 1 to 63 of a-z, 0-9 and '-'",
@@ -145,11 +154,13 @@ Result<void> check_spec(const SandboxSpec& spec) {
     if (spec.tenant.empty()) {
         return fail_on("tenant", Code::invalid_argument, "tenant is empty; 'default' will do");
     }
-    if (spec.root.kind == RootSpec::Kind::host ? !spec.root.path.empty()
-                                               : !spec.root.path.starts_with('/')) {
+    const bool is_host = spec.root.kind == RootSpec::Kind::host;
+    const bool is_here =
+        spec.root.kind == RootSpec::Kind::image && is_image_reference(spec.root.path);
+    if (is_host ? !spec.root.path.empty() : !spec.root.path.starts_with('/') && !is_here) {
         return fail_on("root.path", Code::invalid_argument,
-                       "root.path is '{}': an absolute path for a directory or an image, nothing "
-                       "for the host's system",
+                       "root.path is '{}': an absolute path for a directory or an image, the name "
+                       "or sha256:<digest> of an imported image, nothing for the host's system",
                        spec.root.path);
     }
     DG_TRY(check_limits(spec.limits));

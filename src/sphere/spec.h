@@ -60,7 +60,9 @@ struct Limits {
 /// From where a box's read-only root comes.
 struct RootSpec {
     enum class Kind : std::uint8_t { host, image, directory } kind = Kind::host;
-    std::string path;  ///< image: an OCI layout or a rootfs tarball; directory: a prepared tree
+    /// image: the absolute path of an OCI layout, of an archive of an image or of a root's tarball,
+    /// or the name or "sha256:<digest>" of one that was imported; directory: a prepared tree.
+    std::string path = {};
 };
 
 struct SandboxSpec {
@@ -77,6 +79,9 @@ struct SandboxSpec {
     std::vector<std::string> secrets;
     std::string policy;  ///< name of the policy it is created under; empty: the tenant's default
 };
+
+/// 1 to 256 of letters, digits and "._/:@+-", no '/' first: what an imported image may be called.
+bool is_image_reference(std::string_view text);
 
 /// The first thing wrong with `spec`, by its JSON path as subject.
 /// Errors: invalid_argument; unimplemented for gpu_share.

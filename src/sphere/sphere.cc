@@ -89,7 +89,7 @@ base::Result<void> Sphere::set_network(const SandboxId& id, const NetworkPolicy&
     return base::fail_on(id, Code::unimplemented, "this backend changes no network of a sandbox");
 }
 
-base::Result<SnapshotInfo> Sphere::snapshot(const SandboxId& id, const std::string&) {
+base::Result<SnapshotInfo> Sphere::snapshot(const SandboxId& id, const SnapshotRequest&) {
     return base::fail_on(id, Code::unimplemented, "this backend keeps no snapshots");
 }
 
@@ -97,10 +97,18 @@ base::Result<void> Sphere::remove_snapshot(const SnapshotId& id) {
     return base::fail_on(id, Code::not_found, "snapshot {} does not exist", id);
 }
 
+base::Result<ImageInfo> Sphere::import_image(const std::string&, const std::string&) {
+    return base::fail(Code::unimplemented, "this backend keeps no images");
+}
+
+base::Result<void> Sphere::remove_image(const std::string& digest) {
+    return base::fail_on(digest, Code::not_found, "image {} is not unpacked here", digest);
+}
+
 base::Result<SandboxId> Sphere::fork(const SandboxId& id, const Secrets& secrets) {
     SandboxSpec spec = DG_TRY(info(id)).spec;
     spec.name.clear();
-    spec.snapshot = DG_TRY(snapshot(id, "fork")).id;
+    spec.snapshot = DG_TRY(snapshot(id, SnapshotRequest{.name = "fork"})).id;
     auto made = create(spec, secrets);
     DG_TRY(remove_snapshot(spec.snapshot));
     return made;

@@ -59,6 +59,21 @@ struct SnapshotInfo {
     std::int64_t created_unix_ns = 0;
     std::uint64_t bytes = 0, entries = 0;
     std::string consistency;  ///< "idle": nothing ran; "frozen": every process stood still
+    bool persist = false;     ///< on disk: there after a restart too
+};
+
+struct SnapshotRequest {
+    std::string name = {};  ///< for people
+    bool persist = false;   ///< also keep it in state_dir, until it is removed
+};
+
+/// An unpacked image, which a spec names as root {"kind": "image", "path": "sha256:<digest>"}.
+struct ImageInfo {
+    std::string digest;  ///< 64 hex digits
+    std::string name;    ///< as it was imported, or the file it came from
+    std::uint64_t bytes = 0, entries = 0;
+    std::uint64_t dropped = 0;  ///< devices, FIFOs and sockets, left out
+    std::int64_t used_unix_s = 0;
 };
 
 /// One use of a workspace from outside the box.
@@ -116,9 +131,11 @@ struct SphereOptions {
     /// Of unpacked images in state_dir; those used longest ago make room.
     std::uint64_t image_bytes_max = 16ull << 30;
     std::uint32_t snapshots_max = 256;
-    /// Of the files of all snapshots, and of removed ones that boxes still stand on. They are in
-    /// memory and end with this process.
+    /// Of the files of all snapshots in memory, and of removed ones that boxes still stand on. They
+    /// end with this process.
     std::uint64_t snapshot_bytes_max = 4ull << 30;
+    std::uint32_t kept_snapshots_max = 1024;  ///< on disk, in state_dir
+    std::uint64_t kept_snapshot_bytes_max = 16ull << 30;
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.
     std::function<void(const SandboxId&, const NetworkAttempt&)> on_network_attempt = {};
@@ -184,7 +201,8 @@ public:
     /// Freezes, then kills every box in scope and refuses new ones until lifted. Returns how many
     /// boxes were stopped. [WP 5.7]
     virtual std::uint32_t emergency_stop(const StopScope& scope) = 0;
-    virtual void lift_stop(const StopScope& scope) = 0;
+    /// Errors: those of writing it down; then nothing is lifted.
+    virtual base::Result<void> lift_stop(const StopScope& scope) = 0;
 
     /// A descriptor of the box's /workspace, for the file API (files/workspace.h), which resolves
     /// names beneath it and nowhere else.
@@ -202,15 +220,27 @@ public:
     /// listened to at.
     virtual base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy);
 
-    /// Keeps the workspace as it is now, by freezing the box when something runs in it; `name` is
-    /// for people. A spec's `snapshot` starts a box from one; fork is both.
+    /// Keeps the workspace as it is now, by freezing the box when something runs in it. A spec's
+    /// `snapshot` starts a box from one; fork is both.
     /// Errors: not_found, resource_exhausted, unimplemented by the backend.
-    virtual base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name);
+    virtual base::Result<SnapshotInfo> snapshot(const SandboxId& id,
+                                                const SnapshotRequest& request);
+    base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) {
+        return snapshot(id, SnapshotRequest{.name = name});
+    }
     virtual std::vector<SnapshotInfo> snapshots() const { return {}; }
     virtual base::Result<void> remove_snapshot(const SnapshotId& id);
     /// A new box with the same spec and a copy of the files; nothing of what runs. A snapshot that
     /// is removed stays in memory while boxes began with it.
     base::Result<SandboxId> fork(const SandboxId& id, const Secrets& secrets);
+
+    virtual std::vector<ImageInfo> images() const { return {}; }
+    /// Takes over the image in the file `path`: an archive of an OCI layout or of `docker save`, or
+    /// a tarball of a root; packed with gzip or zstd or not. `name` is for people.
+    /// Errors: invalid_argument naming what is wrong, payload_too_large, unimplemented.
+    virtual base::Result<ImageInfo> import_image(const std::string& path, const std::string& name);
+    /// Errors: not_found; failed_precondition while a box uses it.
+    virtual base::Result<void> remove_image(const std::string& digest);
 };
 
 }  // namespace sphere

@@ -14,6 +14,7 @@ export function SnapshotsView({ box, changed }: { box: Sandbox; changed: () => v
   const t = useT();
   const [busy, setBusy] = useState(false);
   const [name, setName] = useState("");
+  const [persist, setPersist] = useState(false);
   const { data, error, reload } = useResource<SnapshotList>("/v1/snapshots");
   const missing = error?.kind === "not_found";
   const path = `/v1/sandboxes/${encodeURIComponent(box.id)}`;
@@ -49,10 +50,11 @@ export function SnapshotsView({ box, changed }: { box: Sandbox; changed: () => v
             className="row"
             onSubmit={(event) => {
               event.preventDefault();
-              void act("POST", `${path}/snapshots`, { name }).then((made) => made && setName(""));
+              void act("POST", `${path}/snapshots`, { name, persist }).then((made) => made && setName(""));
             }}
           >
             <input className="input filter-text" aria-label={t("sandboxes.snapshots.name")} placeholder={t("sandboxes.snapshots.name")} maxLength={63} value={name} onChange={(event) => setName(event.target.value)} />
+            <label className="row"><input type="checkbox" checked={persist} onChange={(event) => setPersist(event.target.checked)} />{t("sandboxes.snapshots.persist")}</label>
             <button type="submit" className="button" disabled={busy}>{t("sandboxes.snapshots.take")}</button>
             <button type="button" className="button" disabled={busy} onClick={() => void act("POST", `${path}/fork`).then(open)}>{t("sandboxes.snapshots.fork")}</button>
           </form>
@@ -62,7 +64,7 @@ export function SnapshotsView({ box, changed }: { box: Sandbox; changed: () => v
       {data && data.data.length > 0 && (
         <div className="table-scroll" tabIndex={0}>
           <table>
-            <thead><tr><th>{t("sandboxes.snapshots.name")}</th><th>{t("sandboxes.created")}</th><th>{t("sandboxes.snapshots.from")}</th><th>{t("sandboxes.files")}</th><th>{t("engine.action")}</th></tr></thead>
+            <thead><tr><th>{t("sandboxes.snapshots.name")}</th><th>{t("sandboxes.created")}</th><th>{t("sandboxes.snapshots.from")}</th><th>{t("sandboxes.files")}</th><th>{t("sandboxes.snapshots.kept")}</th><th>{t("engine.action")}</th></tr></thead>
             <tbody>
               {data.data.map((each) => (
                 <tr key={each.id}>
@@ -70,6 +72,7 @@ export function SnapshotsView({ box, changed }: { box: Sandbox; changed: () => v
                   <td className="number">{formatTime(each.created_at * 1000)}</td>
                   <td className="mono break">{each.from}</td>
                   <td className="number">{formatCount(each.entries)} · {formatBytes(each.bytes)}</td>
+                  <td>{t(each.persist ? "sandboxes.snapshots.disk" : "sandboxes.snapshots.memory")}</td>
                   <td>
                     <div className="row">
                       <button type="button" className="button small" disabled={busy} onClick={() => void begin(each)}>{t("sandboxes.create")}</button>

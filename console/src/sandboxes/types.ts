@@ -92,6 +92,7 @@ export interface Snapshot {
   created_at: number;
   bytes: number;
   entries: number;
+  persist: boolean;
 }
 
 export interface SnapshotList {

@@ -78,6 +78,9 @@ Result<json::object> spec_json(const Args& args) {
                                      {"--policy", "policy"}}) {
         if (const auto text = args.value(flag)) spec[name] = *text;
     }
+    if (const auto image = args.value("--image")) {
+        spec["root"] = json::object{{"kind", "image"}, {"path", *image}};
+    }
     json::object network;
     if (const auto mode = args.value("--network")) network["mode"] = *mode;
     if (args.has("--allow-domain")) network["allow_domains"] = texts(args, "--allow-domain");
@@ -111,19 +114,13 @@ json::array data_of(const json::object& listing) {
     return data != nullptr && data->is_array() ? data->get_array() : json::array();
 }
 
-Result<int> snapshot(const Args& args, Program& program) {
-    const SandboxClient client(args);
-    if (const auto id = args.value("--remove")) {
-        DG_TRY(client.call("DELETE", "/v1/snapshots/" + url_escape(*id)));
-        return 0;
-    }
-    if (const auto word = args.value("BOX")) {
-        const json::object body = {{"name", args.value("--name").value_or("")}};
-        const std::string box = DG_TRY(client.find(*word));
-        return tell_id(args, program,
-                       DG_TRY(client.call("POST", box_path(box, "/snapshots"), &body)));
-    }
-    const json::object listing = DG_TRY(client.call("GET", "/v1/snapshots"));
+bool is_kept(const json::object& snapshot) {
+    const json::value* const persist = snapshot.if_contains("persist");
+    return persist != nullptr && persist->is_bool() && persist->get_bool();
+}
+
+Result<int> list_snapshots(const Args& args, Program& program) {
+    const json::object listing = DG_TRY(SandboxClient(args).call("GET", "/v1/snapshots"));
     if (args.has("--json")) {
         print_json(program, listing);
         return 0;
@@ -131,11 +128,54 @@ Result<int> snapshot(const Args& args, Program& program) {
     for (const json::value& value : data_of(listing)) {
         const json::object& one = value.as_object();
         program.terminal.out(fmt::format(
-            "{:<26} {:<20} {:>10} {:>7} files  from {}\n", json_text(one, "id"),
+            "{:<26} {:<20} {:>10} {:>7} files  {:<6}  from {}\n", json_text(one, "id"),
             json_text(one, "name"), format_bytes(static_cast<double>(json_count(one, "bytes"))),
-            json_count(one, "entries"), json_text(one, "from")));
+            json_count(one, "entries"), is_kept(one) ? "disk" : "memory", json_text(one, "from")));
     }
     return 0;
+}
+
+/// An id, the beginning of one, or a name that one snapshot has.
+Result<std::string> find_snapshot(const SandboxClient& client, const std::string& word) {
+    std::vector<std::string> found;
+    for (const json::value& value : data_of(DG_TRY(client.call("GET", "/v1/snapshots")))) {
+        const std::string id = json_text(value.as_object(), "id");
+        if (id == word) return id;
+        const bool begins = word.size() > 5 && id.starts_with(word);
+        if (begins || json_text(value.as_object(), "name") == word) found.push_back(id);
+    }
+    if (found.size() == 1) return found.front();
+    return base::fail_on("SNAPSHOT", Code::not_found,
+                         "{} snapshots have the id or name '{}'; `dougong sandbox snapshot ls` "
+                         "lists them",
+                         found.empty() ? "no" : std::to_string(found.size()), word);
+}
+
+Result<int> remove_snapshots(const Args& args, Program& program) {
+    const SandboxClient client(args);
+    for (const std::string& word : args.all("SNAPSHOT")) {
+        const std::string id = DG_TRY(find_snapshot(client, word));
+        const json::object answer =
+            DG_TRY(client.call("DELETE", "/v1/snapshots/" + url_escape(id)));
+        DG_TRY(tell_id(args, program, answer));
+    }
+    return 0;
+}
+
+Result<int> restore_snapshot(const Args& args, Program& program) {
+    const SandboxClient client(args);
+    json::object spec = DG_TRY(spec_json(args));
+    spec["snapshot"] = DG_TRY(find_snapshot(client, args.value("SNAPSHOT").value_or("")));
+    return tell_id(args, program, DG_TRY(client.call("POST", "/v1/sandboxes", &spec)));
+}
+
+Result<int> take_snapshot(const Args& args, Program& program) {
+    if (!args.has("BOX")) return list_snapshots(args, program);
+    const SandboxClient client(args);
+    const json::object body = {{"name", args.value("--name").value_or("")},
+                               {"persist", args.has("--persist")}};
+    const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
+    return tell_id(args, program, DG_TRY(client.call("POST", box_path(box, "/snapshots"), &body)));
 }
 
 std::string box_row(const json::object& box, std::string_view cpu) {
@@ -293,6 +333,59 @@ Command command(std::string_view name, std::string_view summary, std::string_vie
             .subcommands = {}};
 }
 
+/// What a new sandbox can be given, but for its files.
+std::vector<OptionSpec> spec_options() {
+    return {{"--name", "NAME", "For people; small letters, digits and '-'."},
+            {"--agent", "NAME", "On whose behalf; policies and stops go by it."},
+            {"--cpus", "N", "Processor time per second [default 1]."},
+            {"--memory-mib", "N", "Memory of everything in it [default 512]."},
+            {"--disk-mib", "N", "Size of /workspace [default 256]."},
+            {"--processes", "N", "Processes and threads [default 128]."},
+            {"--lifetime-s", "N", "End it after so many seconds [default: never]."},
+            {"--idle-timeout-s", "N", "End it when unused so long [default 1800]."},
+            {"--isolation", "LEVEL", "process, full, gvisor or microvm [default full]."},
+            {"--image", "IMAGE", "Its root: an image's name, digest or path on the server."},
+            {"--network", "MODE", "none, loopback, egress or full [default none]."},
+            {"--allow-domain", "NAME", "A host it may reach; several times."},
+            {"--allow-cidr", "NET", "A network it may reach; several times."},
+            {"--env", "NAME=VALUE", "A variable of its commands; several times."},
+            {"--label", "NAME=VALUE", "A label; several times."},
+            {"--secret", "NAME", "A secret the policy gives it; several times."},
+            {"--policy", "NAME", "The policy it is made under."}};
+}
+
+std::vector<OptionSpec> create_options() {
+    std::vector<OptionSpec> options = spec_options();
+    options.push_back({"--snapshot", "ID", "The snapshot its files begin with."});
+    return options;
+}
+
+Command snapshot_command() {
+    Command snapshot = command(
+        "snapshot", "Keep a sandbox's files as they are; list, restore and remove snapshots",
+        "Keeps a sandbox's files as they are now and prints the snapshot's id: in the server's "
+        "memory until it ends, or with --persist on its disk until it is removed. Without a "
+        "sandbox, lists the snapshots.",
+        {{"BOX", "whose files", false}},
+        {{"--name", "TEXT", "For people."}, {"--persist", "", "On disk: it outlives the server."}},
+        {{"dougong sandbox snapshot build --name tested --persist", "Prints snap-..."},
+         {"dougong sandbox snapshot", "All there are."}},
+        take_snapshot);
+    snapshot.subcommands = {
+        command("ls", "List the snapshots", "Id, name, size, where it is kept, and whose it was.",
+                {}, {}, {{"dougong sandbox snapshot ls", "All there are."}}, list_snapshots),
+        command("rm", "Remove snapshots",
+                "Sandboxes that began with one go on; `dougong sandbox rm` ends those.",
+                {{"SNAPSHOT", "snapshots: ids, beginnings of them, or names", true, true}}, {},
+                {{"dougong sandbox snapshot rm tested", "By its name."}}, remove_snapshots),
+        command("restore", "Make a sandbox that begins with a snapshot's files",
+                "Makes a sandbox as `dougong sandbox create` does and prints its id.",
+                {{"SNAPSHOT", "its id, the beginning of it, or its name", true}}, spec_options(),
+                {{"dougong sandbox snapshot restore tested --name again", "Prints sbx-..."}},
+                restore_snapshot)};
+    return snapshot;
+}
+
 constexpr PositionalSpec kBox = {"BOX", "a sandbox: its id, the beginning of one, or its name",
                                  true};
 constexpr PositionalSpec kBoxes = {"BOX", "sandboxes: ids, beginnings of them, or names", false,
@@ -306,24 +399,7 @@ std::vector<Command> sandbox_box_commands() {
         command("create", "Make a sandbox on a running server",
                 "Makes a sandbox that stays until it is removed, its lifetime is over or nothing "
                 "used it for the idle timeout, and prints its id.",
-                {},
-                {{"--name", "NAME", "For people; small letters, digits and '-'."},
-                 {"--agent", "NAME", "On whose behalf; policies and stops go by it."},
-                 {"--cpus", "N", "Processor time per second [default 1]."},
-                 {"--memory-mib", "N", "Memory of everything in it [default 512]."},
-                 {"--disk-mib", "N", "Size of /workspace [default 256]."},
-                 {"--processes", "N", "Processes and threads [default 128]."},
-                 {"--lifetime-s", "N", "End it after so many seconds [default: never]."},
-                 {"--idle-timeout-s", "N", "End it when unused so long [default 1800]."},
-                 {"--isolation", "LEVEL", "process, full, gvisor or microvm [default full]."},
-                 {"--network", "MODE", "none, loopback, egress or full [default none]."},
-                 {"--allow-domain", "NAME", "A host it may reach; several times."},
-                 {"--allow-cidr", "NET", "A network it may reach; several times."},
-                 {"--env", "NAME=VALUE", "A variable of its commands; several times."},
-                 {"--label", "NAME=VALUE", "A label; several times."},
-                 {"--secret", "NAME", "A secret the policy gives it; several times."},
-                 {"--policy", "NAME", "The policy it is made under."},
-                 {"--snapshot", "ID", "The snapshot its files begin with."}},
+                {}, create_options(),
                 {{"dougong sandbox create --name build --memory-mib 1024", "Prints sbx-..."}},
                 create),
         command("rm", "Remove sandboxes",
@@ -347,15 +423,7 @@ std::vector<Command> sandbox_box_commands() {
                 "Makes a new sandbox with the same limits and network and a copy of the files; "
                 "nothing of what runs. Prints its id.",
                 {kBox}, {}, {{"dougong sandbox fork build", "Try something on a copy."}}, fork),
-        command("snapshot", "Keep a sandbox's files as they are; list and remove snapshots",
-                "With a sandbox, keeps its files as they are now and prints the snapshot's id; "
-                "without one, lists the snapshots. `dougong sandbox create --snapshot ID` begins "
-                "with one.",
-                {{"BOX", "whose files", false}},
-                {{"--name", "TEXT", "For people."}, {"--remove", "ID", "Remove a snapshot."}},
-                {{"dougong sandbox snapshot build --name tested", "Prints snap-..."},
-                 {"dougong sandbox snapshot", "All there are."}},
-                snapshot),
+        snapshot_command(),
         command("top", "Show what sandboxes use, live",
                 "A table of the sandboxes with memory, processor share and running commands, "
                 "refreshed until Ctrl-C; once when the output is no terminal.",

@@ -14,6 +14,9 @@ std::vector<Command> sandbox_exec_commands();
 /// cp, ls.
 std::vector<Command> sandbox_file_commands();
 
+/// image ls, import, rm.
+std::vector<Command> sandbox_image_commands();
+
 /// `ls` without a sandbox.
 base::Result<int> list_boxes(const Args& args, Program& program);
 

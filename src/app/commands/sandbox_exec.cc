@@ -277,6 +277,7 @@ Result<int> logs(const Args& args, Program& program) {
         const auto done = client.stream(
             client.request("GET", box_path(box, "/logs?follow=1")),
             [&](const json::object& event) {
+                if (event.empty()) return true;  // the end of the sandbox
                 if (as_json) {
                     reader_left = !program.terminal.out(base::to_text(event) + "\n");
                 } else {
@@ -352,7 +353,7 @@ std::vector<Command> sandbox_exec_commands() {
          .about = "Shows the latest commands of a sandbox, whoever started them, each with the end "
                   "of its output and how it ended. With -f it goes on with what comes.",
          .positionals = {kBox},
-         .options = with_server({{"-f,--follow", "", "Go on until Ctrl-C."},
+         .options = with_server({{"-f,--follow", "", "Go on until the sandbox ends, or Ctrl-C."},
                                  {"--json", "", "JSON: one object, or one a line with -f."}}),
          .examples = {{"dougong sandbox logs -f build", "Until Ctrl-C."}},
          .config_sections = {},

@@ -27,6 +27,7 @@ struct WebSocketOptions {
     /// Without a byte from the other side, whom a ping asks at half of it.
     std::chrono::seconds idle_timeout{120};
     std::chrono::seconds handshake_timeout{15};  ///< of opening and of closing
+    std::string protocol = {};  ///< of a server: which of the client's protocols is spoken
 };
 
 /// The sending side. Thread-safe. Dropping the last copy closes with kGoingAway.

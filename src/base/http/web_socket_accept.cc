@@ -32,9 +32,13 @@ asio::awaitable<void> Connection::serve_web_socket(Parsed& parsed, AcceptedWebSo
         co_return;
     }
     const std::string server = shared_.options.server_name;
+    const std::string protocol = accepted.options.protocol;
     session->stream().set_option(
-        websocket::stream_base::decorator([server](websocket::response_type& response) {
+        websocket::stream_base::decorator([server, protocol](websocket::response_type& response) {
             response.set(boost::beast::http::field::server, server);
+            if (!protocol.empty()) {
+                response.set(boost::beast::http::field::sec_websocket_protocol, protocol);
+            }
         }));
     const auto [error] = co_await session->stream().async_accept(parsed.parser.get(), kAwait);
     if (error) {

@@ -1,6 +1,7 @@
 #include "base/http/web_socket_client.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -102,7 +103,10 @@ struct WebSocketClient::Impl {
     asio::io_context context{1};
     tcp::socket socket{context};
     asio::steady_timer deadline{context};
+    std::string protocol;
     std::promise<Result<void>> opened;
+
+    asio::awaitable<Result<void>> connect();
     bool late = false;
     std::thread thread;
 
@@ -110,7 +114,17 @@ struct WebSocketClient::Impl {
     asio::awaitable<Result<void>> open(WebSocketSession& session);
 };
 
-asio::awaitable<Result<void>> WebSocketClient::Impl::open(WebSocketSession& session) {
+asio::awaitable<Result<void>> WebSocketClient::Impl::connect() {
+    if (options.connected) {
+        sockaddr_storage own{};
+        socklen_t length = sizeof(own);
+        ::getsockname(options.connected->get(), reinterpret_cast<sockaddr*>(&own), &length);
+        ErrorCode refused;
+        socket.assign(own.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(),
+                      options.connected->release(), refused);
+        if (!refused) co_return Result<void>();
+        co_return fail(Code::unavailable, "the stream cannot be used: {}", refused.message());
+    }
     tcp::resolver resolver(context);
     const auto [no_name, found] = co_await resolver.async_resolve(target.host, target.port, kAwait);
     if (no_name) {
@@ -121,6 +135,11 @@ asio::awaitable<Result<void>> WebSocketClient::Impl::open(WebSocketSession& sess
         co_return fail_on("url", Code::unavailable, "{}: {}; is the server running?",
                           target.authority(), late ? "no connection in time" : refused.message());
     }
+    co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> WebSocketClient::Impl::open(WebSocketSession& session) {
+    if (auto connected = co_await connect(); !connected) co_return connected;
     ErrorCode ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     session.stream().set_option(
@@ -131,7 +150,10 @@ asio::awaitable<Result<void>> WebSocketClient::Impl::open(WebSocketSession& sess
     const std::string host = target.authority();
     const auto [error] =
         co_await session.stream().async_handshake(response, host, target.path, kAwait);
-    if (!error) co_return Result<void>();
+    if (!error) {
+        protocol = response[boost::beast::http::field::sec_websocket_protocol];
+        co_return Result<void>();
+    }
     if (error == websocket::error::upgrade_declined) {
         co_return std::unexpected(
             refusal(static_cast<int>(response.result_int()), response.body()));
@@ -156,6 +178,10 @@ asio::awaitable<void> WebSocketClient::Impl::work() {
 }
 
 WebSocketClient::WebSocketClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+const std::string& WebSocketClient::protocol() const {
+    return impl_->protocol;
+}
 
 WebSocketClient::~WebSocketClient() {
     asio::post(impl_->context, [impl = impl_.get()] {

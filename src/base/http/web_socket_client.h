@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/files/unique_fd.h"
 #include "base/http/web_socket.h"
 
 namespace base::http {
@@ -19,6 +20,8 @@ public:
         std::vector<std::pair<std::string, std::string>> headers = {};
         std::chrono::milliseconds connect_timeout{15'000};
         WebSocketOptions socket = {};
+        /// A stream to use instead of connecting; taken over.
+        std::shared_ptr<UniqueFd> connected = {};
     };
 
     /// Connects and shakes hands; from then on `events` are called on a thread of the client's.
@@ -26,6 +29,8 @@ public:
     /// the server answers otherwise, the code of its status and its own words.
     static Result<std::unique_ptr<WebSocketClient>> connect(
         const Options& options, std::shared_ptr<WebSocketEvents> events);
+    /// Which of the protocols that the headers offered the server speaks; empty: none.
+    const std::string& protocol() const;
     /// Cuts what is still open; on_close has been called when it returns. Not from an event.
     ~WebSocketClient();
     WebSocketClient(const WebSocketClient&) = delete;

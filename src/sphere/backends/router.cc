@@ -151,8 +151,8 @@ Result<int> Router::dial(const SandboxId& id, std::uint16_t port) {
 Result<void> Router::set_network(const SandboxId& id, const NetworkPolicy& policy) {
     return DG_TRY(owner_of(id))->set_network(id, policy);
 }
-Result<SnapshotInfo> Router::snapshot(const SandboxId& id, const std::string& name) {
-    return DG_TRY(owner_of(id))->snapshot(id, name);
+Result<SnapshotInfo> Router::snapshot(const SandboxId& id, const SnapshotRequest& request) {
+    return DG_TRY(owner_of(id))->snapshot(id, request);
 }
 
 std::vector<SandboxInfo> Router::list() const {
@@ -178,6 +178,22 @@ Result<void> Router::remove_snapshot(const SnapshotId& id) {
     return fail_on(id, Code::not_found, "snapshot {} does not exist", id);
 }
 
+std::vector<ImageInfo> Router::images() const {
+    std::vector<ImageInfo> all;
+    for (const Sphere* const sphere : begun()) {
+        std::ranges::move(sphere->images(), std::back_inserter(all));
+    }
+    return all;
+}
+
+Result<ImageInfo> Router::import_image(const std::string& path, const std::string& name) {
+    return DG_TRY(backend_for(Isolation::full))->import_image(path, name);
+}
+
+Result<void> Router::remove_image(const std::string& digest) {
+    return DG_TRY(backend_for(Isolation::full))->remove_image(digest);
+}
+
 HostReport Router::host_report() const {
     return inspect_host(options_.backends);
 }
@@ -194,10 +210,11 @@ std::uint32_t Router::emergency_stop(const StopScope& scope) {
     return stopped;
 }
 
-void Router::lift_stop(const StopScope& scope) {
+Result<void> Router::lift_stop(const StopScope& scope) {
     const std::lock_guard lock(stopping_);
     std::erase(stops_, scope);
-    for (Sphere* const sphere : begun()) sphere->lift_stop(scope);
+    for (Sphere* const sphere : begun()) DG_TRY(sphere->lift_stop(scope));
+    return {};
 }
 
 }  // namespace sphere::backends

@@ -26,6 +26,7 @@ public:
                                                       SphereOptions options);
 
     using Sphere::create;
+    using Sphere::snapshot;
     base::Result<SandboxId> create(const SandboxSpec& spec, const Secrets& secrets) override;
     base::Result<void> destroy(const SandboxId& id) override;
     base::Result<ExecId> start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) override;
@@ -44,14 +45,18 @@ public:
     PoolState pool() const override;
     HostReport host_report() const override;
     std::uint32_t emergency_stop(const StopScope& scope) override;
-    void lift_stop(const StopScope& scope) override;
+    base::Result<void> lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
     base::Result<void> admit_file(const SandboxId& id, const FileAccess& access) override;
     base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
     base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy) override;
-    base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
+    base::Result<SnapshotInfo> snapshot(const SandboxId& id,
+                                        const SnapshotRequest& request) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;
+    std::vector<ImageInfo> images() const override;
+    base::Result<ImageInfo> import_image(const std::string& path, const std::string& name) override;
+    base::Result<void> remove_image(const std::string& digest) override;
 
 private:
     struct Slot {

@@ -1,5 +1,6 @@
 #pragma once
-// Whole trees in and out of a workspace, as tar or tar.gz, streamed in pieces of any size.
+// Whole trees in and out of a workspace, as tar, tar.gz or (in) tar.zst, streamed in pieces of any
+// size.
 
 #include <cstdint>
 #include <functional>
@@ -41,8 +42,9 @@ public:
     Unpacker& operator=(Unpacker&&) noexcept;
     ~Unpacker();
 
-    /// gzip is told by its first two bytes. Errors: invalid_argument (not a tar, a refused entry),
-    /// payload_too_large naming the limit, those of the workspace. The same again after the first.
+    /// gzip and zstd are told by their first bytes. Errors: invalid_argument (not a tar, a refused
+    /// entry), payload_too_large naming the limit, those of the workspace. The same again after the
+    /// first.
     base::Result<void> feed(std::string_view bytes);
     /// Errors: invalid_argument when the archive was cut off.
     base::Result<ArchiveSummary> finish();

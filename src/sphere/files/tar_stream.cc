@@ -21,9 +21,10 @@ Result<void> TarStream::feed(std::string_view bytes) {
     packed_ += bytes.size();
     if (!begun_) {
         first_ += bytes;
-        if (first_.size() < 2) return {};
+        if (first_.size() < kZstdMagic.size()) return {};
         begun_ = true;
         if (first_.starts_with("\x1f\x8b")) gzip_.emplace();
+        if (first_.starts_with(kZstdMagic)) zstd_.emplace();
         const std::string start = std::move(first_);
         return feed_begun(start);
     }
@@ -31,16 +32,18 @@ Result<void> TarStream::feed(std::string_view bytes) {
 }
 
 Result<void> TarStream::feed_begun(std::string_view bytes) {
-    if (!gzip_) return take(bytes);
-    return gzip_->feed(bytes, [this](std::string_view piece) -> Result<void> {
-        plain_ += piece.size();
-        if (plain_ > kRatioFromBytes && plain_ / limits_.ratio_max > packed_) {
-            return base::fail(Code::payload_too_large,
-                              "the archive unpacks to more than {} times its size",
-                              limits_.ratio_max);
-        }
-        return take(piece);
-    });
+    const auto plain = [this](std::string_view piece) { return take_plain(piece); };
+    if (gzip_) return gzip_->feed(bytes, plain);
+    return zstd_ ? zstd_->feed(bytes, plain) : take(bytes);
+}
+
+Result<void> TarStream::take_plain(std::string_view bytes) {
+    plain_ += bytes.size();
+    if (plain_ > kRatioFromBytes && plain_ / limits_.ratio_max > packed_) {
+        return base::fail(Code::payload_too_large,
+                          "the archive unpacks to more than {} times its size", limits_.ratio_max);
+    }
+    return take(bytes);
 }
 
 Result<void> TarStream::take(std::string_view bytes) {
@@ -131,7 +134,8 @@ Result<void> TarStream::finish() const {
     // Some writers leave the end mark out; between two entries that is a whole archive too.
     const bool between = begun_ && block_.empty() && meta_left_ == 0 && file_left_ == 0 &&
                          padding_left_ == 0 && entries_ != 0;
-    if ((ended_ || between) && (!gzip_ || gzip_->at_end())) return {};
+    const bool unpacked = (!gzip_ || gzip_->at_end()) && (!zstd_ || zstd_->at_end());
+    if ((ended_ || between) && unpacked) return {};
     return base::fail(Code::invalid_argument, "the archive is cut off after {} bytes", packed_);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// A tar or tar.gz as entries, whatever pieces it comes in: who unpacks sees heads and content.
+// A tar, tar.gz or tar.zst as entries, whatever pieces it comes in: who unpacks sees heads and
+// content.
 
 #include <cstdint>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "sphere/files/archive.h"
 #include "sphere/files/gzip_stream.h"
 #include "sphere/files/tar_format.h"
+#include "sphere/files/zstd_stream.h"
 
 namespace sphere::files {
 
@@ -28,14 +30,15 @@ public:
     TarStream(const ArchiveLimits& limits, TarHandler& handler)
         : limits_(limits), handler_(handler) {}
 
-    /// gzip is told by its first two bytes. Errors: invalid_argument, payload_too_large, the
-    /// handler's.
+    /// gzip and zstd are told by their first bytes. Errors: invalid_argument, payload_too_large,
+    /// the handler's.
     base::Result<void> feed(std::string_view bytes);
     /// Errors: invalid_argument when the archive was cut off.
     base::Result<void> finish() const;
 
 private:
     base::Result<void> feed_begun(std::string_view bytes);
+    base::Result<void> take_plain(std::string_view bytes);
     base::Result<void> take(std::string_view bytes);
     base::Result<void> take_head(std::string_view& bytes);
     base::Result<void> take_meta(std::string_view& bytes);
@@ -46,8 +49,9 @@ private:
     const ArchiveLimits limits_;
     TarHandler& handler_;
     bool begun_ = false, ended_ = false;
-    std::string first_;  ///< until two bytes tell gzip from tar
+    std::string first_;  ///< until four bytes tell what it is packed with
     std::optional<GzipReader> gzip_;
+    std::optional<ZstdReader> zstd_;
     std::uint64_t packed_ = 0, plain_ = 0;
     TarHeadReader heads_;
     std::string block_;  ///< of a head, or a meta entry's content, as far as it came

@@ -201,21 +201,22 @@ Result<void> GuardedSphere::set_network(const SandboxId& id, const NetworkPolicy
     return {};
 }
 
-Result<SnapshotInfo> GuardedSphere::snapshot(const SandboxId& id, const std::string& name) {
+Result<SnapshotInfo> GuardedSphere::snapshot(const SandboxId& id, const SnapshotRequest& request) {
     const KnownBoxPtr box = core_.identify(id);
     const AuditLevel level = core_.level_of(*box);
     AuditEvent event = core_.about("snapshot.create", actor_, *box);
-    event.what = name;
+    event.what = request.name;
     const auto kept = [&]() -> Result<SnapshotInfo> {
         DG_TRY(core_.may_work(*box));
-        return core_.inner->snapshot(id, name);
+        return core_.inner->snapshot(id, request);
     }();
     if (!kept) return core_.refuse(level, std::move(event), kept.error());
     event.decision = "allow";
     event.details = {{"snapshot", kept->id},
                      {"bytes", std::to_string(kept->bytes)},
                      {"entries", std::to_string(kept->entries)},
-                     {"consistency", kept->consistency}};
+                     {"consistency", kept->consistency},
+                     {"persist", kept->persist ? "true" : "false"}};
     auto stands = core_.parts.stops.check(box->tenant, box->agent, id);
     if (stands) stands = core_.record(level, AuditLevel::calls, event);
     if (stands) return kept;
@@ -238,6 +239,31 @@ Result<void> GuardedSphere::remove_snapshot(const SnapshotId& id) {
     }
     event.decision = "allow";
     return core_.record(level, AuditLevel::calls, event);
+}
+
+Result<ImageInfo> GuardedSphere::import_image(const std::string& path, const std::string& name) {
+    AuditEvent event;
+    event.event = "image.import";
+    event.actor = actor_;
+    event.what = name;
+    auto made = core_.inner->import_image(path, name);
+    if (!made) return core_.refuse(AuditLevel::full, std::move(event), made.error());
+    event.decision = "allow";
+    event.details = {{"digest", made->digest}, {"bytes", std::to_string(made->bytes)}};
+    DG_TRY(core_.record(AuditLevel::full, AuditLevel::calls, event));
+    return made;
+}
+
+Result<void> GuardedSphere::remove_image(const std::string& digest) {
+    AuditEvent event;
+    event.event = "image.remove";
+    event.actor = actor_;
+    event.what = digest;
+    if (auto removed = core_.inner->remove_image(digest); !removed) {
+        return core_.refuse(AuditLevel::full, std::move(event), removed.error());
+    }
+    event.decision = "allow";
+    return core_.record(AuditLevel::full, AuditLevel::calls, event);
 }
 
 GuardedSphere::StopOrder GuardedSphere::order_stop(const StopScope& scope,
@@ -291,7 +317,7 @@ Result<std::uint32_t> GuardedSphere::order_lift(const StopScope& scope) {
     const auto after = core_.parts.stops.list();
     for (const policy::Stop& stop : before) {
         if (!std::ranges::count(after, stop.epoch, &policy::Stop::epoch)) {
-            core_.inner->lift_stop(stop.scope);
+            DG_TRY(core_.inner->lift_stop(stop.scope));
         }
     }
     return *lifted;
@@ -301,8 +327,9 @@ std::uint32_t GuardedSphere::emergency_stop(const StopScope& scope) {
     return order_stop(scope, "").stopped;
 }
 
-void GuardedSphere::lift_stop(const StopScope& scope) {
-    static_cast<void>(order_lift(scope));  // a refusal is recorded
+Result<void> GuardedSphere::lift_stop(const StopScope& scope) {
+    DG_TRY(order_lift(scope));
+    return {};
 }
 
 policy::Explanation GuardedSphere::explain(const policy::ToolRequest& request) const {

@@ -242,6 +242,10 @@ std::vector<SnapshotInfo> GuardedSphere::snapshots() const {
     return core_.inner->snapshots();
 }
 
+std::vector<ImageInfo> GuardedSphere::images() const {
+    return core_.inner->images();
+}
+
 Result<void> GuardedSphere::pause(const SandboxId& id) {
     const KnownBoxPtr box = core_.identify(id);
     AuditEvent event = core_.about("sandbox.pause", actor_, *box);

@@ -64,6 +64,7 @@ public:
     std::unique_ptr<GuardedSphere> as(std::string actor) const;
 
     using Sphere::create;
+    using Sphere::snapshot;
     /// `secrets` must be empty: only a policy injects them. Errors: permission_denied naming the
     /// field, what was asked and what is allowed; failed_precondition while the policies' files are
     /// not what was loaded; unavailable when it cannot be recorded; the backend's.
@@ -88,15 +89,19 @@ public:
     HostReport host_report() const override;
     /// The stop outlives this process; so does its lifting.
     std::uint32_t emergency_stop(const StopScope& scope) override;
-    void lift_stop(const StopScope& scope) override;
+    base::Result<void> lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
     base::Result<void> admit_file(const SandboxId& id, const FileAccess& access) override;
     base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
     /// Within the policy's ceilings, as create. Errors: permission_denied; the backend's.
     base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& network) override;
-    base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
+    base::Result<SnapshotInfo> snapshot(const SandboxId& id,
+                                        const SnapshotRequest& request) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;
+    std::vector<ImageInfo> images() const override;
+    base::Result<ImageInfo> import_image(const std::string& path, const std::string& name) override;
+    base::Result<void> remove_image(const std::string& digest) override;
 
     struct StopOrder {
         std::uint64_t epoch = 0;

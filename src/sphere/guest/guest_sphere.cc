@@ -203,9 +203,10 @@ std::uint32_t GuestSphere::emergency_stop(const StopScope& scope) {
     return static_cast<std::uint32_t>(hit.size());
 }
 
-void GuestSphere::lift_stop(const StopScope& scope) {
+Result<void> GuestSphere::lift_stop(const StopScope& scope) {
     const Lock lock(mutex_);
     std::erase(stops_, scope);
+    return {};
 }
 
 void GuestSphere::run_keeper() {

@@ -31,7 +31,7 @@ public:
     std::vector<SandboxInfo> list() const override;
     bool knows(const SandboxId& id) const override;
     std::uint32_t emergency_stop(const StopScope& scope) override;
-    void lift_stop(const StopScope& scope) override;
+    base::Result<void> lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
 
 private:

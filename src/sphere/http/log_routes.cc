@@ -3,7 +3,9 @@
 #include <atomic>
 #include <charconv>
 #include <utility>
+#include <vector>
 
+#include "base/http/server.h"
 #include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 
@@ -14,6 +16,8 @@ using base::Code;
 using base::Result;
 using base::http::Request;
 using base::http::ResponderPtr;
+
+constexpr std::chrono::milliseconds kLookAfterBoxes{500};
 
 /// The event to go on after. Errors: invalid_argument.
 Result<std::uint64_t> after_of(const Request& request) {
@@ -27,6 +31,15 @@ Result<std::uint64_t> after_of(const Request& request) {
 }
 
 }  // namespace
+
+/// Somebody who follows. Only the network thread moves `last`: a slow reader gets what is still
+/// kept when it comes to it.
+struct LogRoutes::Reader {
+    SandboxId box;
+    std::uint64_t last = 0;
+    std::weak_ptr<base::http::Responder> responder;
+    std::atomic<bool> gone = false;
+};
 
 void LogRoutes::register_routes(base::http::Router& router) {
     router.add("GET", "/v1/sandboxes/{id}/logs",
@@ -45,12 +58,18 @@ Result<void> LogRoutes::answer(const Request& request, const ResponderPtr& respo
         responder->send(json_answer(200, {{"object", "list"}, {"data", book_.listing(box)}}));
         return {};
     }
-    // Only the network thread moves it: a slow reader gets what is still kept when it comes to it.
-    const auto last = std::make_shared<std::uint64_t>(after);
-    responder->set_source([this, box, last](std::string& out) {
-        LogBook::News news = book_.events_after(box, *last);
+    const auto reader = std::make_shared<Reader>();
+    reader->box = box;
+    reader->last = after;
+    reader->responder = responder;
+    responder->set_source([this, reader](std::string& out) {
+        const bool gone = reader->gone;  // first: what the box still said comes before
+        LogBook::News news = book_.events_after(reader->box, reader->last);
         out += news.events;
-        *last = news.last;
+        reader->last = news.last;
+        if (!gone) return;
+        out += "event: gone\ndata: {}\n\n";
+        if (const ResponderPtr to = reader->responder.lock()) to->end();
     });
     responder->begin_stream(200,
                             {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}});
@@ -61,7 +80,50 @@ Result<void> LogRoutes::answer(const Request& request, const ResponderPtr& respo
     responder->on_closed(
         [this, box, follower, keep = responder] { book_.unfollow(box, follower); });
     responder->notify();
+    add(reader);
     return {};
+}
+
+void LogRoutes::add(const std::shared_ptr<Reader>& reader) {
+    const std::lock_guard lock(mutex_);
+    readers_.push_back(reader);
+    if (!thread_.joinable() && !stopping_) thread_ = std::thread([this] { look_after_boxes(); });
+    changed_.notify_all();
+}
+
+void LogRoutes::look_after_boxes() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        if (readers_.empty()) {
+            changed_.wait(lock);
+            continue;
+        }
+        const auto readers = readers_;
+        lock.unlock();
+        std::vector<std::shared_ptr<Reader>> over;
+        for (const auto& reader : readers) {
+            const ResponderPtr to = reader->responder.lock();
+            const auto info = sphere_.info(reader->box);
+            const bool gone = !info || info->state == SandboxState::ended;
+            if (to && !gone) continue;
+            over.push_back(reader);
+            reader->gone = true;
+            if (to) to->notify();
+        }
+        lock.lock();
+        for (const auto& reader : over) readers_.remove(reader);
+        if (!stopping_) changed_.wait_for(lock, kLookAfterBoxes);
+    }
+}
+
+void LogRoutes::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        changed_.notify_all();
+    }
+    if (thread_.joinable()) thread_.join();
+    readers_.clear();
 }
 
 }  // namespace sphere

@@ -34,8 +34,8 @@ json::object decide_example() {
                   R"("dry_run": true})");
 }
 
-json::object name_example() {
-    return parsed(R"({"name": "before the upgrade"})");
+json::object snapshot_example() {
+    return parsed(R"({"name": "before the upgrade", "persist": false})");
 }
 json::object change_example() {
     return parsed(R"({"action": "rename", "to": "other.txt"})");
@@ -147,9 +147,16 @@ const std::array kOperations = {
               "What a program in the sandbox answers; any method.", "As it answers.", nullptr,
               kPortToken},
     Operation{"post", "/v1/sandboxes/{id}/snapshots", "Keep the workspace as it is.",
-              "The snapshot.", name_example},
+              "The snapshot.", snapshot_example},
     Operation{"post", "/v1/sandboxes/{id}/fork", "A new sandbox with a copy of the files.",
               "The sandbox."},
+    Operation{"get", "/v1/sandbox-images", "Images that sandboxes may begin with.", "The images."},
+    Operation{"put", "/v1/sandbox-images/{image}",
+              "Import an image: the body is an archive of an OCI layout or of docker save, or a "
+              "tarball of a root.",
+              "The image."},
+    Operation{"delete", "/v1/sandbox-images/{image}", "Remove an image that no sandbox uses.",
+              "What was removed."},
     Operation{"get", "/v1/snapshots", "The caller's snapshots.", "The snapshots."},
     Operation{"delete", "/v1/snapshots/{id}", "Remove a snapshot.", "What was removed."},
     Operation{"get", "/v1/emergency_stop", "The stops in force for the caller.", "The stops."},

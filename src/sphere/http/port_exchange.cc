@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <thread>
 #include <vector>
 
 #include "sphere/net/http_head.h"
@@ -120,25 +123,80 @@ public:
             if (!wait(POLLIN)) return false;
         }
     }
+    /// Nothing more comes from the program.
+    bool ended() const {
+        pollfd ready{socket_, POLLIN, 0};
+        return ::poll(&ready, 1, 0) == 1;  // at the end, or broken: a read did not wait
+    }
 
 private:
     const int socket_, silence_ms_;
 };
 
-std::string request_text(const PortRequest& where, const base::http::Request& request) {
+std::string request_head(const PortRequest& where, const base::http::Request& request,
+                         bool has_body) {
     std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: localhost:{}\r\n", request.method,
                                    where.target, where.port);
-    Headers headers;
-    for (const auto& [name, value] : request.headers.fields()) {
-        if (!stays_here(name)) headers.add(name, value);
-    }
-    if (!request.body.empty() || one_of(request.method, {"POST", "PUT", "PATCH"})) {
-        headers.add("Content-Length", std::to_string(request.body.size()));
+    Headers headers = port_request_headers(request);
+    const std::string_view length = request.headers.get("Content-Length");
+    const bool chunked = has_body && !request.headers.get("Transfer-Encoding").empty();
+    if (chunked) {
+        headers.add("Transfer-Encoding", "chunked");
+    } else if (has_body) {
+        headers.add("Content-Length", length.empty() ? "0" : std::string(length));
     }
     headers.add("Connection", "close");
     net::append_headers(text, headers);
-    return text + request.body;
+    return text;
 }
+
+/// Passes a request's body on while the answer is awaited. Its end waits for the client, whose
+/// silence the server bounds.
+class BodyPump {
+public:
+    BodyPump(int socket, const PortStream& stream, base::http::RequestBodyPtr body, bool chunked)
+        : socket_(socket), stream_(stream), body_(std::move(body)), chunked_(chunked) {
+        if (body_) thread_ = std::thread([this] { run(); });
+    }
+    ~BodyPump() { static_cast<void>(finish()); }
+    BodyPump(const BodyPump&) = delete;
+    BodyPump& operator=(const BodyPump&) = delete;
+
+    bool runs() const { return runs_; }
+    /// Nothing more goes to the program. Errors: why the body did not come whole.
+    Result<void> finish() {
+        if (thread_.joinable()) {
+            ::shutdown(socket_, SHUT_WR);
+            thread_.join();
+        }
+        return outcome_;
+    }
+
+private:
+    void run() {
+        for (bool last = false; !last;) {
+            auto piece = body_->next();
+            if (!piece) {
+                outcome_ = std::unexpected(std::move(piece).error());
+                ::shutdown(socket_, SHUT_RDWR);  // the program shall not take it for the whole
+                break;
+            }
+            last = piece->empty();
+            if (chunked_) *piece = fmt::format("{:x}\r\n{}\r\n", piece->size(), *piece);
+            if (!stream_.send_all(*piece)) break;  // it may have answered all the same
+        }
+        body_.reset();
+        runs_ = false;
+    }
+
+    const int socket_;
+    const PortStream& stream_;
+    base::http::RequestBodyPtr body_;
+    const bool chunked_;
+    Result<void> outcome_;
+    std::atomic<bool> runs_ = true;
+    std::thread thread_;
+};
 
 Headers answer_headers(const net::ResponseHead& head) {
     Headers headers;
@@ -152,8 +210,17 @@ Headers answer_headers(const net::ResponseHead& head) {
 
 }  // namespace
 
+Headers port_request_headers(const base::http::Request& request) {
+    Headers headers;
+    for (const auto& [name, value] : request.headers.fields()) {
+        if (!stays_here(name)) headers.add(name, value);
+    }
+    return headers;
+}
+
 Result<void> exchange_with_port(base::UniqueFd socket, const PortRequest& where,
                                 const base::http::Request& request,
+                                const base::http::RequestBodyPtr& body_in,
                                 const base::http::ResponderPtr& responder) {
     const auto shared = std::make_shared<base::UniqueFd>(std::move(socket));
     const auto delivery = std::make_shared<Delivery>(responder);
@@ -162,10 +229,12 @@ Result<void> exchange_with_port(base::UniqueFd socket, const PortRequest& where,
         ::shutdown(shared->get(), SHUT_RDWR);
         delivery->client_left();
     });
-    if (!stream.send_all(request_text(where, request))) {
+    if (!stream.send_all(request_head(where, request, body_in != nullptr))) {
         return fail(Code::unavailable, "the program at port {} does not take the request",
                     where.port);
     }
+    BodyPump pump(shared->get(), stream, body_in,
+                  !request.headers.get("Transfer-Encoding").empty());
     std::string in;
     std::optional<net::ResponseHead> head;
     while (!head || head->status < 200) {
@@ -174,7 +243,10 @@ Result<void> exchange_with_port(base::UniqueFd socket, const PortRequest& where,
         if (!parsed) return std::unexpected(std::move(parsed).error());
         head = std::move(*parsed);
         in.erase(0, used);
-        if (!head && !stream.receive(in)) {
+        // While it takes a body it has time.
+        while (!head && !stream.receive(in)) {
+            if (body_in && pump.runs() && !stream.ended()) continue;
+            DG_TRY(pump.finish());
             return fail(Code::unavailable, "the program at port {} ended without an answer",
                         where.port);
         }

@@ -21,6 +21,7 @@ using base::fail_on;
 using base::ObjectReader;
 using base::Result;
 using base::http::Request;
+using base::http::RequestBodyPtr;
 using base::http::ResponderPtr;
 using base::http::Response;
 
@@ -71,18 +72,33 @@ PortApi::PortApi(Sphere& sphere, const base::Clock& clock, PortApiOptions option
     : sphere_(sphere),
       clock_(clock),
       options_(options),
+      web_sockets_(std::make_shared<PortWebSockets>(options.web_sockets_max)),
       calls_(options.threads, options.queue_max) {}
+
+void PortApi::stop() {
+    calls_.stop();
+    web_sockets_->stop();
+}
 
 void PortApi::register_routes(base::http::Router& router) {
     calls_.route(router, "POST", "/v1/sandboxes/{id}/ports",
                  [this](const Request& request) { return open_port(request); });
     const auto pass = [this](const Request& request, const ResponderPtr& responder) {
-        calls_.post(responder, [this, request, responder] { forward(request, responder); });
+        calls_.post(responder,
+                    [this, request, responder] { forward(request, nullptr, responder); });
     };
-    for (const char* method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}) {
-        router.add(method, "/v1/sandboxes/{id}/ports/{port}", pass);
-        router.add(method, "/v1/sandboxes/{id}/ports/{port}/", pass);
-        router.add(method, "/v1/sandboxes/{id}/ports/{port}/{path...}", pass);
+    const auto pass_body = [this](const Request& request, const RequestBodyPtr& body,
+                                  const ResponderPtr& responder) {
+        calls_.post(responder,
+                    [this, request, body, responder] { forward(request, body, responder); });
+    };
+    for (const char* pattern :
+         {"/v1/sandboxes/{id}/ports/{port}", "/v1/sandboxes/{id}/ports/{port}/",
+          "/v1/sandboxes/{id}/ports/{port}/{path...}"}) {
+        for (const char* method : {"GET", "HEAD"}) router.add(method, pattern, pass);
+        for (const char* method : {"POST", "PUT", "PATCH", "DELETE"}) {
+            router.add_upload(method, pattern, options_.upload_bytes_max, pass_body);
+        }
     }
 }
 
@@ -150,13 +166,16 @@ Result<PortApi::Grant> PortApi::check_token(const Request& request) {
                    port, kTokenHeader, kTokenField);
 }
 
-void PortApi::forward(const Request& request, const ResponderPtr& responder) {
+void PortApi::forward(const Request& request, const RequestBodyPtr& body,
+                      const ResponderPtr& responder) {
     const auto passed = [&]() -> Result<void> {
         const Grant grant = DG_TRY(check_token(request));
         base::UniqueFd socket(DG_TRY(sphere_.dial(grant.sandbox, grant.port)));
-        return exchange_with_port(std::move(socket),
-                                  {target_of(request), grant.port, options_.silence_max}, request,
-                                  responder);
+        const PortRequest where{target_of(request), grant.port, options_.silence_max};
+        if (!wants_web_socket(request)) {
+            return exchange_with_port(std::move(socket), where, request, body, responder);
+        }
+        return web_sockets_->relay(std::move(socket), where, request, responder);
     }();
     if (!passed) responder->send(error_response(passed.error()));
 }

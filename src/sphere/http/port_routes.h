@@ -7,12 +7,14 @@
 // server.
 
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "base/core/clock.h"
 #include "base/http/router.h"
 #include "base/http/server.h"
 #include "sphere/http/call_pool.h"
+#include "sphere/http/port_web_socket.h"
 #include "sphere/sphere.h"
 
 namespace sphere {
@@ -23,6 +25,8 @@ struct PortApiOptions {
     std::size_t tokens_max = 10'000;
     std::chrono::milliseconds ttl_default{60 * 60 * 1000}, ttl_max{24 * 60 * 60 * 1000};
     std::chrono::milliseconds silence_max{5 * 60 * 1000};  ///< of the program in the box
+    std::uint64_t upload_bytes_max = 16ull << 30;          ///< of one request's body
+    std::size_t web_sockets_max = 128;                     ///< each has a thread; then 429
 };
 
 /// Routes over one Sphere, which outlives them. Stop the server first, then stop().
@@ -31,7 +35,7 @@ public:
     PortApi(Sphere& sphere, const base::Clock& clock, PortApiOptions options);
 
     void register_routes(base::http::Router& router);
-    void stop() { calls_.stop(); }
+    void stop();
 
 private:
     struct Grant {
@@ -43,13 +47,15 @@ private:
     base::Result<base::http::Response> open_port(const base::http::Request& request);
     /// Errors: permission_denied without a token for this box and port.
     base::Result<Grant> check_token(const base::http::Request& request);
-    void forward(const base::http::Request& request, const base::http::ResponderPtr& responder);
+    void forward(const base::http::Request& request, const base::http::RequestBodyPtr& body,
+                 const base::http::ResponderPtr& responder);
 
     Sphere& sphere_;
     const base::Clock& clock_;
     const PortApiOptions options_;
     std::mutex mutex_;  // guards the tokens
     std::map<std::string, Grant, std::less<>> tokens_;
+    const std::shared_ptr<PortWebSockets> web_sockets_;
     CallPool calls_;
 };
 

@@ -45,11 +45,14 @@ SandboxApi::SandboxApi(Sphere& sphere, const base::Clock& clock, SandboxApiOptio
       calls_(options_.threads, options_.queue_max),
       book_(clock, options_.logs),
       files_(sphere, calls_, options_.files),
+      images_(sphere, calls_, options_.images),
       logs_(sphere, calls_, book_),
       terminals_(sphere, calls_, book_) {}
 
 void SandboxApi::stop() {
     files_.stop();
+    logs_.stop();
+    images_.stop();
     terminals_.stop();
     calls_.stop();
 }
@@ -86,6 +89,7 @@ void SandboxApi::register_routes(base::http::Router& router) {
                                [this, request, responder] { run_exec(request, responder); });
                });
     files_.register_routes(router);
+    images_.register_routes(router);
     logs_.register_routes(router);
     terminals_.register_routes(router);
 }
@@ -199,12 +203,13 @@ Result<Response> SandboxApi::resize(const Request& request) {
 
 Result<Response> SandboxApi::snapshot(const Request& request) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
-    std::string name;
+    SnapshotRequest wanted;
     const json::object body = DG_TRY(body_of(request));
     ObjectReader in(body);
-    in.text("name", name, 128);
+    in.text("name", wanted.name, 128);
+    in.flag("persist", wanted.persist);
     DG_TRY(in.done());
-    return json_answer(201, to_json(DG_TRY(sphere_.snapshot(info.id, name))));
+    return json_answer(201, to_json(DG_TRY(sphere_.snapshot(info.id, wanted))));
 }
 
 Result<Response> SandboxApi::fork(const Request& request) {
@@ -239,7 +244,7 @@ Result<Response> SandboxApi::stop_tenant(const Request& request) {
                        {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, false)))}});
 }
 Result<Response> SandboxApi::lift_tenant(const Request& request) {
-    sphere_.lift_stop(DG_TRY(read_scope(request, false)));
+    DG_TRY(sphere_.lift_stop(DG_TRY(read_scope(request, false))));
     return json_answer(200, {{"lifted", true}});
 }
 Result<Response> SandboxApi::stop_any(const Request& request) {
@@ -247,7 +252,7 @@ Result<Response> SandboxApi::stop_any(const Request& request) {
                        {{"stopped", sphere_.emergency_stop(DG_TRY(read_scope(request, true)))}});
 }
 Result<Response> SandboxApi::lift_any(const Request& request) {
-    sphere_.lift_stop(DG_TRY(read_scope(request, true)));
+    DG_TRY(sphere_.lift_stop(DG_TRY(read_scope(request, true))));
     return json_answer(200, {{"lifted", true}});
 }
 

@@ -7,6 +7,7 @@
 #include "base/http/router.h"
 #include "sphere/http/call_pool.h"
 #include "sphere/http/file_routes.h"
+#include "sphere/http/image_routes.h"
 #include "sphere/http/log_routes.h"
 #include "sphere/http/terminal.h"
 #include "sphere/sphere.h"
@@ -19,6 +20,7 @@ struct SandboxApiOptions {
     /// A request for more output than this is refused: it is gathered in memory.
     std::uint64_t output_bytes_max = 64ull << 20;
     FileRoutesOptions files = {};
+    ImageRoutesOptions images = {};
     LogBookOptions logs = {};
 };
 
@@ -63,6 +65,7 @@ private:
     CallPool calls_;
     LogBook book_;
     FileRoutes files_;
+    ImageRoutes images_;
     LogRoutes logs_;
     TerminalRoutes terminals_;
 };

@@ -192,7 +192,14 @@ json::object to_json(const SnapshotInfo& info) {
             {"created_at", info.created_unix_ns / 1'000'000'000},
             {"bytes", info.bytes},
             {"entries", info.entries},
-            {"consistency", info.consistency}};
+            {"consistency", info.consistency},
+            {"persist", info.persist}};
+}
+
+json::object to_json(const ImageInfo& info) {
+    return {{"id", "sha256:" + info.digest}, {"object", "sandbox_image"}, {"name", info.name},
+            {"bytes", info.bytes},           {"entries", info.entries},   {"dropped", info.dropped},
+            {"used_at", info.used_unix_s}};
 }
 
 json::object to_json(const ExecResult& result) {

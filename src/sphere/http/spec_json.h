@@ -27,6 +27,7 @@ base::json::object to_json(const Limits& limits);
 base::json::object to_json(const NetworkPolicy& network);
 base::json::object to_json(const SandboxInfo& info);
 base::json::object to_json(const SnapshotInfo& info);
+base::json::object to_json(const ImageInfo& info);
 base::json::object to_json(const ExecResult& result);
 base::json::object to_json(const HostReport& report);
 

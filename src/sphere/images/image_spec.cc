@@ -74,6 +74,16 @@ Result<Descriptor> read_descriptor(const json::value& value, const std::string& 
     return found;
 }
 
+std::vector<std::string> words(const json::object& object, std::string_view name) {
+    std::vector<std::string> all;
+    if (const json::array* const list = array_at(object, name)) {
+        for (const json::value& word : *list) {
+            if (word.is_string() && all.size() < kWordsMax) all.emplace_back(word.get_string());
+        }
+    }
+    return all;
+}
+
 class Layout {
 public:
     Layout(std::string folder, std::string architecture)
@@ -156,59 +166,44 @@ private:
         for (std::size_t i = 0; i < layers->size(); ++i) {
             const std::string at = fmt::format("layers[{}]", i);
             const Descriptor layer = DG_TRY(read_descriptor((*layers)[i], at));
-            if (layer.media_type.ends_with("zstd")) {
-                return fail_on(at, Code::unimplemented,
-                               "{} is packed with zstd; gzip and plain tar are read: convert it",
-                               at);
-            }
             image.layers.push_back({blob_path(layer.sha256), layer.sha256, layer.bytes});
         }
         const Descriptor described = DG_TRY(read_descriptor(*config, "config"));
-        DG_TRY(read_config(DG_TRY(blob(described, "config")), image.config));
+        DG_TRY(read_image_config(DG_TRY(blob(described, "config")), architecture_, image.config));
         return image;
-    }
-
-    Result<void> read_config(const json::object& document, ImageConfig& config) const {
-        const std::string architecture = text_at(document, "architecture"),
-                          os = text_at(document, "os");
-        if (!fits({"", "", architecture, os, 0})) {
-            return fail_on("root.path", Code::not_found,
-                           "the image is for {}/{}; this machine is linux/{}", os, architecture,
-                           architecture_);
-        }
-        const json::value* const inner = document.if_contains("config");
-        if (inner == nullptr || !inner->is_object()) return {};
-        const json::object& object = inner->get_object();
-        config.working_directory = text_at(object, "WorkingDir");
-        config.user = text_at(object, "User");
-        for (const std::string& line : words(object, "Env")) {
-            const std::size_t equals = line.find('=');
-            if (equals == 0 || equals == std::string::npos ||
-                line.find('\0') != std::string::npos) {
-                return wrong("config.Env",
-                             fmt::format("has '{}', which is no NAME=VALUE", line.substr(0, 64)));
-            }
-            config.environment[line.substr(0, equals)] = line.substr(equals + 1);
-        }
-        config.entrypoint = words(object, "Entrypoint");
-        config.command = words(object, "Cmd");
-        return {};
-    }
-
-    static std::vector<std::string> words(const json::object& object, std::string_view name) {
-        std::vector<std::string> all;
-        if (const json::array* const list = array_at(object, name)) {
-            for (const json::value& word : *list) {
-                if (word.is_string() && all.size() < kWordsMax) all.emplace_back(word.get_string());
-            }
-        }
-        return all;
     }
 
     const std::string folder_, architecture_;
 };
 
 }  // namespace
+
+Result<void> read_image_config(const json::object& document, const std::string& wanted,
+                               ImageConfig& config) {
+    const std::string architecture = text_at(document, "architecture"),
+                      os = text_at(document, "os");
+    if ((!architecture.empty() && architecture != wanted) || (!os.empty() && os != "linux")) {
+        return fail_on("root.path", Code::not_found,
+                       "the image is for {}/{}; this machine is linux/{}", os, architecture,
+                       wanted);
+    }
+    const json::value* const inner = document.if_contains("config");
+    if (inner == nullptr || !inner->is_object()) return {};
+    const json::object& object = inner->get_object();
+    config.working_directory = text_at(object, "WorkingDir");
+    config.user = text_at(object, "User");
+    for (const std::string& line : words(object, "Env")) {
+        const std::size_t equals = line.find('=');
+        if (equals == 0 || equals == std::string::npos || line.find('\0') != std::string::npos) {
+            return wrong("config.Env",
+                         fmt::format("has '{}', which is no NAME=VALUE", line.substr(0, 64)));
+        }
+        config.environment[line.substr(0, equals)] = line.substr(equals + 1);
+    }
+    config.entrypoint = words(object, "Entrypoint");
+    config.command = words(object, "Cmd");
+    return {};
+}
 
 Result<ImageSpec> read_oci_layout(const std::string& folder, const std::string& architecture) {
     return Layout(folder, architecture).read();

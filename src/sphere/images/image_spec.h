@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/json/json.h"
 
 namespace sphere::images {
 
@@ -35,7 +36,12 @@ struct ImageSpec {
 /// Errors: invalid_argument naming what is wrong, not_found when no platform fits.
 base::Result<ImageSpec> read_oci_layout(const std::string& folder, const std::string& architecture);
 
-/// A single file system as .tar or .tar.gz. Reads the whole file for its digest.
+/// The defaults that an image's configuration gives. Errors: invalid_argument; not_found when it is
+/// for another machine.
+base::Result<void> read_image_config(const base::json::object& document,
+                                     const std::string& architecture, ImageConfig& config);
+
+/// A single file system as .tar, .tar.gz or .tar.zst. Reads the whole file for its digest.
 base::Result<ImageSpec> read_rootfs_tarball(const std::string& path);
 
 /// "amd64", "arm64", ... as images name the machine this is.

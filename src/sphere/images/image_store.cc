@@ -17,6 +17,7 @@
 #include "base/json/object_reader.h"
 #include "sphere/files/beneath.h"
 #include "sphere/files/remove_tree.h"
+#include "sphere/images/image_archive.h"
 
 namespace sphere::images {
 namespace {
@@ -99,13 +100,38 @@ std::string ImageStore::folder_of(const std::string& digest) const {
     return fmt::format("{}/{}{}", options_.folder, kPrefix, digest);
 }
 
-Result<ImageSpec> ImageStore::read_spec(const std::string& path) {
+class ImageStore::Unfinished {
+public:
+    explicit Unfinished(const std::string& in)
+        : in_(in),
+          name_(fmt::format("{}{:016x}", kUnfinished, base::entropy64())),
+          path_(in_ + "/" + name_) {}
+    ~Unfinished() { remove_below(in_, name_); }  // nothing when it was renamed
+    Unfinished(const Unfinished&) = delete;
+    Unfinished& operator=(const Unfinished&) = delete;
+
+    Result<void> make() {
+        if (::mkdir(path_.c_str(), 0700) == 0) own_ = open_folder(path_);
+        if (lock(own_, LOCK_EX)) return {};
+        return fail(Code::unavailable, "{}: {}", path_, std::strerror(errno));
+    }
+    const std::string& path() const { return path_; }
+    int folder() const { return own_.get(); }
+
+private:
+    const std::string in_, name_, path_;
+    UniqueFd own_;
+};
+
+Result<ImageStore::Source> ImageStore::read_source(const std::string& path) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) {
         return fail_on("root.path", errno == ENOENT ? Code::not_found : Code::invalid_argument,
                        "root.path {}: {}", path, std::strerror(errno));
     }
-    if (S_ISDIR(facts.st_mode)) return read_oci_layout(path, options_.architecture);
+    if (S_ISDIR(facts.st_mode)) {
+        return Source{DG_TRY(read_oci_layout(path, options_.architecture)), nullptr};
+    }
     if (!S_ISREG(facts.st_mode)) {
         return fail_on("root.path", Code::invalid_argument,
                        "root.path {} is neither an image layout's folder nor a tarball", path);
@@ -118,13 +144,67 @@ Result<ImageSpec> ImageStore::read_spec(const std::string& path) {
     {
         const std::lock_guard guard(mutex_);
         const auto at = tarballs_.find(path);
-        if (at != tarballs_.end() && at->second.first == now) return at->second.second;
+        // The parts of an archive are gone when its image is here.
+        if (at != tarballs_.end() && at->second.first == now &&
+            base::path_exists(folder_of(at->second.second.digest))) {
+            return Source{at->second.second, nullptr};
+        }
     }
-    ImageSpec spec = DG_TRY(read_rootfs_tarball(path));
+    Source source;
+    if (DG_TRY(is_image_archive(path))) {
+        DG_TRY(base::make_dirs(options_.folder));
+        const auto parts = std::make_shared<Unfinished>(options_.folder);
+        DG_TRY(parts->make());
+        const ImageArchive archive =
+            DG_TRY(open_image_archive(path, parts->path(), options_.limits));
+        source = {DG_TRY(read_image_archive(archive, options_.architecture)), parts};
+    } else {
+        source.spec = DG_TRY(read_rootfs_tarball(path));
+    }
     const std::lock_guard guard(mutex_);
     if (tarballs_.size() >= kTarballsKnown) tarballs_.clear();
-    tarballs_[path] = {now, spec};
-    return spec;
+    tarballs_[path] = {now, source.spec};
+    return source;
+}
+
+Result<std::string> ImageStore::find_here(const std::string& reference) const {
+    constexpr std::string_view kDigest = "sha256:";
+    constexpr std::size_t kDigitsMin = 12;
+    std::vector<std::string> found;
+    for (const StoredImage& each : list()) {
+        if (each.source == reference) return each.digest;
+        if (reference.starts_with(kDigest) && reference.size() >= kDigest.size() + kDigitsMin &&
+            each.digest.starts_with(std::string_view(reference).substr(kDigest.size()))) {
+            found.push_back(each.digest);
+        }
+    }
+    if (found.size() == 1) return found.front();
+    return fail_on("root.path", Code::not_found,
+                   "{} here is called '{}'; GET /v1/sandbox-images lists those there are",
+                   found.empty() ? "no image" : "more than one image", reference);
+}
+
+Result<void> ImageStore::set_source(const std::string& digest, const std::string& source) {
+    const std::string path = folder_of(digest) + "/image.json";
+    json::value value = DG_TRY(base::parse_json_file(path));
+    if (!value.is_object()) return fail(Code::data_loss, "{} is no JSON object", path);
+    value.get_object()["source"] = source;
+    return base::write_file_atomically(path, base::to_text(value));
+}
+
+Result<StoredImage> ImageStore::import(const std::string& path, const std::string& name) {
+    const ImagePtr image = DG_TRY(open(path));  // held, so that nobody makes room of it
+    const std::lock_guard guard(mutex_);
+    for (const StoredImage& each : list()) {
+        if (each.source == name && each.digest != image->digest) {
+            DG_TRY(set_source(each.digest, ""));
+        }
+    }
+    DG_TRY(set_source(image->digest, name));
+    for (StoredImage& each : list()) {
+        if (each.digest == image->digest) return std::move(each);
+    }
+    return fail(Code::unavailable, "image {} went as soon as it came", image->digest);
 }
 
 Result<ImagePtr> ImageStore::take(const std::string& digest) const {
@@ -144,7 +224,9 @@ Result<ImagePtr> ImageStore::take(const std::string& digest) const {
 }
 
 Result<ImagePtr> ImageStore::open(const std::string& path) {
-    const ImageSpec spec = DG_TRY(read_spec(path));
+    if (!path.starts_with('/')) return take(DG_TRY(find_here(path)));
+    const Source source = DG_TRY(read_source(path));
+    const ImageSpec& spec = source.spec;
     {
         std::unique_lock guard(mutex_);
         unpacked_.wait(guard, [&] { return !unpacking_.contains(spec.digest); });
@@ -164,38 +246,29 @@ Result<ImagePtr> ImageStore::open(const std::string& path) {
 Result<void> ImageStore::unpack(const ImageSpec& spec, const std::string& source) {
     DG_TRY(base::make_dirs(options_.folder));
     clean_up();
-    const std::string name = fmt::format("{}{:016x}", kUnfinished, base::entropy64());
-    const std::string folder = options_.folder + "/" + name;
-    if (::mkdir(folder.c_str(), 0700) != 0) {
-        return fail(Code::unavailable, "{}: {}", folder, std::strerror(errno));
+    Unfinished fresh(options_.folder);
+    DG_TRY(fresh.make());
+    if (::mkdirat(fresh.folder(), "root", 0755) != 0) {
+        return fail(Code::unavailable, "{}: {}", fresh.path(), std::strerror(errno));
     }
-    const UniqueFd own = open_folder(folder);
-    const auto make = [&]() -> Result<void> {
-        if (!lock(own, LOCK_EX) || ::mkdirat(own.get(), "root", 0755) != 0) {
-            return fail(Code::unavailable, "{}: {}", folder, std::strerror(errno));
-        }
-        const UniqueFd root(
-            ::openat(own.get(), "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        if (!root) return fail(Code::unavailable, "{}: {}", folder, std::strerror(errno));
-        UnpackedSize size;
-        bool lowest = true;
-        for (const LayerFile& layer : spec.layers) {
-            DG_TRY(unpack_layer(layer, root.get(), lowest, options_.limits, size));
-            lowest = false;
-        }
-        DG_TRY(make_mount_points(root.get()));
-        DG_TRY(base::write_file_atomically(folder + "/image.json",
-                                           base::to_text(describe(spec, source, size))));
-        ::syncfs(root.get());  // or a power cut could leave a name without its files
-        make_room(size.bytes);
-        if (::rename(folder.c_str(), folder_of(spec.digest).c_str()) == 0) return {};
-        // Another process was faster: its folder is as good.
-        if (errno == ENOTEMPTY || errno == EEXIST) return {};
-        return fail(Code::unavailable, "{}: {}", folder_of(spec.digest), std::strerror(errno));
-    };
-    auto made = make();
-    remove_below(options_.folder, name);  // nothing when it has its name
-    return made;
+    const UniqueFd root(
+        ::openat(fresh.folder(), "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!root) return fail(Code::unavailable, "{}: {}", fresh.path(), std::strerror(errno));
+    UnpackedSize size;
+    bool lowest = true;
+    for (const LayerFile& layer : spec.layers) {
+        DG_TRY(unpack_layer(layer, root.get(), lowest, options_.limits, size));
+        lowest = false;
+    }
+    DG_TRY(make_mount_points(root.get()));
+    DG_TRY(base::write_file_atomically(fresh.path() + "/image.json",
+                                       base::to_text(describe(spec, source, size))));
+    ::syncfs(root.get());  // or a power cut could leave a name without its files
+    make_room(size.bytes);
+    if (::rename(fresh.path().c_str(), folder_of(spec.digest).c_str()) == 0) return {};
+    // Another process was faster: its folder is as good.
+    if (errno == ENOTEMPTY || errno == EEXIST) return {};
+    return fail(Code::unavailable, "{}: {}", folder_of(spec.digest), std::strerror(errno));
 }
 
 void ImageStore::clean_up() {

@@ -33,7 +33,7 @@ struct Image {
 using ImagePtr = std::shared_ptr<const Image>;
 
 struct StoredImage {
-    std::string digest, source;
+    std::string digest, source;  ///< source: its name, or the file it came from
     std::uint64_t bytes = 0, entries = 0, dropped = 0;
     std::int64_t used_unix_s = 0;
 };
@@ -50,9 +50,13 @@ public:
     /// Makes nothing until the first image.
     explicit ImageStore(ImageStoreOptions options) : options_(std::move(options)) {}
 
-    /// The image at `path`, an OCI image layout's folder or a tarball of a root; unpacked when it
-    /// is not yet. Errors: those of reading it; invalid_argument when a box could not mount on it.
+    /// The image at `path`: an OCI image layout's folder, an archive of an image (image_archive.h)
+    /// or a tarball of a root; unpacked when it is not yet. Without a leading '/' one that is here:
+    /// "sha256:<digest>", at least 12 digits of it, or the name it was imported with.
+    /// Errors: those of reading it; invalid_argument when a box could not mount on it; not_found.
     base::Result<ImagePtr> open(const std::string& path);
+    /// open, and gives it a name, which no other image has then. Errors: open's.
+    base::Result<StoredImage> import(const std::string& path, const std::string& name);
     std::vector<StoredImage> list() const;
     /// Errors: not_found; failed_precondition while a box uses it.
     base::Result<void> remove(const std::string& digest);
@@ -64,7 +68,18 @@ private:
         bool operator==(const Known&) const = default;
     };
 
-    base::Result<ImageSpec> read_spec(const std::string& path);
+    /// A folder that is being filled: it goes with this, and with the next unpack when we are
+    /// killed.
+    class Unfinished;
+    /// What is to be unpacked, and what must stay meanwhile.
+    struct Source {
+        ImageSpec spec;
+        std::shared_ptr<const Unfinished> files;
+    };
+
+    base::Result<Source> read_source(const std::string& path);
+    base::Result<std::string> find_here(const std::string& reference) const;
+    base::Result<void> set_source(const std::string& digest, const std::string& source);
     base::Result<ImagePtr> take(const std::string& digest) const;
     base::Result<void> unpack(const ImageSpec& spec, const std::string& source);
     void make_room(std::uint64_t bytes);

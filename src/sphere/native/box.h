@@ -17,6 +17,8 @@
 #include "sphere/egress/broker.h"
 #include "sphere/images/image_store.h"
 #include "sphere/launcher/protocol.h"
+#include "sphere/native/closed_ports.h"
+#include "sphere/native/control_groups.h"
 #include "sphere/native/copy_tree.h"
 #include "sphere/native/spare_groups.h"
 #include "sphere/sphere.h"
@@ -133,6 +135,7 @@ struct Box {
     std::vector<egress::Listener> listeners;  ///< until the broker has them
     std::shared_ptr<const egress::Meter> meter;  ///< once the broker serves it
     std::vector<std::uint16_t> listened;         ///< ports that the broker has sockets at
+    ClosedPorts closed_told;                     ///< the loop's: what was reported of these
     struct Dialling {
         bool answered = false;
         int error = 0;

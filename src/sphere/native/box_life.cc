@@ -30,11 +30,6 @@ constexpr std::chrono::milliseconds kKeeperPause{250};
 constexpr std::size_t kEndedKept = 1024;
 constexpr double kQuickCpus = 0.5;  ///< with so much an init ends within one period's quota
 
-/// A user that nobody else has: above every range that hosts hand out, below the sign bit.
-std::uint32_t make_host_id() {
-    return static_cast<std::uint32_t>(0x40000000u + base::entropy64() % 0x3fff0000u);
-}
-
 /// What a process of this host cannot be given.
 Result<void> check_plain(const SandboxSpec& spec) {
     if (spec.network.mode != NetworkMode::none) {

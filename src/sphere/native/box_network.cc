@@ -76,6 +76,25 @@ Result<void> NativeSphere::serve(Box& box, const SandboxSpec& spec, const Secret
     return {};
 }
 
+void NativeSphere::tell_closed_ports(Box& box) const {
+    const auto now = read_closed_ports(box.pid);
+    if (!now || !options_.on_network_attempt) return;
+    const auto tell = [&](std::string_view protocol, std::uint64_t count, std::string_view what) {
+        if (count == 0) return;
+        NetworkAttempt attempt;
+        attempt.target = "ports without a listener";
+        attempt.protocol = protocol;
+        attempt.reason = fmt::format(
+            "{} {} went to ports where neither the broker nor the sandbox listens; the kernel "
+            "refused them",
+            count, what);
+        options_.on_network_attempt(box.id, attempt);
+    };
+    tell("udp", now->datagrams - box.closed_told.datagrams, "datagrams");
+    tell("tcp", now->connections - box.closed_told.connections, "connections");
+    box.closed_told = *now;
+}
+
 bool NativeSphere::take_socket(Box& box, launcher::Packet& packet) {
     launcher::Listening listening;
     launcher::Dialled dialled;

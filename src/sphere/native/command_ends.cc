@@ -138,6 +138,7 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         }
         box.changed.notify_all();
     }
+    if (box.meter) tell_closed_ports(box);
     sink.on_end(result);
     const Lock lock(mutex_);
     if (box.execs.empty()) dues_.insert({clock_.now() + kPrepareAfter, box.number, kNoExec});

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 
 #include "base/files/files.h"
 #include "sphere/files/remove_tree.h"
@@ -33,6 +34,17 @@ std::string staging_of(const std::string& state_file) {
 
 bool is_files(const std::string& folder) {
     return folder.starts_with(kFiles) && folder.find('/', kFiles.size()) == std::string::npos;
+}
+
+/// Kills what is in it and waits until the kernel lets go: a killed runtime's memory may take a
+/// while to be given back, and its groups cannot be removed before.
+bool end_group(const std::string& folder) {
+    constexpr int kTries = 3000;
+    for (int tries = 0; tries < kTries; ++tries) {
+        if (remove_group(folder)) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
 }
 
 /// Only groups that a sphere makes, whatever the file says.
@@ -61,11 +73,11 @@ bool clean_one(const std::string& path) {
     std::istringstream lines(*text);
     bool gone = true;
     for (std::string folder; std::getline(lines, folder);) {
-        if (is_ours(folder)) gone = remove_group(folder) && gone;
+        if (is_ours(folder)) gone = end_group(folder) && gone;
         if (is_files(folder)) gone = remove_files(folder) && gone;
     }
     ::rmdir(staging_of(path).c_str());
-    // What would not go yet (a process in its last moments) is left for the next who opens.
+    // What would not go at all (a process that hangs in the kernel) is left for the next who opens.
     if (gone) ::unlink(path.c_str());
     return true;
 }

@@ -50,6 +50,9 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
       answers_(std::move(answers)),
       level_(level),
       images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
+      kept_({.folder = options.state_dir + "/snapshots",
+             .snapshots_max = options.kept_snapshots_max,
+             .bytes_max = options.kept_snapshot_bytes_max}),
       demand_(options.pool_size),
       buffer_(kStreamPiece),
       packet_(launcher::kMessageBytesMax) {
@@ -73,6 +76,7 @@ Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
 Result<void> NativeSphere::begin() {
     DG_TRY(make_state_dir(options_.state_dir));
     clean_leftovers(options_.state_dir);
+    kept_.sweep();
     const std::string token = fmt::format("{:016x}", base::entropy64());
     state_ = DG_TRY(StateFile::make(options_.state_dir, token));
     const Hierarchies hierarchies = find_hierarchies();
@@ -324,9 +328,41 @@ std::uint32_t NativeSphere::emergency_stop(const StopScope& scope) {
     return static_cast<std::uint32_t>(hit.size());
 }
 
-void NativeSphere::lift_stop(const StopScope& scope) {
+namespace {
+
+ImageInfo describe(const images::StoredImage& image) {
+    return {.digest = image.digest,
+            .name = image.source,
+            .bytes = image.bytes,
+            .entries = image.entries,
+            .dropped = image.dropped,
+            .used_unix_s = image.used_unix_s};
+}
+
+}  // namespace
+
+std::vector<ImageInfo> NativeSphere::images() const {
+    std::vector<ImageInfo> all;
+    if (is_plain()) return all;  // its boxes have the host's root
+    for (const images::StoredImage& image : images_.list())
+        all.push_back(sphere::native::describe(image));
+    return all;
+}
+
+Result<ImageInfo> NativeSphere::import_image(const std::string& path, const std::string& name) {
+    if (is_plain()) return Sphere::import_image(path, name);
+    return sphere::native::describe(DG_TRY(images_.import(path, name)));
+}
+
+Result<void> NativeSphere::remove_image(const std::string& digest) {
+    if (is_plain()) return Sphere::remove_image(digest);
+    return images_.remove(digest);
+}
+
+Result<void> NativeSphere::lift_stop(const StopScope& scope) {
     const Lock lock(mutex_);
     std::erase(stops_, scope);
+    return {};
 }
 
 Result<int> NativeSphere::open_workspace(const SandboxId& id) {

@@ -20,6 +20,7 @@
 #include "sphere/native/host_inspection.h"
 #include "sphere/native/leftovers.h"
 #include "sphere/native/pool_demand.h"
+#include "sphere/native/snapshot_store.h"
 
 namespace sphere::native {
 
@@ -31,6 +32,7 @@ public:
     ~NativeSphere() override;
 
     using Sphere::create;
+    using Sphere::snapshot;
     base::Result<SandboxId> create(const SandboxSpec& spec, const Secrets& secrets) override;
     base::Result<void> destroy(const SandboxId& id) override;
     base::Result<ExecId> start(const SandboxId& id, const ExecSpec& spec, ExecSink& sink) override;
@@ -47,11 +49,15 @@ public:
     std::vector<SandboxInfo> list() const override;
     PoolState pool() const override;
     std::uint32_t emergency_stop(const StopScope& scope) override;
-    void lift_stop(const StopScope& scope) override;
+    base::Result<void> lift_stop(const StopScope& scope) override;
     base::Result<int> open_workspace(const SandboxId& id) override;
-    base::Result<SnapshotInfo> snapshot(const SandboxId& id, const std::string& name) override;
+    base::Result<SnapshotInfo> snapshot(const SandboxId& id,
+                                        const SnapshotRequest& request) override;
     std::vector<SnapshotInfo> snapshots() const override;
     base::Result<void> remove_snapshot(const SnapshotId& id) override;
+    std::vector<ImageInfo> images() const override;
+    base::Result<ImageInfo> import_image(const std::string& path, const std::string& name) override;
+    base::Result<void> remove_image(const std::string& digest) override;
     base::Result<int> dial(const SandboxId& id, std::uint16_t port) override;
     base::Result<void> set_network(const SandboxId& id, const NetworkPolicy& policy) override;
 
@@ -121,6 +127,16 @@ private:
     /// then the one that took its place.
     base::Result<Beginning> seal_workspace(Lock& lock, BoxPtr& box);
     base::Result<Beginning> copy_workspace(Lock& lock, const BoxPtr& box);
+    /// An empty layer of the launcher's, as a folder.
+    base::Result<base::UniqueFd> make_layer(Lock& lock, std::uint64_t bytes, std::uint64_t inodes,
+                                            std::uint32_t host_id);
+    /// Writes a snapshot's files to disk. Without the lock.
+    base::Result<SnapshotInfo> persist(const KeptSnapshot& kept, const SandboxSpec& spec);
+    /// A kept snapshot's files in memory, from disk when they are not there. Without the lock.
+    base::Result<Beginning> load_snapshot(const StoredSnapshot& stored);
+    base::Result<Beginning> files_of(const SandboxSpec& spec);
+    /// Lets go of what is on disk too.
+    void drop_loaded(Lock& lock);
     base::Result<void> take_place(Lock& lock, const BoxPtr& old, const BoxPtr& successor);
     /// Orders it; without a tree the processes stop a moment later.
     bool set_frozen(Box& box, bool frozen);
@@ -130,6 +146,8 @@ private:
     /// Has the broker serve it, where its network mode needs one.
     base::Result<void> serve(Box& box, const SandboxSpec& spec, const Secrets& secrets);
     base::Result<egress::Broker*> broker();
+    /// Reports what a box with a broker sent past it since the last time. On the loop, unlocked.
+    void tell_closed_ports(Box& box) const;
     base::Result<base::UniqueFd> ask_init_to_dial(Lock& lock, Box& box, std::uint16_t port,
                                                   bool v6);
     /// The message an init sends about a socket, its descriptor with it. False: another message.
@@ -237,6 +255,8 @@ private:
     const Isolation level_;   ///< of all boxes of this sphere: full, or process
     std::string box_folder_;  ///< of level process: where boxes' files are
     images::ImageStore images_;
+    const SnapshotStore kept_;
+    std::mutex loading_;  ///< one snapshot at a time comes from disk; taken before mutex_
     const SandboxSpec default_spec_;
     GroupTree groups_;
     SpareGroups spare_groups_;
@@ -256,6 +276,7 @@ private:
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;
     std::map<SnapshotId, KeptSnapshot> snapshots_;
+    std::map<SnapshotId, Beginning> loaded_;  ///< of snapshots on disk: those in memory too
     std::map<std::uint64_t, std::optional<LauncherAnswer>> asked_;
     std::uint64_t next_request_ = 1;
     std::condition_variable answered_;

@@ -14,6 +14,7 @@
 
 #include "sphere/launcher/channel.h"
 #include "sphere/native/native_sphere.h"
+#include "sphere/native/users.h"
 
 namespace sphere::native {
 namespace {
@@ -192,18 +193,24 @@ Result<Beginning> NativeSphere::seal_workspace(Lock& lock, BoxPtr& box) {
     return files;
 }
 
-Result<Beginning> NativeSphere::copy_workspace(Lock& lock, const BoxPtr& box) {
+Result<base::UniqueFd> NativeSphere::make_layer(Lock& lock, std::uint64_t bytes,
+                                                std::uint64_t inodes, std::uint32_t host_id) {
     auto message = launcher::make_message<launcher::MakeLayer>();
     message.request = next_request_++;
-    message.bytes = options_.snapshot_bytes_max;
-    message.inodes = box->spec.limits.inodes_max * (1 + box->beginning.layers.size());
-    message.host_id = box->host_id;
+    message.bytes = bytes;
+    message.inodes = inodes;
+    message.host_id = host_id;
     auto made = DG_TRY(ask(lock, message.request,
                            [&] { return launcher::send_message(launcher_.get(), message); }));
-    if (made.step != launcher::Step::none) {
-        return fail(Code::unavailable, "{} failed: {}", launcher::step_name(made.step),
-                    std::strerror(made.error));
-    }
+    if (made.step == launcher::Step::none) return std::move(made.fd);
+    return fail(Code::unavailable, "{} failed: {}", launcher::step_name(made.step),
+                std::strerror(made.error));
+}
+
+Result<Beginning> NativeSphere::copy_workspace(Lock& lock, const BoxPtr& box) {
+    auto made = DG_TRY(make_layer(lock, options_.snapshot_bytes_max,
+                                  box->spec.limits.inodes_max * (1 + box->beginning.layers.size()),
+                                  box->host_id));
     const bool was_paused = box->paused;
     if (!was_paused && !set_frozen(*box, true)) {
         return fail(Code::unavailable, "sandbox {} could not be frozen: {}", box->id,
@@ -222,7 +229,7 @@ Result<Beginning> NativeSphere::copy_workspace(Lock& lock, const BoxPtr& box) {
                      kStandStillMax.count());
     base::UniqueFd folder;
     if (still) {
-        folder = base::UniqueFd(::openat(made.fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        folder = base::UniqueFd(::openat(made.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         size = copy_tree(box->workspace.get(), folder.get(), box->host_id);
     }
     lock.lock();
@@ -230,12 +237,12 @@ Result<Beginning> NativeSphere::copy_workspace(Lock& lock, const BoxPtr& box) {
     if (!size) return std::unexpected(std::move(size).error());
     Beginning files;
     files.host_id = box->host_id;
-    files.layers.push_back(std::make_shared<Layer>(std::move(made.fd), *size, layer_bytes_));
+    files.layers.push_back(std::make_shared<Layer>(std::move(made), *size, layer_bytes_));
     return files;
 }
 
-Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::string& name) {
-    if (is_plain()) return Sphere::snapshot(id, name);  // none
+Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const SnapshotRequest& request) {
+    if (is_plain()) return Sphere::snapshot(id, request);  // none
     Lock lock(mutex_);
     BoxPtr box = DG_TRY(hold(lock, id));
     const auto release = [&] {
@@ -243,7 +250,8 @@ Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::stri
         box->used_at = clock_.now();
         box->changed.notify_all();
     };
-    if (snapshots_.size() >= options_.snapshots_max ||
+    if (layer_bytes_ >= options_.snapshot_bytes_max) drop_loaded(lock);
+    if ((!request.persist && snapshots_.size() >= options_.snapshots_max) ||
         layer_bytes_ >= options_.snapshot_bytes_max) {
         release();
         return fail(Code::resource_exhausted,
@@ -262,6 +270,7 @@ Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::stri
         kept.info.consistency = alone ? "idle" : "frozen";
         files = copy_workspace(lock, box);
     }
+    if (files && layer_bytes_ > options_.snapshot_bytes_max) drop_loaded(lock);
     if (files && layer_bytes_ > options_.snapshot_bytes_max) {
         files = fail(Code::resource_exhausted,
                      "with this one snapshots would hold {} bytes, at most {}; remove others first",
@@ -275,49 +284,129 @@ Result<SnapshotInfo> NativeSphere::snapshot(const SandboxId& id, const std::stri
     kept.files = std::move(*files);
     kept.info.id = make_snapshot_id();
     kept.info.from = id;
-    kept.info.name = printable_name(name);
+    kept.info.name = printable_name(request.name);
     kept.info.tenant = box->spec.tenant;
     kept.info.created_unix_ns = clock_.unix_ns();
     for (const auto& layer : kept.files.layers) {
         kept.info.bytes += layer->size.bytes;
         kept.info.entries += layer->size.entries;
     }
+    if (request.persist) {
+        const SandboxSpec spec = box->spec;
+        lock.unlock();
+        return persist(kept, spec);
+    }
     const SnapshotInfo info = kept.info;
     snapshots_[info.id] = std::move(kept);
     return info;
 }
 
+Result<SnapshotInfo> NativeSphere::persist(const KeptSnapshot& kept, const SandboxSpec& spec) {
+    const auto& layers = kept.files.layers;
+    // Several layers are one tree only in a box; this one is nobody's and nothing runs in it.
+    BoxPtr view;
+    if (layers.size() > 1) {
+        SandboxSpec whole = spec;
+        whole.network = {};
+        whole.root = {};
+        view = DG_TRY(make_box(whole, kept.files));
+    }
+    auto stored = kept_.keep(kept.info, view ? view->workspace.get() : layers.front()->root.get());
+    Lock lock(mutex_);
+    if (view) {
+        kill_box(*view, EndReason::stopped);
+        bury(lock, view);
+    }
+    if (!stored) return std::unexpected(std::move(stored).error());
+    loaded_[kept.info.id] = kept.files;  // until memory is short
+    return stored->info;
+}
+
+void NativeSphere::drop_loaded(Lock& lock) {
+    std::map<SnapshotId, Beginning> dropped;
+    dropped.swap(loaded_);
+    lock.unlock();
+    dropped.clear();  // freeing memory takes a while
+    lock.lock();
+}
+
+Result<Beginning> NativeSphere::load_snapshot(const StoredSnapshot& stored) {
+    const std::lock_guard one_at_a_time(loading_);
+    Lock lock(mutex_);
+    if (const auto at = loaded_.find(stored.info.id); at != loaded_.end()) return at->second;
+    if (layer_bytes_ + stored.info.bytes > options_.snapshot_bytes_max) drop_loaded(lock);
+    if (layer_bytes_ + stored.info.bytes > options_.snapshot_bytes_max) {
+        return fail(Code::resource_exhausted,
+                    "snapshots in memory hold {} bytes, at most {}, and {} needs {}; remove others "
+                    "first, and the sandboxes that began with them",
+                    layer_bytes_.load(), options_.snapshot_bytes_max, stored.info.id,
+                    stored.info.bytes);
+    }
+    Beginning files;
+    files.host_id = answers_.mounts_as_root() ? make_host_id() : 0;
+    // A tmpfs counts folders and links as pages too.
+    const std::uint64_t bytes = stored.info.bytes + (stored.info.entries + 16) * 8192;
+    auto layer = DG_TRY(make_layer(lock, bytes, stored.info.entries + 64, files.host_id));
+    lock.unlock();
+    const base::UniqueFd folder(::openat(layer.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const TreeSize size = DG_TRY(kept_.restore(stored, folder.get(), files.host_id));
+    files.layers.push_back(std::make_shared<Layer>(std::move(layer), size, layer_bytes_));
+    lock.lock();
+    loaded_[stored.info.id] = files;
+    return files;
+}
+
 std::vector<SnapshotInfo> NativeSphere::snapshots() const {
-    const Lock lock(mutex_);
     std::vector<SnapshotInfo> all;
+    if (!is_plain()) {
+        for (StoredSnapshot& stored : kept_.list()) all.push_back(std::move(stored.info));
+    }
+    const Lock lock(mutex_);
     for (const auto& [id, kept] : snapshots_) all.push_back(kept.info);
     std::ranges::sort(all, {}, &SnapshotInfo::created_unix_ns);
     return all;
 }
 
 Result<void> NativeSphere::remove_snapshot(const SnapshotId& id) {
-    KeptSnapshot removed;  // its layers go without the lock: freeing memory takes a while
-    const Lock lock(mutex_);
-    const auto at = snapshots_.find(id);
-    if (at == snapshots_.end()) {
-        return fail_on(id, Code::not_found, "snapshot {} does not exist", id);
+    Beginning removed;  // its layers go without the lock: freeing memory takes a while
+    {
+        const Lock lock(mutex_);
+        if (const auto at = snapshots_.find(id); at != snapshots_.end()) {
+            removed = std::move(at->second.files);
+            snapshots_.erase(at);
+            return {};
+        }
     }
-    removed = std::move(at->second);
-    snapshots_.erase(at);
+    if (is_plain()) return Sphere::remove_snapshot(id);
+    DG_TRY(kept_.remove(id));
+    const Lock lock(mutex_);
+    if (const auto at = loaded_.find(id); at != loaded_.end()) {
+        removed = std::move(at->second);
+        loaded_.erase(at);
+    }
     return {};
 }
 
-Result<NativeSphere::BoxPtr> NativeSphere::make_box_from(const SandboxSpec& spec) {
-    Beginning files;
+Result<Beginning> NativeSphere::files_of(const SandboxSpec& spec) {
+    const auto missing = [&] {
+        return fail_on("snapshot", Code::not_found, "snapshot {} does not exist", spec.snapshot);
+    };
     {
         const Lock lock(mutex_);
-        const auto at = snapshots_.find(spec.snapshot);
-        if (at == snapshots_.end() || at->second.info.tenant != spec.tenant) {
-            return fail_on("snapshot", Code::not_found, "snapshot {} does not exist",
-                           spec.snapshot);
+        if (const auto at = snapshots_.find(spec.snapshot); at != snapshots_.end()) {
+            if (at->second.info.tenant != spec.tenant) return missing();
+            return at->second.files;
         }
-        files = at->second.files;
     }
+    if (is_plain()) return missing();
+    const auto stored = kept_.find(spec.snapshot);
+    if (!stored && stored.error().code != Code::not_found) return std::unexpected(stored.error());
+    if (!stored || stored->info.tenant != spec.tenant) return missing();
+    return load_snapshot(*stored);
+}
+
+Result<NativeSphere::BoxPtr> NativeSphere::make_box_from(const SandboxSpec& spec) {
+    const Beginning files = DG_TRY(files_of(spec));
     auto box = make_box(spec, files);
     if (box || files.layers.size() != 1) return box;
     // A kernel that cannot put an overlay on layers has only single ones, which copies made.

@@ -1,5 +1,6 @@
 """The commands of `dougong sandbox` that use a running server's boxes."""
 import fcntl
+import io
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import select
 import signal
 import struct
 import subprocess
+import tarfile
 import termios
 import unittest
 
@@ -213,6 +215,44 @@ class SandboxServer(ProgramTest):
         self.assertEqual(lines, ["first\n", "[exit 3]\n", "$ echo second\n", "second\n", "[exit 0]\n"])
         follow.send_signal(signal.SIGINT)
         self.assertEqual(follow.wait(PATIENCE_S), 0)
+        until = subprocess.Popen([DOUGONG, "sandbox", "logs", "-f", "b", "--url", self.server.url],
+                                 stdout=subprocess.PIPE, text=True, env=self.environment())
+        self.addCleanup(until.stdout.close)
+        self.addCleanup(until.kill)
+        self.assertEqual(until.stdout.readline(), "$ sh -c 'echo first; exit 3'\n")
+        self.ok("rm", "b")
+        self.assertEqual(until.wait(PATIENCE_S), 0, "it ends with the sandbox")
+
+    def test_snapshots_are_kept_listed_restored_and_removed(self):
+        self.ok("create", "--name", "b")
+        self.ok("exec", "b", "--", "sh", "-c", "echo one > a")
+        kept = self.ok("snapshot", "b", "--name", "tested", "--persist").strip()
+        memory = self.ok("snapshot", "b").strip()
+        self.assertRegex(self.ok("snapshot", "ls"), f"{kept} .* disk .*\n{memory} .* memory ")
+        self.assertEqual(self.ok("snapshot"), self.ok("snapshot", "ls"))
+        self.ok("snapshot", "restore", "tested", "--name", "again")
+        self.assertEqual(self.ok("exec", "again", "--", "cat", "a"), "one\n")
+        self.assertEqual(self.ok("snapshot", "rm", "tested", memory), f"{kept}\n{memory}\n")
+        self.assertEqual(self.ok("snapshot", "ls"), "")
+        self.assertEqual(self.sandbox("snapshot", "rm", "tested").returncode, 66)
+        self.assertEqual(self.sandbox("snapshot", "restore", "tested").returncode, 66)
+
+    def test_images_are_imported_used_and_removed(self):
+        tar = os.path.join(self.home, "root-1.tar.gz")
+        with tarfile.open(tar, "w:gz") as archive:
+            entry = tarfile.TarInfo("etc/motd")
+            entry.size = 5
+            archive.addfile(entry, io.BytesIO(b"image"))
+        made = self.ok("image", "import", tar).strip()
+        self.assertRegex(made, "^sha256:[0-9a-f]{64}$")
+        self.assertIn(" root-1\n", self.ok("image", "ls"))
+        self.ok("image", "import", tar, "--name", "test/motd:1")
+        self.assertNotIn(" root-1\n", self.ok("image", "ls"), "one image, one name")
+        self.ok("create", "--name", "i", "--image", "test/motd:1")
+        self.assertNotEqual(self.sandbox("image", "rm", "test/motd:1").returncode, 0)
+        self.ok("rm", "i")
+        self.assertEqual(self.ok("image", "rm", made[7:19]), made + "\n")
+        self.assertEqual(self.ok("image", "ls"), "")
 
     def test_the_stop_ends_all_and_is_lifted(self):
         self.ok("create", "--name", "b")

@@ -12,7 +12,9 @@
 
 #include "sphere/audit/query.h"
 #include "sphere/audit/verify.h"
+#include "sphere/guest/spawn.h"
 #include "sphere/native/native_sphere.h"
+#include "sphere/oci/container_maker.h"
 
 namespace test {
 namespace {
@@ -31,6 +33,21 @@ constexpr const char* kPolicy =
 std::string text_of(const base::json::object& event, std::string_view name) {
     const auto* value = event.if_contains(name);
     return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+std::string asked_isolation() {
+    const char* const named = std::getenv("DG_ABUSE_ISOLATION");
+    return named == nullptr ? "full" : named;
+}
+
+base::Result<std::unique_ptr<sphere::Sphere>> open_container(const sphere::SphereOptions& options,
+                                                             const base::Clock& clock) {
+    if (asked_isolation() == "gvisor") return sphere::oci::open_gvisor(options, clock);
+    const std::string program = sphere::guest::find_program("crun");
+    if (program.empty()) return base::fail(base::Code::failed_precondition, "no crun here");
+    return std::unique_ptr<sphere::Sphere>(std::make_unique<sphere::guest::GuestSphere>(
+        options, clock,
+        DG_TRY(sphere::oci::ContainerMaker::open(options.state_dir, sphere::oci::crun(program)))));
 }
 
 }  // namespace
@@ -126,7 +143,9 @@ void AbuseTest::open(const sphere::SphereOptions& options) {
     part(sphere, sphere::guard::GuardedSphere::open(
                      {*policies, *stops, *log, secrets, metrics, clock}, options, "corpus",
                      [&](const sphere::SphereOptions& inner) {
-                         return sphere::native::NativeSphere::open(inner, clock, level());
+                         return in_container()
+                                    ? open_container(inner, clock)
+                                    : sphere::native::NativeSphere::open(inner, clock, level());
                      }));
 }
 
@@ -143,10 +162,14 @@ std::vector<base::json::object> AbuseTest::events(const std::string& kind, const
     return found;
 }
 
+bool AbuseTest::in_container() {
+    return asked_isolation() == "gvisor" || asked_isolation() == "crun";
+}
+
 sphere::Isolation AbuseTest::level() {
-    const char* const named = std::getenv("DG_ABUSE_ISOLATION");
-    return named != nullptr && std::string_view(named) == "process" ? sphere::Isolation::process
-                                                                    : sphere::Isolation::full;
+    return in_container()                   ? sphere::Isolation::gvisor
+           : asked_isolation() == "process" ? sphere::Isolation::process
+                                            : sphere::Isolation::full;
 }
 
 sphere::SandboxId AbuseTest::make(sphere::SandboxSpec spec) {

@@ -60,8 +60,11 @@ protected:
     void SetUp() override;
     void TearDown() override;
 
-    /// DG_ABUSE_ISOLATION: which level this run's boxes have.
+    /// DG_ABUSE_ISOLATION: which level this run's boxes have, and by what: "process", "gvisor" (by
+    /// runsc), "crun" (a container that stands for level gvisor's, of this host's kernel); else
+    /// full.
     static sphere::Isolation level();
+    static bool in_container();
     /// The sphere's shared options: no pool, so that each box is made as its spec says.
     void open(std::uint32_t pool_size = 0);
     void open(const sphere::SphereOptions& options);

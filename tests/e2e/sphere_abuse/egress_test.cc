@@ -226,6 +226,42 @@ tell('ping', lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1))
     EXPECT_TRUE(world->routed().empty());
 }
 
+/// No broker sees them: the kernel's own counters do, and one event a protocol says how many.
+TEST_F(EgressTest, WhatGoesPastTheBrokerIsCounted) {
+    const auto box = make(egress());
+    const auto told = [&](const std::string& protocol) {
+        std::string reasons;
+        for (const auto& attempt : seen()) {
+            if (attempt.protocol == protocol && !attempt.allowed) reasons += attempt.reason + "\n";
+        }
+        return reasons;
+    };
+    const char* const code = R"(
+import socket
+def tcp(a, p, f=socket.AF_INET):
+    try: socket.socket(f).connect((a, p))
+    except OSError: pass
+def udp(a, p, n, f=socket.AF_INET):
+    s = socket.socket(f, socket.SOCK_DGRAM)
+    for i in range(n): s.sendto(b'x', (a, p))
+for port in (22, 8080, 9999): tcp('93.184.216.34', port)
+tcp('2606:2800:220:1::1', 9999, socket.AF_INET6)
+udp('8.8.8.8', 123, 5)
+udp('2606:2800:220:1::1', 123, 2, socket.AF_INET6)
+)";
+    python(box, code);
+    EXPECT_TRUE(told("tcp").starts_with("4 connections ")) << told("tcp");
+    EXPECT_TRUE(told("udp").starts_with("7 datagrams ")) << told("udp");
+    const auto refused = events("network.refused", box);
+    EXPECT_EQ(refused.size(), 2u);
+    const std::string before = told("tcp") + told("udp");
+    sh(box, std::string("curl ") + kStatus + " http://api.example.org/echo");
+    EXPECT_EQ(told("tcp") + told("udp"), before) << "what the broker takes is told by it alone";
+    python(box, code);
+    EXPECT_EQ(events("network.refused", box).size(), 4u);
+    EXPECT_NE(told("tcp").find("\n4 connections "), std::string::npos) << told("tcp");
+}
+
 TEST_F(EgressTest, S38_TheHostsLoopbackStaysOutOfReach) {
     const auto box = make(egress());
     const std::string port = std::to_string(http->port());

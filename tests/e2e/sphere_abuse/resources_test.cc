@@ -410,7 +410,7 @@ TEST_F(AbuseTest, S55_AStopAtAnyMomentLeavesNoSurvivor) {
             }
         }
         ++points;
-        sphere->lift_stop({});
+        ASSERT_TRUE(sphere->lift_stop({}));
     }
     EXPECT_TRUE(sphere->create({}));
     EXPECT_EQ(events("emergency.stop").size(), points);

@@ -10,12 +10,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "base/core/rng.h"
 #include "box_fixture.h"
+#include "sphere/native/native_sphere.h"
 
 namespace test {
 namespace {
@@ -25,6 +28,11 @@ using sphere::SandboxId;
 
 class Snapshots : public AbuseTest {
 protected:
+    void TearDown() override {
+        sphere.reset();
+        std::filesystem::remove_all(state.file("snapshots"));  // stay for the next server
+        AbuseTest::TearDown();
+    }
     std::string shell(const SandboxId& box, const std::string& script) {
         run(box, {.argv = {"sh", "-c", script}});
         EXPECT_EQ(recorder.result->exit_code, 0) << script << "\n" << recorder.err;
@@ -264,6 +272,125 @@ TEST_F(Snapshots, TooManyAreRefusedAndBoxesGoOn) {
     EXPECT_EQ(sphere->snapshot("sbx-unknown", "").error().code, Code::not_found);
 }
 
+/// One layer, and several that a box is needed to see as one.
+TEST_F(Snapshots, AKeptOneIsThereAfterARestart) {
+    const SandboxId box = *sphere->create({});
+    shell(box, "echo one > a; echo gone > b; mkdir -p d/e; ln -s a link; ln a hard; chmod 700 d");
+    const auto first =
+        sphere->snapshot(box, sphere::SnapshotRequest{.name = "first", .persist = true});
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_TRUE(first->persist);
+    keep(box);
+    shell(box, "rm b; echo two >> a; echo deep > d/e/c");
+    const auto second =
+        sphere->snapshot(box, sphere::SnapshotRequest{.name = "second", .persist = true});
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(sphere->snapshots().size(), 3u);
+    EXPECT_EQ(shell(make_from(second->id), "cat a d/e/c; ls"),
+              "one\ntwo\ndeep\na\nd\nhard\nlink\n");
+    sphere.reset();
+    open();
+    const auto all = sphere->snapshots();
+    ASSERT_EQ(all.size(), 2u);  // what was in memory is gone
+    EXPECT_EQ(all[0].name, "first");
+    EXPECT_EQ(all[1].id, second->id);
+    EXPECT_EQ(all[1].bytes, second->bytes);
+    EXPECT_EQ(shell(make_from(first->id), "cat a b"), "one\ngone\n");
+    const SandboxId again = make_from(second->id);
+    EXPECT_EQ(shell(again, "cat a hard link d/e/c; stat -c '%a %U' d; ls; test -O a && echo mine"),
+              "one\ntwo\none\none\ntwo\ndeep\n700 " + shell(again, "id -un") +
+                  "a\nd\nhard\nlink\nmine\n");
+    EXPECT_EQ(shell(*sphere->fork(again, {}), "cat d/e/c"), "deep\n");
+    sphere::SandboxSpec foreign;
+    foreign.tenant = "other";
+    foreign.snapshot = first->id;
+    EXPECT_EQ(sphere->create(foreign).error().code, Code::not_found);
+    ASSERT_TRUE(sphere->remove_snapshot(first->id));
+    EXPECT_EQ(shell(make_from(second->id), "cat d/e/c"), "deep\n");
+    sphere.reset();
+    open();
+    EXPECT_EQ(sphere->snapshots().size(), 1u);
+}
+
+TEST_F(Snapshots, AKeptOneOfARunningBoxAndMemoryThatIsShort) {
+    sphere::SphereOptions options;
+    options.state_dir = state.path();
+    options.pool_size = 0;
+    options.snapshot_bytes_max = 8 << 20;
+    options.kept_snapshots_max = 3;
+    open(options);
+    const SandboxId box = *sphere->create({});
+    Recorder unheard;
+    ASSERT_TRUE(sphere->start(box, {.argv = {"sleep", "1000"}}, unheard));
+    std::vector<std::string> ids;
+    for (int i = 0; i < 3; ++i) {  // more than fits in memory at a time
+        shell(box, "head -c 5000000 /dev/zero | tr '\\0' " + std::to_string(i) + " > a");
+        const auto kept =
+            sphere->snapshot(box, sphere::SnapshotRequest{.name = "", .persist = true});
+        ASSERT_TRUE(kept) << kept.error().message;
+        EXPECT_EQ(kept->consistency, "frozen");
+        ids.push_back(kept->id);
+    }
+    EXPECT_EQ(
+        sphere->snapshot(box, sphere::SnapshotRequest{.name = "", .persist = true}).error().code,
+        Code::resource_exhausted);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        const SandboxId other = make_from(ids[i]);
+        EXPECT_EQ(shell(other, "head -c 1 a; stat -c %s a"), std::to_string(i) + "5000000\n");
+        ASSERT_TRUE(sphere->destroy(other));
+    }
+    ASSERT_TRUE(sphere->destroy(box));  // before its sink goes
+}
+
+/// Killed between two snapshots, or in the middle of one: what was told as kept is there.
+TEST_F(Snapshots, WhatWasKeptOutlivesAKilledServer) {
+    sphere.reset();
+    log.reset();  // no thread of ours at the fork
+    int told[2];
+    ASSERT_EQ(::pipe(told), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        // Without the guard: its record would miss the end that the kill leaves out.
+        const auto own =
+            sphere::native::NativeSphere::open({.state_dir = state.path(), .pool_size = 0}, clock);
+        const SandboxId box = *(*own)->create({});
+        for (int i = 0;; ++i) {
+            const std::string script =
+                "head -c 3000000 /dev/urandom > b; echo " + std::to_string(i) + " > a";
+            Recorder unheard;
+            if (!(*own)->exec(box, {.argv = {"sh", "-c", script}}, unheard)) ::_exit(1);
+            const auto kept =
+                (*own)->snapshot(box, sphere::SnapshotRequest{.name = "k", .persist = true});
+            const std::string line = kept ? kept->id : std::string(25, '!');
+            if (::write(told[1], line.data(), line.size()) < 0) ::_exit(1);
+        }
+    }
+    ::close(told[1]);
+    std::vector<std::string> ids;
+    char id[25];
+    while (ids.size() < 3 && ::read(told[0], id, sizeof(id)) == sizeof(id)) {
+        ids.emplace_back(id, sizeof(id));
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    while (::read(told[0], id, sizeof(id)) == sizeof(id)) ids.emplace_back(id, sizeof(id));
+    ::close(told[0]);
+    open();
+    ASSERT_GE(sphere->snapshots().size(), ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        EXPECT_EQ(shell(make_from(ids[i]), "cat a; stat -c %s b"),
+                  std::to_string(i) + "\n3000000\n");
+    }
+    for (const auto& kept : sphere->snapshots()) {
+        ASSERT_TRUE(sphere->remove_snapshot(kept.id));
+    }
+    std::size_t left = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(state.path() + "/snapshots")) {
+        left += entry.path().filename() != "lock" ? 1 : 0;
+    }
+    EXPECT_EQ(left, 0u);
+}
+
 /// Pauses, snapshots, boxes that end by force, servers' files: what was written and told as written
 /// is there in whatever comes after. DG_SOAK_CYCLES raises the number.
 TEST_F(Snapshots, NothingIsLostOverManyCycles) {
@@ -323,7 +450,7 @@ TEST_F(Snapshots, S55AStopDuringASnapshotLeavesNothing) {
         snapshots.join();
         EXPECT_TRUE(sphere->list().empty());
         EXPECT_EQ(sphere->info(box)->state, sphere::SandboxState::ended);
-        sphere->lift_stop({});
+        ASSERT_TRUE(sphere->lift_stop({}));
         while (!sphere->snapshots().empty()) {
             ASSERT_TRUE(sphere->remove_snapshot(sphere->snapshots().front().id));
         }

@@ -67,7 +67,10 @@ public:
         stops.push_back(scope);
         return static_cast<std::uint32_t>(boxes_.size());
     }
-    void lift_stop(const sphere::StopScope&) override { stops.clear(); }
+    base::Result<void> lift_stop(const sphere::StopScope&) override {
+        stops.clear();
+        return {};
+    }
     base::Result<int> open_workspace(const SandboxId&) override {
         return base::fail(Code::unimplemented, "no files");
     }
@@ -170,7 +173,7 @@ TEST(Router, AnEmergencyStopReachesAllAndThoseThatBeginLater) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::permission_denied);
     EXPECT_TRUE((*router)->create(of(Isolation::microvm, "other")));
-    (*router)->lift_stop({.tenant = "default"});
+    ASSERT_TRUE((*router)->lift_stop({.tenant = "default"}));
     EXPECT_TRUE((*router)->create(of(Isolation::microvm)));
 }
 

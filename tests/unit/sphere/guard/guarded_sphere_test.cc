@@ -403,7 +403,7 @@ TEST_F(GuardTest, RandomHistoriesLeaveAWholeRecordAndTrueFigures) {
                     if (rng.below(4) == 0) guard->emergency_stop({.tenant = "acme"});
                     break;
                 default:
-                    guard->lift_stop({});
+                    static_cast<void>(guard->lift_stop({}));
             }
         }
         for (const auto& info : inner->list()) inner->finish(info.id, {});

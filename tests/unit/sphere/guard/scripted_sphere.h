@@ -104,7 +104,10 @@ public:
         }
         return stopped;
     }
-    void lift_stop(const sphere::StopScope& scope) override { lifted.push_back(scope.tenant); }
+    base::Result<void> lift_stop(const sphere::StopScope& scope) override {
+        lifted.push_back(scope.tenant);
+        return {};
+    }
     base::Result<int> open_workspace(const sphere::SandboxId&) override {
         const int fd = ::open(workspace.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0) return fd;

@@ -199,7 +199,7 @@ TEST_F(AgentTest, AnEmergencyStopEndsWhatItCoversAndForbidsMore) {
     EXPECT_EQ(sphere->emergency_stop({.tenant = "default"}), 1u);
     EXPECT_EQ(sink.wait().reason, EndReason::emergency);
     EXPECT_EQ(sphere->create({}).error().code, Code::permission_denied);
-    sphere->lift_stop({.tenant = "default"});
+    ASSERT_TRUE(sphere->lift_stop({.tenant = "default"}));
     EXPECT_TRUE(sphere->create({}));
 }
 

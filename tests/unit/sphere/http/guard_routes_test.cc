@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
+#include <filesystem>
 #include <set>
 
 #include "../guard/guard_fixture.h"
@@ -132,6 +133,29 @@ TEST_F(GuardRoutes, StopsInForceAreListed) {
     ASSERT_EQ(mine.at("data").as_array().size(), 1u);
     EXPECT_EQ(mine.at("data").at(0).at("reason").as_string(), "too loud");
     EXPECT_EQ(call(200, "GET", "/admin/v1/emergency_stop").at("data").as_array().size(), 2u);
+}
+
+TEST_F(GuardRoutes, ALiftThatCannotBeWrittenIsNotToldAsDone) {
+    sphere::SandboxApi boxes(*guard, system_clock, {});
+    server->stop(std::chrono::milliseconds(0));
+    server = std::move(*base::http::Server::listen({}, system_clock));
+    boxes.register_routes(server->router());
+    api->register_routes(server->router());
+    server->start();
+    guard->order_stop({.tenant = "acme"}, "too loud");
+    const std::string file = dir.file("stops.json");
+    std::filesystem::remove(file);
+    std::filesystem::create_directories(file + "/in-the-way");
+    for (const char* path : {"/v1/emergency_stop", "/admin/v1/emergency_stop"}) {
+        const json::object refused = call(400, "DELETE", path, R"({"agent":""})");
+        EXPECT_FALSE(refused.contains("lifted"));
+    }
+    EXPECT_EQ(call(200, "GET", "/v1/emergency_stop").at("data").as_array().size(), 1u);
+    std::filesystem::remove_all(file);
+    EXPECT_TRUE(call(200, "DELETE", "/v1/emergency_stop").at("lifted").as_bool());
+    EXPECT_TRUE(call(200, "GET", "/v1/emergency_stop").at("data").as_array().empty());
+    server->stop(std::chrono::milliseconds(0));
+    boxes.stop();
 }
 
 TEST_F(GuardRoutes, OpenApiDescribesEveryRouteOfThePlaneAndOnlyThose) {

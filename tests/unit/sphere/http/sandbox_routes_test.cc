@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "unit/sphere/http/api_fixture.h"
+#include "unit/sphere/images/image_fixture.h"
 
 namespace {
 
@@ -177,6 +178,51 @@ TEST_F(SandboxRoutes, TheHostIsReported) {
     const json::object host = object(call("GET", "/v1/sandboxes/host"));
     EXPECT_FALSE(host.at("levels").as_array().empty());
     EXPECT_FALSE(host.at("facts").as_array().empty());
+}
+
+TEST_F(SandboxRoutes, SnapshotsAreKeptOnDiskWhenAsked) {
+    const std::string box = create();
+    const std::string path = "/v1/sandboxes/" + box;
+    exec(box, R"({"argv":["sh","-c","echo one > a"]})");
+    const auto kept = object(call("POST", path + "/snapshots", R"({"name":"k","persist":true})"));
+    EXPECT_TRUE(kept.at("persist").as_bool());
+    const auto other = object(call("POST", path + "/snapshots", R"({"name":"m"})"));
+    EXPECT_FALSE(other.at("persist").as_bool());
+    EXPECT_EQ(call("POST", path + "/snapshots", R"({"persist":"yes"})").status, 400);
+    const json::array all = object(call("GET", "/v1/snapshots")).at("data").as_array();
+    ASSERT_EQ(all.size(), 2u);
+    for (const json::value& each : all) {
+        EXPECT_EQ(each.at("persist").as_bool(), each.at("name").as_string() == "k");
+        const std::string id(each.at("id").as_string());
+        const std::string again = create(fmt::format(R"({{"snapshot":"{}"}})", id));
+        EXPECT_EQ(exec(again, R"({"argv":["cat","a"]})").at("stdout").as_string(), "one\n");
+        EXPECT_EQ(call("DELETE", "/v1/snapshots/" + id).status, 200);
+    }
+}
+
+TEST_F(SandboxRoutes, ImagesComeByUploadAndGoByName) {
+    const std::string tar =
+        test::TarText().file("etc/motd", "from the image\n").folder("usr/bin").done();
+    EXPECT_TRUE(object(call("GET", "/v1/sandbox-images")).at("data").as_array().empty());
+    const RawResponse made = call("PUT", "/v1/sandbox-images/test/motd:1", test::gzipped(tar));
+    ASSERT_EQ(made.status, 201) << made.body;
+    EXPECT_EQ(object(made).at("name").as_string(), "test/motd:1");
+    const std::string id(object(made).at("id").as_string());
+    for (const std::string& path : {std::string("test/motd:1"), id}) {
+        const std::string box =
+            create(fmt::format(R"({{"root":{{"kind":"image","path":"{}"}}}})", path));
+        EXPECT_EQ(call("DELETE", "/v1/sandbox-images/test/motd:1").status, 400) << "it is in use";
+        EXPECT_EQ(call("DELETE", "/v1/sandboxes/" + box).status, 200);
+    }
+    EXPECT_EQ(call("PUT", "/v1/sandbox-images/sha256:1", tar).status, 400);
+    EXPECT_EQ(call("PUT", "/v1/sandbox-images/a%20b", tar).status, 400);
+    EXPECT_EQ(call("PUT", "/v1/sandbox-images/bad", "no archive at all").status, 400);
+    EXPECT_EQ(call("POST", "/v1/sandboxes", R"({"root":{"kind":"image","path":"gone"}})").status,
+              404);
+    EXPECT_EQ(object(call("GET", "/v1/sandbox-images")).at("data").as_array().size(), 1u);
+    EXPECT_EQ(call("DELETE", "/v1/sandbox-images/test/motd:1").status, 200);
+    EXPECT_EQ(call("DELETE", "/v1/sandbox-images/test/motd:1").status, 404);
+    EXPECT_TRUE(object(call("GET", "/v1/sandbox-images")).at("data").as_array().empty());
 }
 
 TEST_F(SandboxRoutes, SnapshotsAndForksBelongToTheirTenant) {

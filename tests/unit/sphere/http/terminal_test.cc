@@ -186,6 +186,28 @@ TEST_F(TerminalRoute, WhatCannotBeStartedIsAnHttpError) {
     EXPECT_EQ(running(mine), 0);
 }
 
+/// By whoever ends it, and whether or not a command runs.
+TEST_F(TerminalRoute, LogsThatAreFollowedEndWithTheSandbox) {
+    for (const bool runs : {false, true}) {
+        const std::string box = create();
+        exec(box, R"({"argv":["echo","said"]})");
+        RawClient follower(server_->port());
+        follower.send(request("GET", "/v1/sandboxes/" + box + "/logs?follow=1", "", ""));
+        ASSERT_EQ(follower.read_head().status, 200);
+        EXPECT_THAT(read_until(follower, "event: end"), HasSubstr("said"));
+        const auto screen = std::make_shared<Screen>();
+        const auto client =
+            runs ? open(screen, box, "argv=cat") : base::fail(base::Code::cancelled, "none");
+        if (runs) read_until(follower, "event: start");
+        ASSERT_TRUE(sphere_->destroy(box));
+        const std::string rest = read_until(follower, "event: gone");
+        EXPECT_EQ(rest.find("event: end") != std::string::npos, runs) << rest;
+        const auto last = follower.read_chunk();
+        ASSERT_TRUE(last);
+        EXPECT_EQ(*last, "");
+    }
+}
+
 TEST_F(TerminalRoute, LogsHaveEveryCommandAndGoOnWithWhatComes) {
     const std::string box = create("", "blue");
     const auto run = [&](std::string_view line) {

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <zstd.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +56,52 @@ inline std::string gzipped(const std::string& plain) {
     static_cast<void>(writer.feed(plain, keep, true));
     return packed;
 }
+
+inline std::string zstd_packed(const std::string& plain) {
+    std::string packed(ZSTD_compressBound(plain.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), 3));
+    return packed;
+}
+
+/// What `docker save` wrote before it wrote layouts.
+struct SavedImage {
+    std::vector<std::string> layers;  ///< tars
+    json::object config = {};
+    std::string architecture = sphere::images::this_architecture();
+
+    std::string config_text() const {
+        json::array contents;
+        for (const std::string& layer : layers) {
+            contents.push_back(json::string("sha256:" + base::sha256_hex(layer)));
+        }
+        return base::to_text(
+            json::object{{"architecture", architecture},
+                         {"os", "linux"},
+                         {"config", config},
+                         {"rootfs", {{"type", "layers"}, {"diff_ids", std::move(contents)}}}});
+    }
+    static std::string folder(std::size_t i) { return base::sha256_hex(std::to_string(i)); }
+    json::object entry() const {
+        json::array names;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            names.push_back(json::string(folder(i) + "/layer.tar"));
+        }
+        return {{"Config", base::sha256_hex(config_text()) + ".json"},
+                {"RepoTags", json::array{"test:1"}},
+                {"Layers", std::move(names)}};
+    }
+    /// Layers as `pack` makes them of their tars.
+    std::string archive(const std::function<std::string(const std::string&)>& pack = {}) const {
+        TarText tar;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            tar.folder(folder(i)).file(folder(i) + "/VERSION", "1.0");
+            tar.file(folder(i) + "/layer.tar", pack ? pack(layers[i]) : layers[i]);
+        }
+        tar.file(base::sha256_hex(config_text()) + ".json", config_text());
+        tar.file("manifest.json", base::to_text(json::array{entry()}));
+        return tar.file("repositories", "{}").done();
+    }
+};
 
 /// An OCI image layout, blob by blob.
 class LayoutFolder {

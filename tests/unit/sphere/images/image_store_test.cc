@@ -20,7 +20,9 @@ namespace json = base::json;
 using base::Code;
 using test::gzipped;
 using test::LayoutFolder;
+using test::SavedImage;
 using test::TarText;
+using test::zstd_packed;
 
 class Images : public ::testing::Test {
 protected:
@@ -141,7 +143,227 @@ TEST_F(Images, ATarballIsAnImageToo) {
     test::write_text(folder_.file("text"), "no archive at all");
     EXPECT_EQ(store_.open(folder_.file("text")).error().code, Code::invalid_argument);
     test::write_text(folder_.file("zstd"), "\x28\xb5\x2f\xfd and more");
-    EXPECT_EQ(store_.open(folder_.file("zstd")).error().code, Code::unimplemented);
+    EXPECT_EQ(store_.open(folder_.file("zstd")).error().code, Code::invalid_argument);
+}
+
+TEST_F(Images, ZstdIsReadWhereGzipIs) {
+    const std::string lower = TarText().file("a", "1").file("b", std::string(900'000, 'b')).done();
+    const std::string upper = TarText().file(".wh.a", "").file("c", "3").done();
+    // Two frames, as parallel packers write them.
+    const std::string frames = zstd_packed(lower.substr(0, 700)) + zstd_packed(lower.substr(700));
+    const std::string root = unpack({frames, zstd_packed(upper)});
+    EXPECT_FALSE(fs::exists(root + "/a"));
+    EXPECT_EQ(fs::file_size(root + "/b"), 900'000u);
+    EXPECT_EQ(test::read_text(root + "/c"), "3");
+    test::write_text(folder_.file("root.tar.zst"), zstd_packed(upper));
+    EXPECT_TRUE(store_.open(folder_.file("root.tar.zst")));
+    const std::string packed = zstd_packed(lower);
+    EXPECT_EQ(refusal({packed.substr(0, packed.size() - 9)}), Code::invalid_argument);
+    const std::string bomb = zstd_packed(TarText().file("a", std::string(8 << 20, '\0')).done());
+    EXPECT_EQ(refusal({bomb}, {.ratio_max = 100}), Code::payload_too_large);
+}
+
+class SavedImages : public Images {
+protected:
+    base::Result<ImagePtr> open(const std::string& archive, const ImageLimits& limits = {}) {
+        const std::string path = folder_.file("saved.tar");
+        test::write_text(path, archive);
+        ImageStoreOptions own = options();
+        own.limits = limits;
+        return ImageStore(own).open(path);
+    }
+    Code refused(const std::string& archive, const ImageLimits& limits = {}) {
+        const auto image = open(archive, limits);
+        if (image) return Code::internal;
+        // Nothing of a refused one is left.
+        for (const auto& entry : fs::directory_iterator(folder_.file("images"))) {
+            ADD_FAILURE() << entry.path() << " after " << image.error().message;
+        }
+        return image.error().code;
+    }
+    static SavedImage some() {
+        return {.layers = {TarText().file("etc/a", "old").file("etc/gone", "x").done(),
+                           TarText().file("etc/a", "new").file("etc/.wh.gone", "").done()},
+                .config = {{"Env", json::array{"A=b"}}, {"WorkingDir", "/etc"}}};
+    }
+};
+
+TEST_F(SavedImages, DockerSaveIsAnImage) {
+    const SavedImage saved = some();
+    int tried = 0;
+    for (const auto& archive :
+         {saved.archive(), gzipped(saved.archive()), zstd_packed(saved.archive()),
+          saved.archive(gzipped), saved.archive(zstd_packed)}) {
+        fs::remove_all(folder_.file("images"));
+        const auto image = open(archive);
+        ASSERT_TRUE(image) << tried << ": " << image.error().message;
+        EXPECT_EQ((*image)->digest, base::sha256_hex(saved.config_text()));
+        EXPECT_EQ(test::read_text((*image)->root + "/etc/a"), "new");
+        EXPECT_FALSE(fs::exists((*image)->root + "/etc/gone"));
+        EXPECT_EQ((*image)->config.environment.at("A"), "b");
+        EXPECT_EQ((*image)->config.working_directory, "/etc");
+        std::size_t there = 0;
+        for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder_.file("images"))) {
+            ++there;
+        }
+        EXPECT_EQ(there, 1u) << "the parts of the archive are gone";
+        ++tried;
+    }
+}
+
+TEST_F(SavedImages, ALayerThatIsALinkToAnotherIsThatOne) {
+    SavedImage saved = some();
+    saved.layers[1] = saved.layers[0];
+    TarText tar;
+    tar.file(saved.folder(0) + "/layer.tar", saved.layers[0]);
+    tar.link(saved.folder(1) + "/layer.tar", "../" + saved.folder(0) + "/layer.tar");
+    tar.file(base::sha256_hex(saved.config_text()) + ".json", saved.config_text());
+    tar.file("manifest.json", base::to_text(json::array{saved.entry()}));
+    const auto image = open(tar.done());
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_EQ(test::read_text((*image)->root + "/etc/a"), "old");
+}
+
+TEST_F(SavedImages, AnArchiveOfALayoutIsAnImage) {
+    const LayoutFolder layout(folder_.file("layout"));
+    layout.image({gzipped(TarText().file("a", "1").done())});
+    TarText tar;
+    for (const auto& entry : fs::recursive_directory_iterator(layout.folder())) {
+        if (!entry.is_regular_file()) continue;
+        tar.file(entry.path().string().substr(layout.folder().size() + 1),
+                 test::read_text(entry.path().string()));
+    }
+    const auto image = open(tar.done());
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_EQ(test::read_text((*image)->root + "/a"), "1");
+    EXPECT_EQ((*image)->digest, (*store_.open(layout.folder()))->digest);
+}
+
+TEST_F(SavedImages, HostileOnesAreRefusedAndTouchNothing) {
+    const std::string outside = folder_.file("outside");
+    test::write_text(outside, "host");
+    const SavedImage saved = some();
+    const std::string manifest = base::to_text(json::array{saved.entry()});
+    const std::string config = base::sha256_hex(saved.config_text()) + ".json";
+    const auto with = [&](const std::function<void(TarText&)>& add) {
+        TarText tar;
+        add(tar);
+        tar.file(config, saved.config_text()).file("manifest.json", manifest);
+        return tar.done();
+    };
+    const auto layer = [&](TarText& tar, std::size_t i) {
+        tar.file(saved.folder(i) + "/layer.tar", saved.layers[i]);
+    };
+    const std::string second = saved.folder(1) + "/layer.tar";
+    const std::string up = "../../../../../../../../../../";
+    // Layers that are links to the host, devices, not there, or links in a circle.
+    for (const std::string& target :
+         {outside, up + outside.substr(1), std::string("../.."), std::string("/dev/zero")}) {
+        EXPECT_EQ(refused(with([&](TarText& tar) {
+                      layer(tar, 0);
+                      tar.link(second, target);
+                  })),
+                  Code::invalid_argument)
+            << target;
+    }
+    EXPECT_EQ(refused(with([&](TarText& tar) {
+                  layer(tar, 0);
+                  tar.link(second, "layer.tar");
+              })),
+              Code::invalid_argument);
+    EXPECT_EQ(refused(with([&](TarText& tar) {
+                  layer(tar, 0);
+                  tar.link(second, up + outside.substr(1), '1');
+              })),
+              Code::invalid_argument);
+    EXPECT_EQ(refused(with([&](TarText& tar) {
+                  layer(tar, 0);
+                  tar.add({.name = second, .type = '3'});
+              })),
+              Code::invalid_argument);
+    EXPECT_EQ(refused(with([&](TarText& tar) { layer(tar, 0); })), Code::invalid_argument);
+    // A layer that is not what the configuration says, a configuration that its name does not fit.
+    EXPECT_EQ(refused(with([&](TarText& tar) {
+                  layer(tar, 0);
+                  tar.file(second, saved.layers[0]);
+              })),
+              Code::invalid_argument);
+    SavedImage other = saved;
+    other.config = {{"Env", json::array{"A=evil"}}};
+    TarText swapped;
+    layer(swapped, 0);
+    layer(swapped, 1);
+    swapped.file(config, other.config_text()).file("manifest.json", manifest);
+    EXPECT_EQ(refused(swapped.done()), Code::invalid_argument);
+    // Several images, or none.
+    for (const std::string& text :
+         {base::to_text(json::array{saved.entry(), saved.entry()}), std::string("[]"),
+          std::string("{}"), std::string("[1]"), std::string("no json"),
+          std::string(R"([{"Config":"../../etc/passwd","Layers":[]}])"),
+          std::string(R"([{"Config":1,"Layers":[1]}])")}) {
+        TarText tar;
+        layer(tar, 0);
+        layer(tar, 1);
+        tar.file(config, saved.config_text()).file("manifest.json", text);
+        EXPECT_EQ(refused(tar.done()), Code::invalid_argument) << text;
+    }
+    SavedImage elsewhere = saved;
+    elsewhere.architecture = "s390x";
+    EXPECT_EQ(refused(elsewhere.archive()), Code::not_found);
+    EXPECT_EQ(test::read_text(outside), "host");
+}
+
+TEST_F(SavedImages, LimitsHoldOverTheWholeArchive) {
+    SavedImage saved = some();
+    EXPECT_EQ(refused(saved.archive(), {.bytes_max = 2000}), Code::payload_too_large);
+    EXPECT_EQ(refused(saved.archive(), {.entries_max = 3}), Code::payload_too_large);
+    saved.layers[1] = TarText().file("a", std::string(8 << 20, '\0')).done();
+    for (const auto& pack : {gzipped, zstd_packed}) {
+        EXPECT_EQ(refused(pack(saved.archive()), {.ratio_max = 100}), Code::payload_too_large);
+        EXPECT_EQ(refused(saved.archive(pack), {.ratio_max = 100}), Code::payload_too_large);
+    }
+}
+
+/// Damaged anywhere, an archive is refused or is the same image.
+TEST_F(SavedImages, RandomDamageIsRefusedOrHarmless) {
+    const SavedImage saved = some();
+    test::for_each_seed(150, [&](base::Rng& rng) {
+        std::string archive = saved.archive(rng.below(2) == 0 ? gzipped : zstd_packed);
+        for (std::uint64_t i = 0, count = 1 + rng.below(4); i < count; ++i) {
+            archive[rng.below(archive.size())] ^= static_cast<char>(1 + rng.below(255));
+        }
+        if (rng.below(3) == 0) archive.resize(rng.below(archive.size()));
+        fs::remove_all(folder_.file("images"));
+        const auto image = open(archive);
+        for (const auto& entry : fs::directory_iterator(folder_.path())) {
+            const std::string name = entry.path().filename().string();
+            EXPECT_TRUE(name == "images" || name == "saved.tar") << name;
+        }
+        if (!image) return;
+        for (const auto& entry : fs::recursive_directory_iterator((*image)->root)) {
+            EXPECT_TRUE(entry.is_directory() || entry.is_regular_file()) << entry.path();
+        }
+    });
+}
+
+TEST_F(SavedImages, AnImportedOneIsFoundByItsNameAndDigest) {
+    const std::string first = folder_.file("first.tar"), second = folder_.file("second.tar");
+    test::write_text(first, TarText().file("a", "1").done());
+    test::write_text(second, TarText().file("a", "2").done());
+    const auto one = store_.import(first, "test:1");
+    ASSERT_TRUE(one) << one.error().message;
+    EXPECT_EQ(one->source, "test:1");
+    fs::remove(first);
+    ASSERT_TRUE(store_.open("test:1"));
+    const auto by_digest = store_.open("sha256:" + one->digest.substr(0, 12));
+    ASSERT_TRUE(by_digest) << by_digest.error().message;
+    EXPECT_EQ(test::read_text((*by_digest)->root + "/a"), "1");
+    EXPECT_EQ(store_.open("sha256:" + one->digest.substr(0, 6)).error().code, Code::not_found);
+    EXPECT_EQ(store_.open("test:2").error().code, Code::not_found);
+    ASSERT_TRUE(store_.import(second, "test:1"));  // the name moves on
+    EXPECT_EQ(test::read_text((*store_.open("test:1"))->root + "/a"), "2");
+    EXPECT_TRUE(store_.open("sha256:" + one->digest));
+    EXPECT_EQ(store_.list().size(), 2u);
 }
 
 TEST_F(Images, TheManifestOfThisMachineIsTaken) {
