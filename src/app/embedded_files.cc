@@ -8,6 +8,7 @@ namespace app {
 namespace embedded {
 std::span<const EmbeddedFile> console();
 std::span<const EmbeddedFile> smoke();
+std::span<const EmbeddedFile> encoder();
 }  // namespace embedded
 
 std::span<const EmbeddedFile> console_files() {
@@ -24,6 +25,10 @@ const EmbeddedFile* find_console_file(std::string_view url_path) {
 
 std::span<const std::byte> smoke_model() {
     return embedded::smoke().front().raw;
+}
+
+std::span<const std::byte> encoder_model() {
+    return embedded::encoder().front().raw;
 }
 
 }  // namespace app

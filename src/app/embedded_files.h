@@ -27,4 +27,8 @@ const EmbeddedFile* find_console_file(std::string_view url_path);
 /// stories260K, a whole GGUF file: for smoke tests, and for when no other model can be had.
 std::span<const std::byte> smoke_model();
 
+/// use-lite-en at 8 bits, a whole GGUF file: gives memories their vectors when no other model is
+/// configured. English.
+std::span<const std::byte> encoder_model();
+
 }  // namespace app

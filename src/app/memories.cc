@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/memory_embedder.h"
+#include "app/model_store.h"
 #include "base/api/error_answer.h"
 #include "memory/http/memory_routes.h"
 
@@ -25,6 +26,30 @@ std::string memory_dir(const Program& program) {
     return "/var/lib/dougong/memory";
 }
 
+namespace {
+
+/// What memory.embedder names. Null: none.
+Result<std::shared_ptr<memory::Embedder>> open_embedder(const Program& program) {
+    const MemoryConfig& config = program.config().memory;
+    if (config.embedder == "none") return nullptr;
+    if (config.embedder.starts_with("http://") || config.embedder.starts_with("https://")) {
+        return make_endpoint_embedder({.url = config.embedder,
+                                       .model = config.embedder_model,
+                                       .api_key = config.embedder_key});
+    }
+    LocatedModel located = config.embedder == "auto"
+                               ? DG_TRY(embedded_encoder())
+                               : DG_TRY(locate_model(config.embedder, program));
+    // One text at a time keeps a core busy; the others are for tokens.
+    engine::EngineOptions options = engine_options(program);
+    options.threads = 1;
+    options.packed_dir = located.memory ? "" : options.packed_dir;
+    OpenModel open = DG_TRY(open_model(std::move(located), options, program));
+    return make_engine_embedder(std::move(open.engine));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program) {
     const MemoryConfig& config = program.config().memory;
     memory::StoreOptions options;
@@ -32,7 +57,7 @@ Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program)
     options.shards = config.shards;
     options.index_bytes_max = config.index_bytes_max;
     options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);
-    auto embedder = DG_TRY(open_memory_embedder(program));
+    auto embedder = DG_TRY(open_embedder(program));
     return memory::MemoryStore::open(options, std::move(embedder), program.clock);
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "app/memories.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "memory/http/memory_routes.h"
 
 namespace app {
@@ -69,7 +69,7 @@ Result<std::unique_ptr<MemoryAccess>> MemoryAccess::open(const Args& args, const
     if (store.error().code != Code::failed_precondition) {
         return std::unexpected(std::move(store).error());
     }
-    auto server = std::make_unique<ServerAccess>(args);
+    std::unique_ptr<MemoryAccess> server = std::make_unique<ServerAccess>(args);
     if (server->call("GET", "/v1/memories/stats")) return server;
     return std::unexpected(std::move(store).error().with_context(
         "no server answers at http://127.0.0.1:8080 (name it with --url), and"));

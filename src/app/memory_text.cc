@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/progress_bar.h"
 
 namespace app {
@@ -50,7 +50,7 @@ std::string spoken(const json::object& entry) {
 std::string parts_text(const json::object& parts) {
     std::string out = "      ";
     for (const std::string_view name :
-         {"keyword", "vector", "entity", "time", "session", "graph"}) {
+         {"keyword", "vector", "entity", "time", "session", "substance", "graph"}) {
         if (const double value = real(parts, name); value != 0) {
             out += fmt::format(" {} {:.3f}", name, value);
         }

@@ -30,22 +30,27 @@ std::string models_dir(const Program& program) {
     return base::cache_dir(or_empty("XDG_CACHE_HOME"), or_empty("HOME"), "dougong") + "/models";
 }
 
-/// The embedded model as a file that exists in memory only, so that it needs no writable folder.
-Result<LocatedModel> smoke_model_file() {
-    base::UniqueFd memory(::memfd_create("stories260K.gguf", MFD_CLOEXEC));
-    if (!memory) return base::fail_errno(errno, "create", "the smoke model's memory file");
-    std::span<const std::byte> rest = smoke_model();
+/// An embedded model as a file that exists in memory only, so that it needs no writable folder.
+Result<LocatedModel> embedded_model_file(std::string_view id, std::span<const std::byte> rest) {
+    const std::string name = fmt::format("{}.gguf", id);
+    base::UniqueFd memory(::memfd_create(name.c_str(), MFD_CLOEXEC));
+    if (!memory) return base::fail_errno(errno, "create", "the memory file of " + name);
     while (!rest.empty()) {
         const ssize_t written = ::write(memory.get(), rest.data(), rest.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return base::fail_errno(errno, "fill", "the smoke model's memory file");
+        if (written <= 0) return base::fail_errno(errno, "fill", "the memory file of " + name);
         rest = rest.subspan(static_cast<std::size_t>(written));
     }
     LocatedModel located;
-    located.id = kSmokeModelId;
+    located.id = id;
     located.path = fmt::format("/proc/self/fd/{}", memory.get());
-    located.smoke = true;
     located.memory = std::move(memory);
+    return located;
+}
+
+Result<LocatedModel> smoke_model_file() {
+    LocatedModel located = DG_TRY(embedded_model_file(kSmokeModelId, smoke_model()));
+    located.smoke = true;
     return located;
 }
 
@@ -118,6 +123,10 @@ Result<engine::PullResult> pull_with_progress(engine::Catalog& catalog, const Pr
         bar.update(progress.bytes_done, progress.bytes_total);
         return !Interrupt::any_raised();
     });
+}
+
+Result<LocatedModel> embedded_encoder() {
+    return embedded_model_file("use-lite-en", encoder_model());
 }
 
 Result<LocatedModel> locate_model(const std::string& name, const Program& program) {

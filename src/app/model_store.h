@@ -40,6 +40,9 @@ inline constexpr std::string_view kSmokeModelNote =
 /// smoke model. Errors: as Catalog::find; cancelled (Ctrl-C during the pull).
 base::Result<LocatedModel> locate_model(const std::string& name, const Program& program);
 
+/// The encoder inside the program, as a file in memory.
+base::Result<LocatedModel> embedded_encoder();
+
 struct OpenModel {
     LocatedModel located;
     std::unique_ptr<engine::Engine> engine;

@@ -131,7 +131,7 @@ bool pass_on(Screen& screen, const RawTerminal& raw, const Interrupt& interrupt)
 
 }  // namespace
 
-Result<json::object> run_remote_terminal(const SandboxClient& client, const std::string& path,
+Result<json::object> run_remote_terminal(const ServerClient& client, const std::string& path,
                                          const Terminal& terminal) {
     const auto [columns, rows] = RawTerminal::size();
     const auto screen = std::make_shared<Screen>(terminal);

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 
 namespace app {
 
@@ -12,7 +12,7 @@ class Terminal;
 /// `path` is the terminal's, with its query but for the size. Returns the last message of the
 /// server: how the command ended. Errors: those of WebSocketClient::connect; unavailable when the
 /// connection breaks; cancelled by SIGTERM.
-base::Result<base::json::object> run_remote_terminal(const SandboxClient& client,
+base::Result<base::json::object> run_remote_terminal(const ServerClient& client,
                                                      const std::string& path,
                                                      const Terminal& terminal);
 

@@ -9,9 +9,9 @@
 #include <thread>
 
 #include "app/sandbox_guard.h"
+#include "base/api/error_answer.h"
 #include "base/http/server.h"
 #include "base/http/site_guard.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/guard_routes.h"
 #include "sphere/http/port_routes.h"
 #include "sphere/http/sandbox_routes.h"
@@ -199,7 +199,7 @@ void Sandboxes::register_routes(base::http::Router& router) {
     }
     const auto refuse = [this](const base::http::Request&,
                                const base::http::ResponderPtr& responder) {
-        responder->send(sphere::error_response(impl_->unavailable));
+        responder->send(base::api::error_response(impl_->unavailable));
     };
     for (const char* pattern :
          {"/v1/sandboxes", "/v1/sandboxes/{rest...}", "/v1/snapshots", "/v1/snapshots/{rest...}",

@@ -13,10 +13,10 @@
 #include "memory/embed/embedding_job.h"
 #include "memory/index_cache.h"
 #include "memory/memory.h"
+#include "memory/recall/packing.h"
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
 #include "memory/tasks/task_store.h"
-#include "memory/text/analyzer.h"
 #include "memory/truth/truth.h"
 
 namespace memory {
@@ -217,9 +217,9 @@ private:
 /// What one search found in the index, with rows instead of slots: slots mean nothing once the
 /// reader is gone.
 struct Found {
-    recall::Ranking ranking;
-    std::vector<truth::RowId> rows;  ///< of ranking.ranked
-    std::vector<std::vector<truth::RowId>> before, after;
+    recall::Ranking ranking = {};
+    std::vector<truth::RowId> rows = {};  ///< of ranking.ranked
+    std::vector<std::vector<truth::RowId>> before = {}, after = {};
 };
 
 std::vector<truth::RowId> rows_of(const index::Reader& reader, std::span<const index::Slot> slots) {
@@ -262,21 +262,6 @@ Result<void> check_query(const Query& query, std::uint32_t dims) {
     return {};
 }
 
-/// Content of a hit and its neighbours, in the order of ranking, as far as the budget goes: one
-/// that does not fit is left out, a shorter one behind it may still come.
-void pack(std::vector<Hit>& hits, std::uint32_t tokens_max) {
-    std::uint32_t left = tokens_max;
-    std::erase_if(hits, [&](const Hit& hit) {
-        std::uint32_t tokens = text::count_tokens(hit.entry.content);
-        for (const auto* side : {&hit.before, &hit.after}) {
-            for (const Entry& entry : *side) tokens += text::count_tokens(entry.content);
-        }
-        if (tokens > left) return true;
-        left -= tokens;
-        return false;
-    });
-}
-
 Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, Found& found) {
     std::vector<truth::RowId> rows = found.rows;
     // A neighbour is shown once, and not when it is a hit itself.
@@ -309,8 +294,9 @@ Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, Found& f
         }
         hits.push_back(std::move(hit));
     }
-    if (query.tokens_max != 0) pack(hits, query.tokens_max);
+    recall::collapse_duplicates(hits);
     if (hits.size() > query.limit) hits.resize(query.limit);
+    recall::pack(hits, query.tokens_max);
     return hits;
 }
 

@@ -411,6 +411,7 @@ export const en = {
   "memory.signal.entity": "names",
   "memory.signal.time": "time",
   "memory.signal.session": "session",
+  "memory.signal.substance": "substance",
   "memory.signal.graph": "graph",
   "memory.more": "Show older",
   "memory.entry": "Memory",

@@ -413,6 +413,7 @@ export const zh: Messages = {
   "memory.signal.entity": "名称",
   "memory.signal.time": "时间",
   "memory.signal.session": "会话",
+  "memory.signal.substance": "内容",
   "memory.signal.graph": "图",
   "memory.more": "显示更早的",
   "memory.entry": "记忆",

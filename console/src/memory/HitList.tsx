@@ -4,7 +4,7 @@ import { formatTime } from "../ui/format";
 import { Empty } from "../ui/states";
 import type { Answer, Hit, ScoreParts } from "./types";
 
-const signals = ["keyword", "vector", "entity", "time", "session", "graph"] as const;
+const signals = ["keyword", "vector", "entity", "time", "session", "substance", "graph"] as const;
 
 function Parts({ parts }: { parts: ScoreParts }) {
   const t = useT();

@@ -36,6 +36,7 @@ export interface ScoreParts {
   entity: number;
   time: number;
   session: number;
+  substance: number;
   graph: number;
   recency: number;
   importance: number;

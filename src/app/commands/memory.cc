@@ -8,7 +8,7 @@
 #include "app/commands/commands.h"
 #include "app/memory_access.h"
 #include "app/memory_text.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
 

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "app/commands/sandbox_commands.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
@@ -100,11 +100,11 @@ Result<int> tell_id(const Args& args, Program& program, const json::object& made
 
 Result<int> create(const Args& args, Program& program) {
     const json::object spec = DG_TRY(spec_json(args));
-    return tell_id(args, program, DG_TRY(SandboxClient(args).call("POST", "/v1/sandboxes", &spec)));
+    return tell_id(args, program, DG_TRY(ServerClient(args).call("POST", "/v1/sandboxes", &spec)));
 }
 
 Result<int> fork(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
     return tell_id(args, program, DG_TRY(client.call("POST", box_path(box, "/fork"))));
 }
@@ -120,7 +120,7 @@ bool is_kept(const json::object& snapshot) {
 }
 
 Result<int> list_snapshots(const Args& args, Program& program) {
-    const json::object listing = DG_TRY(SandboxClient(args).call("GET", "/v1/snapshots"));
+    const json::object listing = DG_TRY(ServerClient(args).call("GET", "/v1/snapshots"));
     if (args.has("--json")) {
         print_json(program, listing);
         return 0;
@@ -136,7 +136,7 @@ Result<int> list_snapshots(const Args& args, Program& program) {
 }
 
 /// An id, the beginning of one, or a name that one snapshot has.
-Result<std::string> find_snapshot(const SandboxClient& client, const std::string& word) {
+Result<std::string> find_snapshot(const ServerClient& client, const std::string& word) {
     std::vector<std::string> found;
     for (const json::value& value : data_of(DG_TRY(client.call("GET", "/v1/snapshots")))) {
         const std::string id = json_text(value.as_object(), "id");
@@ -152,7 +152,7 @@ Result<std::string> find_snapshot(const SandboxClient& client, const std::string
 }
 
 Result<int> remove_snapshots(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     for (const std::string& word : args.all("SNAPSHOT")) {
         const std::string id = DG_TRY(find_snapshot(client, word));
         const json::object answer =
@@ -163,7 +163,7 @@ Result<int> remove_snapshots(const Args& args, Program& program) {
 }
 
 Result<int> restore_snapshot(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     json::object spec = DG_TRY(spec_json(args));
     spec["snapshot"] = DG_TRY(find_snapshot(client, args.value("SNAPSHOT").value_or("")));
     return tell_id(args, program, DG_TRY(client.call("POST", "/v1/sandboxes", &spec)));
@@ -171,7 +171,7 @@ Result<int> restore_snapshot(const Args& args, Program& program) {
 
 Result<int> take_snapshot(const Args& args, Program& program) {
     if (!args.has("BOX")) return list_snapshots(args, program);
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const json::object body = {{"name", args.value("--name").value_or("")},
                                {"persist", args.has("--persist")}};
     const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
@@ -196,7 +196,7 @@ constexpr std::string_view kBoxesHead =
 }  // namespace
 
 Result<int> list_boxes(const Args& args, Program& program) {
-    const json::object listing = DG_TRY(SandboxClient(args).call("GET", "/v1/sandboxes"));
+    const json::object listing = DG_TRY(ServerClient(args).call("GET", "/v1/sandboxes"));
     if (args.has("--json")) {
         print_json(program, listing);
         return 0;
@@ -214,7 +214,7 @@ Result<int> list_boxes(const Args& args, Program& program) {
 namespace {
 
 /// The boxes that were named, or all with --all. Errors: invalid_argument without either.
-Result<std::vector<std::string>> named_boxes(const Args& args, const SandboxClient& client) {
+Result<std::vector<std::string>> named_boxes(const Args& args, const ServerClient& client) {
     std::vector<std::string> ids;
     for (const std::string& word : args.all("BOX")) ids.push_back(DG_TRY(client.find(word)));
     if (args.has("--all")) {
@@ -229,7 +229,7 @@ Result<std::vector<std::string>> named_boxes(const Args& args, const SandboxClie
 
 Result<int> each_box(const Args& args, Program& program, const std::string& method,
                      std::string_view rest) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     for (const std::string& id : DG_TRY(named_boxes(args, client))) {
         const json::object answer = DG_TRY(client.call(method, box_path(id, rest)));
         if (args.has("--json")) {
@@ -252,7 +252,7 @@ Result<int> resume(const Args& args, Program& program) {
 }
 
 Result<int> stop(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     json::object scope;
     if (const auto agent = args.value("--agent")) scope["agent"] = *agent;
     if (const auto word = args.value("BOX")) {
@@ -281,7 +281,7 @@ Result<int> stop(const Args& args, Program& program) {
 }
 
 Result<int> top(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const double seconds = DG_TRY(args.number("--interval-s", 0.1, 3600)).value_or(2);
     const bool live = program.terminal.stdout_is_terminal() && !args.has("--once");
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);

@@ -10,7 +10,7 @@
 
 #include "app/commands/sandbox_commands.h"
 #include "app/remote_terminal.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
 #include "base/core/base64.h"
@@ -76,7 +76,7 @@ Result<json::object> exec_json(const Args& args) {
 /// Hands our stdin to a command piece by piece, on a thread of its own.
 class StdinSender {
 public:
-    StdinSender(const SandboxClient& client, std::string path)
+    StdinSender(const ServerClient& client, std::string path)
         : client_(client), path_(std::move(path)), over_(::eventfd(0, EFD_CLOEXEC)) {
         thread_ = std::thread([this] { run(); });
     }
@@ -114,7 +114,7 @@ private:
         }
     }
 
-    const SandboxClient& client_;
+    const ServerClient& client_;
     const std::string path_;
     base::UniqueFd over_;
     std::atomic<bool> stopping_ = false;
@@ -124,7 +124,7 @@ private:
 /// Takes the events of one exec.
 class ExecReader {
 public:
-    ExecReader(const Args& args, const Program& program, const SandboxClient& client,
+    ExecReader(const Args& args, const Program& program, const ServerClient& client,
                std::string box)
         : terminal_(program.terminal),
           client_(client),
@@ -174,7 +174,7 @@ private:
     }
 
     const Terminal& terminal_;
-    const SandboxClient& client_;
+    const ServerClient& client_;
     const std::string box_;
     const bool keep_, stdin_;
     std::string out_, err_;
@@ -182,7 +182,7 @@ private:
     std::optional<StdinSender> sender_;
 };
 
-Result<int> in_terminal(const Args& args, Program& program, const SandboxClient& client,
+Result<int> in_terminal(const Args& args, Program& program, const ServerClient& client,
                         const std::string& box) {
     std::string path = box_path(box, "/terminal?");
     for (const std::string& word : args.all("COMMAND")) path += "argv=" + url_escape(word) + "&";
@@ -202,7 +202,7 @@ Result<int> in_terminal(const Args& args, Program& program, const SandboxClient&
 }
 
 Result<int> exec(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
     if (args.has("--tty")) return in_terminal(args, program, client, box);
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
@@ -216,7 +216,7 @@ Result<int> exec(const Args& args, Program& program) {
 }
 
 Result<int> shell(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
     return in_terminal(args, program, client, box);
 }
@@ -268,7 +268,7 @@ void print_event(const Terminal& terminal, const json::object& event) {
 }
 
 Result<int> logs(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const std::string box = DG_TRY(client.find(args.value("BOX").value_or("")));
     const bool as_json = args.has("--json");
     if (args.has("--follow")) {

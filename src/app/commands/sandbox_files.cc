@@ -11,7 +11,7 @@
 
 #include "app/byte_pipe.h"
 #include "app/commands/sandbox_commands.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
 #include "base/files/file_error.h"
@@ -80,7 +80,7 @@ std::string file_path(const std::string& box, std::string_view name) {
 enum class Found { nothing, file, folder };
 
 /// What is there, links followed.
-Result<Found> look(const SandboxClient& client, const std::string& box, std::string_view name) {
+Result<Found> look(const ServerClient& client, const std::string& box, std::string_view name) {
     if (name.empty()) return Found::folder;
     auto request = client.request("HEAD", file_path(box, name));
     const auto head =
@@ -101,7 +101,7 @@ std::string joined(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder + "/" + name;
 }
 
-Result<json::object> send_file(const SandboxClient& client, const std::string& from,
+Result<json::object> send_file(const ServerClient& client, const std::string& from,
                                const std::string& box, const std::string& name) {
     const base::UniqueFd file(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat about {};
@@ -120,7 +120,7 @@ Result<json::object> send_file(const SandboxClient& client, const std::string& f
 }
 
 /// Packs what `source` writes while it is sent.
-Result<json::object> send_tree(const SandboxClient& client, const fs::path& from,
+Result<json::object> send_tree(const ServerClient& client, const fs::path& from,
                                const std::string& box, const std::string& folder) {
     const fs::path whole = fs::canonical(from);
     const auto here = DG_TRY(files::Workspace::open(whole));
@@ -143,7 +143,7 @@ Result<json::object> send_tree(const SandboxClient& client, const fs::path& from
     return sent;
 }
 
-Result<json::object> copy_in(const SandboxClient& client, const std::string& from, Place to) {
+Result<json::object> copy_in(const ServerClient& client, const std::string& from, Place to) {
     std::error_code error;
     const auto about = fs::status(from, error);
     if (error || about.type() == fs::file_type::not_found) {
@@ -172,7 +172,7 @@ fs::path landing(const Place& to, const std::string& name) {
     return path;
 }
 
-Result<json::object> fetch_file(const SandboxClient& client, const std::string& box,
+Result<json::object> fetch_file(const ServerClient& client, const std::string& box,
                                 const std::string& name, const fs::path& to) {
     const json::object about = DG_TRY(client.call("GET", file_path(box, name) + "?stat=1"));
     const fs::path parent = to.has_parent_path() ? to.parent_path() : fs::path(".");
@@ -195,7 +195,7 @@ Result<json::object> fetch_file(const SandboxClient& client, const std::string& 
 }
 
 /// Unpacked beside its place first: a copy that breaks off leaves nothing under the name.
-Result<json::object> fetch_tree(const SandboxClient& client, const std::string& box,
+Result<json::object> fetch_tree(const ServerClient& client, const std::string& box,
                                 const std::string& name, const fs::path& to) {
     std::error_code error;
     if (fs::exists(to, error)) {
@@ -232,7 +232,7 @@ Result<json::object> fetch_tree(const SandboxClient& client, const std::string& 
         {"files", copied->files}, {"folders", copied->folders}, {"bytes", copied->bytes}};
 }
 
-Result<json::object> copy_out(const SandboxClient& client, const Place& from, const Place& to) {
+Result<json::object> copy_out(const ServerClient& client, const Place& from, const Place& to) {
     const std::string box = DG_TRY(client.find(from.box));
     const std::string name = DG_TRY(workspace_name(from.path));
     const Found what = DG_TRY(look(client, box, name));
@@ -252,7 +252,7 @@ Result<int> cp(const Args& args, Program& program) {
                              "one of the two must be in a sandbox, written BOX:PATH, and the other "
                              "here");
     }
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const json::object done =
         DG_TRY(from.box.empty() ? copy_in(client, from.path, to) : copy_out(client, from, to));
     if (args.has("--json")) program.terminal.out(base::to_text(done) + "\n");
@@ -286,7 +286,7 @@ Result<int> ls(const Args& args, Program& program) {
     if (!where) return list_boxes(args, program);
     Place place = parse_place(*where);
     if (place.box.empty()) std::swap(place.box, place.path);
-    const SandboxClient client(args);
+    const ServerClient client(args);
     const std::string box = DG_TRY(client.find(place.box));
     const std::string name = DG_TRY(workspace_name(place.path));
     json::object listing;

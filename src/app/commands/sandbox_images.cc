@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "app/commands/sandbox_commands.h"
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
 #include "base/files/file_error.h"
@@ -34,7 +34,7 @@ std::string image_row(const json::object& image) {
 }
 
 Result<int> list_images(const Args& args, Program& program) {
-    const json::object listing = DG_TRY(SandboxClient(args).call("GET", std::string(kPath)));
+    const json::object listing = DG_TRY(ServerClient(args).call("GET", std::string(kPath)));
     if (args.has("--json")) {
         program.terminal.out(base::to_text(listing) + "\n");
         return 0;
@@ -60,7 +60,7 @@ Result<int> import_image(const Args& args, Program& program) {
     const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return base::fail_errno(errno, "open", path);
     std::optional<base::Error> failed;
-    const auto made = SandboxClient(args).upload(
+    const auto made = ServerClient(args).upload(
         fmt::format("{}/{}", kPath, url_escape(name_of(args, path))),
         [&](std::span<char> into) -> std::optional<std::size_t> {
             const ssize_t got = ::read(file.get(), into.data(), into.size());
@@ -76,7 +76,7 @@ Result<int> import_image(const Args& args, Program& program) {
 }
 
 /// Its name, its id, or the beginning of one.
-Result<std::string> find_image(const SandboxClient& client, const std::string& word) {
+Result<std::string> find_image(const ServerClient& client, const std::string& word) {
     std::vector<std::string> found;
     for (const json::value& image : images_of(DG_TRY(client.call("GET", std::string(kPath))))) {
         const std::string id = json_text(image.as_object(), "id");
@@ -93,7 +93,7 @@ Result<std::string> find_image(const SandboxClient& client, const std::string& w
 }
 
 Result<int> remove_images(const Args& args, Program& program) {
-    const SandboxClient client(args);
+    const ServerClient client(args);
     for (const std::string& word : args.all("IMAGE")) {
         const std::string id = DG_TRY(find_image(client, word));
         DG_TRY(client.call("DELETE", fmt::format("{}/{}", kPath, url_escape(id))));

@@ -69,6 +69,8 @@ struct MemoryConfig {
     std::string enabled = "auto";
     std::string dir;
     std::string embedder = "auto";
+    std::string embedder_model;
+    std::string embedder_key;
     std::uint32_t shards = 8;
     std::uint64_t index_bytes_max = 1ull << 30;
     double versions_keep_days = 30;

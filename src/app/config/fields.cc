@@ -159,7 +159,12 @@ const std::vector<Field>& table() {
          "Folder of memories, or a postgresql:// URL; empty: $XDG_DATA_HOME/dougong/memory or "
          "~/.local/share/dougong/memory."),
     text("memory", "embedder", "", DG_AT(memory.embedder),
-         "What makes vectors: auto, none, a model's name or path, or the URL of a /v1/embeddings."),
+         "What makes vectors: auto (the encoder inside the program; English), none, a model's name or "
+         "path, or the URL of an API up to and with /v1."),
+    text("memory", "embedder_model", "", DG_AT(memory.embedder_model),
+         "What that API calls its model."),
+    secret("memory", "embedder_key", DG_AT(memory.embedder_key),
+         "The key of that API. Better in the environment than in a flag."),
     number("memory", "shards", "", "files", 1, 256, DG_AT(memory.shards),
          "Files that tenants are spread over; an existing folder keeps its own number."),
     number("memory", "index_bytes_max", "", "bytes", 1 << 20, kMaxBytes, DG_AT(memory.index_bytes_max),

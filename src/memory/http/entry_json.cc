@@ -106,10 +106,11 @@ void range(ObjectReader& in, std::string_view name, TimeRange& out) {
 json::object to_json(const ScoreParts& parts) {
     json::array terms;
     for (const std::string& term : parts.terms) terms.push_back(json::string(term));
-    return {{"keyword", parts.keyword}, {"vector", parts.vector},         {"entity", parts.entity},
-            {"time", parts.time},       {"session", parts.session},       {"graph", parts.graph},
-            {"recency", parts.recency}, {"importance", parts.importance}, {"access", parts.access},
-            {"terms", std::move(terms)}};
+    return {
+        {"keyword", parts.keyword}, {"vector", parts.vector},   {"entity", parts.entity},
+        {"time", parts.time},       {"session", parts.session}, {"substance", parts.substance},
+        {"graph", parts.graph},     {"recency", parts.recency}, {"importance", parts.importance},
+        {"access", parts.access},   {"terms", std::move(terms)}};
 }
 
 json::array to_json(const std::vector<Entry>& entries) {
@@ -290,6 +291,7 @@ Result<Query> read_query(const json::object& body, std::string_view tenant) {
                                            {"entity", &SignalWeights::entity},
                                            {"time", &SignalWeights::time},
                                            {"session", &SignalWeights::session},
+                                           {"substance", &SignalWeights::substance},
                                            {"graph", &SignalWeights::graph}}) {
             real(part, name, weights.*member, 0, 100);
         }

@@ -35,7 +35,7 @@ json::object search_example() {
         "metadata": "topic = \"health\" and priority >= 2", "labels": ["hr"], "limit": 10,
         "tokens_max": 2000, "neighbours": 1, "explain": true, "touch": true,
         "vector_recall": 0.99, "as_of_unix_ms": 0, "embedding": [0.5],
-        "weights": {"keyword": 1, "vector": 0.7, "entity": 0, "time": 0, "session": 0.3,
+        "weights": {"keyword": 1, "vector": 0.7, "entity": 0, "time": 0, "session": 0.15, "substance": 0.6,
                     "graph": 0, "recency_bound": 0, "importance_bound": 0.1,
                     "access_bound": 0}})");
 }

@@ -4,8 +4,8 @@
 
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/json/json_text.h"
-#include "sphere/http/error_json.h"
 
 namespace sphere {
 namespace {
@@ -62,7 +62,7 @@ CellAnswer::CellAnswer(SessionManager& sessions, SandboxId box, SessionId sessio
 void CellAnswer::begin(const CellSpec& cell) {
     const std::shared_ptr<CellAnswer> keep = shared_from_this();
     const auto started = sessions_.start(box_, session_, cell, keep);
-    if (!started) return responder_->send(error_response(started.error()));
+    if (!started) return responder_->send(base::api::error_response(started.error()));
     if (stream_) {
         responder_->set_source([keep](std::string& out) { keep->fill(out); });
         responder_->begin_stream(

@@ -5,10 +5,10 @@
 #include <csignal>
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/core/base64.h"
 #include "base/json/json.h"
 #include "base/json/json_text.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/spec_json.h"
 
 namespace sphere {
@@ -71,7 +71,7 @@ void ExecAnswer::begin(const ExecSpec& spec) {
     const auto started = sphere_.start(sandbox_, spec, *this);
     if (!started) {
         self_.reset();
-        responder_->send(error_response(started.error()));
+        responder_->send(base::api::error_response(started.error()));
         return;
     }
     log_->started(*started);

@@ -9,12 +9,12 @@
 #include <charconv>
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/json/object_reader.h"
 #include "sphere/files/beneath.h"
 #include "sphere/files/name_text.h"
 #include "sphere/http/body_stream.h"
 #include "sphere/http/byte_range.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/file_json.h"
 #include "sphere/http/request_parts.h"
 
@@ -83,7 +83,7 @@ std::uint64_t length_of(const Request& request) {
 
 }  // namespace
 
-FileRoutes::FileRoutes(Sphere& sphere, CallPool& calls, const FileRoutesOptions& options)
+FileRoutes::FileRoutes(Sphere& sphere, base::api::CallPool& calls, const FileRoutesOptions& options)
     : sphere_(sphere),
       calls_(calls),
       options_(options),
@@ -102,15 +102,16 @@ void FileRoutes::register_routes(base::http::Router& router) {
     const auto upload = [this, &router](
                             std::string_view pattern,
                             Result<Response> (FileRoutes::*take)(const Request&, RequestBody&)) {
-        router.add_upload("PUT", pattern, options_.upload_bytes_max,
-                          [this, take](const Request& request, RequestBodyPtr body,
-                                       const ResponderPtr& responder) {
-                              transfers_.post(responder, [this, take, request, body, responder] {
-                                  auto response = (this->*take)(request, *body);
-                                  responder->send(response ? std::move(*response)
-                                                           : error_response(response.error()));
-                              });
-                          });
+        router.add_upload(
+            "PUT", pattern, options_.upload_bytes_max,
+            [this, take](const Request& request, RequestBodyPtr body,
+                         const ResponderPtr& responder) {
+                transfers_.post(responder, [this, take, request, body, responder] {
+                    auto response = (this->*take)(request, *body);
+                    responder->send(response ? std::move(*response)
+                                             : base::api::error_response(response.error()));
+                });
+            });
     };
     // The folder itself has an empty name, with and without the slash.
     for (const char* pattern : {"/v1/sandboxes/{id}/files", "/v1/sandboxes/{id}/files/"}) {
@@ -130,7 +131,7 @@ void FileRoutes::register_routes(base::http::Router& router) {
                [this](const Request& request, const ResponderPtr& responder) {
                    calls_.post(responder, [this, request, responder] {
                        const auto watching = watch(request, responder);
-                       if (!watching) responder->send(error_response(watching.error()));
+                       if (!watching) responder->send(base::api::error_response(watching.error()));
                    });
                });
 }
@@ -171,7 +172,7 @@ void FileRoutes::get(const Request& request, const ResponderPtr& responder) {
         }
         return send_file(request, responder, file.get(), static_cast<std::uint64_t>(about.st_size));
     }();
-    if (!done) responder->send(error_response(done.error()));
+    if (!done) responder->send(base::api::error_response(done.error()));
 }
 
 Result<Response> FileRoutes::list(const Request& request, files::Workspace& workspace,
@@ -187,7 +188,7 @@ Result<void> FileRoutes::send_file(const Request& request, const ResponderPtr& r
     Headers headers = file_headers("application/octet-stream");
     headers.add("Accept-Ranges", "bytes");
     if (asked.kind == RangeKind::unsatisfiable) {
-        Response response = error_response(
+        Response response = base::api::error_response(
             {Code::invalid_argument, fmt::format("the file has {} bytes", size), "Range"});
         response.status = 416;
         response.headers.add("Content-Range", fmt::format("bytes */{}", size));
@@ -297,7 +298,7 @@ void FileRoutes::get_archive(const Request& request, const ResponderPtr& respond
     } else if (stream) {
         stream->cut();
     } else if (!done) {
-        responder->send(error_response(done.error()));
+        responder->send(base::api::error_response(done.error()));
     }
 }
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "base/api/call_pool.h"
 #include "sphere/files/archive.h"
-#include "sphere/http/call_pool.h"
 #include "sphere/http/watch_streams.h"
 #include "sphere/sphere.h"
 
@@ -23,7 +23,7 @@ struct FileRoutesOptions {
 class FileRoutes {
 public:
     /// `sphere` and `calls` outlive it.
-    FileRoutes(Sphere& sphere, CallPool& calls, const FileRoutesOptions& options);
+    FileRoutes(Sphere& sphere, base::api::CallPool& calls, const FileRoutesOptions& options);
 
     void register_routes(base::http::Router& router);
     /// After the server's stop. Idempotent.
@@ -50,9 +50,9 @@ private:
     base::Result<void> watch(const Request& request, const ResponderPtr& responder);
 
     Sphere& sphere_;
-    CallPool& calls_;
+    base::api::CallPool& calls_;
     const FileRoutesOptions options_;
-    CallPool transfers_;
+    base::api::CallPool transfers_;
     WatchStreams watches_;
 };
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/api/error_answer.h"
 #include "base/http/server.h"
 #include "base/json/object_reader.h"
 #include "sphere/audit/query.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
 #include "sphere/spec_words.h"

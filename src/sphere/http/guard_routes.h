@@ -4,9 +4,9 @@
 
 #include <functional>
 
+#include "base/api/call_pool.h"
 #include "base/http/router.h"
 #include "sphere/guard/guarded_sphere.h"
-#include "sphere/http/call_pool.h"
 
 namespace sphere {
 
@@ -36,7 +36,7 @@ private:
                                               std::string tenant);
 
     guard::GuardedSphere& sphere_;
-    CallPool calls_;
+    base::api::CallPool calls_;
 };
 
 }  // namespace sphere

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/files/files.h"
 #include "base/files/unique_fd.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
 
@@ -53,7 +53,7 @@ Result<void> write_all(int file, std::string_view bytes) {
 
 }  // namespace
 
-ImageRoutes::ImageRoutes(Sphere& sphere, CallPool& calls, ImageRoutesOptions options)
+ImageRoutes::ImageRoutes(Sphere& sphere, base::api::CallPool& calls, ImageRoutesOptions options)
     : sphere_(sphere),
       calls_(calls),
       options_(std::move(options)),
@@ -72,7 +72,8 @@ void ImageRoutes::register_routes(base::http::Router& router) {
         [this](const Request& request, RequestBodyPtr body, const ResponderPtr& responder) {
             uploads_.post(responder, [this, request, body, responder] {
                 auto response = import(request, *body);
-                responder->send(response ? std::move(*response) : error_response(response.error()));
+                responder->send(response ? std::move(*response)
+                                         : base::api::error_response(response.error()));
             });
         });
 }

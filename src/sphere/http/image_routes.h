@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sphere/http/call_pool.h"
+#include "base/api/call_pool.h"
 #include "sphere/sphere.h"
 
 namespace sphere {
@@ -19,7 +19,7 @@ struct ImageRoutesOptions {
 class ImageRoutes {
 public:
     /// `sphere` and `calls` outlive it.
-    ImageRoutes(Sphere& sphere, CallPool& calls, ImageRoutesOptions options);
+    ImageRoutes(Sphere& sphere, base::api::CallPool& calls, ImageRoutesOptions options);
 
     void register_routes(base::http::Router& router);
     /// After the server's stop. Idempotent.
@@ -32,9 +32,9 @@ private:
     base::Result<base::http::Response> remove(const base::http::Request& request);
 
     Sphere& sphere_;
-    CallPool& calls_;
+    base::api::CallPool& calls_;
     const ImageRoutesOptions options_;
-    CallPool uploads_;
+    base::api::CallPool uploads_;
 };
 
 }  // namespace sphere

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/api/error_answer.h"
 #include "base/http/server.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 
 namespace sphere {
@@ -46,7 +46,7 @@ void LogRoutes::register_routes(base::http::Router& router) {
                [this](const Request& request, const ResponderPtr& responder) {
                    calls_.post(responder, [this, request, responder] {
                        const auto done = answer(request, responder);
-                       if (!done) responder->send(error_response(done.error()));
+                       if (!done) responder->send(base::api::error_response(done.error()));
                    });
                });
 }

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>
 
-#include "sphere/http/call_pool.h"
+#include "base/api/call_pool.h"
 #include "sphere/http/log_book.h"
 
 namespace sphere {
@@ -17,7 +17,7 @@ namespace sphere {
 class LogRoutes {
 public:
     /// All three outlive it.
-    LogRoutes(Sphere& sphere, CallPool& calls, LogBook& book)
+    LogRoutes(Sphere& sphere, base::api::CallPool& calls, LogBook& book)
         : sphere_(sphere), calls_(calls), book_(book) {}
     ~LogRoutes() { stop(); }
     void register_routes(base::http::Router& router);
@@ -34,7 +34,7 @@ private:
     void look_after_boxes();
 
     Sphere& sphere_;
-    CallPool& calls_;
+    base::api::CallPool& calls_;
     LogBook& book_;
 
     std::mutex mutex_;  // guards the rest

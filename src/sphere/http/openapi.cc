@@ -5,13 +5,14 @@
 #include <span>
 #include <string_view>
 
-#include "base/json/schema_of.h"
+#include "base/api/operations.h"
 #include "sphere/http/spec_json.h"
 
 namespace sphere {
 namespace {
 
 namespace json = base::json;
+using base::api::Operation;
 
 json::object parsed(std::string_view text) {
     return base::parse_json(text)->as_object();
@@ -56,11 +57,7 @@ json::object cell_example() {
                   R"("stream": false})");
 }
 
-struct Operation {
-    std::string_view method, path, summary, answer;
-    json::object (*body)() = nullptr;  ///< an example with every field
-    std::span<const std::string_view> query = {};
-    bool streams = false;
+bool streams = false;
 };
 
 constexpr std::array<std::string_view, 6> kEvents = {"event",  "agent", "sandbox",
@@ -79,7 +76,12 @@ constexpr std::array<std::string_view, 5> kTerminal = {"columns", "rows", "argv"
 
 // One line per route of the plane.
 const std::array kOperations = {
-    Operation{"post", "/v1/sandboxes", "Make a sandbox.", "The sandbox.", sandbox_body_example},
+    Operation{.method = "post",
+              .path = "/v1/sandboxes",
+              .summary = "Make a sandbox.",
+              .answer = "The sandbox.",
+              .body = sandbox_body_example,
+              .makes = true},
     Operation{"get", "/v1/sandboxes", "List the caller's sandboxes.", "The sandboxes."},
     Operation{"get", "/v1/sandboxes/host", "What this host can enforce.",
               "Levels, and each primitive with what is weaker without it."},
@@ -121,17 +123,25 @@ const std::array kOperations = {
               "Entries, or server-sent events with follow.", nullptr, kLogs, true},
     Operation{"get", "/v1/sandboxes/{id}/terminal", "A WebSocket to a command with a terminal.",
               "Binary messages are bytes both ways; text messages are JSON.", nullptr, kTerminal},
-    Operation{"post", "/v1/sandboxes/{id}/sessions", "Start a live interpreter.", "The session.",
-              session_example},
+    Operation{.method = "post",
+              .path = "/v1/sandboxes/{id}/sessions",
+              .summary = "Start a live interpreter.",
+              .answer = "The session.",
+              .body = session_example,
+              .makes = true},
     Operation{"get", "/v1/sandboxes/{id}/sessions", "The sandbox's sessions.", "The sessions."},
     Operation{"get", "/v1/sandboxes/{id}/sessions/{session}", "One session.", "The session."},
     Operation{"delete", "/v1/sandboxes/{id}/sessions/{session}", "End a session.",
               "What was ended."},
     Operation{"post", "/v1/sandboxes/{id}/sessions/{session}/interrupt",
               "Stop the cell that runs; the session stays.", "The session."},
-    Operation{"post", "/v1/sandboxes/{id}/sessions/{session}/fork",
-              "A second session that knows all this one does; python, without threads of its own.",
-              "The new session, with its consistency."},
+    Operation{
+        .method = "post",
+        .path = "/v1/sandboxes/{id}/sessions/{session}/fork",
+        .summary =
+            "A second session that knows all this one does; python, without threads of its own.",
+        .answer = "The new session, with its consistency.",
+        .makes = true},
     Operation{"post",
               "/v1/sandboxes/{id}/sessions/{session}/cells",
               "Run a cell in a session.",
@@ -146,10 +156,17 @@ const std::array kOperations = {
     Operation{"get", "/v1/sandboxes/{id}/ports/{port}/{path}",
               "What a program in the sandbox answers; any method.", "As it answers.", nullptr,
               kPortToken},
-    Operation{"post", "/v1/sandboxes/{id}/snapshots", "Keep the workspace as it is.",
-              "The snapshot.", snapshot_example},
-    Operation{"post", "/v1/sandboxes/{id}/fork", "A new sandbox with a copy of the files.",
-              "The sandbox."},
+    Operation{.method = "post",
+              .path = "/v1/sandboxes/{id}/snapshots",
+              .summary = "Keep the workspace as it is.",
+              .answer = "The snapshot.",
+              .body = snapshot_example,
+              .makes = true},
+    Operation{.method = "post",
+              .path = "/v1/sandboxes/{id}/fork",
+              .summary = "A new sandbox with a copy of the files.",
+              .answer = "The sandbox.",
+              .makes = true},
     Operation{"get", "/v1/sandbox-images", "Images that sandboxes may begin with.", "The images."},
     Operation{"put", "/v1/sandbox-images/{image}",
               "Import an image: the body is an archive of an OCI layout or of docker save, or a "
@@ -185,63 +202,6 @@ const std::array kOperations = {
               nullptr, kEvents},
 };
 
-json::object content(std::string_view type, json::value schema) {
-    return {{type, json::object{{"schema", std::move(schema)}}}};
-}
-
-json::array parameters_of(const Operation& operation) {
-    json::array parameters;
-    const auto add = [&](std::string_view place, std::string_view name) {
-        const bool number = name == "limit" || name == "before" || name == "exec" ||
-                            name == "session" || name == "port" || name == "columns" ||
-                            name == "rows";
-        parameters.push_back(
-            json::object{{"name", name},
-                         {"in", place},
-                         {"required", place == "path"},
-                         {"schema", json::object{{"type", number ? "integer" : "string"}}}});
-    };
-    for (std::string_view rest = operation.path; rest.find('{') != rest.npos;) {
-        rest.remove_prefix(rest.find('{') + 1);
-        add("path", rest.substr(0, rest.find('}')));
-    }
-    for (const std::string_view name : operation.query) add("query", name);
-    return parameters;
-}
-
-json::object to_json(const Operation& operation) {
-    json::object answers = content("application/json", json::object{{"type", "object"}});
-    if (operation.streams) answers["text/event-stream"] = json::object{{"schema", json::object{}}};
-    constexpr std::array kMakes = {std::string_view("/v1/sandboxes"), std::string_view("/sessions"),
-                                   std::string_view("/snapshots"), std::string_view("/fork")};
-    const bool makes =
-        operation.method == "post" && std::ranges::any_of(kMakes, [&](std::string_view end) {
-            return operation.path.ends_with(end);
-        });
-    const std::string_view status = makes ? "201" : "200";
-    json::object out{
-        {"summary", operation.summary},
-        {"responses",
-         json::object{
-             {status, json::object{{"description", operation.answer}, {"content", answers}}},
-             {"default",
-              json::object{
-                  {"description", "What went wrong and what to do."},
-                  {"content", content("application/json",
-                                      json::object{{"$ref", "#/components/schemas/Error"}})}}}}}};
-    if (json::array parameters = parameters_of(operation); !parameters.empty()) {
-        out["parameters"] = std::move(parameters);
-    }
-    if (operation.body != nullptr) {
-        json::value schema = base::schema_of(operation.body());
-        schema.as_object()["additionalProperties"] = false;
-        json::object body = content("application/json", std::move(schema));
-        body["application/json"].as_object()["example"] = operation.body();
-        out["requestBody"] = json::object{{"content", std::move(body)}};
-    }
-    return out;
-}
-
 }  // namespace
 
 json::object sandbox_body_example() {
@@ -276,13 +236,9 @@ json::object exec_body_example() {
 }
 
 json::object sandbox_paths() {
-    json::object paths;
-    for (const Operation& operation : kOperations) {
-        json::value& path = paths[operation.path];
-        if (!path.is_object()) path = json::object{};
-        path.get_object()[operation.method] = to_json(operation);
-    }
-    return paths;
+    constexpr std::array<std::string_view, 7> kNumbers = {"limit", "before",  "exec", "session",
+                                                          "port",  "columns", "rows"};
+    return base::api::paths_of(kOperations, kNumbers);
 }
 
 }  // namespace sphere

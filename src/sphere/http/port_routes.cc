@@ -5,10 +5,10 @@
 #include <charconv>
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/core/rng.h"
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/port_exchange.h"
 #include "sphere/http/request_parts.h"
 
@@ -177,7 +177,7 @@ void PortApi::forward(const Request& request, const RequestBodyPtr& body,
         }
         return web_sockets_->relay(std::move(socket), where, request, responder);
     }();
-    if (!passed) responder->send(error_response(passed.error()));
+    if (!passed) responder->send(base::api::error_response(passed.error()));
 }
 
 }  // namespace sphere

@@ -10,10 +10,10 @@
 #include <memory>
 #include <mutex>
 
+#include "base/api/call_pool.h"
 #include "base/core/clock.h"
 #include "base/http/router.h"
 #include "base/http/server.h"
-#include "sphere/http/call_pool.h"
 #include "sphere/http/port_web_socket.h"
 #include "sphere/sphere.h"
 
@@ -56,7 +56,7 @@ private:
     std::mutex mutex_;  // guards the tokens
     std::map<std::string, Grant, std::less<>> tokens_;
     const std::shared_ptr<PortWebSockets> web_sockets_;
-    CallPool calls_;
+    base::api::CallPool calls_;
 };
 
 }  // namespace sphere

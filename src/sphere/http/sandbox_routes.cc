@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/exec_answer.h"
 #include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
@@ -113,7 +113,7 @@ void SandboxApi::run_exec(const Request& request, const ResponderPtr& responder)
         }
         return std::pair(info.id, std::move(spec));
     }();
-    if (!parsed) return responder->send(error_response(parsed.error()));
+    if (!parsed) return responder->send(base::api::error_response(parsed.error()));
     std::make_shared<ExecAnswer>(sphere_, book_, parsed->first, responder, encoding, stream)
         ->begin(parsed->second);
 }

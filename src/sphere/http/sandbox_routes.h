@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "base/api/call_pool.h"
 #include "base/http/router.h"
-#include "sphere/http/call_pool.h"
 #include "sphere/http/file_routes.h"
 #include "sphere/http/image_routes.h"
 #include "sphere/http/log_routes.h"
@@ -62,7 +62,7 @@ private:
 
     Sphere& sphere_;
     const SandboxApiOptions options_;
-    CallPool calls_;
+    base::api::CallPool calls_;
     LogBook book_;
     FileRoutes files_;
     ImageRoutes images_;

@@ -2,10 +2,10 @@
 
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
 #include "sphere/http/cell_answer.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 
 namespace sphere {
@@ -82,7 +82,7 @@ void SessionApi::register_routes(base::http::Router& router) {
 
 void SessionApi::run_cell(const Request& request, const ResponderPtr& responder) {
     auto wanted = read_cell(sphere_, request);
-    if (!wanted) return responder->send(error_response(wanted.error()));
+    if (!wanted) return responder->send(base::api::error_response(wanted.error()));
     std::make_shared<CellAnswer>(sessions_, wanted->box, wanted->session, responder, wanted->stream)
         ->begin(wanted->cell);
 }

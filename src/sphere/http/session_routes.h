@@ -1,8 +1,8 @@
 #pragma once
 // Live sessions over HTTP: /v1/sandboxes/{id}/sessions, for the tenant whose box it is.
 
+#include "base/api/call_pool.h"
 #include "base/http/router.h"
-#include "sphere/http/call_pool.h"
 #include "sphere/session/session.h"
 
 namespace sphere {
@@ -32,7 +32,7 @@ private:
 
     Sphere& sphere_;
     SessionManager& sessions_;
-    CallPool calls_;
+    base::api::CallPool calls_;
 };
 
 }  // namespace sphere

@@ -8,8 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/api/error_answer.h"
 #include "base/json/object_reader.h"
-#include "sphere/http/error_json.h"
 #include "sphere/http/request_parts.h"
 #include "sphere/http/spec_json.h"
 
@@ -34,7 +34,7 @@ class Terminal final : public ExecSink,
                        public base::http::WebSocketEvents,
                        public std::enable_shared_from_this<Terminal> {
 public:
-    Terminal(Sphere& sphere, CallPool& inputs, LogBook& book, SandboxId box)
+    Terminal(Sphere& sphere, base::api::CallPool& inputs, LogBook& book, SandboxId box)
         : sphere_(sphere), inputs_(inputs), book_(book), box_(std::move(box)) {}
 
     /// Starts the command, then opens the socket; an error answers the request.
@@ -45,7 +45,7 @@ public:
         const auto started = sphere_.start(box_, spec, *this);
         if (!started) {
             self_.reset();
-            responder->send(error_response(started.error()));
+            responder->send(base::api::error_response(started.error()));
             return;
         }
         {
@@ -184,7 +184,7 @@ private:
     }
 
     Sphere& sphere_;
-    CallPool& inputs_;
+    base::api::CallPool& inputs_;
     LogBook& book_;
     const SandboxId box_;
     std::optional<LogBook::Writer> log_;  ///< from begin() on
@@ -251,17 +251,17 @@ void TerminalRoutes::register_routes(base::http::Router& router) {
                [this](const Request& request, const ResponderPtr& responder) {
                    if (!base::http::list_has_token(request.headers.get("Upgrade"), "websocket")) {
                        // Before a command is started for nothing.
-                       auto response =
-                           error_response({Code::invalid_argument,
-                                           "a terminal is a WebSocket; connect as RFC 6455 says",
-                                           {}});
+                       auto response = base::api::error_response(
+                           {Code::invalid_argument,
+                            "a terminal is a WebSocket; connect as RFC 6455 says",
+                            {}});
                        response.status = 426;
                        response.headers.add("Upgrade", "websocket");
                        return responder->send(std::move(response));
                    }
                    calls_.post(responder, [this, request, responder] {
                        auto asked = read_request(sphere_, request);
-                       if (!asked) return responder->send(error_response(asked.error()));
+                       if (!asked) return responder->send(base::api::error_response(asked.error()));
                        std::make_shared<Terminal>(sphere_, inputs_, book_, asked->first)
                            ->begin(asked->second, responder);
                    });

@@ -5,7 +5,7 @@
 //   to the client   {"type":"start","exec"}   {"type":"dropped","bytes"}   {"type":"error",...}
 //                   {"type":"end", the result}, and the socket closes.
 
-#include "sphere/http/call_pool.h"
+#include "base/api/call_pool.h"
 #include "sphere/http/log_book.h"
 
 namespace sphere {
@@ -13,7 +13,7 @@ namespace sphere {
 class TerminalRoutes {
 public:
     /// All three outlive it.
-    TerminalRoutes(Sphere& sphere, CallPool& calls, LogBook& book)
+    TerminalRoutes(Sphere& sphere, base::api::CallPool& calls, LogBook& book)
         : sphere_(sphere), calls_(calls), book_(book), inputs_(2, 1024) {}
     void register_routes(base::http::Router& router);
     /// After the server's stop. Idempotent.
@@ -21,9 +21,9 @@ public:
 
 private:
     Sphere& sphere_;
-    CallPool& calls_;
+    base::api::CallPool& calls_;
     LogBook& book_;
-    CallPool inputs_;  ///< keystrokes do not wait behind boxes being made
+    base::api::CallPool inputs_;  ///< keystrokes do not wait behind boxes being made
 };
 
 }  // namespace sphere

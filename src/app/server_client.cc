@@ -1,4 +1,4 @@
-#include "app/sandbox_client.h"
+#include "app/server_client.h"
 
 #include <fmt/format.h>
 
@@ -17,15 +17,16 @@ base::HttpClient::Options patient() {
     return options;
 }
 
-/// The server's own words about what went wrong.
-base::Error refusal(const std::string& url, int status, const std::string& body) {
+}  // namespace
+
+base::Error refusal(const std::string& who, int status, const std::string& body) {
     const auto parsed = base::parse_json(body);
     const json::value* error =
         parsed && parsed->is_object() ? parsed->get_object().if_contains("error") : nullptr;
     if (error == nullptr || !error->is_object()) {
         return {
             Code::unavailable,
-            fmt::format("{} answered {} without a reason; is it a Dougong server?", url, status),
+            fmt::format("{} answered {} without a reason; is it a Dougong server?", who, status),
             "--url"};
     }
     const std::string word = json_text(error->get_object(), "code");
@@ -37,10 +38,8 @@ base::Error refusal(const std::string& url, int status, const std::string& body)
         if (word == base::code_name(known)) code = known;
     }
     const std::string message = json_text(error->get_object(), "message");
-    return {code, message.empty() ? fmt::format("{} answered {}", url, status) : message, {}};
+    return {code, message.empty() ? fmt::format("{} answered {}", who, status) : message, {}};
 }
-
-}  // namespace
 
 std::vector<OptionSpec> server_options() {
     return {{"--url", "URL", "The server [default http://127.0.0.1:8080]."},
@@ -79,7 +78,7 @@ std::string box_path(std::string_view id, std::string_view rest) {
     return fmt::format("/v1/sandboxes/{}{}", url_escape(id), rest);
 }
 
-SandboxClient::SandboxClient(const Args& args)
+ServerClient::ServerClient(const Args& args)
     : url_(args.value("--url").value_or("http://127.0.0.1:8080")), client_(patient()) {
     while (url_.ends_with('/')) url_.pop_back();
     if (url_.ends_with("/v1")) url_.resize(url_.size() - 3);
@@ -88,8 +87,8 @@ SandboxClient::SandboxClient(const Args& args)
     }
 }
 
-base::HttpClient::Request SandboxClient::request(const std::string& method,
-                                                 const std::string& path) const {
+base::HttpClient::Request ServerClient::request(const std::string& method,
+                                                const std::string& path) const {
     base::HttpClient::Request request;
     request.method = method;
     request.url = url_ + path;
@@ -97,8 +96,8 @@ base::HttpClient::Request SandboxClient::request(const std::string& method,
     return request;
 }
 
-Result<json::object> SandboxClient::call(const std::string& method, const std::string& path,
-                                         const json::object* body) const {
+Result<json::object> ServerClient::call(const std::string& method, const std::string& path,
+                                        const json::object* body) const {
     auto asked = request(method, path);
     if (body != nullptr) {
         asked.body = base::to_text(*body);
@@ -114,8 +113,8 @@ Result<json::object> SandboxClient::call(const std::string& method, const std::s
                          response.status);
 }
 
-Result<SandboxClient::Head> SandboxClient::download(base::HttpClient::Request asked,
-                                                    const ByteSink& sink) const {
+Result<ServerClient::Head> ServerClient::download(base::HttpClient::Request asked,
+                                                  const ByteSink& sink) const {
     std::string refused;
     std::optional<base::Error> failed;
     const auto take = [&](const base::HttpClient::Response& head,
@@ -137,7 +136,7 @@ Result<SandboxClient::Head> SandboxClient::download(base::HttpClient::Request as
                 std::string(response->header("Content-Type").value_or(std::string_view()))};
 }
 
-Result<json::object> SandboxClient::upload(
+Result<json::object> ServerClient::upload(
     const std::string& path,
     std::function<std::optional<std::size_t>(std::span<char>)> source) const {
     auto asked = request("PUT", path);
@@ -150,9 +149,9 @@ Result<json::object> SandboxClient::upload(
     return parsed.is_object() ? std::move(parsed.get_object()) : json::object();
 }
 
-Result<void> SandboxClient::stream(base::HttpClient::Request asked,
-                                   const std::function<bool(const json::object&)>& on_event,
-                                   const std::function<bool()>& cancelled) const {
+Result<void> ServerClient::stream(base::HttpClient::Request asked,
+                                  const std::function<bool(const json::object&)>& on_event,
+                                  const std::function<bool()>& cancelled) const {
     bool go_on = true;
     asked.cancelled = cancelled;
     SseParser events([&](std::string_view data) {
@@ -171,7 +170,7 @@ Result<void> SandboxClient::stream(base::HttpClient::Request asked,
     return {};
 }
 
-Result<std::string> SandboxClient::find(const std::string& word) const {
+Result<std::string> ServerClient::find(const std::string& word) const {
     // A whole id may be that of a box that has ended: only the server knows it.
     constexpr std::size_t kIdBytes = 24;
     if (word.size() == kIdBytes && word.starts_with("sbx-")) return word;

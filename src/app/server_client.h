@@ -1,5 +1,5 @@
 #pragma once
-// A running server's sandboxes, for the command line: one call, one answer, or a stream.
+// A running server, for the command line: one call, one answer, or a stream.
 
 #include <functional>
 #include <span>
@@ -22,13 +22,16 @@ std::uint64_t json_count(const base::json::object& object, std::string_view name
 std::uint64_t json_count(const base::json::object& object, std::string_view part,
                          std::string_view name);
 
+/// The server's own words about what went wrong, by their code. `who` answered.
+base::Error refusal(const std::string& who, int status, const std::string& body);
+
 /// Everything but unreserved characters and '/' as %XX.
 std::string url_escape(std::string_view bytes);
 
 /// Any thread.
-class SandboxClient {
+class ServerClient {
 public:
-    explicit SandboxClient(const Args& args);
+    explicit ServerClient(const Args& args);
 
     const std::string& url() const { return url_; }
     const base::HttpClient::Headers& headers() const { return headers_; }
