@@ -25,6 +25,10 @@
 #include "memory/query.h"
 #include "memory/tasks/task.h"
 
+namespace memory::facts {
+class FactStore;
+}
+
 namespace memory {
 
 struct StoreOptions {
@@ -123,6 +127,10 @@ public:
     virtual base::Result<std::vector<tasks::Checkpoint>> list_tasks(std::string_view tenant,
                                                                     std::uint32_t limit) = 0;
     virtual base::Result<void> remove_task(std::string_view tenant, std::string_view task) = 0;
+
+    // --- facts ---------------------------------------------------------------------------------
+    /// Statements of that tenant, with two time axes, and their graph. Lives as long as the store.
+    virtual facts::FactStore& facts(std::string_view tenant) = 0;
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;

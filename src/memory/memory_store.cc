@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "memory/embed/embedding_job.h"
+#include "memory/facts/fact_store.h"
 #include "memory/index_cache.h"
 #include "memory/memory.h"
 #include "memory/recall/packing.h"
@@ -56,8 +57,10 @@ private:
 
 class EmbeddedStore final : public MemoryStore {
 public:
+    using FactStores = std::map<const base::store::Store*, std::unique_ptr<facts::FactStore>>;
+
     EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> truth,
-                  std::shared_ptr<Embedder> embedder, const base::Clock& clock)
+                  FactStores facts, std::shared_ptr<Embedder> embedder, const base::Clock& clock)
         : clock_(clock),
           embedder_(std::move(embedder)),
           limits_{.content_bytes_max = options.content_bytes_max,
@@ -68,6 +71,7 @@ public:
                              .bytes_max = options.index_bytes_max,
                              .spill_dir = options.spill_dir}),
           tasks_(*truth_, clock_),
+          facts_(std::move(facts)),
           keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {
         if (embedder_ == nullptr) return;
         job_ = std::make_unique<embed::EmbeddingJob>(*truth_, embedder_,
@@ -171,6 +175,10 @@ public:
         return tasks_.remove(tenant, task);
     }
 
+    facts::FactStore& facts(std::string_view tenant) override {
+        return *facts_.at(&truth_->store_of(tenant));
+    }
+
     StoreStats stats() override {
         StoreStats stats = truth_->stats().value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
@@ -210,6 +218,7 @@ private:
     const std::unique_ptr<truth::Truth> truth_;
     IndexCache indexes_;
     tasks::TaskStore tasks_;
+    const FactStores facts_;  // by shard
     Keeper keeper_;
     std::unique_ptr<embed::EmbeddingJob> job_;
 };
@@ -337,7 +346,13 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
                                                        const base::Clock& clock) {
     auto truth = DG_TRY(truth::Truth::open(options, clock));
     DG_TRY(tasks::TaskStore(*truth, clock).open());
-    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(embedder), clock);
+    EmbeddedStore::FactStores facts;
+    DG_TRY(truth->each_store([&](base::store::Store& store) -> Result<void> {
+        facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
+        return {};
+    }));
+    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
+                                           std::move(embedder), clock);
 }
 
 }  // namespace memory

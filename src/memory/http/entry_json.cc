@@ -70,32 +70,6 @@ void scope(ObjectReader& in, Scope& out) {
     in.text("run", out.run, kNameBytesMax);
 }
 
-json::object to_json(const SourceSpan& span) {
-    return {{"source", span.source}, {"begin", span.begin}, {"end", span.end}, {"page", span.page}};
-}
-Result<std::vector<SourceSpan>> read_sources(const json::value* value, std::string_view path) {
-    std::vector<SourceSpan> sources;
-    if (value == nullptr) return sources;
-    const std::string name = fmt::format("{}sources", path);
-    if (!value->is_array()) {
-        return fail_on(name, Code::invalid_argument, "'{}' must be an array of objects", name);
-    }
-    for (const json::value& item : value->get_array()) {
-        if (!item.is_object()) {
-            return fail_on(name, Code::invalid_argument, "'{}' must be an array of objects", name);
-        }
-        SourceSpan span;
-        ObjectReader in(item.get_object(), name);
-        in.text("source", span.source, kNameBytesMax);
-        in.integer<std::uint64_t>("begin", span.begin, 0, 1ull << 50);
-        in.integer<std::uint64_t>("end", span.end, 0, 1ull << 50);
-        in.integer<std::uint32_t>("page", span.page, 0, 1u << 30);
-        DG_TRY(in.done());
-        sources.push_back(std::move(span));
-    }
-    return sources;
-}
-
 void range(ObjectReader& in, std::string_view name, TimeRange& out) {
     in.object(name, [&](ObjectReader& part) {
         time(part, "from_unix_ms", out.from_unix_ms);
@@ -120,6 +94,33 @@ json::array to_json(const std::vector<Entry>& entries) {
 }
 
 }  // namespace
+
+json::object to_json(const SourceSpan& span) {
+    return {{"source", span.source}, {"begin", span.begin}, {"end", span.end}, {"page", span.page}};
+}
+
+Result<std::vector<SourceSpan>> read_sources(const json::value* value, std::string_view path) {
+    std::vector<SourceSpan> sources;
+    if (value == nullptr) return sources;
+    const std::string name = fmt::format("{}sources", path);
+    if (!value->is_array()) {
+        return fail_on(name, Code::invalid_argument, "'{}' must be an array of objects", name);
+    }
+    for (const json::value& item : value->get_array()) {
+        if (!item.is_object()) {
+            return fail_on(name, Code::invalid_argument, "'{}' must be an array of objects", name);
+        }
+        SourceSpan span;
+        ObjectReader in(item.get_object(), name);
+        in.text("source", span.source, kNameBytesMax);
+        in.integer<std::uint64_t>("begin", span.begin, 0, 1ull << 50);
+        in.integer<std::uint64_t>("end", span.end, 0, 1ull << 50);
+        in.integer<std::uint32_t>("page", span.page, 0, 1u << 30);
+        DG_TRY(in.done());
+        sources.push_back(std::move(span));
+    }
+    return sources;
+}
 
 json::object to_json(const Entry& entry) {
     json::object out = {{"id", entry.id},

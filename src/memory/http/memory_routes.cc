@@ -88,7 +88,7 @@ json::array to_array(const Values& values) {
 }  // namespace
 
 MemoryApi::MemoryApi(MemoryStore& store, MemoryApiOptions options)
-    : store_(store), tasks_(store), calls_(options.threads, options.queue_max) {}
+    : store_(store), tasks_(store), facts_(store), calls_(options.threads, options.queue_max) {}
 
 const std::vector<MemoryApi::Route>& MemoryApi::routes() {
     using Api = MemoryApi;
@@ -97,6 +97,9 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
     };
     static const auto of_tasks = []<auto method>()->Call {
         return [](Api& api, const Request& request) { return (api.tasks_.*method)(request); };
+    };
+    static const auto of_facts = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.facts_.*method)(request); };
     };
     static const std::vector<Route> kRoutes = {
         {"POST", "/v1/memories", mine.operator()<&Api::add>()},
@@ -115,6 +118,13 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
         {"POST", "/v1/tasks/{task}/checkpoints", of_tasks.operator()<&TaskCalls::save>()},
         {"GET", "/v1/tasks/{task}/checkpoints", of_tasks.operator()<&TaskCalls::checkpoints>()},
         {"GET", "/v1/tasks/{task}/summary", of_tasks.operator()<&TaskCalls::summary>()},
+        {"POST", "/v1/facts", of_facts.operator()<&FactCalls::add>()},
+        {"GET", "/v1/facts", of_facts.operator()<&FactCalls::query>()},
+        {"DELETE", "/v1/facts/{id}", of_facts.operator()<&FactCalls::retract>()},
+        {"GET", "/v1/facts/contradictions", of_facts.operator()<&FactCalls::contradictions>()},
+        {"GET", "/v1/facts/neighbours", of_facts.operator()<&FactCalls::neighbours>()},
+        {"POST", "/v1/facts/aliases", of_facts.operator()<&FactCalls::add_alias>()},
+        {"POST", "/v1/facts/extract", of_facts.operator()<&FactCalls::extract>()},
     };
     return kRoutes;
 }

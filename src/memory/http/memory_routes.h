@@ -1,6 +1,6 @@
 #pragma once
-// Memories over HTTP: /v1/memories and /v1/tasks. A tenant (header X-Dougong-Tenant, "default"
-// without it) sees its own only. The same calls without a server, for the command line.
+// Memories over HTTP: /v1/memories, /v1/tasks and /v1/facts. A tenant (header X-Dougong-Tenant,
+// "default" without it) sees its own only. The same calls without a server, for the command line.
 
 #include <cstddef>
 #include <string_view>
@@ -8,6 +8,7 @@
 
 #include "base/api/call_pool.h"
 #include "base/http/router.h"
+#include "memory/http/fact_routes.h"
 #include "memory/http/task_routes.h"
 #include "memory/memory.h"
 
@@ -50,6 +51,7 @@ private:
 
     MemoryStore& store_;
     TaskCalls tasks_;
+    FactCalls facts_;
     base::api::CallPool calls_;
 };
 

@@ -45,6 +45,20 @@ json::object checkpoint_example() {
         "progress": 0.3, "finished": false, "after": 11, "created_unix_ms": 0, "user": "",
         "agent": "", "session": "", "run": ""})");
 }
+json::object fact_example() {
+    return parsed(R"({"subject": "Ann", "predicate": "lives_in", "object": "Rome",
+        "cardinality": "one", "confidence": 1, "ends": false, "valid_from_unix_ms": 0,
+        "valid_to_unix_ms": 0, "user": "", "agent": "",
+        "sources": [{"source": "mem-...", "begin": 0, "end": 0, "page": 0}],
+        "facts": [{"subject": "many at once, instead of the fields above"}]})");
+}
+json::object alias_example() {
+    return parsed(R"({"alias": "Annie", "name": "Ann Smith"})");
+}
+json::object extract_example() {
+    return parsed(R"({"text": "I moved to Rome in May 2024.", "speaker": "Ann", "listener": "",
+        "source": "mem-...", "said_at_unix_ms": 0})");
+}
 json::object ids_example() {
     return parsed(R"({"ids": ["mem-..."]})");
 }
@@ -59,6 +73,11 @@ constexpr std::array<std::string_view, 11> kList = {
 constexpr std::array<std::string_view, 1> kLimit = {"limit"}, kName = {"name"},
                                           kRecent = {"recent"};
 constexpr std::array<std::string_view, 2> kBefore = {"limit", "before"};
+
+constexpr std::array<std::string_view, 7> kFacts = {
+    "subject", "predicate", "object", "valid_at_unix_ms", "recorded_at_unix_ms",
+    "history", "limit"};
+constexpr std::array<std::string_view, 3> kNear = {"name", "depth", "limit"};
 
 // One line per route of the plane.
 const std::array kOperations = {
@@ -139,13 +158,50 @@ const std::array kOperations = {
               .summary = "The most recent progress.",
               .answer = "Lists, and a text of them.",
               .query = kRecent},
+    Operation{.method = "post",
+              .path = "/v1/facts",
+              .summary = "State facts: a newer value of a subject closes the older one.",
+              .answer = "Their ids.",
+              .body = fact_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/facts",
+              .summary = "What is so, what was so then, or as it was known then.",
+              .answer = "Facts with the interval in which each holds.",
+              .query = kFacts},
+    Operation{.method = "delete",
+              .path = "/v1/facts/{id}",
+              .summary = "Take one back: it never was; what was known before still knows it.",
+              .answer = "What was retracted."},
+    Operation{.method = "get",
+              .path = "/v1/facts/contradictions",
+              .summary = "Statements that cannot both be so.",
+              .answer = "Pairs of ids.",
+              .query = kFacts},
+    Operation{.method = "get",
+              .path = "/v1/facts/neighbours",
+              .summary = "Who and what is near a name in the graph of facts.",
+              .answer = "Names, nearest first.",
+              .query = kNear},
+    Operation{.method = "post",
+              .path = "/v1/facts/aliases",
+              .summary = "Another name for somebody.",
+              .answer = "The alias.",
+              .body = alias_example,
+              .makes = true},
+    Operation{.method = "post",
+              .path = "/v1/facts/extract",
+              .summary = "What the rules see in a text; nothing is kept.",
+              .answer = "Statements that POST /v1/facts takes.",
+              .body = extract_example},
 };
 
 }  // namespace
 
 json::object memory_paths() {
-    constexpr std::array<std::string_view, 5> kNumbers = {"from_unix_ms", "to_unix_ms", "limit",
-                                                          "before", "recent"};
+    constexpr std::array<std::string_view, 8> kNumbers = {
+        "from_unix_ms",     "to_unix_ms",          "limit", "before", "recent",
+        "valid_at_unix_ms", "recorded_at_unix_ms", "depth"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 

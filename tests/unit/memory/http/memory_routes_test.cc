@@ -107,6 +107,39 @@ TEST_F(MemoryRoutes, FaultsNameTheField) {
               "embedding");
 }
 
+TEST_F(MemoryRoutes, ANewerFactClosesTheOlderOneAndNothingIsOverwritten) {
+    call(201, "POST", "/v1/facts",
+         R"({"facts": [{"subject": "Ann", "predicate": "lives_in", "object": "Rome",
+                        "valid_from_unix_ms": 1000000000000},
+                       {"subject": "Ann", "predicate": "lives_in", "object": "Oslo",
+                        "valid_from_unix_ms": 1500000000000}]})");
+    const auto object_at = [&](std::string rest) {
+        const json::object found =
+            call(200, "GET", "/v1/facts?subject=Ann&predicate=lives_in" + rest);
+        const json::array& data = found.at("data").as_array();
+        return data.size() == 1 ? std::string(data[0].at("object").as_string())
+                                : std::to_string(data.size()) + " facts";
+    };
+    EXPECT_EQ(object_at(""), "Oslo");
+    EXPECT_EQ(object_at("&valid_at_unix_ms=1200000000000"), "Rome");
+    EXPECT_EQ(object_at("&history=true"), "2 facts");
+    const json::object near = call(200, "GET", "/v1/facts/neighbours?name=Ann");
+    EXPECT_EQ(near.at("data").at(0).at("name").as_string(), "Oslo");
+    const json::object now = call(200, "GET", "/v1/facts?subject=Ann");
+    const std::string id(now.at("data").at(0).at("id").as_string());
+    call(404, "DELETE", "/v1/facts/" + id, "", "another");
+    call(200, "DELETE", "/v1/facts/" + id);
+    EXPECT_EQ(object_at(""), "Rome");
+    call(201, "POST", "/v1/facts/aliases", R"({"alias": "Annie", "name": "Ann"})");
+    const json::object by_alias = call(200, "GET", "/v1/facts?subject=Annie");
+    EXPECT_EQ(by_alias.at("data").as_array().size(), 1u);
+    EXPECT_EQ(param_of("/v1/facts", R"({"facts": [{"subject": "x", "confidence": 2}]})"),
+              "facts[0].confidence");
+    const json::object seen = call(200, "POST", "/v1/facts/extract",
+                                   R"({"text": "I moved to Rome in May 2024.", "speaker": "Ann"})");
+    EXPECT_EQ(seen.at("data").at(0).at("object").as_string(), "Rome");
+}
+
 TEST_F(MemoryRoutes, TheDocumentedRoutesAreTheRoutes) {
     base::http::Router router;
     api->register_routes(router);
