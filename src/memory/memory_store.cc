@@ -271,40 +271,52 @@ Result<void> check_query(const Query& query, std::uint32_t dims) {
     return {};
 }
 
+/// Gives hits their neighbours: each entry once, and not where it is a hit itself.
+Result<void> add_neighbours(truth::Truth& truth, const Query& query, const Found& found,
+                            std::span<const std::size_t> ranks, std::vector<Hit>& hits) {
+    std::set<truth::RowId> shown;
+    for (const std::size_t rank : ranks) shown.insert(found.rows[rank]);
+    std::vector<truth::RowId> rows;
+    std::map<truth::RowId, std::vector<Entry>*> places;
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        const auto take = [&](const std::vector<truth::RowId>& side, std::vector<Entry>& into) {
+            for (const truth::RowId row : side) {
+                if (!shown.insert(row).second) continue;
+                rows.push_back(row);
+                places.emplace(row, &into);
+            }
+        };
+        take(found.before[ranks[i]], hits[i].before);
+        take(found.after[ranks[i]], hits[i].after);
+    }
+    return truth.each_row(query.filter.scope.tenant, rows, [&](truth::RowId row, Entry&& entry) {
+        places.at(row)->push_back(std::move(entry));
+    });
+}
+
 Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, Found& found) {
-    std::vector<truth::RowId> rows = found.rows;
-    // A neighbour is shown once, and not when it is a hit itself.
-    std::set<truth::RowId> shown(rows.begin(), rows.end());
-    for (auto* sides : {&found.before, &found.after}) {
-        for (auto& side : *sides) {
-            std::erase_if(side, [&](truth::RowId row) { return !shown.insert(row).second; });
-            rows.insert(rows.end(), side.begin(), side.end());
-        }
-    }
-    std::map<truth::RowId, Entry> entries;
-    DG_TRY(truth.each_row(query.filter.scope.tenant, rows, [&](truth::RowId row, Entry&& entry) {
-        entries.emplace(row, std::move(entry));
-    }));
-    const auto take = [&](truth::RowId row, std::vector<Entry>& into) {
-        if (const auto entry = entries.find(row); entry != entries.end()) {
-            into.push_back(std::move(entry->second));
-        }
-    };
     std::vector<Hit> hits;
-    for (std::size_t i = 0; i < found.rows.size(); ++i) {
-        const auto entry = entries.find(found.rows[i]);
-        if (entry == entries.end()) continue;  // removed since the index was asked
-        Hit hit{.entry = std::move(entry->second)};
-        hit.score = found.ranking.ranked[i].parts.total;
-        if (query.explain) hit.parts = std::move(found.ranking.ranked[i].parts);
-        if (query.neighbours != 0) {
-            for (const truth::RowId row : found.before[i]) take(row, hit.before);
-            for (const truth::RowId row : found.after[i]) take(row, hit.after);
-        }
-        hits.push_back(std::move(hit));
-    }
+    std::map<truth::RowId, std::size_t> rank_of;
+    std::map<MemoryId, std::size_t> ranks_by_id;
+    for (std::size_t i = 0; i < found.rows.size(); ++i) rank_of.emplace(found.rows[i], i);
+    // What was removed since the index was asked is left out.
+    DG_TRY(
+        truth.each_row(query.filter.scope.tenant, found.rows, [&](truth::RowId row, Entry&& entry) {
+            const std::size_t rank = rank_of.at(row);
+            ranks_by_id.emplace(entry.id, rank);
+            auto& parts = found.ranking.ranked[rank].parts;
+            Hit hit{.entry = std::move(entry)};
+            hit.score = parts.total;
+            if (query.explain) hit.parts = std::move(parts);
+            hits.push_back(std::move(hit));
+        }));
     recall::collapse_duplicates(hits);
     if (hits.size() > query.limit) hits.resize(query.limit);
+    if (query.neighbours != 0) {
+        std::vector<std::size_t> ranks;
+        for (const Hit& hit : hits) ranks.push_back(ranks_by_id.at(hit.entry.id));
+        DG_TRY(add_neighbours(truth, query, found, ranks, hits));
+    }
     recall::pack(hits, query.tokens_max);
     return hits;
 }

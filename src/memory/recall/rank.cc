@@ -35,6 +35,11 @@ Signals measure(index::Reader& reader, const Question& question, const Candidate
     if (!embedding.empty()) {
         s.cosines = reader.vector_of(embedding, candidates.slots);
         s.vector = vector_signal(candidates, s.cosines);
+        // What has no vector, being new or in a language the model does not read, is not worse for
+        // it: its words stand in.
+        for (std::size_t i = 0; i < s.vector.size(); ++i) {
+            if (s.cosines[i] == 0) s.vector[i] = s.keyword[i];
+        }
     } else {
         s.vector.resize(candidates.size());
     }

@@ -1,8 +1,6 @@
 #include "sphere/http/openapi.h"
 
-#include <algorithm>
 #include <array>
-#include <span>
 #include <string_view>
 
 #include "base/api/operations.h"
@@ -56,9 +54,6 @@ json::object cell_example() {
     return parsed(R"({"code": "1 + 1", "wall_timeout_ms": 60000, "output_bytes_max": 1048576,)"
                   R"("stream": false})");
 }
-
-bool streams = false;
-};
 
 constexpr std::array<std::string_view, 6> kEvents = {"event",  "agent", "sandbox",
                                                      "tenant", "limit", "before"};

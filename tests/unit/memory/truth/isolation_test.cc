@@ -118,14 +118,14 @@ protected:
                 }
                 const auto got = truth_->get(name(t), id);
                 ASSERT_EQ(got.has_value(), known.live);
-                const auto by_row = need(get_rows(*truth_, name(t), {&heard[id].row, 1}));
+                const auto by_row = need(test::get_rows(*truth_, name(t), {&heard[id].row, 1}));
                 ASSERT_EQ(by_row.size(), known.live ? 1u : 0u);
                 for (std::size_t other = 0; other < 3; ++other) {
                     if (other == t) continue;
                     ASSERT_FALSE(truth_->get(name(other), id));
                     ASSERT_FALSE(truth_->history(name(other), id));
                     for (const Entry& entry :
-                         need(get_rows(*truth_, name(other), {&heard[id].row, 1}))) {
+                         need(test::get_rows(*truth_, name(other), {&heard[id].row, 1}))) {
                         ASSERT_NE(entry.id, id);
                     }
                 }

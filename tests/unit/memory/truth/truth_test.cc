@@ -57,7 +57,7 @@ TEST_P(TruthOver, KeepsEveryField) {
     EXPECT_EQ(entry.importance, wrote.importance);
     EXPECT_EQ(entry.sources, wrote.sources);
     EXPECT_EQ(entry.version, 1u);
-    EXPECT_EQ(need(get_rows(*truth, "t", std::vector<RowId>{1, 2})).size(), 1u);
+    EXPECT_EQ(need(test::get_rows(*truth, "t", std::vector<RowId>{1, 2})).size(), 1u);
     DG_OK(truth->check());
 }
 
