@@ -278,9 +278,9 @@ Result<base::UniqueFd> BoxGroups::open_exec_group(std::uint64_t group) const {
 }
 
 Result<void> BoxGroups::join_exec(std::uint64_t group, std::int32_t pid) const {
-    const std::string file = exec_folder(group) + "/cgroup.procs";
-    if (write_small(file, std::to_string(pid))) return {};
-    return fail(Code::unavailable, "{}: {}", file, std::strerror(errno));
+    const std::string file = exec_name(group) + "/cgroup.procs";
+    if (unified_.write(file, std::to_string(pid))) return {};
+    return fail(Code::unavailable, "{}/{}: {}", unified_.path(), file, std::strerror(errno));
 }
 
 void BoxGroups::kill_exec(std::uint64_t group) const {
