@@ -187,7 +187,8 @@ const std::string& SandboxGuard::audit_dir() const {
 }
 
 std::string default_server_policy() {
-    return "version: 1\nname: default\naudit: full\nnetwork: {mode: loopback}\n";
+    return "version: 1\nname: default\naudit: full\nroots: [host, imported]\nnetwork: {mode: "
+           "loopback}\n";
 }
 
 std::string command_line_policy(const sphere::SandboxSpec& spec) {

@@ -175,7 +175,7 @@ Result<int> history(const Args& args, Program& program) {
 
 Result<int> restore(const Args& args, Program& program) {
     json::object body;
-    if (const auto n = DG_TRY(args.count("--version", 1, 1u << 31))) body["version"] = *n;
+    if (const auto n = DG_TRY(args.count("--to", 1, 1u << 31))) body["version"] = *n;
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object entry =
         DG_TRY(access->call("POST", memory_path(args.value("ID").value_or(""), "/restore"), &body));
@@ -406,8 +406,8 @@ Command memory_command() {
                     {{"dougong memory history mem-...", "Who changed what, when."}}, history),
             command("restore", "Take a memory back to an earlier state",
                     "Makes an earlier version the newest; also brings back a removed one.", {kId},
-                    {{"--version", "N", "Which, as history lists them."}},
-                    {{"dougong memory restore mem-... --version 1", "As it was first."}}, restore),
+                    {{"--to", "N", "Which version, as history lists them."}},
+                    {{"dougong memory restore mem-... --to 1", "As it was first."}}, restore),
             command("rm", "Remove memories",
                     "They are found no more; restore brings one back while its history is kept.",
                     {kIds}, {}, {{"dougong memory rm mem-...", "Out of every search."}}, rm),

@@ -23,6 +23,18 @@ struct Signals {
     std::vector<float> keyword, vector, session, entity, substance, time;
 };
 
+/// What has no vector, being new or in a language the model does not read, is neither better nor
+/// worse for it: its words stand in, on the scale of those that have one.
+void stand_in(Signals& s) {
+    float greatest = 0;
+    for (std::size_t i = 0; i < s.vector.size(); ++i) {
+        if (s.cosines[i] != 0) greatest = std::max(greatest, s.vector[i]);
+    }
+    for (std::size_t i = 0; i < s.vector.size(); ++i) {
+        if (s.cosines[i] == 0) s.vector[i] = s.keyword[i] * greatest;
+    }
+}
+
 Signals measure(index::Reader& reader, const Question& question, const Candidates& candidates,
                 std::span<const float> embedding) {
     Signals s;
@@ -35,11 +47,7 @@ Signals measure(index::Reader& reader, const Question& question, const Candidate
     if (!embedding.empty()) {
         s.cosines = reader.vector_of(embedding, candidates.slots);
         s.vector = vector_signal(candidates, s.cosines);
-        // What has no vector, being new or in a language the model does not read, is not worse for
-        // it: its words stand in.
-        for (std::size_t i = 0; i < s.vector.size(); ++i) {
-            if (s.cosines[i] == 0) s.vector[i] = s.keyword[i];
-        }
+        stand_in(s);
     } else {
         s.vector.resize(candidates.size());
     }

@@ -31,7 +31,8 @@ json::array texts(const std::vector<std::string>& all) {
 
 json::object to_json(const policy::Policy& policy) {
     json::array roots, secrets, rules;
-    for (const auto kind : policy.roots) roots.push_back(json::string(word_of(kRootKinds, kind)));
+    for (const auto rule : policy.roots)
+        roots.push_back(json::string(word_of(policy::kRootRules, rule)));
     for (const policy::SecretGrant& grant : policy.secrets) {
         secrets.push_back(json::object{{"name", grant.name},
                                        {"environment", grant.environment},

@@ -410,6 +410,12 @@ void NativeSphere::bury(Lock& lock, const BoxPtr& box) {
     tell_end(*box);
     remove_traces(*box);
     lock.lock();
+    // Whoever still looks at it for a moment must not hold the files that it began with, and
+    // freeing them takes a while.
+    Beginning files = std::exchange(box->beginning, {});
+    lock.unlock();
+    files = {};
+    lock.lock();
 }
 
 void NativeSphere::remove_graves(Lock& lock) {

@@ -101,6 +101,20 @@ void check_network(const NetworkPolicy& asked, const NetworkPolicy& most, Ceilin
     }
 }
 
+bool allows(RootRule rule, const RootSpec& root) {
+    switch (rule) {
+        case RootRule::host:
+            return root.kind == RootSpec::Kind::host;
+        case RootRule::imported:
+            return root.kind == RootSpec::Kind::image && is_image_reference(root.path);
+        case RootRule::image:
+            return root.kind == RootSpec::Kind::image;
+        case RootRule::directory:
+            return root.kind == RootSpec::Kind::directory;
+    }
+    return false;
+}
+
 }  // namespace
 
 Result<void> check_ceilings(const SandboxSpec& spec, const Policy& policy) {
@@ -109,11 +123,12 @@ Result<void> check_ceilings(const SandboxSpec& spec, const Policy& policy) {
         out.refuse("isolation", word_of(kIsolations, spec.isolation),
                    fmt::format("{} or stronger", word_of(kIsolations, policy.isolation_min)));
     }
-    if (!std::ranges::count(policy.roots, spec.root.kind)) {
-        std::vector<std::string_view> kinds;
-        for (const auto kind : policy.roots) kinds.push_back(word_of(kRootKinds, kind));
+    if (!std::ranges::any_of(policy.roots,
+                             [&](RootRule rule) { return allows(rule, spec.root); })) {
+        std::vector<std::string_view> rules;
+        for (const RootRule rule : policy.roots) rules.push_back(word_of(kRootRules, rule));
         out.refuse("root.kind", word_of(kRootKinds, spec.root.kind),
-                   fmt::format("{}", fmt::join(kinds, ", ")));
+                   fmt::format("{}", fmt::join(rules, ", ")));
     }
     check_limits(spec.limits, policy.limits, out);
     check_network(spec.network, policy.network, out);

@@ -14,6 +14,7 @@
 #include "base/json/json.h"
 #include "sphere/policy/regex.h"
 #include "sphere/spec.h"
+#include "sphere/spec_words.h"
 
 namespace sphere::policy {
 
@@ -60,13 +61,26 @@ struct SecretGrant {
 enum class AuditLevel : std::uint8_t { none, decisions, calls, full };
 std::string_view audit_level_name(AuditLevel level);
 
+/// Which roots a sandbox may have.
+enum class RootRule : std::uint8_t {
+    host,       ///< this host's own programs
+    imported,   ///< an image by the name or digest it was imported under
+    image,      ///< any image, by its place on this host too
+    directory,  ///< a prepared tree of this host
+};
+
+inline constexpr Words<RootRule, 4> kRootRules{{{"host", RootRule::host},
+                                                {"imported", RootRule::imported},
+                                                {"image", RootRule::image},
+                                                {"directory", RootRule::directory}}};
+
 struct Policy {
     std::string name, revision;
     std::vector<std::string> tenants{"*"}, agents{"*"};  ///< exact names, or "*"
     bool dry_run = false;                                ///< decides and records, refuses nothing
     AuditLevel audit = AuditLevel::full;
     Isolation isolation_min = Isolation::full;
-    std::vector<RootSpec::Kind> roots{RootSpec::Kind::host};
+    std::vector<RootRule> roots{RootRule::host};
     Limits limits;          ///< ceilings; one left out is the sandbox's default
     NetworkPolicy network;  ///< ceilings; lists name what may be asked for
     std::vector<SecretGrant> secrets;

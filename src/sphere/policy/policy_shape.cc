@@ -46,7 +46,7 @@ const Shape& scalar_element() {
     return shape;
 }
 const Shape& root_element() {
-    static const Shape shape = word("", words(kRootKinds));
+    static const Shape shape = word("", words(kRootRules));
     return shape;
 }
 

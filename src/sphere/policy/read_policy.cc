@@ -244,7 +244,7 @@ Result<Policy> read_policy(const Node& node, const std::string& file, const std:
     if (const Node* roots = in.find("roots")) {
         policy.roots.clear();
         for (const Node& root : roots->items) {
-            policy.roots.push_back(value_of(kRootKinds, root.text));
+            policy.roots.push_back(value_of(kRootRules, root.text));
         }
     }
     if (const Node* limits = in.find("limits")) read_limits(Reader(*limits, file), policy.limits);

@@ -43,7 +43,7 @@ class FolderTest(MemoryTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.found("note"), ["a note\nof two lines"])
         empty = self.memory("add", stdin="")
-        self.assertEqual(empty.returncode, 2)
+        self.assertEqual(empty.returncode, 64)
         self.assertIn("nothing to remember", empty.stderr)
 
     def test_explain_shows_the_parts(self):
@@ -56,8 +56,8 @@ class FolderTest(MemoryTest):
         one = self.add("The meeting is on Monday")
         self.assertEqual(self.good("rm", one).strip(), one)
         self.assertEqual(self.found("meeting"), [])
-        self.assertEqual(self.memory("show", one).returncode, 3)
-        self.good("restore", one, "--version", "1")
+        self.assertEqual(self.memory("show", one).returncode, 66)
+        self.good("restore", one, "--to", "1")
         self.assertEqual(self.found("meeting"), ["The meeting is on Monday"])
         changes = [v["change"] for v in json.loads(self.good("history", one, "--json"))["data"]]
         self.assertEqual(changes, ["restored", "removed", "added"])
@@ -77,7 +77,7 @@ class FolderTest(MemoryTest):
             self.assertEqual([e[field] for e in mine], [e[field] for e in other])
         self.write("bad.jsonl", '{"content": "good"}\n{"content"\n')
         bad = self.memory("import", "bad.jsonl")
-        self.assertEqual(bad.returncode, 2)
+        self.assertEqual(bad.returncode, 64)
         self.assertIn("bad.jsonl:2", bad.stderr)
 
     def test_bad_input_is_named(self):
@@ -89,10 +89,10 @@ class FolderTest(MemoryTest):
                                  (["search", ""], "nothing to search"),
                                  (["restore", "mem-x"], "version")]:
             done = self.memory(*arguments)
-            self.assertEqual(done.returncode, 2, (arguments, done.stderr))
+            self.assertEqual(done.returncode, 64, (arguments, done.stderr))
             self.assertIn(words, done.stderr, arguments)
         unknown = self.memory("show", "mem-nothing")
-        self.assertEqual(unknown.returncode, 3, unknown.stderr)
+        self.assertEqual(unknown.returncode, 66, unknown.stderr)
 
 
 class ServerTest(MemoryTest):

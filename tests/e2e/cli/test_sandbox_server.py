@@ -149,7 +149,7 @@ class SandboxServer(ProgramTest):
         self.assertEqual(os.readlink(os.path.join(self.home, "back/link")), "sub/run.sh")
         with open(os.path.join(self.home, "two"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "1\n")
-        own = (".cache", "boxes", "boxes-audit")  # the server's
+        own = (".cache", ".local", "boxes", "boxes-audit")  # the server's
         left = sorted(name for name in os.listdir(self.home) if name not in own)
         self.assertEqual(left, ["back", "one.txt", "tree", "two"])
         for wrong in (["b:nothing", "x"], ["b:../x", "x"], ["b:/etc/passwd", "x"], ["x", "y"],
