@@ -47,6 +47,22 @@ TEST(Admit, WhatIsWithinTheCeilingsPassesUnchanged) {
     EXPECT_EQ(admitted->network.allow_domains, spec.network.allow_domains);
 }
 
+TEST(Admit, AnImportedImageIsOneByItsNameNotByItsPlace) {
+    SandboxSpec spec;
+    spec.root.kind = RootSpec::Kind::image;
+    Policy policy;
+    policy.limits = spec.limits;
+    const auto allowed = [&](std::vector<RootRule> roots, std::string path) {
+        policy.roots = std::move(roots);
+        spec.root.path = std::move(path);
+        return check_ceilings(spec, policy).has_value();
+    };
+    EXPECT_FALSE(allowed({RootRule::host}, "python:3.12"));
+    EXPECT_TRUE(allowed({RootRule::host, RootRule::imported}, "python:3.12"));
+    EXPECT_FALSE(allowed({RootRule::host, RootRule::imported}, "/srv/backup.tar"));
+    EXPECT_TRUE(allowed({RootRule::image}, "/srv/root.tar"));
+}
+
 TEST(Admit, EveryFieldOverItsCeilingIsNamed) {
     const auto with = [](auto change) {
         SandboxSpec spec = good();
