@@ -23,6 +23,13 @@ void print_json(const Program& program, const json::object& object) {
     program.terminal.out(base::to_text(object) + "\n");
 }
 
+/// The answer as it is with --json, else as `text` for people.
+int tell(const Args& args, const Program& program, const json::object& answer,
+         const std::string& text) {
+    program.terminal.out(args.has("--json") ? base::to_text(answer) + "\n" : text);
+    return 0;
+}
+
 std::string memory_path(std::string_view id, std::string_view rest = "") {
     return fmt::format("/v1/memories/{}{}", url_escape(id), rest);
 }
@@ -111,12 +118,7 @@ Result<int> find(const Args& args, Program& program, bool explain) {
     body["created"] = std::move(created);
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object answer = DG_TRY(access->call("POST", "/v1/memories/search", &body));
-    if (args.has("--json")) {
-        print_json(program, answer);
-    } else {
-        program.terminal.out(answer_text(answer, program.terminal));
-    }
-    return 0;
+    return tell(args, program, answer, answer_text(answer, program.terminal));
 }
 Result<int> search(const Args& args, Program& program) {
     return find(args, program, false);
@@ -141,36 +143,21 @@ Result<int> list(const Args& args, Program& program) {
     if (args.has("--oldest-first")) query += "&order=asc";
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object page = DG_TRY(access->call("GET", "/v1/memories" + query));
-    if (args.has("--json")) {
-        print_json(program, page);
-    } else {
-        program.terminal.out(list_text(page, program.terminal));
-    }
-    return 0;
+    return tell(args, program, page, list_text(page, program.terminal));
 }
 
 Result<int> show(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object entry =
         DG_TRY(access->call("GET", memory_path(args.value("ID").value_or(""))));
-    if (args.has("--json")) {
-        print_json(program, entry);
-    } else {
-        program.terminal.out(entry_text(entry));
-    }
-    return 0;
+    return tell(args, program, entry, entry_text(entry));
 }
 
 Result<int> history(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object versions =
         DG_TRY(access->call("GET", memory_path(args.value("ID").value_or(""), "/history")));
-    if (args.has("--json")) {
-        print_json(program, versions);
-    } else {
-        program.terminal.out(history_text(versions));
-    }
-    return 0;
+    return tell(args, program, versions, history_text(versions));
 }
 
 Result<int> restore(const Args& args, Program& program) {
@@ -179,12 +166,7 @@ Result<int> restore(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object entry =
         DG_TRY(access->call("POST", memory_path(args.value("ID").value_or(""), "/restore"), &body));
-    if (args.has("--json")) {
-        print_json(program, entry);
-    } else {
-        program.terminal.out(entry_text(entry));
-    }
-    return 0;
+    return tell(args, program, entry, entry_text(entry));
 }
 
 Result<int> rm(const Args& args, Program& program) {
@@ -203,12 +185,7 @@ Result<int> rm(const Args& args, Program& program) {
 Result<int> stats(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object found = DG_TRY(access->call("GET", "/v1/memories/stats"));
-    if (args.has("--json")) {
-        print_json(program, found);
-    } else {
-        program.terminal.out(stats_text(found));
-    }
-    return 0;
+    return tell(args, program, found, stats_text(found));
 }
 
 /// One entry a line, oldest first, as `import` reads them.
@@ -306,12 +283,8 @@ Result<int> import_all(const Args& args, Program& program) {
     bar.finish();
     DG_TRY(access->settle());
     const json::object result = {{"object", "import"}, {"added", added}, {"already_there", merged}};
-    if (args.has("--json")) {
-        print_json(program, result);
-    } else {
-        program.terminal.out(fmt::format("{} added, {} were there already\n", added, merged));
-    }
-    return 0;
+    return tell(args, program, result,
+                fmt::format("{} added, {} were there already\n", added, merged));
 }
 
 Command command(std::string_view name, std::string_view summary, std::string_view about,
