@@ -142,6 +142,7 @@ export const cases = {
       await page.getByRole("button", { name: "Undo" }).click();
       await page.locator(".hit", { hasText: "walnuts" }).waitFor();
       await page.locator(".hit-head", { hasText: "walnuts" }).click();
+      await page.locator(".versions", { hasText: "restored" }).waitFor(); // what was known is shown first
       assert.match(await page.locator(".versions").innerText(), /restored[\s\S]*removed[\s\S]*updated[\s\S]*added/);
     }),
 
