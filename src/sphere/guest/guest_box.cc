@@ -492,7 +492,8 @@ void GuestBox::on_exited(const launcher::Exited* exited, Exec& exec) {
         }
         if (exec.forced) {
             result.reason = *exec.forced;
-        } else if (forced_ && (exited == nullptr || result.signal == SIGKILL)) {
+        } else if (forced_ && (exited == nullptr || result.signal != 0 || result.exit_code != 0)) {
+            // Also a shell that lived just long enough to fail at something.
             result.reason = *forced_;
         }
         result.output_bytes = exec.output_bytes;

@@ -197,7 +197,9 @@ TEST_F(AgentTest, AnEmergencyStopEndsWhatItCoversAndForbidsMore) {
     ASSERT_TRUE(sphere->start(box, shell("sleep 1000"), sink));
     EXPECT_EQ(sphere->emergency_stop({.tenant = "other"}), 0u);
     EXPECT_EQ(sphere->emergency_stop({.tenant = "default"}), 1u);
-    EXPECT_EQ(sink.wait().reason, EndReason::emergency);
+    const sphere::ExecResult result = sink.wait();
+    EXPECT_EQ(result.reason, EndReason::emergency)
+        << "status " << result.exit_code << ", signal " << result.signal;
     EXPECT_EQ(sphere->create({}).error().code, Code::permission_denied);
     ASSERT_TRUE(sphere->lift_stop({.tenant = "default"}));
     EXPECT_TRUE(sphere->create({}));
