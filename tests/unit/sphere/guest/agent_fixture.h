@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <fstream>
 #include <optional>
+#include <string>
 
 #include "sphere/guest/guest_sphere.h"
 #include "sphere/guest/spawn.h"
@@ -42,8 +44,14 @@ public:
         ::kill(pid_, frozen ? SIGSTOP : SIGCONT);
         return {};
     }
+    /// A machine ends whole: the agent and the groups of its commands.
     void kill() override {
-        if (pid_ > 0) ::kill(pid_, SIGKILL);
+        if (pid_ <= 0) return;
+        ::kill(pid_, SIGSTOP);  // it begins nothing more
+        const std::string of_it = std::to_string(pid_);
+        std::ifstream children("/proc/" + of_it + "/task/" + of_it + "/children");
+        for (int child = 0; children >> child;) ::kill(-child, SIGKILL);
+        ::kill(pid_, SIGKILL);
     }
     sphere::guest::Usage usage() const override { return {}; }
     base::Result<base::UniqueFd> open_workspace() const override {
