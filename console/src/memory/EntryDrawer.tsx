@@ -68,8 +68,10 @@ export function EntryDrawer({ id, onClose, changed }: Props) {
       return false;
     } finally {
       setBusy(false);
-      entry.reload();
-      history.reload();
+      if (method !== "DELETE") {
+        entry.reload();
+        history.reload();
+      }
       changed();
     }
   };
