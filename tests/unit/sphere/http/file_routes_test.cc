@@ -201,8 +201,8 @@ TEST_F(FileRoutes, S48AnUploadThatBreaksOffLeavesNothing) {
             fmt::format("PUT {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n"
                         "\r\n{}",
                         file(box, "half"), std::string(1'000'000, 'x')));
+        for (int i = 0; i < 100'000 && shell(box, "ls -A") == ""; ++i) std::this_thread::yield();
     }
-    // The transfers run in order of arrival on their threads: wait until that one has ended.
     for (int i = 0; i < 100'000 && shell(box, "ls -A") != ""; ++i) std::this_thread::yield();
     EXPECT_EQ(shell(box, "ls -A"), "");
 }
