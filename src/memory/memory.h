@@ -26,8 +26,9 @@
 #include "memory/tasks/task.h"
 
 namespace memory::facts {
+class Extractor;
 class FactStore;
-}
+}  // namespace memory::facts
 
 namespace memory {
 
@@ -41,6 +42,8 @@ struct StoreOptions {
     /// For what indexes need not hold in memory; empty: with the shard files, or /tmp.
     std::string spill_dir = {};
     std::int64_t versions_keep_ms = 30ll * 24 * 3600 * 1000;  ///< how long undo reaches back
+    /// Reads facts out of what is written, in the background; null: nobody does.
+    std::shared_ptr<facts::Extractor> extractor = {};
 };
 
 /// What became of one write.
@@ -134,7 +137,8 @@ public:
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;
-    /// Waits until everything written before is in every index, embeddings too.
+    /// Waits until everything written before is in every index, embeddings too, and was read for
+    /// facts.
     virtual base::Result<void> settle() = 0;
 };
 

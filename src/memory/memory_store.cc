@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "memory/embed/embedding_job.h"
+#include "memory/facts/extraction_job.h"
 #include "memory/facts/fact_store.h"
 #include "memory/index_cache.h"
 #include "memory/memory.h"
@@ -72,11 +73,13 @@ public:
                              .spill_dir = options.spill_dir}),
           tasks_(*truth_, clock_),
           facts_(std::move(facts)),
-          keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {
-        if (embedder_ == nullptr) return;
-        job_ = std::make_unique<embed::EmbeddingJob>(*truth_, embedder_,
-                                                     [this](auto changes) { tell_each(changes); });
-    }
+          extraction_(options.extractor ? std::make_unique<facts::ExtractionJob>(
+                                              *truth_, stores_of_facts(), options.extractor)
+                                        : nullptr),
+          job_(embedder_ ? std::make_unique<embed::EmbeddingJob>(
+                               *truth_, embedder_, [this](auto changes) { tell_each(changes); })
+                         : nullptr),
+          keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {}
     ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
 
     Result<Added> add(const NewEntry& entry, std::string_view by) override {
@@ -106,8 +109,7 @@ public:
         }
         if (entries.empty()) return std::vector<Added>();
         auto written = DG_TRY(truth_->add(entries, by, embedder_ ? embedder_->id() : ""));
-        indexes_.apply(entries[0].scope.tenant, written.changes);
-        if (job_) job_->notify();
+        heard(entries[0].scope.tenant, written.changes);
         return std::move(written.added);
     }
 
@@ -148,8 +150,7 @@ public:
                                               std::string_view by) override {
         auto saved =
             DG_TRY(tasks_.save(scope, checkpoint, after, by, embedder_ ? embedder_->id() : ""));
-        indexes_.apply(scope.tenant, saved.changes);
-        if (job_ && !saved.changes.empty()) job_->notify();
+        if (!saved.changes.empty()) heard(scope.tenant, saved.changes);
         return std::move(saved.checkpoint);
     }
     Result<tasks::Checkpoint> resume_task(std::string_view tenant, std::string_view task,
@@ -188,6 +189,7 @@ public:
     }
     Result<void> settle() override {
         if (job_) DG_TRY(job_->settle());
+        if (extraction_) DG_TRY(extraction_->settle());
         return truth_->flush_touches();
     }
 
@@ -199,17 +201,28 @@ private:
                        kLimitMax);
     }
 
+    facts::ExtractionJob::StoreOf stores_of_facts() {
+        return [this](std::string_view tenant) -> facts::FactStore& { return facts(tenant); };
+    }
+    void heard(std::string_view tenant, std::span<const truth::Change> changes) {
+        indexes_.apply(tenant, changes);
+        if (job_) job_->notify();
+        if (extraction_) extraction_->notify(tenant);
+    }
     /// Indexes hear of a change before its caller does.
     Result<Entry> told(std::string_view tenant, Result<truth::Change> change) {
         if (!change) return std::unexpected(std::move(change).error());
-        indexes_.apply(tenant, std::span(&*change, 1));
-        if (job_ && !change->gone) job_->notify();
+        heard(tenant, std::span(&*change, 1));
         return std::move(change->entry);
     }
     void tell_each(std::span<const truth::Change> changes) {
         std::map<std::string_view, std::vector<truth::Change>> by_tenant;
         for (const auto& change : changes) by_tenant[change.entry.scope.tenant].push_back(change);
-        for (const auto& [tenant, of_it] : by_tenant) indexes_.apply(tenant, of_it);
+        for (const auto& [tenant, of_it] : by_tenant) {
+            indexes_.apply(tenant, of_it);
+            const bool gone = std::ranges::any_of(of_it, [](const auto& one) { return one.gone; });
+            if (gone && extraction_) extraction_->notify(tenant);
+        }
     }
 
     const base::Clock& clock_;
@@ -219,8 +232,10 @@ private:
     IndexCache indexes_;
     tasks::TaskStore tasks_;
     const FactStores facts_;  // by shard
-    Keeper keeper_;
+    // What runs in the background uses all that stands above.
+    std::unique_ptr<facts::ExtractionJob> extraction_;
     std::unique_ptr<embed::EmbeddingJob> job_;
+    Keeper keeper_;
 };
 
 /// What one search found in the index, with rows instead of slots: slots mean nothing once the

@@ -1,7 +1,5 @@
 #include "memory/embed/embedding_job.h"
 
-#include <algorithm>
-#include <chrono>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -9,37 +7,16 @@
 namespace memory::embed {
 
 using base::Result;
-using std::chrono::milliseconds;
 
 namespace {
 constexpr std::uint32_t kBatch = 64;
-constexpr milliseconds kRetryFirst{500}, kRetryMost{60'000};
 }  // namespace
 
 EmbeddingJob::EmbeddingJob(truth::Truth& truth, std::shared_ptr<Embedder> embedder, Hear hear)
     : truth_(truth),
       embedder_(std::move(embedder)),
       hear_(std::move(hear)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
-
-EmbeddingJob::~EmbeddingJob() {
-    thread_.request_stop();
-    thread_.join();
-}
-
-void EmbeddingJob::notify() {
-    const std::lock_guard lock(mutex_);
-    ++asked_;
-    wake_.notify_all();
-}
-
-Result<void> EmbeddingJob::settle() {
-    std::unique_lock lock(mutex_);
-    const std::uint64_t mine = ++asked_;
-    wake_.notify_all();
-    idle_.wait(lock, [&] { return answered_ >= mine; });
-    return last_;
-}
+      job_([this] { return one_batch(); }) {}
 
 Result<std::size_t> EmbeddingJob::one_batch() {
     const auto rows = DG_TRY(truth_.unembedded(embedder_->id(), kBatch));
@@ -50,35 +27,6 @@ Result<std::size_t> EmbeddingJob::one_batch() {
     DG_TRY(embedder_->embed(texts, EmbedSide::document, vectors));
     hear_(DG_TRY(truth_.set_embeddings(embedder_->id(), rows, vectors, embedder_->dims())));
     return rows.size();
-}
-
-void EmbeddingJob::run(const std::stop_token& stop) {
-    milliseconds retry = kRetryFirst;
-    std::unique_lock lock(mutex_);
-    while (!stop.stop_requested()) {
-        const std::uint64_t asked = asked_;
-        lock.unlock();
-        const auto done = one_batch();
-        lock.lock();
-        if (done && *done > 0) {
-            retry = kRetryFirst;
-            continue;
-        }
-        // Nothing is left, or the embedder fails: whoever waits is told either way.
-        last_ = done ? Result<void>() : Result<void>(std::unexpected(done.error()));
-        answered_ = std::max(answered_, asked);
-        idle_.notify_all();
-        const auto again = [&] { return asked_ != answered_; };
-        if (done) {
-            retry = kRetryFirst;
-            wake_.wait(lock, stop, again);
-        } else {
-            wake_.wait_for(lock, stop, retry, [] { return false; });
-            retry = std::min(retry * 2, kRetryMost);
-        }
-    }
-    answered_ = ~std::uint64_t{0};
-    idle_.notify_all();
 }
 
 }  // namespace memory::embed

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "memory/facts/fact_rows.h"
+#include "memory/facts/reading_rows.h"
 #include "memory/facts/tenant_facts.h"
 
 namespace memory::facts {
@@ -85,6 +86,20 @@ Result<void> check(std::span<const Assertion> said, std::string_view tenant) {
     return {};
 }
 
+Result<void> check_source(std::string_view tenant, std::string_view source,
+                          std::span<const Assertion> said) {
+    DG_TRY(check(said, tenant));
+    for (std::size_t i = 0; i < said.size(); ++i) {
+        const bool names_it = std::ranges::any_of(
+            said[i].sources, [&](const SourceSpan& span) { return span.source == source; });
+        if (!names_it) {
+            return fail_on(fmt::format("facts[{}].sources", i), Code::invalid_argument,
+                           "does not name the source {}", source);
+        }
+    }
+    return {};
+}
+
 /// Whether two assertions say the same, whenever and wherever they were said.
 bool says_the_same(const Assertion& a, const Assertion& b) {
     return a.scope == b.scope && a.subject == b.subject && a.predicate == b.predicate &&
@@ -101,6 +116,7 @@ public:
     Result<void> prepare() {
         return store_.write([&](Transaction& tx) -> Result<void> {
             DG_TRY(make_fact_tables(tx));
+            DG_TRY(make_reading_tables(tx));
             recorder_.go_on_after(DG_TRY(last_fact_id(tx)));
             return {};
         });
@@ -135,21 +151,75 @@ public:
 
     Result<void> set_source(std::string_view tenant, std::string_view source,
                             std::span<const Assertion> said) override {
-        DG_TRY(check(said, tenant));
-        for (std::size_t i = 0; i < said.size(); ++i) {
-            const bool names_it = std::ranges::any_of(
-                said[i].sources, [&](const SourceSpan& span) { return span.source == source; });
-            if (!names_it) {
-                return fail_on(fmt::format("facts[{}].sources", i), Code::invalid_argument,
-                               "does not name the source {}", source);
+        DG_TRY(check_source(tenant, source, said));
+        const std::lock_guard lock(mutex_);
+        const UnixMs now = recorder_.next_time();
+        std::vector<Assertion> changed;
+        DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            changed.clear();  // may run again
+            std::uint64_t place = 0;
+            return replace_source(tx, tenant, source, said, now, place, changed);
+        }));
+        tell(tenant, std::move(changed));
+        return {};
+    }
+
+    Result<std::int64_t> read_upto(std::string_view tenant, std::string_view reader) override {
+        std::int64_t upto = 0;
+        DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
+            const Progress progress = DG_TRY(load_progress(tx, tenant));
+            if (progress.reader == reader) upto = progress.upto;
+            return {};
+        }));
+        return upto;
+    }
+
+    Result<std::map<std::int64_t, std::uint32_t>> versions_read(
+        std::string_view tenant, std::string_view reader,
+        std::span<const std::int64_t> rows) override {
+        std::map<std::int64_t, std::uint32_t> versions;
+        DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
+            versions.clear();
+            const bool same = DG_TRY(load_progress(tx, tenant)).reader == reader;
+            for (const std::int64_t row : rows) {
+                const auto kept = DG_TRY(load_reading(tx, tenant, row));
+                // Another's reading still says that there is something to take back.
+                if (kept) versions.emplace(row, same ? kept->version : 0);
+            }
+            return {};
+        }));
+        return versions;
+    }
+
+    Result<void> keep_readings(std::string_view tenant, std::string_view reader, std::int64_t upto,
+                               std::span<const Reading> readings) override {
+        for (const Reading& reading : readings) {
+            if (!reading.source.empty()) {
+                DG_TRY(check_source(tenant, reading.source, reading.said));
             }
         }
         const std::lock_guard lock(mutex_);
         const UnixMs now = recorder_.next_time();
         std::vector<Assertion> changed;
         DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
-            changed.clear();  // may run again
-            return replace_source(tx, tenant, source, said, now, changed);
+            changed.clear();
+            std::uint64_t place = 0;
+            if (DG_TRY(load_progress(tx, tenant)).reader != reader) {
+                DG_TRY(reset_versions(tx, tenant));
+            }
+            for (const Reading& reading : readings) {
+                std::string source = reading.source;
+                if (source.empty()) {
+                    const auto kept = DG_TRY(load_reading(tx, tenant, reading.row));
+                    if (!kept) continue;
+                    source = kept->source;
+                    DG_TRY(drop_reading(tx, tenant, reading.row));
+                } else {
+                    DG_TRY(save_reading(tx, tenant, reading.row, {reading.version, source}));
+                }
+                DG_TRY(replace_source(tx, tenant, source, reading.said, now, place, changed));
+            }
+            return save_progress(tx, tenant, {std::string(reader), upto});
         }));
         tell(tenant, std::move(changed));
         return {};
@@ -212,7 +282,8 @@ private:
 
     static Result<void> replace_source(Transaction& tx, std::string_view tenant,
                                        std::string_view source, std::span<const Assertion> said,
-                                       UnixMs now, std::vector<Assertion>& changed) {
+                                       UnixMs now, std::uint64_t& place,
+                                       std::vector<Assertion>& changed) {
         std::vector<const Assertion*> fresh;
         for (const Assertion& one : said) fresh.push_back(&one);
         for (Assertion& old : DG_TRY(load_facts_of(tx, tenant, source))) {
@@ -231,7 +302,6 @@ private:
             DG_TRY(drop_source(tx, tenant, old.id, source));
             changed.push_back(std::move(old));
         }
-        std::uint64_t place = 0;
         for (const Assertion* one : fresh) {
             Assertion made = *one;
             made.recorded_unix_ms = now;

@@ -3,6 +3,8 @@
 // own picture in memory: names resolved, assertions by subject and predicate, the graph of what
 // holds. The picture is made from the tables when a tenant is first asked for, and disposable.
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +25,14 @@ struct Neighbour {
     bool operator==(const Neighbour&) const = default;
 };
 
+/// What an entry of the truth says, as it was read. An empty `source`: the entry is gone.
+struct Reading {
+    std::int64_t row = 0;       ///< of the entry, for life
+    std::uint32_t version = 0;  ///< that was read
+    std::string source = {};    ///< the entry's id
+    std::vector<Assertion> said = {};
+};
+
 class FactStore {
 public:
     /// `store` may hold other tables; those of facts are made when they are missing. Errors:
@@ -40,6 +50,18 @@ public:
     /// more is retracted, what it says already stays as it is. Empty: the source is gone.
     virtual base::Result<void> set_source(std::string_view tenant, std::string_view source,
                                           std::span<const Assertion> said) = 0;
+    /// How far the entries of a tenant were read by `reader`, as the truth counts changes; 0 when
+    /// another reader was here last.
+    virtual base::Result<std::int64_t> read_upto(std::string_view tenant,
+                                                 std::string_view reader) = 0;
+    /// By row, those of `rows` that this reader has read.
+    virtual base::Result<std::map<std::int64_t, std::uint32_t>> versions_read(
+        std::string_view tenant, std::string_view reader, std::span<const std::int64_t> rows) = 0;
+    /// set_source for each of them and how far that is, in one commit. Under a new reader what the
+    /// earlier one read counts as unread.
+    virtual base::Result<void> keep_readings(std::string_view tenant, std::string_view reader,
+                                             std::int64_t upto,
+                                             std::span<const Reading> readings) = 0;
     /// From now on `alias` means whom `name` means. Errors: failed_precondition (would go in a
     /// circle).
     virtual base::Result<void> add_alias(std::string_view tenant, std::string_view alias,
