@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/memory_embedder.h"
+#include "app/memory_extractor.h"
 #include "app/model_store.h"
 #include "base/api/error_answer.h"
 #include "memory/http/memory_routes.h"
@@ -48,6 +49,14 @@ Result<std::shared_ptr<memory::Embedder>> open_embedder(const Program& program) 
     return make_engine_embedder(std::move(open.engine));
 }
 
+/// What memory.facts names. Null: nothing is read.
+Result<std::shared_ptr<memory::facts::Extractor>> open_extractor(const MemoryConfig& config) {
+    if (config.facts == "off") return nullptr;
+    if (config.facts == "rules") return memory::facts::rule_extractor();
+    return make_endpoint_extractor(
+        {.url = config.facts, .model = config.facts_model, .api_key = config.facts_key});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program) {
@@ -57,6 +66,7 @@ Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program)
     options.shards = config.shards;
     options.index_bytes_max = config.index_bytes_max;
     options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);
+    options.extractor = DG_TRY(open_extractor(config));
     auto embedder = DG_TRY(open_embedder(program));
     return memory::MemoryStore::open(options, std::move(embedder), program.clock);
 }

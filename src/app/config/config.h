@@ -71,6 +71,9 @@ struct MemoryConfig {
     std::string embedder = "auto";
     std::string embedder_model;
     std::string embedder_key;
+    std::string facts = "rules";
+    std::string facts_model;
+    std::string facts_key;
     std::uint32_t shards = 8;
     std::uint64_t index_bytes_max = 1ull << 30;
     double versions_keep_days = 30;

@@ -165,6 +165,13 @@ const std::vector<Field>& table() {
          "What that API calls its model."),
     secret("memory", "embedder_key", DG_AT(memory.embedder_key),
          "The key of that API. Better in the environment than in a flag."),
+    text("memory", "facts", "", DG_AT(memory.facts),
+         "What reads facts out of memories, in the background: rules, off, or the URL of an API up to "
+         "and with /v1 whose model does."),
+    text("memory", "facts_model", "", DG_AT(memory.facts_model),
+         "What that API calls its model."),
+    secret("memory", "facts_key", DG_AT(memory.facts_key),
+         "The key of that API. Better in the environment than in a flag."),
     number("memory", "shards", "", "files", 1, 256, DG_AT(memory.shards),
          "Files that tenants are spread over; an existing folder keeps its own number."),
     number("memory", "index_bytes_max", "", "bytes", 1 << 20, kMaxBytes, DG_AT(memory.index_bytes_max),

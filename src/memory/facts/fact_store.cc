@@ -267,6 +267,19 @@ public:
         return out;
     }
 
+    Result<Neighbourhood> neighbourhood(std::string_view tenant, std::string_view name,
+                                        std::uint32_t depth, std::uint32_t limit) override {
+        const std::lock_guard lock(mutex_);
+        return DG_TRY(picture(tenant))->neighbourhood(name, depth, limit, recorder_.now());
+    }
+
+    Result<std::vector<Path>> paths(std::string_view tenant, std::string_view from,
+                                    std::string_view to, std::uint32_t length,
+                                    std::uint32_t limit) override {
+        const std::lock_guard lock(mutex_);
+        return DG_TRY(picture(tenant))->paths(from, to, length, limit, recorder_.now());
+    }
+
 private:
     std::vector<Assertion> recorded(std::span<const Assertion> said) {
         std::vector<Assertion> made(said.begin(), said.end());

@@ -14,16 +14,9 @@
 #include "base/core/clock.h"
 #include "base/store/store.h"
 #include "memory/facts/fact.h"
-#include "memory/graph/graph.h"
+#include "memory/facts/fact_graph.h"
 
 namespace memory::facts {
-
-/// Who is near whom in the graph, by the full name as it was written.
-struct Neighbour {
-    std::string name;
-    std::uint32_t depth = 0;
-    bool operator==(const Neighbour&) const = default;
-};
 
 /// What an entry of the truth says, as it was read. An empty `source`: the entry is gone.
 struct Reading {
@@ -75,6 +68,14 @@ public:
                                                             std::string_view name,
                                                             std::uint32_t depth,
                                                             std::uint32_t limit) = 0;
+    /// At most `limit` names. Empty for a name that nobody has.
+    virtual base::Result<Neighbourhood> neighbourhood(std::string_view tenant,
+                                                      std::string_view name, std::uint32_t depth,
+                                                      std::uint32_t limit) = 0;
+    /// How two names hang together: paths of at most `length` facts, shortest first.
+    virtual base::Result<std::vector<Path>> paths(std::string_view tenant, std::string_view from,
+                                                  std::string_view to, std::uint32_t length,
+                                                  std::uint32_t limit) = 0;
 };
 
 }  // namespace memory::facts

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace memory::facts {
@@ -77,6 +78,7 @@ void TenantFacts::regroup() {
     graph_ = graph::Graph::make();
     nodes_.clear();
     node_names_.clear();
+    node_keys_.clear();
     changes_at_ = 0;
     for (const auto& [id, said] : all_) insert(*said);
 }
@@ -86,6 +88,7 @@ graph::Node TenantFacts::node_for(const std::string& normal, const std::string& 
         nodes_.try_emplace(normal, static_cast<graph::Node>(node_names_.size()));
     if (fresh) {
         node_names_.push_back(written);
+        node_keys_.push_back(normal);
     } else if (normal_name(node_names_[at->second]) != normal && normal_name(written) == normal) {
         node_names_[at->second] = written;  // "Ann Lee" rather than the "Ann" met before
     }
@@ -93,8 +96,10 @@ graph::Node TenantFacts::node_for(const std::string& normal, const std::string& 
 }
 
 graph::Predicate TenantFacts::predicate_for(const std::string& name) {
-    return predicates_.try_emplace(name, static_cast<graph::Predicate>(predicates_.size()))
-        .first->second;
+    const auto [at, is_new] =
+        predicates_.try_emplace(name, static_cast<graph::Predicate>(predicates_.size()));
+    if (is_new) predicate_names_.push_back(name);
+    return at->second;
 }
 
 std::optional<graph::Node> TenantFacts::node_of(std::string_view name) const {
@@ -189,6 +194,49 @@ std::vector<Fact> TenantFacts::query(const FactQuery& query, UnixMs now) {
         }
         return true;
     });
+    return out;
+}
+
+Neighbourhood TenantFacts::neighbourhood(std::string_view name, std::uint32_t depth,
+                                         std::uint32_t limit, UnixMs now) {
+    Neighbourhood out;
+    const graph::Graph& all = graph(now);
+    const auto start = node_of(name);
+    if (!start || limit == 0) return out;
+    std::vector<graph::Reached> reached = all.neighbours(*start, depth, limit - 1);
+    reached.insert(reached.begin(), {*start, 0});
+    std::set<std::string_view> shown;
+    for (const graph::Reached& one : reached) {
+        out.names.push_back({name_of(one.node), one.depth});
+        shown.insert(node_keys_[one.node]);
+    }
+    for (const std::string_view subject : shown) {
+        const Key first{subject, ""};
+        for (auto group = groups_.lower_bound(first);
+             group != groups_.end() && group->first.first == subject; ++group) {
+            for (Fact& fact : at(folded(group->second, {}, kEverything), now)) {
+                if (shown.contains(meant_object(fact.said.object))) {
+                    out.facts.push_back(std::move(fact));
+                }
+            }
+        }
+    }
+    return out;
+}
+
+std::vector<Path> TenantFacts::paths(std::string_view from, std::string_view to,
+                                     std::uint32_t length, std::uint32_t limit, UnixMs now) {
+    std::vector<Path> out;
+    const graph::Graph& all = graph(now);
+    const auto begin = node_of(from), end = node_of(to);
+    if (!begin || !end || *begin == *end) return out;
+    for (const auto& edges : all.paths(*begin, *end, length, limit)) {
+        Path& path = out.emplace_back();
+        for (const graph::Edge& edge : edges) {
+            path.push_back(
+                {name_of(edge.from), predicate_names_[edge.predicate], name_of(edge.to)});
+        }
+    }
     return out;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "memory/facts/fact.h"
+#include "memory/facts/fact_graph.h"
 #include "memory/facts/names.h"
 #include "memory/facts/timeline.h"
 #include "memory/graph/graph.h"
@@ -27,6 +28,10 @@ public:
 
     std::vector<Fact> query(const FactQuery& query, UnixMs now);
     std::vector<Contradiction> contradictions(const FactQuery& query, UnixMs now);
+    Neighbourhood neighbourhood(std::string_view name, std::uint32_t depth, std::uint32_t limit,
+                                UnixMs now);
+    std::vector<Path> paths(std::string_view from, std::string_view to, std::uint32_t length,
+                            std::uint32_t limit, UnixMs now);
     const graph::Graph& graph(UnixMs now);
     /// The node of a name, if it has one, and back.
     std::optional<graph::Node> node_of(std::string_view name) const;
@@ -59,8 +64,9 @@ private:
     std::map<Key, Group> groups_;
     std::unique_ptr<graph::Graph> graph_;
     std::unordered_map<std::string, graph::Node> nodes_;
-    std::vector<std::string> node_names_;
+    std::vector<std::string> node_names_, node_keys_;  ///< as written; as resolved
     std::unordered_map<std::string, graph::Predicate> predicates_;
+    std::vector<std::string> predicate_names_;
     std::vector<Key> stale_;
     UnixMs changes_at_ = 0;  ///< the earliest of the groups'; 0: none
 };

@@ -99,6 +99,14 @@ Result<FactQuery> read_query(const Request& request) {
     return query;
 }
 
+/// A name in the query string that cannot be left out.
+Result<std::string> name_param(const Request& request, std::string_view which) {
+    const auto name = request.query_param(which);
+    if (name && !name->empty()) return *name;
+    return fail_on(std::string(which), Code::invalid_argument,
+                   "'{}' is missing: give a name, as it was written", which);
+}
+
 }  // namespace
 
 Result<Response> FactCalls::add(const Request& request) {
@@ -157,17 +165,51 @@ Result<Response> FactCalls::contradictions(const Request& request) {
 
 Result<Response> FactCalls::neighbours(const Request& request) {
     const std::string tenant = DG_TRY(tenant_of(request));
-    const auto name = request.query_param("name");
-    if (!name || name->empty()) {
-        return fail_on("name", Code::invalid_argument, "'name' is missing: whose neighbours?");
-    }
+    const std::string name = DG_TRY(name_param(request, "name"));
     const auto depth = DG_TRY(query_number(request, "depth", 1, 6, 1));
     const auto limit = DG_TRY(query_number(request, "limit", 1, 10'000, 100));
     json::array data;
     for (const auto& near :
-         DG_TRY(store_.facts(tenant).neighbours(tenant, *name, static_cast<std::uint32_t>(depth),
+         DG_TRY(store_.facts(tenant).neighbours(tenant, name, static_cast<std::uint32_t>(depth),
                                                 static_cast<std::uint32_t>(limit)))) {
         data.push_back(json::object{{"name", near.name}, {"depth", near.depth}});
+    }
+    return json_answer(200, {{"object", "list"}, {"data", std::move(data)}});
+}
+
+Result<Response> FactCalls::graph(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const std::string name = DG_TRY(name_param(request, "name"));
+    const auto depth = DG_TRY(query_number(request, "depth", 1, 6, 1));
+    const auto limit = DG_TRY(query_number(request, "limit", 1, 1'000, 100));
+    const facts::Neighbourhood near = DG_TRY(store_.facts(tenant).neighbourhood(
+        tenant, name, static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(limit)));
+    json::array names, said;
+    for (const auto& one : near.names) {
+        names.push_back(json::object{{"name", one.name}, {"depth", one.depth}});
+    }
+    for (const Fact& fact : near.facts) said.push_back(to_json(fact));
+    return json_answer(
+        200, {{"object", "graph"}, {"names", std::move(names)}, {"facts", std::move(said)}});
+}
+
+Result<Response> FactCalls::paths(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const std::string from = DG_TRY(name_param(request, "from"));
+    const std::string to = DG_TRY(name_param(request, "to"));
+    const auto length = DG_TRY(query_number(request, "length", 1, 6, 4));
+    const auto limit = DG_TRY(query_number(request, "limit", 1, 100, 10));
+    json::array data;
+    for (const facts::Path& path :
+         DG_TRY(store_.facts(tenant).paths(tenant, from, to, static_cast<std::uint32_t>(length),
+                                           static_cast<std::uint32_t>(limit)))) {
+        json::array links;
+        for (const facts::Link& link : path) {
+            links.push_back(json::object{{"subject", link.subject},
+                                         {"predicate", link.predicate},
+                                         {"object", link.object}});
+        }
+        data.push_back(std::move(links));
     }
     return json_answer(200, {{"object", "list"}, {"data", std::move(data)}});
 }

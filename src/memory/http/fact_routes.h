@@ -18,6 +18,8 @@ public:
     base::Result<base::http::Response> retract(const base::http::Request& request);
     base::Result<base::http::Response> contradictions(const base::http::Request& request);
     base::Result<base::http::Response> neighbours(const base::http::Request& request);
+    base::Result<base::http::Response> graph(const base::http::Request& request);
+    base::Result<base::http::Response> paths(const base::http::Request& request);
     base::Result<base::http::Response> add_alias(const base::http::Request& request);
     /// What the rules see in a text; nothing is kept.
     base::Result<base::http::Response> extract(const base::http::Request& request);

@@ -123,6 +123,8 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
         {"DELETE", "/v1/facts/{id}", of_facts.operator()<&FactCalls::retract>()},
         {"GET", "/v1/facts/contradictions", of_facts.operator()<&FactCalls::contradictions>()},
         {"GET", "/v1/facts/neighbours", of_facts.operator()<&FactCalls::neighbours>()},
+        {"GET", "/v1/facts/graph", of_facts.operator()<&FactCalls::graph>()},
+        {"GET", "/v1/facts/paths", of_facts.operator()<&FactCalls::paths>()},
         {"POST", "/v1/facts/aliases", of_facts.operator()<&FactCalls::add_alias>()},
         {"POST", "/v1/facts/extract", of_facts.operator()<&FactCalls::extract>()},
     };

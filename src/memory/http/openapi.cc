@@ -78,6 +78,7 @@ constexpr std::array<std::string_view, 7> kFacts = {
     "subject", "predicate", "object", "valid_at_unix_ms", "recorded_at_unix_ms",
     "history", "limit"};
 constexpr std::array<std::string_view, 3> kNear = {"name", "depth", "limit"};
+constexpr std::array<std::string_view, 4> kPath = {"from", "to", "length", "limit"};
 
 // One line per route of the plane.
 const std::array kOperations = {
@@ -183,6 +184,16 @@ const std::array kOperations = {
               .summary = "Who and what is near a name in the graph of facts.",
               .answer = "Names, nearest first.",
               .query = kNear},
+    Operation{.method = "get",
+              .path = "/v1/facts/graph",
+              .summary = "A name's part of the graph of facts.",
+              .answer = "Names by depth, and the facts that hold among them.",
+              .query = kNear},
+    Operation{.method = "get",
+              .path = "/v1/facts/paths",
+              .summary = "How two names hang together.",
+              .answer = "Paths of facts, shortest first.",
+              .query = kPath},
     Operation{.method = "post",
               .path = "/v1/facts/aliases",
               .summary = "Another name for somebody.",
@@ -199,9 +210,9 @@ const std::array kOperations = {
 }  // namespace
 
 json::object memory_paths() {
-    constexpr std::array<std::string_view, 8> kNumbers = {
+    constexpr std::array<std::string_view, 9> kNumbers = {
         "from_unix_ms",     "to_unix_ms",          "limit", "before", "recent",
-        "valid_at_unix_ms", "recorded_at_unix_ms", "depth"};
+        "valid_at_unix_ms", "recorded_at_unix_ms", "depth", "length"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 
