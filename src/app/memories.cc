@@ -6,6 +6,7 @@
 
 #include "app/memory_embedder.h"
 #include "app/memory_extractor.h"
+#include "app/memory_reranker.h"
 #include "app/model_store.h"
 #include "base/api/error_answer.h"
 #include "memory/http/memory_routes.h"
@@ -29,6 +30,15 @@ std::string memory_dir(const Program& program) {
 
 namespace {
 
+/// A model that reads one text at a time, on one core: the others are for tokens.
+Result<std::shared_ptr<engine::Engine>> open_reader(LocatedModel located, const Program& program) {
+    engine::EngineOptions options = engine_options(program);
+    options.threads = 1;
+    options.packed_dir = located.memory ? "" : options.packed_dir;
+    OpenModel open = DG_TRY(open_model(std::move(located), options, program));
+    return std::shared_ptr<engine::Engine>(std::move(open.engine));
+}
+
 /// What memory.embedder names. Null: none.
 Result<std::shared_ptr<memory::Embedder>> open_embedder(const Program& program) {
     const MemoryConfig& config = program.config().memory;
@@ -41,12 +51,21 @@ Result<std::shared_ptr<memory::Embedder>> open_embedder(const Program& program) 
     LocatedModel located = config.embedder == "auto"
                                ? DG_TRY(embedded_encoder())
                                : DG_TRY(locate_model(config.embedder, program));
-    // One text at a time keeps a core busy; the others are for tokens.
-    engine::EngineOptions options = engine_options(program);
-    options.threads = 1;
-    options.packed_dir = located.memory ? "" : options.packed_dir;
-    OpenModel open = DG_TRY(open_model(std::move(located), options, program));
-    return make_engine_embedder(std::move(open.engine));
+    return make_engine_embedder(DG_TRY(open_reader(std::move(located), program)));
+}
+
+/// What memory.reranker names. Null: none.
+Result<std::shared_ptr<memory::Reranker>> open_reranker(const Program& program) {
+    const MemoryConfig& config = program.config().memory;
+    if (config.reranker.empty()) return nullptr;
+    if (config.reranker.starts_with("http://") || config.reranker.starts_with("https://")) {
+        return make_endpoint_reranker({.url = config.reranker,
+                                       .model = config.reranker_model,
+                                       .api_key = config.reranker_key,
+                                       .chat = config.reranker_chat});
+    }
+    return make_engine_reranker(
+        DG_TRY(open_reader(DG_TRY(locate_model(config.reranker, program)), program)));
 }
 
 /// What memory.facts names. Null: nothing is read.
@@ -66,6 +85,7 @@ Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program)
     options.shards = config.shards;
     options.index_bytes_max = config.index_bytes_max;
     options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);
+    options.reranker = DG_TRY(open_reranker(program));
     options.extractor = DG_TRY(open_extractor(config));
     auto embedder = DG_TRY(open_embedder(program));
     return memory::MemoryStore::open(options, std::move(embedder), program.clock);

@@ -38,13 +38,12 @@ json::object answer_schema() {
     json::object one = {{"type", "object"},
                         {"additionalProperties", false},
                         {"required", {"subject", "relation", "value", "single", "ends", "since"}},
-                        {"properties",
-                         json::object{{"subject", text_schema()},
-                                      {"relation", text_schema()},
-                                      {"value", text_schema()},
-                                      {"single", json::object{{"type", "boolean"}}},
-                                      {"ends", json::object{{"type", "boolean"}}},
-                                      {"since", text_schema()}}}};
+                        {"properties", json::object{{"subject", text_schema()},
+                                                    {"relation", text_schema()},
+                                                    {"value", text_schema()},
+                                                    {"single", json::object{{"type", "boolean"}}},
+                                                    {"ends", json::object{{"type", "boolean"}}},
+                                                    {"since", text_schema()}}}};
     return {{"type", "object"},
             {"additionalProperties", false},
             {"required", json::array{"facts"}},
@@ -55,8 +54,9 @@ json::object answer_schema() {
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    std::ranges::transform(
-        out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(out, out.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
     return out;
 }
 
@@ -67,8 +67,8 @@ public:
 
     const std::string& id() const override { return id_; }
 
-    Result<std::vector<Assertion>> extract(
-        std::string_view text, const memory::facts::ExtractContext& context) override {
+    Result<std::vector<Assertion>> extract(std::string_view text,
+                                           const memory::facts::ExtractContext& context) override {
         if (text.size() > kTextBytesMax) {
             return base::fail(Code::payload_too_large, "a text of {} bytes; {} are read at most",
                               text.size(), kTextBytesMax);
@@ -185,10 +185,11 @@ private:
 Result<std::shared_ptr<memory::facts::Extractor>> make_endpoint_extractor(
     EndpointExtractorOptions options) {
     if (!options.url.starts_with("http://") && !options.url.starts_with("https://")) {
-        return base::fail_on("memory.facts", Code::invalid_argument,
-                             "'memory.facts' is \"{}\"; expected rules, off, or the URL of an API up "
-                             "to and with /v1",
-                             options.url);
+        return base::fail_on(
+            "memory.facts", Code::invalid_argument,
+            "'memory.facts' is \"{}\"; expected rules, off, or the URL of an API up "
+            "to and with /v1",
+            options.url);
     }
     if (options.model.empty()) {
         return base::fail_on("memory.facts_model", Code::invalid_argument,

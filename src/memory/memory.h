@@ -23,6 +23,7 @@
 #include "memory/entry.h"
 #include "memory/filter.h"
 #include "memory/query.h"
+#include "memory/reranker.h"
 #include "memory/tasks/task.h"
 
 namespace memory::facts {
@@ -44,6 +45,7 @@ struct StoreOptions {
     std::int64_t versions_keep_ms = 30ll * 24 * 3600 * 1000;  ///< how long undo reaches back
     /// Reads facts out of what is written, in the background; null: nobody does.
     std::shared_ptr<facts::Extractor> extractor = {};
+    std::shared_ptr<Reranker> reranker = {};  ///< for queries that ask for it; null: none
 };
 
 /// What became of one write.
@@ -67,6 +69,13 @@ struct StoreStats {
     std::uint64_t truth_bytes = 0, index_bytes = 0;
     std::uint32_t indexes_open = 0;
     std::string embedder;
+};
+
+/// What check() looked at.
+struct Finding {
+    std::string what;    ///< "files", "indexes", "embeddings", "facts"
+    bool sound = true;
+    std::string detail;  ///< for people: counts, or what is wrong and what to do
 };
 
 class MemoryStore {
@@ -137,6 +146,8 @@ public:
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;
+    /// Reads all that is on disk, and holds the tenant's index against it. Slow.
+    virtual std::vector<Finding> check(std::string_view tenant) = 0;
     /// Waits until everything written before is in every index, embeddings too, and was read for
     /// facts.
     virtual base::Result<void> settle() = 0;

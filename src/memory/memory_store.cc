@@ -19,6 +19,7 @@
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
 #include "memory/tasks/task_store.h"
+#include "memory/truth/memory_id.h"
 #include "memory/truth/truth.h"
 
 namespace memory {
@@ -30,7 +31,7 @@ using base::fail_on;
 using base::Result;
 
 constexpr std::size_t kBatchMax = 10'000;
-constexpr std::uint32_t kLimitMax = 1'000;
+constexpr std::uint32_t kLimitMax = 1'000, kRerankMax = 200;
 constexpr std::size_t kQueryBytesMax = 16u << 10;
 
 /// What nobody waits for: access counts, expiry.
@@ -64,6 +65,7 @@ public:
                   FactStores facts, std::shared_ptr<Embedder> embedder, const base::Clock& clock)
         : clock_(clock),
           embedder_(std::move(embedder)),
+          reranker_(options.reranker),
           limits_{.content_bytes_max = options.content_bytes_max,
                   .embedding_dims = embedder_ ? embedder_->dims() : 0},
           truth_(std::move(truth)),
@@ -187,6 +189,7 @@ public:
         stats.embedder = embedder_ ? embedder_->id() : "";
         return stats;
     }
+    std::vector<Finding> check(std::string_view tenant) override;
     Result<void> settle() override {
         if (job_) DG_TRY(job_->settle());
         if (extraction_) DG_TRY(extraction_->settle());
@@ -227,6 +230,7 @@ private:
 
     const base::Clock& clock_;
     const std::shared_ptr<Embedder> embedder_;  // null: words alone
+    const std::shared_ptr<Reranker> reranker_;  // null: none
     const EntryLimits limits_;
     const std::unique_ptr<truth::Truth> truth_;
     IndexCache indexes_;
@@ -288,9 +292,16 @@ Result<void> check_query(const Query& query, std::uint32_t dims) {
 
 /// Gives hits their neighbours: each entry once, and not where it is a hit itself.
 Result<void> add_neighbours(truth::Truth& truth, const Query& query, const Found& found,
-                            std::span<const std::size_t> ranks, std::vector<Hit>& hits) {
+                            std::vector<Hit>& hits) {
+    std::map<truth::RowId, std::size_t> rank_of;
+    for (std::size_t i = 0; i < found.rows.size(); ++i) rank_of.emplace(found.rows[i], i);
+    std::vector<std::size_t> ranks;
     std::set<truth::RowId> shown;
-    for (const std::size_t rank : ranks) shown.insert(found.rows[rank]);
+    for (const Hit& hit : hits) {
+        const truth::RowId row = *truth::row_of(hit.entry.id);
+        ranks.push_back(rank_of.at(row));
+        shown.insert(row);
+    }
     std::vector<truth::RowId> rows;
     std::map<truth::RowId, std::vector<Entry>*> places;
     for (std::size_t i = 0; i < hits.size(); ++i) {
@@ -309,35 +320,48 @@ Result<void> add_neighbours(truth::Truth& truth, const Query& query, const Found
     });
 }
 
-Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, Found& found) {
+Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, const Found& found) {
     std::vector<Hit> hits;
     std::map<truth::RowId, std::size_t> rank_of;
-    std::map<MemoryId, std::size_t> ranks_by_id;
     for (std::size_t i = 0; i < found.rows.size(); ++i) rank_of.emplace(found.rows[i], i);
     // What was removed since the index was asked is left out.
     DG_TRY(
         truth.each_row(query.filter.scope.tenant, found.rows, [&](truth::RowId row, Entry&& entry) {
-            const std::size_t rank = rank_of.at(row);
-            ranks_by_id.emplace(entry.id, rank);
-            auto& parts = found.ranking.ranked[rank].parts;
             Hit hit{.entry = std::move(entry)};
-            hit.score = parts.total;
-            if (query.explain) hit.parts = std::move(parts);
+            hit.parts = found.ranking.ranked[rank_of.at(row)].parts;
+            hit.score = hit.parts.total;
             hits.push_back(std::move(hit));
         }));
     recall::collapse_duplicates(hits);
-    if (hits.size() > query.limit) hits.resize(query.limit);
-    if (query.neighbours != 0) {
-        std::vector<std::size_t> ranks;
-        for (const Hit& hit : hits) ranks.push_back(ranks_by_id.at(hit.entry.id));
-        DG_TRY(add_neighbours(truth, query, found, ranks, hits));
-    }
-    recall::pack(hits, query.tokens_max);
     return hits;
+}
+
+/// Orders the first hits by what the reranker says of them; those behind stay behind.
+Result<void> rerank(Reranker& reranker, const Query& query, std::vector<Hit>& hits) {
+    const std::size_t read = std::min<std::size_t>(query.rerank, hits.size());
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < read; ++i) {
+        const Entry& entry = hits[i].entry;
+        texts.push_back(entry.speaker.empty() ? entry.content
+                                              : entry.speaker + ": " + entry.content);
+    }
+    const std::vector<float> scores = DG_TRY(reranker.score(query.text, texts));
+    if (scores.size() != read) {
+        return fail(Code::internal, "{} gave {} scores for {} texts", reranker.id(), scores.size(),
+                    read);
+    }
+    for (std::size_t i = 0; i < read; ++i) hits[i].score = hits[i].parts.rerank = scores[i];
+    std::stable_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(read),
+                     [](const Hit& a, const Hit& b) { return a.score > b.score; });
+    return {};
 }
 
 Result<Answer> EmbeddedStore::search(const Query& query) {
     if (query.limit == 0 || query.limit > kLimitMax) return bad_limit(query.limit);
+    if (query.rerank > kRerankMax) {
+        return fail_on("rerank", Code::invalid_argument, "'rerank' is {}, expected 0 to {}",
+                       query.rerank, kRerankMax);
+    }
     DG_TRY(check_query(query, limits_.embedding_dims));
     Answer answer;
     const SignalWeights weights =
@@ -353,17 +377,71 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
     const std::string& tenant = query.filter.scope.tenant;
     const auto index = DG_TRY(indexes_.get(tenant));
     const UnixMs asked = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now();
-    Found found = DG_TRY(find(*index, query, embedding, weights, asked));
+    Query wide = query;
+    wide.limit = std::max(query.limit, query.rerank);
+    Found found = DG_TRY(find(*index, wide, embedding, weights, asked));
     answer.confidence = found.ranking.confidence;
     answer.candidates = found.ranking.candidates;
     if (query.explain) answer.plan = std::move(found.ranking.plan);
     answer.hits = DG_TRY(fetch(*truth_, query, found));
+    if (query.rerank > 0 && !query.text.empty()) {
+        answer.rerank_missing = !reranker_ || !rerank(*reranker_, query, answer.hits);
+    }
+    if (answer.hits.size() > query.limit) answer.hits.resize(query.limit);
+    if (query.neighbours != 0) DG_TRY(add_neighbours(*truth_, query, found, answer.hits));
+    recall::pack(answer.hits, query.tokens_max);
     if (query.touch) {
         std::vector<MemoryId> ids;
         for (const Hit& hit : answer.hits) ids.push_back(hit.entry.id);
         truth_->touch(tenant, ids, now());
     }
     return answer;
+}
+
+Finding finding(std::string what, const Result<std::string>& found) {
+    return {.what = std::move(what),
+            .sound = found.has_value(),
+            .detail = found ? *found : found.error().message};
+}
+
+/// Whether the index has what the truth has, entry by entry in number.
+Result<std::string> check_index(truth::Truth& truth, IndexCache& indexes, std::string_view tenant,
+                                UnixMs now) {
+    const auto index = DG_TRY(indexes.get(tenant));
+    std::uint64_t live = 0;
+    DG_TRY(truth.changes(tenant, 0, "", [&](truth::Change&& change) {
+        live += change.gone ? 0 : 1;
+        return true;
+    }));
+    Filter all;
+    all.scope.tenant = tenant;
+    const auto reader = index->read();
+    const std::uint64_t indexed = reader->count(*DG_TRY(reader->select(all, now)));
+    if (indexed == live) return fmt::format("{} entries of '{}' are indexed", indexed, tenant);
+    return fail(Code::data_loss,
+                "the index of '{}' has {} entries, the files {}; restart to build it anew", tenant,
+                indexed, live);
+}
+
+std::vector<Finding> EmbeddedStore::check(std::string_view tenant) {
+    std::vector<Finding> out;
+    const StoreStats now_there = stats();
+    const auto files = truth_->check();
+    out.push_back(finding(
+        "files", files ? Result<std::string>(fmt::format("{} entries, {} versions, {} bytes: sound",
+                                                         now_there.entries, now_there.versions,
+                                                         now_there.truth_bytes))
+                       : std::unexpected(files.error())));
+    out.push_back(finding("indexes", check_index(*truth_, indexes_, tenant, now())));
+    const auto job = [&](std::string what, std::string done, auto* runs) {
+        if (runs == nullptr) return out.push_back({std::move(what), true, "off"});
+        const auto settled = runs->settle();
+        out.push_back(finding(std::move(what), settled ? Result<std::string>(std::move(done))
+                                                       : std::unexpected(settled.error())));
+    };
+    job("embeddings", "every entry has a vector of " + now_there.embedder, job_.get());
+    job("facts", "every entry was read", extraction_.get());
+    return out;
 }
 
 }  // namespace

@@ -27,6 +27,9 @@ struct Query {
     std::uint32_t tokens_max = 0;  ///< of all content returned, by the store's count; 0: no budget
     /// Entries of the same session before and after each hit returned with it.
     std::uint32_t neighbours = 0;
+    /// So many of the best hits are read beside the question by the store's reranker, and ordered
+    /// by what it says; 0: none.
+    std::uint32_t rerank = 0;
     bool explain = false;
     bool touch = true;  ///< counts as an access of what it returns
     std::optional<SignalWeights> weights = {};
@@ -42,6 +45,7 @@ struct ScoreParts {
     float keyword = 0, vector = 0, entity = 0, time = 0, session = 0, graph = 0, substance = 0;
     float recency = 1, importance = 1, access = 1;  ///< factors
     float total = 0;
+    float rerank = 0;  ///< what the reranker said; 0 where it was not asked
     std::vector<std::string> terms = {};  ///< of the query that the entry has
 };
 
@@ -61,6 +65,7 @@ struct Answer {
     std::uint64_t candidates = 0;    ///< entries the filter let through
     std::string plan = {};           ///< with explain: which scans ran, and why
     bool embedding_missing = false;  ///< the embedder failed: keywords answered alone
+    bool rerank_missing = false;     ///< asked for, and the reranker failed or there is none
 };
 
 }  // namespace memory

@@ -21,6 +21,8 @@ export const GO_KEYS: Record<string, string> = {
   e: "engine",
   b: "sandboxes",
   r: "requests",
+  y: "memory",
+  f: "facts",
   s: "system",
 };
 

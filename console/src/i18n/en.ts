@@ -23,6 +23,7 @@ export const en = {
   "nav.requests": "Requests",
   "nav.sandboxes": "Sandboxes",
   "nav.memory": "Memory",
+  "nav.facts": "Facts",
   "nav.system": "System",
   "route.unknown": "No such page",
   "route.unknown.do": "The address names no screen of this console. Pick one from the list.",
@@ -432,6 +433,24 @@ export const en = {
   "memory.history": "History",
   "memory.restore": "Restore",
   "memory.merged": "It was there already.",
+
+  "facts.note": "What is known of whom, and since when: read out of memories, newer over older.",
+  "facts.name": "A name: a person, a place, a thing",
+  "facts.as_of": "As of",
+  "facts.history": "Earlier values, too",
+  "facts.all": "All facts",
+  "facts.subject": "About",
+  "facts.predicate": "Relation",
+  "facts.object": "Value",
+  "facts.from": "From",
+  "facts.to": "Until",
+  "facts.still": "now",
+  "facts.source": "Source",
+  "facts.graph": "Graph of facts",
+  "facts.none": "Nothing is known yet",
+  "facts.none.do": "Facts are read out of memories as they are written; or state one by POST /v1/facts.",
+  "facts.nobody": "Nothing is known of {name}",
+  "facts.nobody.do": "Names match as they were written, whatever their case; an alias can be given by POST /v1/facts/aliases.",
 } as const;
 
 export type Messages = Record<keyof typeof en, string>;

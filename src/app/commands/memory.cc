@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "app/commands/commands.h"
+#include "app/commands/memory_commands.h"
 #include "app/memory_access.h"
 #include "app/memory_text.h"
 #include "app/server_client.h"
@@ -21,13 +22,6 @@ namespace json = base::json;
 
 void print_json(const Program& program, const json::object& object) {
     program.terminal.out(base::to_text(object) + "\n");
-}
-
-/// The answer as it is with --json, else as `text` for people.
-int tell(const Args& args, const Program& program, const json::object& answer,
-         const std::string& text) {
-    program.terminal.out(args.has("--json") ? base::to_text(answer) + "\n" : text);
-    return 0;
 }
 
 std::string memory_path(std::string_view id, std::string_view rest = "") {
@@ -88,7 +82,7 @@ Result<int> add(const Args& args, Program& program) {
     const json::object added = DG_TRY(access->call("POST", "/v1/memories", &body));
     if (const auto settled = access->settle(); !settled) {
         program.terminal.err(
-            fmt::format("no vector yet, found by its words: {}\n", settled.error().message));
+            fmt::format("kept; not read in every way yet: {}\n", settled.error().message));
     }
     if (args.has("--json")) {
         print_json(program, added);
@@ -110,6 +104,7 @@ Result<int> find(const Args& args, Program& program, bool explain) {
     if (const auto n = DG_TRY(args.count("--limit", 1, 1000))) body["limit"] = *n;
     if (const auto n = DG_TRY(args.count("--tokens", 1, 10'000'000))) body["tokens_max"] = *n;
     if (const auto n = DG_TRY(args.count("--neighbours", 0, 50))) body["neighbours"] = *n;
+    if (const auto n = DG_TRY(args.count("--rerank", 0, 200))) body["rerank"] = *n;
     json::object created;
     for (const auto& [flag, name] :
          {std::pair{"--since", "from_unix_ms"}, {"--until", "to_unix_ms"}}) {
@@ -287,21 +282,6 @@ Result<int> import_all(const Args& args, Program& program) {
                 fmt::format("{} added, {} were there already\n", added, merged));
 }
 
-Command command(std::string_view name, std::string_view summary, std::string_view about,
-                std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    for (const OptionSpec& option : memory_options()) options.push_back(option);
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {"memory"},
-            .run = run,
-            .subcommands = {}};
-}
-
 constexpr PositionalSpec kId = {"ID", "a memory: mem-...", true};
 constexpr PositionalSpec kIds = {"ID", "memories: mem-...", true, true};
 
@@ -319,6 +299,7 @@ std::vector<OptionSpec> search_flags() {
     return with_scope({{"--limit", "N", "Hits at most [default 10]."},
                        {"--tokens", "N", "Budget of all their texts, in tokens."},
                        {"--neighbours", "N", "Entries of its session before and after each."},
+                       {"--rerank", "N", "Let memory.reranker read so many beside the question."},
                        {"--type", "TYPE",
                         "short_term, working, long_term, episodic, semantic; "
                         "several times."},
@@ -329,8 +310,30 @@ std::vector<OptionSpec> search_flags() {
 
 }  // namespace
 
+Command memory_subcommand(std::string_view name, std::string_view summary, std::string_view about,
+                          std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
+                          std::vector<Example> examples,
+                          Result<int> (*run)(const Args&, Program&)) {
+    for (const OptionSpec& option : memory_options()) options.push_back(option);
+    return {.name = name,
+            .summary = summary,
+            .about = about,
+            .positionals = std::move(positionals),
+            .options = std::move(options),
+            .examples = std::move(examples),
+            .config_sections = {"memory"},
+            .run = run,
+            .subcommands = {}};
+}
+
+int tell(const Args& args, const Program& program, const json::object& answer,
+         const std::string& text) {
+    program.terminal.out(args.has("--json") ? base::to_text(answer) + "\n" : text);
+    return 0;
+}
+
 Command memory_command() {
-    return {
+    Command all = {
         .name = "memory",
         .summary = "Remember, and find again",
         .about =
@@ -342,59 +345,67 @@ Command memory_command() {
         .config_sections = {},
         .run = nullptr,
         .subcommands = {
-            command("add", "Remember a text",
-                    "Writes one memory and prints its id. It is on the disk when the command "
-                    "returns.",
-                    {{"TEXT", "what to remember; - or nothing: standard input", false}},
-                    with_scope({{"--type", "TYPE",
-                                 "short_term, working, long_term, episodic or semantic [default "
-                                 "long_term]."},
-                                {"--speaker", "NAME", "Who said it."},
-                                {"--meta", "NAME=VALUE", "Metadata; several times."},
-                                {"--importance", "N", "0 to 1 [default 0.5]."},
-                                {"--ttl-s", "N", "Forget it after so many seconds."},
-                                {"--at", "TIME", "When it happened [default: now]."},
-                                {"--pin", "", "Never expire, compress or merge it away."}}),
-                    {{"dougong memory add 'Ann is allergic to nuts' --user ann", "Prints mem-..."},
-                     {"dougong memory add --meta topic=billing < note.txt", "From a file."}},
-                    add),
-            command("search", "Find memories by words and meaning",
-                    "Prints the best hits, best first, with their scores.",
-                    {{"QUERY", "what to look for", true}}, search_flags(),
-                    {{"dougong memory search 'what is Ann allergic to'", "The best ten."}}, search),
-            command("explain", "Find, and show every part of every score",
-                    "As search, with the signals that made each score and the scans that ran.",
-                    {{"QUERY", "what to look for", true}}, search_flags(),
-                    {{"dougong memory explain 'nut allergy'", "Why these, in this order."}},
-                    explain),
-            command("ls", "List memories by time", "Newest first.", {},
-                    with_scope({{"--limit", "N", "At most [default 20]."},
-                                {"--type", "TYPE", "Of this type; several times."},
-                                {"--where", "EXPR", "Over metadata."},
-                                {"--oldest-first", "", "The other way round."}}),
-                    {{"dougong memory ls --user ann", "Ann's last twenty."}}, list),
-            command("show", "Show one memory", "All that is known of it.", {kId}, {},
-                    {{"dougong memory show mem-...", "Text, times, sources."}}, show),
-            command("history", "Show every state a memory had", "Newest first.", {kId}, {},
-                    {{"dougong memory history mem-...", "Who changed what, when."}}, history),
-            command("restore", "Take a memory back to an earlier state",
-                    "Makes an earlier version the newest; also brings back a removed one.", {kId},
-                    {{"--to", "N", "Which version, as history lists them."}},
-                    {{"dougong memory restore mem-... --to 1", "As it was first."}}, restore),
-            command("rm", "Remove memories",
-                    "They are found no more; restore brings one back while its history is kept.",
-                    {kIds}, {}, {{"dougong memory rm mem-...", "Out of every search."}}, rm),
-            command("stats", "Sizes, and what waits", "Of the whole store.", {}, {},
-                    {{"dougong memory stats", "Entries, versions, bytes."}}, stats),
-            command("export", "Write all memories of a tenant as JSON lines",
-                    "One memory a line, oldest first.", {{"FILE", "where to [default: stdout]"}},
-                    {}, {{"dougong memory export all.jsonl", "What import reads."}}, export_all),
-            command("import", "Read memories from JSON lines",
-                    "Reads what export wrote, or any lines with a content. Doing it again within a "
-                    "day repeats nothing.",
-                    {{"FILE", "JSON lines", true}}, {},
-                    {{"dougong memory import all.jsonl", "In batches, with progress."}},
-                    import_all)}};
+            memory_subcommand(
+                "add", "Remember a text",
+                "Writes one memory and prints its id. It is on the disk when the command "
+                "returns.",
+                {{"TEXT", "what to remember; - or nothing: standard input", false}},
+                with_scope({{"--type", "TYPE",
+                             "short_term, working, long_term, episodic or semantic [default "
+                             "long_term]."},
+                            {"--speaker", "NAME", "Who said it."},
+                            {"--meta", "NAME=VALUE", "Metadata; several times."},
+                            {"--importance", "N", "0 to 1 [default 0.5]."},
+                            {"--ttl-s", "N", "Forget it after so many seconds."},
+                            {"--at", "TIME", "When it happened [default: now]."},
+                            {"--pin", "", "Never expire, compress or merge it away."}}),
+                {{"dougong memory add 'Ann is allergic to nuts' --user ann", "Prints mem-..."},
+                 {"dougong memory add --meta topic=billing < note.txt", "From a file."}},
+                add),
+            memory_subcommand(
+                "search", "Find memories by words and meaning",
+                "Prints the best hits, best first, with their scores.",
+                {{"QUERY", "what to look for", true}}, search_flags(),
+                {{"dougong memory search 'what is Ann allergic to'", "The best ten."}}, search),
+            memory_subcommand(
+                "explain", "Find, and show every part of every score",
+                "As search, with the signals that made each score and the scans that ran.",
+                {{"QUERY", "what to look for", true}}, search_flags(),
+                {{"dougong memory explain 'nut allergy'", "Why these, in this order."}}, explain),
+            memory_subcommand("ls", "List memories by time", "Newest first.", {},
+                              with_scope({{"--limit", "N", "At most [default 20]."},
+                                          {"--type", "TYPE", "Of this type; several times."},
+                                          {"--where", "EXPR", "Over metadata."},
+                                          {"--oldest-first", "", "The other way round."}}),
+                              {{"dougong memory ls --user ann", "Ann's last twenty."}}, list),
+            memory_subcommand("show", "Show one memory", "All that is known of it.", {kId}, {},
+                              {{"dougong memory show mem-...", "Text, times, sources."}}, show),
+            memory_subcommand("history", "Show every state a memory had", "Newest first.", {kId},
+                              {}, {{"dougong memory history mem-...", "Who changed what, when."}},
+                              history),
+            memory_subcommand(
+                "restore", "Take a memory back to an earlier state",
+                "Makes an earlier version the newest; also brings back a removed one.", {kId},
+                {{"--to", "N", "Which version, as history lists them."}},
+                {{"dougong memory restore mem-... --to 1", "As it was first."}}, restore),
+            memory_subcommand(
+                "rm", "Remove memories",
+                "They are found no more; restore brings one back while its history is kept.",
+                {kIds}, {}, {{"dougong memory rm mem-...", "Out of every search."}}, rm),
+            memory_subcommand("stats", "Sizes, and what waits", "Of the whole store.", {}, {},
+                              {{"dougong memory stats", "Entries, versions, bytes."}}, stats),
+            memory_subcommand(
+                "export", "Write all memories of a tenant as JSON lines",
+                "One memory a line, oldest first.", {{"FILE", "where to [default: stdout]"}}, {},
+                {{"dougong memory export all.jsonl", "What import reads."}}, export_all),
+            memory_subcommand(
+                "import", "Read memories from JSON lines",
+                "Reads what export wrote, or any lines with a content. Doing it again within a "
+                "day repeats nothing.",
+                {{"FILE", "JSON lines", true}}, {},
+                {{"dougong memory import all.jsonl", "In batches, with progress."}}, import_all)}};
+    for (Command& one : memory_knowing_commands()) all.subcommands.push_back(std::move(one));
+    return all;
 }
 
 }  // namespace app

@@ -74,6 +74,10 @@ struct MemoryConfig {
     std::string facts = "rules";
     std::string facts_model;
     std::string facts_key;
+    std::string reranker;
+    std::string reranker_model;
+    std::string reranker_key;
+    bool reranker_chat = false;
     std::uint32_t shards = 8;
     std::uint64_t index_bytes_max = 1ull << 30;
     double versions_keep_days = 30;

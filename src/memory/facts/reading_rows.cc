@@ -33,31 +33,33 @@ Result<Progress> load_progress(Transaction& tx, std::string_view tenant) {
 }
 
 Result<void> save_progress(Transaction& tx, std::string_view tenant, const Progress& progress) {
-    DG_TRY(tx.run("INSERT INTO fact_progress(tenant, reader, upto) VALUES ($1, $2, $3)"
-                  " ON CONFLICT (tenant) DO UPDATE SET reader = excluded.reader,"
-                  " upto = excluded.upto",
-                  {tenant, progress.reader, progress.upto}));
+    DG_TRY(
+        tx.run("INSERT INTO fact_progress(tenant, reader, upto) VALUES ($1, $2, $3)"
+               " ON CONFLICT (tenant) DO UPDATE SET reader = excluded.reader,"
+               " upto = excluded.upto",
+               {tenant, progress.reader, progress.upto}));
     return {};
 }
 
 Result<std::optional<KeptReading>> load_reading(Transaction& tx, std::string_view tenant,
                                                 std::int64_t row) {
     std::optional<KeptReading> kept;
-    DG_TRY(tx.query("SELECT version, source FROM fact_reading WHERE tenant = $1 AND entry_row = $2",
-                    {tenant, row}, [&](const Row& columns) {
-                        kept = {static_cast<std::uint32_t>(columns.integer(0)),
-                                std::string(columns.text(1))};
-                        return false;
-                    }));
+    DG_TRY(tx.query(
+        "SELECT version, source FROM fact_reading WHERE tenant = $1 AND entry_row = $2",
+        {tenant, row}, [&](const Row& columns) {
+            kept = {static_cast<std::uint32_t>(columns.integer(0)), std::string(columns.text(1))};
+            return false;
+        }));
     return kept;
 }
 
 Result<void> save_reading(Transaction& tx, std::string_view tenant, std::int64_t row,
                           const KeptReading& reading) {
-    DG_TRY(tx.run("INSERT INTO fact_reading(tenant, entry_row, version, source)"
-                  " VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, entry_row)"
-                  " DO UPDATE SET version = excluded.version, source = excluded.source",
-                  {tenant, row, std::int64_t{reading.version}, reading.source}));
+    DG_TRY(
+        tx.run("INSERT INTO fact_reading(tenant, entry_row, version, source)"
+               " VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, entry_row)"
+               " DO UPDATE SET version = excluded.version, source = excluded.source",
+               {tenant, row, std::int64_t{reading.version}, reading.source}));
     return {};
 }
 

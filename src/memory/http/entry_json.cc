@@ -84,7 +84,7 @@ json::object to_json(const ScoreParts& parts) {
         {"keyword", parts.keyword}, {"vector", parts.vector},   {"entity", parts.entity},
         {"time", parts.time},       {"session", parts.session}, {"substance", parts.substance},
         {"graph", parts.graph},     {"recency", parts.recency}, {"importance", parts.importance},
-        {"access", parts.access},   {"terms", std::move(terms)}};
+        {"access", parts.access},   {"rerank", parts.rerank},   {"terms", std::move(terms)}};
 }
 
 json::array to_json(const std::vector<Entry>& entries) {
@@ -187,7 +187,8 @@ json::object to_json(const Answer& answer, bool explain) {
                         {"data", std::move(hits)},
                         {"confidence", answer.confidence},
                         {"candidates", answer.candidates},
-                        {"embedding_missing", answer.embedding_missing}};
+                        {"embedding_missing", answer.embedding_missing},
+                        {"rerank_missing", answer.rerank_missing}};
     if (explain) out["plan"] = answer.plan;
     return out;
 }
@@ -280,6 +281,7 @@ Result<Query> read_query(const json::object& body, std::string_view tenant) {
     in.integer<std::uint32_t>("limit", query.limit, 1, 1000);
     in.integer<std::uint32_t>("tokens_max", query.tokens_max, 0, 10'000'000);
     in.integer<std::uint32_t>("neighbours", query.neighbours, 0, 50);
+    in.integer<std::uint32_t>("rerank", query.rerank, 0, 200);
     in.flag("explain", query.explain);
     in.flag("touch", query.touch);
     real(in, "vector_recall", query.vector_recall, .5, 1);

@@ -169,9 +169,8 @@ Result<Response> FactCalls::neighbours(const Request& request) {
     const auto depth = DG_TRY(query_number(request, "depth", 1, 6, 1));
     const auto limit = DG_TRY(query_number(request, "limit", 1, 10'000, 100));
     json::array data;
-    for (const auto& near :
-         DG_TRY(store_.facts(tenant).neighbours(tenant, name, static_cast<std::uint32_t>(depth),
-                                                static_cast<std::uint32_t>(limit)))) {
+    for (const auto& near : DG_TRY(store_.facts(tenant).neighbours(
+             tenant, name, static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(limit)))) {
         data.push_back(json::object{{"name", near.name}, {"depth", near.depth}});
     }
     return json_answer(200, {{"object", "list"}, {"data", std::move(data)}});
@@ -205,9 +204,8 @@ Result<Response> FactCalls::paths(const Request& request) {
                                            static_cast<std::uint32_t>(limit)))) {
         json::array links;
         for (const facts::Link& link : path) {
-            links.push_back(json::object{{"subject", link.subject},
-                                         {"predicate", link.predicate},
-                                         {"object", link.object}});
+            links.push_back(json::object{
+                {"subject", link.subject}, {"predicate", link.predicate}, {"object", link.object}});
         }
         data.push_back(std::move(links));
     }

@@ -9,6 +9,7 @@
 #include "base/api/request_parts.h"
 #include "base/json/object_reader.h"
 #include "memory/http/entry_json.h"
+#include "memory/tools/memory_tools.h"
 
 namespace memory {
 namespace {
@@ -106,6 +107,9 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
         {"GET", "/v1/memories", mine.operator()<&Api::list>()},
         {"POST", "/v1/memories/search", mine.operator()<&Api::search>()},
         {"GET", "/v1/memories/stats", mine.operator()<&Api::stats>()},
+        {"POST", "/v1/memories/check", mine.operator()<&Api::check>()},
+        {"GET", "/v1/memories/tools", mine.operator()<&Api::tools>()},
+        {"POST", "/v1/memories/tools/{name}", mine.operator()<&Api::call_tool>()},
         {"POST", "/v1/memories/touch", mine.operator()<&Api::touch>()},
         {"GET", "/v1/memories/{id}", mine.operator()<&Api::show>()},
         {"PATCH", "/v1/memories/{id}", mine.operator()<&Api::update>()},
@@ -193,6 +197,41 @@ Result<Response> MemoryApi::search(const Request& request) {
 
 Result<Response> MemoryApi::stats(const Request&) {
     return json_answer(200, to_json(store_.stats()));
+}
+
+Result<Response> MemoryApi::check(const Request& request) {
+    json::array findings;
+    bool sound = true;
+    for (const Finding& one : store_.check(DG_TRY(tenant_of(request)))) {
+        findings.push_back(
+            json::object{{"what", one.what}, {"sound", one.sound}, {"detail", one.detail}});
+        sound = sound && one.sound;
+    }
+    return json_answer(
+        200, {{"object", "memory_check"}, {"sound", sound}, {"findings", std::move(findings)}});
+}
+
+Result<Response> MemoryApi::tools(const Request&) {
+    return json_answer(200, MemoryTools::listing());
+}
+
+Result<Response> MemoryApi::call_tool(const Request& request) {
+    Scope scope{.tenant = DG_TRY(tenant_of(request))};
+    std::vector<std::string> labels;
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.text("user", scope.user, 256);
+    in.text("agent", scope.agent, 256);
+    in.text("session", scope.session, 256);
+    in.text("run", scope.run, 256);
+    in.texts("labels", labels, 64, 128);
+    const json::value* arguments = in.value("arguments");
+    if (arguments != nullptr && !arguments->is_object()) in.fault("arguments", "must be an object");
+    DG_TRY(in.done());
+    static const json::object kNone;
+    return json_answer(
+        200, DG_TRY(MemoryTools(store_, scope, labels)
+                        .call(request.param("name"), arguments ? arguments->get_object() : kNone)));
 }
 
 Result<Response> MemoryApi::touch(const Request& request) {

@@ -42,6 +42,9 @@ private:
     base::Result<base::http::Response> list(const base::http::Request& request);
     base::Result<base::http::Response> search(const base::http::Request& request);
     base::Result<base::http::Response> stats(const base::http::Request& request);
+    base::Result<base::http::Response> check(const base::http::Request& request);
+    base::Result<base::http::Response> tools(const base::http::Request& request);
+    base::Result<base::http::Response> call_tool(const base::http::Request& request);
     base::Result<base::http::Response> touch(const base::http::Request& request);
     base::Result<base::http::Response> show(const base::http::Request& request);
     base::Result<base::http::Response> update(const base::http::Request& request);

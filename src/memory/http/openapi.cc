@@ -33,7 +33,7 @@ json::object search_example() {
         "agent": "", "session": "", "run": "", "created": {"from_unix_ms": 0, "to_unix_ms": 0},
         "valid": {"from_unix_ms": 0, "to_unix_ms": 0}, "importance_min": 0.5, "pinned": false,
         "metadata": "topic = \"health\" and priority >= 2", "labels": ["hr"], "limit": 10,
-        "tokens_max": 2000, "neighbours": 1, "explain": true, "touch": true,
+        "tokens_max": 2000, "neighbours": 1, "rerank": 20, "explain": true, "touch": true,
         "vector_recall": 0.99, "as_of_unix_ms": 0, "embedding": [0.5],
         "weights": {"keyword": 1, "vector": 0.7, "entity": 0, "time": 0, "session": 0.15, "substance": 0.6,
                     "graph": 0, "recency_bound": 0, "importance_bound": 0.1,
@@ -61,6 +61,10 @@ json::object extract_example() {
 }
 json::object ids_example() {
     return parsed(R"({"ids": ["mem-..."]})");
+}
+json::object tool_example() {
+    return parsed(R"({"arguments": {"query": "what is Ann allergic to"}, "user": "ann",
+        "agent": "", "session": "", "run": "", "labels": ["hr"]})");
 }
 json::object version_example() {
     return parsed(R"({"version": 1})");
@@ -102,6 +106,19 @@ const std::array kOperations = {
               .path = "/v1/memories/stats",
               .summary = "Sizes and what waits.",
               .answer = "Counts of the whole store."},
+    Operation{.method = "post",
+              .path = "/v1/memories/check",
+              .summary = "Read all that is on disk and hold the caller's index against it. Slow.",
+              .answer = "What was looked at, and whether it is sound."},
+    Operation{.method = "get",
+              .path = "/v1/memories/tools",
+              .summary = "What agents can do with memories, as MCP lists tools.",
+              .answer = "Names, descriptions and schemas of arguments."},
+    Operation{.method = "post",
+              .path = "/v1/memories/tools/{name}",
+              .summary = "Call one of them for a user.",
+              .answer = "What the tool answers.",
+              .body = tool_example},
     Operation{.method = "post",
               .path = "/v1/memories/touch",
               .summary = "Count an access.",

@@ -52,6 +52,30 @@ class FolderTest(MemoryTest):
         self.assertIn("keyword", text)
         self.assertIn("confidence", text)
 
+    def test_facts_come_out_of_what_is_remembered(self):
+        one = self.add("I moved to Rome in May 2023.", "--user", "Ann")
+        self.add("I live in Rome.", "--user", "Bob")
+        self.assertIn("Ann lives_in Rome", self.good("facts", "Ann"))
+        self.assertIn("no such facts", self.good("facts", "Ann", "--as-of", "2020-01-01"))
+        self.assertEqual(self.good("graph", "Ann", "--to", "Bob").strip(),
+                         "Ann lives_in Rome; Bob lives_in Rome")
+        self.assertIn('"Ann" -> "Rome" [label="lives_in"]', self.good("graph", "Ann", "--dot"))
+        self.good("rm", one)
+        self.good("doctor")  # reads what is left to read
+        self.assertIn("no such facts", self.good("facts", "Ann"))
+
+    def test_a_session_reads_as_a_chain(self):
+        for text in ("first things", "second things"):
+            self.add(text, "--session", "s1", "--speaker", "Ann", "--type", "episodic")
+        self.add("elsewhere", "--session", "s2")
+        lines = self.good("chain", "s1").splitlines()
+        self.assertEqual([line.split("  ", 1)[1] for line in lines],
+                         ["Ann: first things", "Ann: second things"])
+
+    def test_a_doctor_tells_what_is_damaged(self):
+        self.add("something to keep")
+        self.assertIn("sound", self.good("doctor"))
+
     def test_a_removed_one_is_gone_and_comes_back(self):
         one = self.add("The meeting is on Monday")
         self.assertEqual(self.good("rm", one).strip(), one)

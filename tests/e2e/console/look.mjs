@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, axeFaults, getJson, withPage } from "./harness.mjs";
 
-const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "memory", "system"];
+const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "memory", "facts", "system"];
 
 /** 0 black to 1 white: how bright the page's background is. */
 const brightness = (page) =>
@@ -19,6 +19,7 @@ const settled = {
   requests: ".log, .empty",
   sandboxes: ".page table, .failure",
   memory: ".empty, .hits, .failure",
+  facts: ".empty, .facts-table, .failure",
   system: ".config tbody tr",
 };
 

@@ -265,5 +265,35 @@ TEST(FactStoreProperty, SourcesThatChangeLeaveWhatARebuildGives) {
     });
 }
 
+TEST_F(FactStoreTest, TheGraphAroundANameHasWhatHoldsThere) {
+    Assertion likes = said("Ann", "likes", "Bob", 10);
+    likes.cardinality = Cardinality::many;
+    add(likes);
+    add(said("Bob", "lives_in", "Oslo", 20));
+    add(said("Bob", "lives_in", "Rome", 30));
+    add(said("Cleo", "lives_in", "Rome", 30));
+    const auto near = facts_->neighbourhood("t", "ann", 2, 10);
+    ASSERT_TRUE(near);
+    EXPECT_THAT(near->names,
+                ElementsAre(Neighbour{"Ann", 0}, Neighbour{"Bob", 1}, Neighbour{"Rome", 2}));
+    ASSERT_EQ(near->facts.size(), 2u);
+    EXPECT_EQ(near->facts[0].said.object, "Bob");
+    EXPECT_EQ(near->facts[1].said.object, "Rome");
+    EXPECT_EQ(facts_->neighbourhood("t", "Ann", 2, 2)->names.size(), 2u);
+    EXPECT_TRUE(facts_->neighbourhood("t", "nobody", 2, 10)->names.empty());
+    EXPECT_TRUE(facts_->neighbourhood("other", "Ann", 2, 10)->names.empty());
+}
+
+TEST_F(FactStoreTest, PathsSayHowTwoNamesHangTogether) {
+    add(said("Ann", "lives_in", "Rome", 10));
+    add(said("Cleo", "lives_in", "Rome", 10));
+    const auto paths = facts_->paths("t", "Ann", "Cleo", 4, 10);
+    ASSERT_TRUE(paths);
+    EXPECT_THAT(*paths,
+                ElementsAre(Path{{"Ann", "lives_in", "Rome"}, {"Cleo", "lives_in", "Rome"}}));
+    EXPECT_TRUE(facts_->paths("t", "Ann", "Ann", 4, 10)->empty());
+    EXPECT_TRUE(facts_->paths("t", "Ann", "Cleo", 1, 10)->empty());
+}
+
 }  // namespace
 }  // namespace memory::facts

@@ -47,8 +47,7 @@ protected:
         options.location = dir_.path() + "/memory";
         options.shards = 2;
         options.extractor = std::move(extractor);
-        auto opened =
-            MemoryStore::open(options, std::make_shared<test::LetterEmbedder>(), clock_);
+        auto opened = MemoryStore::open(options, std::make_shared<test::LetterEmbedder>(), clock_);
         ASSERT_TRUE(opened) << opened.error().message;
         store_ = std::move(*opened);
     }
