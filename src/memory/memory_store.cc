@@ -31,7 +31,7 @@ using base::fail_on;
 using base::Result;
 
 constexpr std::size_t kBatchMax = 10'000;
-constexpr std::uint32_t kLimitMax = 1'000, kRerankMax = 200;
+constexpr std::uint32_t kLimitMax = 1'000, kRerankMax = 200, kNearMax = 64;
 constexpr std::size_t kQueryBytesMax = 16u << 10;
 
 /// What nobody waits for: access counts, expiry.
@@ -257,9 +257,16 @@ std::vector<truth::RowId> rows_of(const index::Reader& reader, std::span<const i
 }
 
 Result<Found> find(index::TenantIndex& index, const Query& query, std::span<const float> embedding,
-                   const SignalWeights& weights, UnixMs now) {
+                   const SignalWeights& weights, UnixMs now,
+                   std::span<const facts::NearSource> near) {
     const auto reader = index.read();
-    Found found{.ranking = DG_TRY(recall::rank(*reader, query, embedding, weights, now))};
+    std::vector<index::Scored> slots;
+    for (const auto& [source, weight] : near) {
+        const auto row = truth::row_of(source);
+        const auto slot = row ? reader->slot_of(*row) : std::nullopt;
+        if (slot) slots.push_back({*slot, weight});
+    }
+    Found found{.ranking = DG_TRY(recall::rank(*reader, query, embedding, weights, now, slots))};
     for (const auto& ranked : found.ranking.ranked) {
         found.rows.push_back(reader->facts(ranked.slot).row);
         if (query.neighbours == 0) continue;
@@ -379,7 +386,11 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
     const UnixMs asked = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now();
     Query wide = query;
     wide.limit = std::max(query.limit, query.rerank);
-    Found found = DG_TRY(find(*index, wide, embedding, weights, asked));
+    std::vector<facts::NearSource> near;
+    if (weights.graph > 0 && !query.text.empty()) {
+        near = DG_TRY(facts(tenant).near_sources(tenant, query.text, kNearMax));
+    }
+    Found found = DG_TRY(find(*index, wide, embedding, weights, asked, near));
     answer.confidence = found.ranking.confidence;
     answer.candidates = found.ranking.candidates;
     if (query.explain) answer.plan = std::move(found.ranking.plan);

@@ -29,4 +29,10 @@ struct Link {
 };
 using Path = std::vector<Link>;
 
+/// An entry that says something near what a text names.
+struct NearSource {
+    std::string source;  ///< the entry's id
+    float weight = 0;    ///< 0 to 1, the nearest has 1
+};
+
 }  // namespace memory::facts

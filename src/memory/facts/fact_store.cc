@@ -39,9 +39,10 @@ public:
         }
         last_ = std::max(last_, time);
     }
-    UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
+    /// Not before what was recorded last, so that who writes sees it.
+    UnixMs now() const { return std::max(clock_.unix_ns() / 1'000'000, last_); }
     /// For all that one call records.
-    UnixMs next_time() { return last_ = std::max(now(), last_ + 1); }
+    UnixMs next_time() { return last_ = std::max(clock_.unix_ns() / 1'000'000, last_ + 1); }
     static FactId id(UnixMs recorded, std::uint64_t place) {
         return std::string(kIdPrefix) +
                digits_of(static_cast<std::uint64_t>(recorded), kTimeDigits) +
@@ -278,6 +279,12 @@ public:
                                     std::uint32_t limit) override {
         const std::lock_guard lock(mutex_);
         return DG_TRY(picture(tenant))->paths(from, to, length, limit, recorder_.now());
+    }
+
+    Result<std::vector<NearSource>> near_sources(std::string_view tenant, std::string_view text,
+                                                 std::uint32_t limit) override {
+        const std::lock_guard lock(mutex_);
+        return DG_TRY(picture(tenant))->near_sources(text, limit, recorder_.now());
     }
 
 private:

@@ -76,6 +76,11 @@ public:
     virtual base::Result<std::vector<Path>> paths(std::string_view tenant, std::string_view from,
                                                   std::string_view to, std::uint32_t length,
                                                   std::uint32_t limit) = 0;
+    /// Where the facts around the names in `text` come from, nearest first: what is not worded like
+    /// the question, and hangs together with it. Empty when it names nobody who is known.
+    virtual base::Result<std::vector<NearSource>> near_sources(std::string_view tenant,
+                                                               std::string_view text,
+                                                               std::uint32_t limit) = 0;
 };
 
 }  // namespace memory::facts

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -237,6 +239,58 @@ std::vector<Path> TenantFacts::paths(std::string_view from, std::string_view to,
                 {name_of(edge.from), predicate_names_[edge.predicate], name_of(edge.to)});
         }
     }
+    return out;
+}
+
+/// The names that stand in a text, each once: runs of up to four words.
+std::vector<graph::Ranked> TenantFacts::named(std::string_view text) const {
+    constexpr std::size_t kWordsMax = 4;
+    std::string plain = normal_name(text);
+    for (std::size_t at; (at = plain.find("'s ")) != std::string::npos;) plain.erase(at, 2);
+    std::erase_if(plain, [](char c) { return c == '?' || c == '!' || c == ',' || c == '"'; });
+    std::vector<std::string_view> words;
+    for (const auto part : std::views::split(plain, ' ')) {
+        if (!part.empty()) words.emplace_back(part.begin(), part.end());
+    }
+    std::vector<graph::Ranked> out;
+    std::set<graph::Node> seen;
+    for (std::size_t begin = 0; begin < words.size(); ++begin) {
+        std::string run;
+        for (std::size_t end = begin; end < std::min(words.size(), begin + kWordsMax); ++end) {
+            run += (run.empty() ? "" : " ") + std::string(words[end]);
+            const auto node = node_of(run);
+            if (node && seen.insert(*node).second) out.push_back({*node, 1.f});
+        }
+    }
+    return out;
+}
+
+std::vector<NearSource> TenantFacts::near_sources(std::string_view text, std::uint32_t limit,
+                                                  UnixMs now) {
+    constexpr float kRestart = .3f, kEpsilon = 1e-3f;
+    constexpr std::uint32_t kNodesMax = 64;
+    const graph::Graph& all = graph(now);
+    const std::vector<graph::Ranked> seeds = named(text);
+    if (seeds.empty()) return {};
+    std::map<std::string_view, float> weights;
+    for (const graph::Ranked& one : all.page_rank(seeds, kRestart, kEpsilon, kNodesMax)) {
+        const std::string& subject = node_keys_[one.node];
+        for (auto group = groups_.lower_bound({subject, ""});
+             group != groups_.end() && group->first.first == subject; ++group) {
+            for (const Assertion* said : group->second.said) {
+                if (said->retracted_unix_ms != 0) continue;
+                for (const SourceSpan& span : said->sources) weights[span.source] += one.score;
+            }
+        }
+    }
+    std::vector<NearSource> out;
+    for (const auto& [source, weight] : weights) out.push_back({std::string(source), weight});
+    std::ranges::sort(out, [](const NearSource& a, const NearSource& b) {
+        return a.weight != b.weight ? a.weight > b.weight : a.source < b.source;
+    });
+    if (out.size() > limit) out.resize(limit);
+    const float greatest = out.empty() ? 1.f : out.front().weight;
+    for (NearSource& one : out) one.weight /= greatest;
     return out;
 }
 

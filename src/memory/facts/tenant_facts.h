@@ -32,6 +32,7 @@ public:
                                 UnixMs now);
     std::vector<Path> paths(std::string_view from, std::string_view to, std::uint32_t length,
                             std::uint32_t limit, UnixMs now);
+    std::vector<NearSource> near_sources(std::string_view text, std::uint32_t limit, UnixMs now);
     const graph::Graph& graph(UnixMs now);
     /// The node of a name, if it has one, and back.
     std::optional<graph::Node> node_of(std::string_view name) const;
@@ -53,6 +54,7 @@ private:
     void insert(const Assertion& said);
     void remove(const Assertion& said);
     void regroup();
+    std::vector<graph::Ranked> named(std::string_view text) const;
     void refresh(const Key& key, Group& group, UnixMs now);
     graph::Node node_for(const std::string& normal, const std::string& written);
     graph::Predicate predicate_for(const std::string& name);

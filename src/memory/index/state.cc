@@ -40,6 +40,11 @@ Slot State::find(truth::RowId row) const {
     return kNoSlot;
 }
 
+std::optional<Slot> State::slot_of(truth::RowId row) const {
+    const Slot slot = find(row);
+    return slot == kNoSlot || !live_.test(slot) ? std::nullopt : std::optional(slot);
+}
+
 void State::place_row(Slot slot) {
     if ((std::size_t{slots_} + 1) * 5 > by_row_.size() * 4) {
         std::vector<Slot> old(by_row_.size() * 2, kNoSlot);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ public:
     const VectorIndex* vectors() const { return vectors_.get(); }
     VectorIndex* vectors() { return vectors_.get(); }
     const EntryLog& log() const { return log_; }
+    /// Where the live entry of a row stands.
+    std::optional<Slot> slot_of(truth::RowId row) const;
     SlotFacts facts(Slot slot) const;
     std::uint64_t bytes() const;
 

@@ -85,6 +85,7 @@ public:
         return state_.vectors()->scores(query, slots);
     }
 
+    std::optional<Slot> slot_of(truth::RowId row) const override { return state_.slot_of(row); }
     SlotFacts facts(Slot slot) const override { return state_.facts(slot); }
     std::vector<Slot> before(Slot slot, std::uint32_t reach) const override {
         return state_.columns().before(slot, reach);

@@ -80,6 +80,8 @@ public:
     virtual std::vector<float> vector_of(std::span<const float> query,
                                          std::span<const Slot> slots) = 0;
 
+    /// Where a row stands, if it is here.
+    virtual std::optional<Slot> slot_of(truth::RowId row) const = 0;
     virtual SlotFacts facts(Slot slot) const = 0;
     /// Up to `reach` entries before and after it in its session, in order of time.
     virtual std::vector<Slot> before(Slot slot, std::uint32_t reach) const = 0;

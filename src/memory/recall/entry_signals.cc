@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "memory/recall/signals.h"
 #include "memory/text/marks.h"
@@ -75,6 +76,19 @@ std::vector<float> time_signal(const Question& question, const Candidates& candi
                 away, outside_days(range, facts.valid_from_unix_ms, facts.valid_to_unix_ms - 1));
         }
         out[i] = std::exp2(-away / days);
+    }
+    return out;
+}
+
+std::vector<float> graph_signal(const Candidates& candidates, std::span<const index::Scored> near) {
+    std::vector<float> out(candidates.size());
+    if (near.empty()) return out;
+    std::unordered_map<index::Slot, float> weights;
+    for (const index::Scored& one : near) weights.emplace(one.slot, one.score);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        if (const auto found = weights.find(candidates.slots[i]); found != weights.end()) {
+            out[i] = found->second;
+        }
     }
     return out;
 }

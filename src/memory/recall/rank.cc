@@ -20,7 +20,7 @@ constexpr std::uint32_t kSpare = 16;
 struct Signals {
     KeywordParts words;
     std::vector<float> cosines;  ///< empty: no vectors
-    std::vector<float> keyword, vector, session, entity, substance, time;
+    std::vector<float> keyword, vector, session, entity, substance, time, graph;
 };
 
 /// What has no vector, being new or in a language the model does not read, is neither better nor
@@ -36,7 +36,7 @@ void stand_in(Signals& s) {
 }
 
 Signals measure(index::Reader& reader, const Question& question, const Candidates& candidates,
-                std::span<const float> embedding) {
+                std::span<const float> embedding, std::span<const index::Scored> near) {
     Signals s;
     s.words = keyword_parts(reader, question, candidates);
     s.keyword = keyword_signal(candidates, s.words);
@@ -44,6 +44,7 @@ Signals measure(index::Reader& reader, const Question& question, const Candidate
     s.entity = entity_signal(reader, question, candidates);
     s.substance = substance_signal(reader, candidates);
     s.time = time_signal(question, candidates);
+    s.graph = graph_signal(candidates, near);
     if (!embedding.empty()) {
         s.cosines = reader.vector_of(embedding, candidates.slots);
         s.vector = vector_signal(candidates, s.cosines);
@@ -63,10 +64,11 @@ ScoreParts parts_of(const Signals& s, const Candidates& candidates, std::size_t 
     p.entity = s.entity[at];
     p.substance = s.substance[at];
     p.time = s.time[at];
+    p.graph = s.graph[at];
     apply_factors(candidates.facts[at], weights, now, p);
     p.total = weights.keyword * p.keyword + weights.vector * p.vector +
               weights.session * p.session + weights.entity * p.entity +
-              weights.substance * p.substance + weights.time * p.time;
+              weights.substance * p.substance + weights.time * p.time + weights.graph * p.graph;
     p.total *= p.recency * p.importance * p.access;
     return p;
 }
@@ -102,7 +104,7 @@ base::Result<std::vector<index::Slot>> find_seeds(index::Reader& reader, const Q
 
 base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                            std::span<const float> embedding, const SignalWeights& weights,
-                           UnixMs now) {
+                           UnixMs now, std::span<const index::Scored> near) {
     // A text that says nothing to the embedder has a vector of zeros.
     const bool has_vector = std::ranges::any_of(embedding, [](float x) { return x != 0; });
     if (weights.vector <= 0 || !has_vector) embedding = {};
@@ -111,10 +113,13 @@ base::Result<Ranking> rank(index::Reader& reader, const Query& query,
     const auto selection = DG_TRY(reader.select(query.filter, now));
     Ranking ranking;
     ranking.candidates = reader.count(*selection);
-    const std::vector<index::Slot> seeds =
+    std::vector<index::Slot> seeds =
         DG_TRY(find_seeds(reader, query, question, embedding, *selection));
+    for (const index::Scored& one : near) {
+        if (reader.selected(*selection, one.slot)) seeds.push_back(one.slot);
+    }
     const Candidates candidates = gather(reader, *selection, seeds, true);
-    const Signals signals = measure(reader, question, candidates, embedding);
+    const Signals signals = measure(reader, question, candidates, embedding, near);
 
     std::vector<ScoreParts> parts(candidates.size());
     std::vector<std::uint32_t> order;

@@ -24,9 +24,10 @@ struct Ranking {
     std::string plan;
 };
 
-/// `embedding` is the query's, of the index's dims; empty: no vector signal.
+/// `embedding` is the query's, of the index's dims; empty: no vector signal. `near`: where the
+/// facts around the question's names come from, 0 to 1; each slot once.
 base::Result<Ranking> rank(index::Reader& reader, const Query& query,
                            std::span<const float> embedding, const SignalWeights& weights,
-                           UnixMs now);
+                           UnixMs now, std::span<const index::Scored> near = {});
 
 }  // namespace memory::recall

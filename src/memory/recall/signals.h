@@ -44,6 +44,9 @@ std::vector<float> substance_signal(index::Reader& reader, const Candidates& can
 /// time. All 0 when the question names none.
 std::vector<float> time_signal(const Question& question, const Candidates& candidates);
 
+/// How near an entry's facts are to the names in the question, as `near` says.
+std::vector<float> graph_signal(const Candidates& candidates, std::span<const index::Scored> near);
+
 /// Bounded factors of recency, importance and access: fills those three of `parts`.
 void apply_factors(const index::SlotFacts& facts, const SignalWeights& weights, UnixMs now,
                    ScoreParts& parts);

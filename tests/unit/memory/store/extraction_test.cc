@@ -138,6 +138,35 @@ TEST_F(ExtractionTest, AReaderThatIsAwayIsAskedAgainAndNothingIsSkipped) {
     EXPECT_THAT(objects("lives_in"), ElementsAre("Rome"));
 }
 
+/// What is not worded like the question is found where its facts hang together with it.
+TEST_F(ExtractionTest, TheGraphBringsWhatWordsDoNot) {
+    add("I live in Berlin.", "Ann");
+    const MemoryId hobby = add("I like chess.", "Ann");
+    for (int i = 0; i < 200; ++i) add(fmt::format("Note {} about nothing at all.", i), "Zoe");
+    ASSERT_TRUE(store_->settle());
+    Query query{.text = "Berlin"};
+    query.filter.scope.tenant = "t";
+    query.limit = 3;
+    query.explain = true;
+    query.weights = SignalWeights{.vector = 0, .graph = 1};
+    const auto answer = store_->search(query);
+    ASSERT_TRUE(answer) << answer.error().message;
+    const auto found =
+        std::ranges::find(answer->hits, hobby, [](const Hit& hit) { return hit.entry.id; });
+    ASSERT_NE(found, answer->hits.end());
+    EXPECT_GT(found->parts.graph, 0);
+    query.weights->graph = 0;
+    const auto without = store_->search(query);
+    ASSERT_TRUE(without);
+    EXPECT_EQ(std::ranges::find(without->hits, hobby, [](const Hit& hit) { return hit.entry.id; }),
+              without->hits.end());
+    query.weights->graph = 1;
+    query.filter.scope.user = "Zoe";  // the filter holds for what the graph brings, too
+    const auto hers = store_->search(query);
+    ASSERT_TRUE(hers);
+    for (const Hit& hit : hers->hits) EXPECT_EQ(hit.entry.scope.user, "Zoe");
+}
+
 /// Whatever is done to memories in whatever order, with processes that come and go: the facts are
 /// those of a fresh store that holds what is left.
 TEST_F(ExtractionTest, EqualsWhatAFreshReadingOfTheRestGives) {

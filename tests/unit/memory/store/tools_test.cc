@@ -31,7 +31,8 @@ protected:
 };
 
 TEST_F(ToolsTest, EveryToolIsListedWithASchemaAndRuns) {
-    for (const json::value& tool : MemoryTools::listing().at("tools").as_array()) {
+    const json::object listing = MemoryTools::listing();
+    for (const json::value& tool : listing.at("tools").as_array()) {
         const json::object& schema = tool.at("inputSchema").as_object();
         EXPECT_EQ(schema.at("type").as_string(), "object");
         const json::array& required = schema.at("required").as_array();
