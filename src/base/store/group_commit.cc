@@ -55,7 +55,7 @@ Result<void> GroupCommit::submit(const TurnPtr& mine) {
 }
 
 void GroupCommit::lead(const TurnPtr& mine) {
-    const std::vector<TurnPtr> group = take_group();
+    std::vector<TurnPtr> group = take_group();
     if (mine->task != nullptr) {
         mine->result = (*mine->task)(*connection_);
     } else {
@@ -90,7 +90,18 @@ std::vector<GroupCommit::TurnPtr> GroupCommit::take_group() {
     return group;
 }
 
-void GroupCommit::run_group(const std::vector<TurnPtr>& group) {
+/// Works that came meanwhile; false: none.
+bool GroupCommit::take_more(std::vector<TurnPtr>& group) {
+    std::lock_guard lock(mutex_);
+    const std::size_t before = group.size();
+    while (!queue_.empty() && queue_.front()->task == nullptr && group.size() < group_max_) {
+        group.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+    }
+    return group.size() > before;
+}
+
+void GroupCommit::run_group(std::vector<TurnPtr>& group) {
     if (group.size() == 1) {
         group[0]->result = run_alone(*group[0]->work);
         return;
@@ -99,14 +110,16 @@ void GroupCommit::run_group(const std::vector<TurnPtr>& group) {
     if (!run_together(group)) run_apart(group);
 }
 
-/// Without savepoints. False: a work that had written failed; nothing is left of any.
-bool GroupCommit::run_together(const std::vector<TurnPtr>& group) {
+/// Without savepoints. False: a work that had written failed; nothing is left of any. Who comes
+/// while it runs is taken along: the sync is the same for all.
+bool GroupCommit::run_together(std::vector<TurnPtr>& group) {
     if (Result<void> begun = connection_->begin_write(); !begun) {
         for (const TurnPtr& turn : group) turn->result = begun;
         return true;
     }
     std::vector<TurnPtr> ran;
-    for (const TurnPtr& turn : group) {
+    for (std::size_t i = 0; i < group.size() || take_more(group); ++i) {
+        const TurnPtr turn = group[i];
         const std::int64_t written = connection_->written();
         turn->result = (*turn->work)(*connection_);
         if (turn->result) {

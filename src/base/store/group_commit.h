@@ -46,8 +46,9 @@ private:
     Result<void> submit(const TurnPtr& mine);
     void lead(const TurnPtr& mine);
     std::vector<TurnPtr> take_group();
-    void run_group(const std::vector<TurnPtr>& group);
-    bool run_together(const std::vector<TurnPtr>& group);
+    bool take_more(std::vector<TurnPtr>& group);
+    void run_group(std::vector<TurnPtr>& group);
+    bool run_together(std::vector<TurnPtr>& group);
     void run_apart(const std::vector<TurnPtr>& group);
     void commit(const std::vector<TurnPtr>& ran);
     void run_each(const std::vector<TurnPtr>& group);

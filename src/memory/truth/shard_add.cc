@@ -23,6 +23,7 @@ constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
 struct Shard::Prepared {
     std::vector<std::int64_t> marks;
     std::string half;
+    std::vector<float> embedding;  // as it will be read again
     UnixMs now = 0, created = 0;
 };
 
@@ -67,9 +68,11 @@ Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view b
                            entry.scope.tenant);
         }
         const UnixMs created = entry.created_unix_ms != 0 ? entry.created_unix_ms : at;
+        std::string half = to_half(entry.embedding);
+        std::vector<float> embedding = model.empty() ? std::vector<float>{} : from_half(half);
         prepared.push_back(
             {marks_of(entry.scope, entry.type, entry.content, entry.speaker, created),
-             to_half(entry.embedding), at, created});
+             std::move(half), std::move(embedding), at, created});
     }
     DG_TRY(need_tail());
     Written written;
@@ -154,11 +157,10 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
         }
         added = {stored.entry.id, 1, Added::How::added};
         // As it will be read again, so that an index built now equals one built later.
-        changes.push_back(
-            {.row = stored.row,
-             .sequence = stored.sequence,
-             .entry = std::move(stored.entry),
-             .embedding = model == 0 ? std::vector<float>{} : from_half(prepared.half)});
+        changes.push_back({.row = stored.row,
+                           .sequence = stored.sequence,
+                           .entry = std::move(stored.entry),
+                           .embedding = prepared.embedding});
     }
     if (!key.empty()) {
         DG_TRY(tx.run(
