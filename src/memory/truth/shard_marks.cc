@@ -26,16 +26,15 @@ Result<std::vector<RowId>> Shard::candidates(Tx& tx, std::int64_t tenant,
         if (std::find(rows.begin(), rows.end(), found) == rows.end()) rows.push_back(found);
         return true;
     };
-    constexpr auto kMost = static_cast<std::int64_t>(kCandidatesMax);
-    DG_TRY(
-        tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id LIMIT "
-                 "$3",
-                 {tenant, marks[0], kMost}, keep));
-    tail_.find(marks[0], kCandidatesMax, rows);
-    if (marks.size() == 1) return rows;
-    DG_TRY(tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark IN ($2, $3) LIMIT $4",
-                    {tenant, marks[1], marks[2], kMost}, keep));
-    for (const std::int64_t band : marks.subspan(1)) tail_.find(band, 2 * kCandidatesMax, rows);
+    // A statement for each: of a list of marks the database would make a table first.
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+        const std::size_t most = i == 0 ? kCandidatesMax : 2 * kCandidatesMax;
+        if (rows.size() >= most) continue;
+        DG_TRY(tx.query(
+            "SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id LIMIT $3",
+            {tenant, marks[i], static_cast<std::int64_t>(most - rows.size())}, keep));
+        tail_.find(marks[i], most, rows);
+    }
     return rows;
 }
 
