@@ -1,8 +1,9 @@
 // How fast memories become durable, beside a bare synchronous write, plain SQLite with a
 // transaction for each row, and Redis that syncs always; in turn, several rounds of each.
 //
-//   bench_memory_writes FOLDER [ROUNDS] > result.json      a table goes to stderr
+//   bench_memory_writes FOLDER [ROUNDS [NAMES]] > result.json      a table goes to stderr
 //
+// NAMES: only what has this in its name.
 // A row is 500 bytes of text and an embedding of 384 numbers, about 2 KB as it is given.
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -246,9 +247,10 @@ std::string processor() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) give_up("usage: bench_memory_writes FOLDER [ROUNDS]");
+    if (argc < 2) give_up("usage: bench_memory_writes FOLDER [ROUNDS [NAMES]]");
     const std::string folder = argv[1];
     const int rounds = argc > 2 ? std::atoi(argv[2]) : 3;
+    const std::string only = argc > 3 ? argv[3] : "";
     constexpr int kEach = 400, kSingles = 600;
     base::Rng rng(5);
     std::vector<std::vector<memory::NewEntry>> rows(kWriters);
@@ -257,20 +259,22 @@ int main(int argc, char** argv) {
     }
     std::map<std::string, std::vector<Measured>> all;
     for (int round = 0; round < rounds; ++round) {
-        const auto keep = [&](const std::string& name, Measured measured) {
+        const auto keep = [&](const std::string& name, const std::function<Measured()>& measure) {
+            if (name.find(only) == std::string::npos) return;
+            Measured measured = measure();
             if (measured.ms.empty()) return;
             fmt::print(stderr, "{:38} {:9.0f} rows/s   p50 {:7.3f} ms   p99 {:7.3f} ms\n", name,
                        measured.rows_per_s, measured.at(.5), measured.at(.99));
             all[name].push_back(std::move(measured));
         };
-        keep("bare 4 KiB write and fdatasync", bare_writes(folder, kSingles));
-        keep("ours, 1 writer", ours(folder, 1, kSingles, 1, rows));
-        keep("plain SQLite, 1 writer", plain_sqlite(folder, 1, kSingles, rows));
-        keep("Redis always, 1 writer", redis_always(folder, 1, kSingles, rows));
-        keep("ours, 64 writers of 1 tenant", ours(folder, kWriters, kEach, 1, rows));
-        keep("ours, 64 writers of 64 tenants", ours(folder, kWriters, kEach, 64, rows));
-        keep("plain SQLite, 64 writers", plain_sqlite(folder, kWriters, 10, rows));
-        keep("Redis always, 64 writers", redis_always(folder, kWriters, kEach, rows));
+        keep("bare 4 KiB write and fdatasync", [&] { return bare_writes(folder, kSingles); });
+        keep("ours, 1 writer", [&] { return ours(folder, 1, kSingles, 1, rows); });
+        keep("plain SQLite, 1 writer", [&] { return plain_sqlite(folder, 1, kSingles, rows); });
+        keep("Redis always, 1 writer", [&] { return redis_always(folder, 1, kSingles, rows); });
+        keep("ours, 64 writers of 1 tenant", [&] { return ours(folder, kWriters, kEach, 1, rows); });
+        keep("ours, 64 writers of 64 tenants", [&] { return ours(folder, kWriters, kEach, 64, rows); });
+        keep("plain SQLite, 64 writers", [&] { return plain_sqlite(folder, kWriters, 10, rows); });
+        keep("Redis always, 64 writers", [&] { return redis_always(folder, kWriters, kEach, rows); });
     }
     utsname kernel{};
     ::uname(&kernel);

@@ -9,6 +9,7 @@
 namespace base::store {
 namespace {
 constexpr int kTriesMax = 8;  // of a work that the database asks to repeat
+constexpr std::chrono::microseconds kPatience{500};  // about a sync
 }
 
 // std::atomic::wait yields the processor some times before it sleeps: with many writers on few
@@ -46,6 +47,7 @@ Result<void> GroupCommit::submit(const TurnPtr& mine) {
                         queue_.size());
         }
         queue_.push_back(mine);
+        if (awaited_) arrived_.notify_one();
         if (!led_) mine->state = leading;
         led_ = true;
     }
@@ -55,7 +57,7 @@ Result<void> GroupCommit::submit(const TurnPtr& mine) {
 }
 
 void GroupCommit::lead(const TurnPtr& mine) {
-    const std::vector<TurnPtr> group = take_group();
+    std::vector<TurnPtr> group = take_group();
     if (mine->task != nullptr) {
         mine->result = (*mine->task)(*connection_);
     } else {
@@ -65,6 +67,7 @@ void GroupCommit::lead(const TurnPtr& mine) {
     TurnPtr next;
     {
         std::lock_guard lock(mutex_);
+        last_group_ = group.size();
         if (queue_.empty()) {
             led_ = false;
         } else {
@@ -90,23 +93,47 @@ std::vector<GroupCommit::TurnPtr> GroupCommit::take_group() {
     return group;
 }
 
-void GroupCommit::run_group(const std::vector<TurnPtr>& group) {
-    if (group.size() == 1) {
-        group[0]->result = run_alone(*group[0]->work);
-        return;
+/// Works that came meanwhile; false: none. Where the last group was large, those of it who come
+/// again are on their way: a sync for the first of them alone would keep the others waiting.
+bool GroupCommit::take_more(std::vector<TurnPtr>& group, std::chrono::microseconds& patience) {
+    std::unique_lock lock(mutex_);
+    const std::size_t before = group.size();
+    if (queue_.empty() && before < last_group_ / 2 && patience.count() > 0) {
+        const auto begin = std::chrono::steady_clock::now();
+        awaited_ = true;
+        arrived_.wait_for(lock, patience, [this] { return !queue_.empty(); });
+        awaited_ = false;
+        patience -= std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - begin);
     }
-    // A savepoint copies every page its work touches, and almost no work has anything to undo.
-    if (!run_together(group)) run_apart(group);
+    while (!queue_.empty() && queue_.front()->task == nullptr && group.size() < group_max_) {
+        group.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+    }
+    return group.size() > before;
 }
 
-/// Without savepoints. False: a work that had written failed; nothing is left of any.
-bool GroupCommit::run_together(const std::vector<TurnPtr>& group) {
+void GroupCommit::run_group(std::vector<TurnPtr>& group) {
+    // A savepoint copies every page its work touches, and almost no work has anything to undo.
+    if (run_together(group)) return;
+    if (group.size() == 1) {
+        group[0]->result = run_alone(*group[0]->work);
+    } else {
+        run_apart(group);
+    }
+}
+
+/// Without savepoints. False: a work that had written failed; nothing is left of any. Who comes
+/// while it runs is taken along: the sync is the same for all.
+bool GroupCommit::run_together(std::vector<TurnPtr>& group) {
     if (Result<void> begun = connection_->begin_write(); !begun) {
         for (const TurnPtr& turn : group) turn->result = begun;
         return true;
     }
     std::vector<TurnPtr> ran;
-    for (const TurnPtr& turn : group) {
+    std::chrono::microseconds patience = kPatience;
+    for (std::size_t i = 0; i < group.size() || take_more(group, patience); ++i) {
+        const TurnPtr turn = group[i];
         const std::int64_t written = connection_->written();
         turn->result = (*turn->work)(*connection_);
         if (turn->result) {
@@ -114,8 +141,9 @@ bool GroupCommit::run_together(const std::vector<TurnPtr>& group) {
             continue;
         }
         if (connection_->written() != written || !connection_->in_transaction()) {
+            const bool alone = group.size() == 1 && !connection_->again();
             connection_->rollback();
-            return false;
+            return alone;
         }
         connection_->forgive();
     }
@@ -145,9 +173,9 @@ void GroupCommit::commit(const std::vector<TurnPtr>& ran) {
     const Result<void> committed = connection_->commit();
     if (committed) return;
     connection_->rollback();
-    if (committed.error().code == Code::resource_exhausted || connection_->again()) {
-        return run_each(ran);  // fewer may fit
-    }
+    const bool fewer_may_fit =
+        committed.error().code == Code::resource_exhausted && ran.size() > 1;
+    if (fewer_may_fit || connection_->again()) return run_each(ran);
     for (const TurnPtr& turn : ran) turn->result = committed;
 }
 

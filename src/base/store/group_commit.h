@@ -1,10 +1,13 @@
 #pragma once
 // Many callers, one transaction. Whoever comes when nobody writes becomes the leader, runs all the
 // works that wait on its own thread and commits them with one sync; meanwhile others queue up for
-// the next leader. No thread of its own: a lone write costs no switch of threads. To wait a moment
-// for more to come, as PostgreSQL's commit_delay does, gained nothing when it was tried.
+// the next leader. No thread of its own: a lone write costs no switch of threads. A leader waits a
+// moment for more only after a large group, whose writers are on their way back; to wait always,
+// as PostgreSQL's commit_delay does, gained nothing when it was tried.
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -46,8 +49,9 @@ private:
     Result<void> submit(const TurnPtr& mine);
     void lead(const TurnPtr& mine);
     std::vector<TurnPtr> take_group();
-    void run_group(const std::vector<TurnPtr>& group);
-    bool run_together(const std::vector<TurnPtr>& group);
+    bool take_more(std::vector<TurnPtr>& group, std::chrono::microseconds& patience);
+    void run_group(std::vector<TurnPtr>& group);
+    bool run_together(std::vector<TurnPtr>& group);
     void run_apart(const std::vector<TurnPtr>& group);
     void commit(const std::vector<TurnPtr>& ran);
     void run_each(const std::vector<TurnPtr>& group);
@@ -58,9 +62,11 @@ private:
     std::unique_ptr<Connection> connection_;  // of the leader
     std::function<void(Connection&)> after_commit_;
     const std::uint32_t group_max_, waiting_max_;
-    std::mutex mutex_;  // guards the two below
+    std::mutex mutex_;  // guards what follows
     std::deque<TurnPtr> queue_;
-    bool led_ = false;
+    bool led_ = false, awaited_ = false;
+    std::size_t last_group_ = 0;
+    std::condition_variable arrived_;
 };
 
 }  // namespace base::store

@@ -85,8 +85,9 @@ struct SqliteConnection::Statement {
     bool running = false;
 };
 
-SqliteConnection::SqliteConnection(std::string path, sqlite3* database)
-    : path_(std::move(path)), database_(database) {
+SqliteConnection::SqliteConnection(std::string path, std::unique_ptr<SqliteLog> log,
+                                   sqlite3* database)
+    : path_(std::move(path)), log_(std::move(log)), database_(database) {
     sqlite3_wal_hook(
         database_,
         [](void* self, sqlite3*, const char*, int pages) {
@@ -103,17 +104,19 @@ SqliteConnection::~SqliteConnection() {
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& path, Mode mode,
                                                                  std::uint32_t page_cache_mib) {
+    auto log = std::make_unique<SqliteLog>();
     sqlite3* database = nullptr;
     const int opened = sqlite3_open_v2(
         path.c_str(), &database,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-        nullptr);
+        log->name());
     DG_CHECK(database != nullptr, "no memory for a connection");
-    std::unique_ptr<SqliteConnection> connection(new SqliteConnection(path, database));
+    std::unique_ptr<SqliteConnection> connection(
+        new SqliteConnection(path, std::move(log), database));
     if (opened != SQLITE_OK) return connection->failed("open");
     sqlite3_busy_timeout(database, kBusyTimeoutMs);
     DG_TRY(connection->pragma("PRAGMA journal_mode=WAL"));
-    DG_TRY(connection->pragma("PRAGMA synchronous=FULL"));
+    DG_TRY(connection->pragma("PRAGMA synchronous=FULL"));  // SqliteLog needs it
     DG_TRY(connection->pragma("PRAGMA secure_delete=ON"));
     DG_TRY(connection->pragma("PRAGMA temp_store=MEMORY"));
     DG_TRY(connection->pragma(fmt::format("PRAGMA cache_size=-{}", page_cache_mib * 1024).c_str()));

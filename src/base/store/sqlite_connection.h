@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/store/connection.h"
+#include "base/store/sqlite_log.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -49,7 +50,7 @@ public:
 
 private:
     struct Statement;
-    SqliteConnection(std::string path, sqlite3* database);
+    SqliteConnection(std::string path, std::unique_ptr<SqliteLog> log, sqlite3* database);
 
     Result<void> control(std::string_view sql);
     Result<Statement*> prepare(std::string_view sql);
@@ -58,6 +59,7 @@ private:
     std::unexpected<Error> failed(std::string_view what);
 
     const std::string path_;
+    const std::unique_ptr<SqliteLog> log_;
     sqlite3* database_;
     std::map<std::string, std::unique_ptr<Statement>, std::less<>> statements_;
     bool spoiled_ = false;  // a statement failed: its transaction or savepoint must end

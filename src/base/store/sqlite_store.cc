@@ -20,7 +20,7 @@ namespace base::store {
 namespace {
 
 constexpr std::uint32_t kLogPagesKept = 2'048;  // 8 MiB: then the keeper starts
-constexpr std::uint32_t kLogPagesMax = 16'384;  // 64 MiB: then the writer helps
+constexpr std::uint32_t kLogPagesMax = 4'096;   // 16 MiB: then the writer helps
 
 /// The lock goes with the process, however that ends. A file of its own: SQLite's locks on the
 /// database would be lost when any descriptor of it closes.

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <optional>
 
-#include "memory/index/metadata_match.h"
-
 namespace memory::index {
 namespace {
 
@@ -54,11 +52,11 @@ bool is_open(const value* own, const std::vector<std::string>& labels) {
     if (own == nullptr) return true;
     const auto* array = own->if_array();
     if (array != nullptr && array->empty()) return true;
-    return std::ranges::any_of(labels, [&](const std::string& label) {
-        const value text(label);
-        if (array == nullptr) return is_equal(*own, text);
-        return std::ranges::any_of(*array, [&](const value& v) { return is_equal(v, text); });
-    });
+    const auto held = [&](const value& label) {
+        return label.is_string() &&
+               std::ranges::find(labels, std::string_view(label.get_string())) != labels.end();
+    };
+    return array == nullptr ? held(*own) : std::ranges::any_of(*array, held);
 }
 
 }  // namespace
@@ -211,9 +209,7 @@ void MetadataIndex::read_through(const MetadataExpression& leaf, const SlotSet& 
     candidates &= within;
     candidates -= out;
     candidates.each([&](Slot slot) {
-        const base::json::object metadata = read(slot);
-        const value* found = find_path(metadata, leaf.field);
-        if (found != nullptr && matches_value(leaf, *found)) out.set(slot);
+        if (matches(leaf, read(slot))) out.set(slot);
     });
 }
 
@@ -245,7 +241,7 @@ void MetadataIndex::keep_labelled(Bits& bits, const std::vector<std::string>& la
     unclear &= bits;
     unclear.each([&](Slot slot) {
         const base::json::object metadata = read(slot);
-        if (!is_open(find_path(metadata, kLabelsField), labels)) bits.reset(slot);
+        if (!is_open(metadata.if_contains(kLabelsField), labels)) bits.reset(slot);
     });
 }
 

@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include "memory/recall/signals.h"
-#include "memory/text/marks.h"
 
 namespace memory::recall {
 namespace {
@@ -34,30 +33,21 @@ float factor(float share, float bound) {
 
 }  // namespace
 
-std::vector<float> entity_signal(index::Reader& reader, const Question& question,
-                                 const Candidates& candidates) {
-    std::vector<float> out(candidates.size());
-    index::KeywordQuery known;
-    for (const auto& mark : question.speakers.terms) {
-        if (reader.document_frequency(mark.text) > 0) known.terms.push_back(mark);
-    }
-    if (known.terms.empty()) return out;
-    const std::vector<float> scores = reader.keyword_of(known, candidates.slots);
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = scores[i] > 0 ? 1.f : 0.f;
+std::vector<float> entity_signal(const KeywordParts& parts) {
+    std::vector<float> out(parts.named.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = parts.named[i] ? 1.f : 0.f;
     return out;
 }
 
-std::vector<float> substance_signal(index::Reader& reader, const Candidates& candidates) {
+std::vector<float> substance_signal(const Candidates& candidates, const KeywordParts& parts) {
     std::vector<float> out(candidates.size());
     double length_sum = 0;
     for (const index::SlotFacts& facts : candidates.facts) length_sum += facts.length_terms;
     const double mean = length_sum / std::max<double>(1., static_cast<double>(out.size()));
-    const index::KeywordQuery asks{{{std::string(text::kAsksMark), 1.f}}};
-    const std::vector<float> asking = reader.keyword_of(asks, candidates.slots);
     for (std::size_t i = 0; i < out.size(); ++i) {
         const double doublings = std::log2((candidates.facts[i].length_terms + 1.) / (mean + 1.));
         const auto length = static_cast<float>((std::clamp(doublings, -2., 2.) + 2.) / 4.);
-        out[i] = kLengthShare * length + (asking[i] > 0 ? 0.f : 1.f - kLengthShare);
+        out[i] = kLengthShare * length + (parts.asks[i] ? 0.f : 1.f - kLengthShare);
     }
     return out;
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "memory/recall/signals.h"
+#include "memory/text/marks.h"
 
 namespace memory::recall {
 namespace {
@@ -28,7 +29,21 @@ KeywordParts keyword_parts(index::Reader& reader, const Question& question,
         parts.idf.push_back(
             static_cast<float>(std::log1p((entries - having + .5) / (having + .5))));
     }
-    parts.own = reader.keyword_parts_of(question.words, candidates.slots);
+    // One pass over what the candidates say, whatever is asked of it.
+    index::KeywordQuery all = question.words;
+    for (const auto& mark : question.speakers.terms) all.terms.push_back(mark);
+    all.terms.push_back({std::string(text::kAsksMark), 1.f});
+    const std::size_t asks = all.terms.size() - 1;
+    const std::vector<float> of_all = reader.keyword_parts_of(all, candidates.slots);
+    parts.own.reserve(candidates.size() * parts.words);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        const auto row = std::span(of_all).subspan(i * all.terms.size(), all.terms.size());
+        const auto own = row.first(parts.words);
+        parts.own.insert(parts.own.end(), own.begin(), own.end());
+        parts.named.push_back(std::ranges::any_of(row.subspan(parts.words, asks - parts.words),
+                                                  [](float part) { return part > 0; }));
+        parts.asks.push_back(row[asks] > 0);
+    }
     return parts;
 }
 

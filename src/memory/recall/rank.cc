@@ -13,7 +13,8 @@ namespace {
 
 /// Entries that each signal brings. More than this finds nothing that would end up among the first
 /// few; a caller who wants many gets as many.
-constexpr std::uint32_t kSeeds = 128;
+constexpr std::uint32_t kSeeds = 64;
+
 /// Kept beyond the limit, for what collapses as a duplicate.
 constexpr std::uint32_t kSpare = 16;
 
@@ -41,8 +42,8 @@ Signals measure(index::Reader& reader, const Question& question, const Candidate
     s.words = keyword_parts(reader, question, candidates);
     s.keyword = keyword_signal(candidates, s.words);
     s.session = session_signal(candidates, s.words);
-    s.entity = entity_signal(reader, question, candidates);
-    s.substance = substance_signal(reader, candidates);
+    s.entity = entity_signal(s.words);
+    s.substance = substance_signal(candidates, s.words);
     s.time = time_signal(question, candidates);
     s.graph = graph_signal(candidates, near);
     if (!embedding.empty()) {

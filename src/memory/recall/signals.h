@@ -11,11 +11,13 @@
 
 namespace memory::recall {
 
-/// BM25 by word. `own`: [candidates][words].
+/// BM25 by word. `own`: [candidates][words]. With it, because they are read in the same place:
+/// whether an entry is by one whom the question names, and whether it asks something.
 struct KeywordParts {
     std::size_t words = 0;
     std::vector<float> own;
     std::vector<float> idf;  ///< of each word of the question, known to the index or not
+    std::vector<bool> named, asks;
 };
 KeywordParts keyword_parts(index::Reader& reader, const Question& question,
                            const Candidates& candidates);
@@ -33,12 +35,11 @@ std::vector<float> session_signal(const Candidates& candidates, const KeywordPar
 std::vector<float> vector_signal(const Candidates& candidates, std::span<const float> cosines);
 
 /// 1: one whom the question names said it.
-std::vector<float> entity_signal(index::Reader& reader, const Question& question,
-                                 const Candidates& candidates);
+std::vector<float> entity_signal(const KeywordParts& parts);
 
 /// How much an entry tells, whatever the question: statements over questions, long ones over short
 /// ones up to four times the mean.
-std::vector<float> substance_signal(index::Reader& reader, const Candidates& candidates);
+std::vector<float> substance_signal(const Candidates& candidates, const KeywordParts& parts);
 
 /// 1: it happened, or was true, in the time asked for; less the further away, by the length of that
 /// time. All 0 when the question names none.

@@ -129,6 +129,8 @@ std::vector<std::string> schema_steps(const base::store::Dialect& dialect) {
         "PRIMARY KEY (tenant_id, request_key))" +
             keyed,
         "CREATE INDEX idempotency_written ON idempotency(written)",
+        // Marks of rows up to this one are in the table; those of later ones may follow.
+        "INSERT INTO meta(name, value) SELECT 'marked', CAST(row_id AS TEXT) FROM counter",
     };
 }
 

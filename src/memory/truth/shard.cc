@@ -2,6 +2,7 @@
 // background in shard_upkeep.cc.
 #include "memory/truth/shard.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "memory/truth/half.h"
@@ -21,18 +22,38 @@ std::unexpected<base::Error> no_such(std::string_view tenant, std::string_view i
     return fail(Code::not_found, "tenant {} has no memory {}", tenant, id);
 }
 
+std::unexpected<base::Error> no_row_left() {
+    return fail(Code::resource_exhausted, "no row number is left in this shard");
+}
+
 }  // namespace
 
-Shard::Shard(std::unique_ptr<base::store::Store> store, const Limits& limits,
+Shard::Shard(std::unique_ptr<base::store::Store> store, bool alone, const Limits& limits,
              const base::Clock& clock)
-    : store_(std::move(store)), limits_(limits), clock_(clock), chance_(base::entropy64()) {}
+    : store_(std::move(store)),
+      alone_(alone),
+      limits_(limits),
+      clock_(clock),
+      chance_(base::entropy64()) {}
 
 Result<std::unique_ptr<Shard>> Shard::open(const std::string& location, const Limits& limits,
                                            const base::Clock& clock) {
     auto store = DG_TRY(base::store::Store::open(location, {}));
     const std::vector<std::string> steps = schema_steps(store->dialect());
     DG_TRY(base::store::migrate(*store, "memory", steps));
-    return std::unique_ptr<Shard>(new Shard(std::move(store), limits, clock));
+    const bool alone = location.find("://") == std::string::npos;  // nodes share a database
+    std::unique_ptr<Shard> shard(new Shard(std::move(store), alone, limits, clock));
+    const std::string marked = DG_TRY(shard->meta("marked"));
+    RowId written = -1;
+    std::from_chars(marked.data(), marked.data() + marked.size(), written);
+    if (written < 0) {
+        return base::fail_on(location, Code::data_loss,
+                             "{} says \"{}\" of how far marks are written; restore it from a "
+                             "backup",
+                             location, marked);
+    }
+    shard->tail_.start(written);
+    return shard;
 }
 
 Result<std::string> Shard::meta(std::string_view name) {
@@ -60,6 +81,26 @@ Result<void> Shard::set_meta(std::string_view name, std::string_view value) {
 
 Result<Shard::Numbers> Shard::take_numbers(Tx& tx, std::int64_t rows, std::int64_t changes) {
     Numbers numbers;
+    if (alone_) {
+        if (!numbers_) {
+            DG_TRY(tx.query("SELECT row_id, sequence, id_time FROM counter WHERE only_row = 1", {},
+                            [&](const Row& row) {
+                                numbers_ = {row.integer(0), row.integer(1), row.integer(2)};
+                                return true;
+                            }));
+            if (!numbers_) return fail(Code::data_loss, "the store has lost its counter");
+        }
+        // A transaction that fails leaves a gap.
+        numbers_->id_time = std::max(numbers_->id_time, now());
+        numbers = *numbers_;
+        if (numbers.row + rows > kRowMax) return no_row_left();
+        numbers_->row += rows;
+        numbers_->sequence += changes;
+        DG_TRY(tx.run("UPDATE counter SET row_id = $1, sequence = $2, id_time = $3 WHERE "
+                      "only_row = 1",
+                      {numbers_->row, numbers_->sequence, numbers_->id_time}));
+        return numbers;
+    }
     DG_TRY(
         tx.query("UPDATE counter SET row_id = row_id + $1, sequence = sequence + $2, id_time = "
                  "CASE WHEN id_time > $3 THEN id_time ELSE $3 END WHERE only_row = 1 "
@@ -68,8 +109,8 @@ Result<Shard::Numbers> Shard::take_numbers(Tx& tx, std::int64_t rows, std::int64
                      numbers = {row.integer(0) - rows, row.integer(1) - changes, row.integer(2)};
                      return true;
                  }));
-    if (numbers.row + rows <= kRowMax) return numbers;
-    return fail(Code::resource_exhausted, "no row number is left in this shard");
+    if (numbers.row + rows > kRowMax) return no_row_left();
+    return numbers;
 }
 
 Result<std::int64_t> Shard::tenant_number(Tx& tx, std::string_view name) {
@@ -98,6 +139,13 @@ void Shard::remember(std::string_view tenant, std::int64_t number) {
     std::lock_guard lock(mutex_);
     if (number == 0 || tenants_.size() >= kTenantsMax) return;
     tenants_.emplace(tenant, number);
+}
+
+void Shard::remember_model(std::string_view name, std::int64_t number, std::uint64_t changes) {
+    std::lock_guard lock(mutex_);
+    if (alone_ && number != 0 && changes == model_changes_) {
+        model_ = {std::string(name), number};
+    }
 }
 
 // --- reading -------------------------------------------------------------------------------------

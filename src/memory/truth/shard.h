@@ -1,15 +1,20 @@
 #pragma once
 // One store's part of the truth: everything of the tenants that fall to it.
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/core/rng.h"
 #include "base/store/store.h"
+#include "memory/truth/mark_tail.h"
 #include "memory/truth/rows.h"
 #include "memory/truth/truth.h"
 
@@ -58,6 +63,11 @@ public:
                                       std::span<const std::span<const float>> vectors,
                                       std::vector<Change>& out);
     base::Result<void> sweep(UnixMs now, std::vector<Change>& out);
+    /// Rows whose marks are in memory alone. Some thousands are well; more make the next start
+    /// slow.
+    std::size_t marks_behind() const { return tail_.rows(); }
+    /// Writes those marks, in transactions between those of others.
+    base::Result<void> settle_marks();
     base::Result<void> tenants(std::vector<std::string>& out);
     base::Result<void> stats(StoreStats& out);
     base::store::Store& store() { return *store_; }
@@ -74,7 +84,7 @@ private:
     };
     struct Prepared;
 
-    Shard(std::unique_ptr<base::store::Store> store, const Limits& limits,
+    Shard(std::unique_ptr<base::store::Store> store, bool alone, const Limits& limits,
           const base::Clock& clock);
 
     UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
@@ -87,7 +97,10 @@ private:
     /// Makes `model` the one that embeddings are wanted of; 0 for "".
     base::Result<std::int64_t> want_model(Tx& tx, std::string_view model);
     base::Result<std::int64_t> wanted_model(Tx& tx);
+    /// Numbers that are committed now.
     void remember(std::string_view tenant, std::int64_t number);
+    /// Unless another was wanted since there were `changes` of it.
+    void remember_model(std::string_view name, std::int64_t number, std::uint64_t changes);
 
     base::Result<std::optional<StoredEntry>> load(Tx& tx, std::string_view tenant_name,
                                                   std::int64_t tenant, RowId row);
@@ -105,9 +118,19 @@ private:
                                                        std::int64_t tenant);
     base::Result<Added> merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std::string_view by,
                               Numbers& numbers, std::vector<Change>& changes);
+    /// Rows that may say the same, oldest first.
+    base::Result<std::vector<RowId>> candidates(Tx& tx, std::int64_t tenant,
+                                                std::span<const std::int64_t> marks);
     base::Result<void> write_marks(Tx& tx, std::int64_t tenant, RowId row,
                                    std::span<const std::int64_t> marks);
     base::Result<void> erase_marks(Tx& tx, const StoredEntry& stored);
+    /// Makes the tail from the rows after the last whose marks were written, once.
+    base::Result<void> need_tail();
+    /// Marks of the live ones of rows `from` to `to`, from their texts.
+    base::Result<void> each_marks(
+        Tx& tx, RowId from, RowId to,
+        const std::function<void(std::int64_t tenant, RowId row, std::span<const std::int64_t>)>&
+            each);
     /// Keeps the state before as a version and writes `stored` in its place.
     base::Result<void> replace(Tx& tx, StoredEntry& stored, std::string_view change,
                                std::string_view by, const Numbers& numbers);
@@ -118,11 +141,18 @@ private:
     base::Result<void> wipe(Tx& tx, UnixMs before, bool& more);
 
     std::unique_ptr<base::store::Store> store_;
+    const bool alone_;  // no other process writes here: what was read once stays true
     const Limits limits_;
     const base::Clock& clock_;
+    MarkTail tail_;           // empty where not alone
+    std::mutex settling_;     // who makes it, or writes it down
+    std::atomic<bool> tail_made_ = false;
     std::mutex mutex_;                                       // guards what follows
     std::unordered_map<std::string, std::int64_t> tenants_;  // committed ones
-    base::Rng chance_;                                       // of ids
+    std::pair<std::string, std::int64_t> model_;             // wanted, and committed; "": unknown
+    std::uint64_t model_changes_ = 0;
+    base::Rng chance_;                // of ids
+    std::optional<Numbers> numbers_;  // where alone, of the works alone; not below the store's
 };
 
 }  // namespace memory::truth

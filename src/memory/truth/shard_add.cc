@@ -16,7 +16,6 @@ using base::store::Blob;
 using base::store::Row;
 
 constexpr std::size_t kSourcesMax = 256;
-constexpr std::int64_t kCandidatesMax = 8;
 constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
 
 }  // namespace
@@ -24,6 +23,7 @@ constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
 struct Shard::Prepared {
     std::vector<std::int64_t> marks;
     std::string half;
+    std::vector<float> embedding;  // as it will be read again
     UnixMs now = 0, created = 0;
 };
 
@@ -68,26 +68,49 @@ Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view b
                            entry.scope.tenant);
         }
         const UnixMs created = entry.created_unix_ms != 0 ? entry.created_unix_ms : at;
+        std::string half = to_half(entry.embedding);
+        std::vector<float> embedding = model.empty() ? std::vector<float>{} : from_half(half);
         prepared.push_back(
             {marks_of(entry.scope, entry.type, entry.content, entry.speaker, created),
-             to_half(entry.embedding), at, created});
+             std::move(half), std::move(embedding), at, created});
     }
+    DG_TRY(need_tail());
     Written written;
-    std::int64_t tenant = 0;
-    DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
+    std::int64_t tenant = 0, wanted = 0;
+    std::uint64_t model_changes = 0;
+    std::vector<RowId> made, undone;  // a group may have to run again
+    const Result<void> wrote = store_->write([&](Tx& tx) -> Result<void> {
+        undone.insert(undone.end(), made.begin(), made.end());
+        made.clear();
         written = {};
         tenant = DG_TRY(tenant_number_or_new(tx, tenant_name));
-        const std::int64_t wanted = DG_TRY(want_model(tx, model));
+        wanted = DG_TRY(want_model(tx, model));
+        {
+            std::lock_guard lock(mutex_);
+            model_changes = model_changes_;
+        }
         const auto count = static_cast<std::int64_t>(entries.size());
         Numbers numbers = DG_TRY(take_numbers(tx, count, count));
         for (std::size_t i = 0; i < entries.size(); ++i) {
             written.added.push_back(DG_TRY(add_one(tx, entries[i], prepared[i], tenant, wanted, by,
                                                    numbers, written.changes)));
+            if (written.added.back().how == Added::How::added) {
+                made.push_back(written.changes.back().row);
+            }
         }
         if (also) DG_TRY(also(tx, written.added));
         return {};
-    }));
+    });
+    for (const RowId row : undone) tail_.forget(row);
+    for (const RowId row : made) {
+        if (wrote)
+            tail_.confirm(row);
+        else
+            tail_.forget(row);
+    }
+    DG_TRY(wrote);
     remember(tenant_name, tenant);
+    remember_model(model, wanted, model_changes);
     return written;
 }
 
@@ -119,7 +142,11 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
             stored.entry.id = make_id(numbers.id_time, stored.row, chance_.next());
         }
         DG_TRY(tx.run(kInsertEntry, EntryParameters(stored).all()));
-        DG_TRY(write_marks(tx, tenant, stored.row, prepared.marks));
+        if (alone_) {
+            tail_.add(tenant, stored.row, prepared.marks);
+        } else {
+            DG_TRY(write_marks(tx, tenant, stored.row, prepared.marks));
+        }
         if (model != 0 && entry.embedding.empty()) {
             DG_TRY(want_embedding(tx, tenant, stored.row));
         } else if (model != 0) {
@@ -130,11 +157,10 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
         }
         added = {stored.entry.id, 1, Added::How::added};
         // As it will be read again, so that an index built now equals one built later.
-        changes.push_back(
-            {.row = stored.row,
-             .sequence = stored.sequence,
-             .entry = std::move(stored.entry),
-             .embedding = model == 0 ? std::vector<float>{} : from_half(prepared.half)});
+        changes.push_back({.row = stored.row,
+                           .sequence = stored.sequence,
+                           .entry = std::move(stored.entry),
+                           .embedding = prepared.embedding});
     }
     if (!key.empty()) {
         DG_TRY(tx.run(
@@ -149,22 +175,7 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
 Result<std::optional<StoredEntry>> Shard::find_same(Tx& tx, const NewEntry& entry,
                                                     const Prepared& prepared, std::int64_t tenant) {
     if (is_event(entry.type) && entry.created_unix_ms == 0) return std::nullopt;
-    std::vector<RowId> rows;
-    const auto keep = [&](const Row& row) {
-        const RowId found = row.integer(0);
-        if (std::find(rows.begin(), rows.end(), found) == rows.end()) rows.push_back(found);
-        return true;
-    };
-    const auto& marks = prepared.marks;
-    DG_TRY(
-        tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark = $2 ORDER BY row_id LIMIT "
-                 "$3",
-                 {tenant, marks[0], kCandidatesMax}, keep));
-    if (marks.size() > 1) {
-        DG_TRY(
-            tx.query("SELECT row_id FROM mark WHERE tenant_id = $1 AND mark IN ($2, $3) LIMIT $4",
-                     {tenant, marks[1], marks[2], kCandidatesMax}, keep));
-    }
+    const std::vector<RowId> rows = DG_TRY(candidates(tx, tenant, prepared.marks));
     for (const RowId row : rows) {
         auto kept = DG_TRY(load(tx, entry.scope.tenant, tenant, row));
         if (kept && kept->state == RowState::live && !expired(kept->entry, prepared.now) &&
@@ -205,17 +216,6 @@ Result<Added> Shard::merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std:
     const Added added{into.id, into.version, Added::How::merged};
     changes.push_back(DG_TRY(change_of(tx, kept)));
     return added;
-}
-
-Result<void> Shard::write_marks(Tx& tx, std::int64_t tenant, RowId row,
-                                std::span<const std::int64_t> marks) {
-    for (const std::int64_t mark : marks) {
-        DG_TRY(
-            tx.run("INSERT INTO mark(tenant_id, mark, row_id) VALUES ($1, $2, $3) ON CONFLICT "
-                   "(tenant_id, mark, row_id) DO NOTHING",
-                   {tenant, mark, row}));
-    }
-    return {};
 }
 
 }  // namespace memory::truth

@@ -54,16 +54,6 @@ Result<void> Shard::replace(Tx& tx, StoredEntry& stored, std::string_view change
     return {};
 }
 
-Result<void> Shard::erase_marks(Tx& tx, const StoredEntry& stored) {
-    const Entry& entry = stored.entry;
-    for (const std::int64_t mark :
-         marks_of(entry.scope, entry.type, entry.content, entry.speaker, entry.created_unix_ms)) {
-        DG_TRY(tx.run("DELETE FROM mark WHERE tenant_id = $1 AND mark = $2 AND row_id = $3",
-                      {stored.tenant, mark, stored.row}));
-    }
-    return {};
-}
-
 Result<Change> Shard::change_of(Tx& tx, const StoredEntry& stored) {
     Change change{.row = stored.row, .sequence = stored.sequence, .entry = stored.entry};
     const std::int64_t model = DG_TRY(wanted_model(tx));

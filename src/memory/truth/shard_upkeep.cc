@@ -76,6 +76,10 @@ Result<std::int64_t> Shard::wanted_model(Tx& tx) {
 
 Result<std::int64_t> Shard::want_model(Tx& tx, std::string_view model) {
     if (model.empty()) return 0;
+    {
+        std::lock_guard lock(mutex_);
+        if (model_.first == model) return model_.second;
+    }
     std::int64_t number = 0;
     bool wanted = false;
     DG_TRY(
@@ -88,6 +92,11 @@ Result<std::int64_t> Shard::want_model(Tx& tx, std::string_view model) {
                  }));
     if (wanted) return number;
     // Another one from now on: what has none of it is to be embedded; the old ones stay.
+    {
+        std::lock_guard lock(mutex_);
+        model_ = {};
+        ++model_changes_;
+    }
     number = DG_TRY(model_number_or_new(tx, model));
     DG_TRY(
         tx.run("INSERT INTO meta(name, value) VALUES ('model', $1) ON CONFLICT (name) DO UPDATE "

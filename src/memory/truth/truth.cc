@@ -5,9 +5,11 @@
 #include <xxhash.h>
 
 #include <charconv>
+#include <condition_variable>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "memory/truth/shard.h"
@@ -22,6 +24,8 @@ using base::Result;
 
 constexpr std::uint32_t kShardsMax = 256;
 constexpr std::size_t kTouchedMax = 1'000'000;  // entries counted between two flushes
+constexpr std::size_t kBehindKept = 4'096;      // rows of a shard whose marks wait in memory
+constexpr std::size_t kBehindMax = 16'384;
 
 bool shared_database(std::string_view location) {
     return location.starts_with("postgresql://") || location.starts_with("postgres://");
@@ -34,14 +38,26 @@ std::string shard_path(const std::string& folder, std::size_t number) {
 class ShardedTruth final : public Truth {
 public:
     explicit ShardedTruth(std::vector<std::unique_ptr<Shard>> shards)
-        : shards_(std::move(shards)), touched_(shards_.size()) {}
+        : shards_(std::move(shards)),
+          touched_(shards_.size()),
+          settler_([this](const std::stop_token& stop) { settle(stop); }) {}
     /// What cannot be written now is lost, and said nowhere: counters are no memories.
     ~ShardedTruth() override { static_cast<void>(flush_touches()); }
 
     Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
                         std::string_view model, const Also& also) override {
         if (entries.empty()) return Written{};
-        return of(entries.front().scope.tenant).add(entries, by, model, also);
+        Shard& shard = of(entries.front().scope.tenant);
+        auto written = shard.add(entries, by, model, also);
+        if (const std::size_t behind = shard.marks_behind(); behind >= kBehindMax) {
+            // Who writes faster than marks can follow writes them, too. A failure leaves them.
+            static_cast<void>(shard.settle_marks());
+        } else if (behind >= kBehindKept) {
+            std::lock_guard lock(mutex_);
+            behind_ = true;
+            wake_.notify_one();
+        }
+        return written;
     }
     Result<Change> update(std::string_view tenant, const MemoryId& id, const EntryPatch& patch,
                           std::string_view by) override {
@@ -177,6 +193,22 @@ private:
     }
     Shard& of(std::string_view tenant) { return *shards_[number_of(tenant)]; }
 
+    void settle(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        while (wake_.wait(lock, stop, [this] { return behind_; })) {
+            behind_ = false;
+            lock.unlock();
+            for (const auto& shard : shards_) {
+                if (stop.stop_requested()) return;
+                // What fails is tried again when more is written.
+                if (shard->marks_behind() >= kBehindKept) {
+                    static_cast<void>(shard->settle_marks());
+                }
+            }
+            lock.lock();
+        }
+    }
+
     void give_back(std::size_t shard, TouchedTenants&& taken) {
         std::lock_guard lock(mutex_);
         for (const auto& [tenant, entries] : taken) {
@@ -190,9 +222,12 @@ private:
     }
 
     std::vector<std::unique_ptr<Shard>> shards_;
-    std::mutex mutex_;                     // guards the two below
+    std::mutex mutex_;                     // guards the three below
     std::vector<TouchedTenants> touched_;  // by shard
     std::size_t touched_count_ = 0;
+    bool behind_ = false;
+    std::condition_variable_any wake_;
+    std::jthread settler_;  // of marks that wait; ends first
 };
 
 Result<void> make_private_folder(const std::string& path) {

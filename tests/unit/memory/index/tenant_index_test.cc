@@ -13,7 +13,6 @@
 
 #include "base/files/files.h"
 #include "memory/index/keyword.h"
-#include "memory/index/metadata_match.h"
 #include "memory/text/analyzer.h"
 #include "support/seeds.h"
 #include "unit/memory/index/changes.h"
@@ -91,8 +90,8 @@ bool lets_through(const Filter& f, const Entry& e) {
     if (!f.expired_too && e.expires_unix_ms != 0 && e.expires_unix_ms <= kNow && !e.pinned) {
         return false;
     }
-    if (f.metadata && !matches_metadata(*f.metadata, e.metadata)) return false;
-    const base::json::value* labels = find_path(e.metadata, "labels");
+    if (f.metadata && !matches(*f.metadata, e.metadata)) return false;
+    const base::json::value* labels = e.metadata.if_contains("labels");
     if (labels == nullptr || (labels->is_array() && labels->get_array().empty())) return true;
     return std::ranges::any_of(f.labels, [&](const std::string& label) {
         if (labels->is_null()) return false;
