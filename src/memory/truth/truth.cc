@@ -41,7 +41,13 @@ public:
     Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
                         std::string_view model, const Also& also) override {
         if (entries.empty()) return Written{};
-        return of(entries.front().scope.tenant).add(entries, by, model, also);
+        const std::string& tenant = entries.front().scope.tenant;
+        return of(tenant).exchange(tenant, {}, entries, by, model, also);
+    }
+    Result<Written> exchange(std::string_view tenant, std::span<const MemoryId> gone,
+                             std::span<const NewEntry> entries, std::string_view by,
+                             std::string_view model, const Also& also) override {
+        return of(tenant).exchange(tenant, gone, entries, by, model, also);
     }
     Result<Change> update(std::string_view tenant, const MemoryId& id, const EntryPatch& patch,
                           std::string_view by) override {
