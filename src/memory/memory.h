@@ -31,6 +31,10 @@ class Extractor;
 class FactStore;
 }  // namespace memory::facts
 
+namespace memory::knowledge {
+class KnowledgeBases;
+}
+
 namespace memory {
 
 struct StoreOptions {
@@ -143,6 +147,10 @@ public:
     // --- facts ---------------------------------------------------------------------------------
     /// Statements of that tenant, with two time axes, and their graph. Lives as long as the store.
     virtual facts::FactStore& facts(std::string_view tenant) = 0;
+
+    // --- documents -----------------------------------------------------------------------------
+    /// Knowledge bases of every tenant. Lives as long as the store.
+    virtual knowledge::KnowledgeBases& knowledge() = 0;
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;

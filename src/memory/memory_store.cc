@@ -14,6 +14,7 @@
 #include "memory/facts/extraction_job.h"
 #include "memory/facts/fact_store.h"
 #include "memory/index_cache.h"
+#include "memory/knowledge/knowledge_store.h"
 #include "memory/memory.h"
 #include "memory/recall/packing.h"
 #include "memory/recall/recall.h"
@@ -57,7 +58,7 @@ private:
     std::jthread thread_;
 };
 
-class EmbeddedStore final : public MemoryStore {
+class EmbeddedStore final : public MemoryStore, private knowledge::PassageStore {
 public:
     using FactStores = std::map<const base::store::Store*, std::unique_ptr<facts::FactStore>>;
 
@@ -182,6 +183,29 @@ public:
         return *facts_.at(&truth_->store_of(tenant));
     }
 
+    knowledge::KnowledgeBases& knowledge() override { return *bases_; }
+    /// Before anything is asked of it.
+    Result<void> open_knowledge() {
+        bases_ = DG_TRY(
+            knowledge::make_knowledge_bases(*this, knowledge::make_parser_process(), clock_));
+        return {};
+    }
+    Result<std::vector<Added>> exchange(std::string_view tenant, std::span<const MemoryId> gone,
+                                        std::span<const NewEntry> entries, std::string_view by,
+                                        const Also& also) override {
+        for (const NewEntry& entry : entries) DG_TRY(check_entry(entry, limits_));
+        auto written = DG_TRY(
+            truth_->exchange(tenant, gone, entries, by, embedder_ ? embedder_->id() : "", also));
+        heard(tenant, written.changes);
+        return std::move(written.added);
+    }
+    base::store::Store& store_of(std::string_view tenant) override {
+        return truth_->store_of(tenant);
+    }
+    Result<void> each_store(const std::function<Result<void>(base::store::Store&)>& each) override {
+        return truth_->each_store(each);
+    }
+
     StoreStats stats() override {
         StoreStats stats = truth_->stats().value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
@@ -236,6 +260,7 @@ private:
     IndexCache indexes_;
     tasks::TaskStore tasks_;
     const FactStores facts_;  // by shard
+    std::unique_ptr<knowledge::KnowledgeBases> bases_;
     // What runs in the background uses all that stands above.
     std::unique_ptr<facts::ExtractionJob> extraction_;
     std::unique_ptr<embed::EmbeddingJob> job_;
@@ -467,8 +492,10 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
         facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
         return {};
     }));
-    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
-                                           std::move(embedder), clock);
+    auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
+                                                 std::move(embedder), clock);
+    DG_TRY(store->open_knowledge());
+    return store;
 }
 
 }  // namespace memory

@@ -26,6 +26,11 @@ using base::api::tenant_of;
 using base::http::Request;
 using base::http::Response;
 
+constexpr std::size_t kDocumentsWaitingMax = 16;
+constexpr std::string_view kDocuments = "/v1/knowledge/{base}/documents",
+                           kDocument = "/v1/knowledge/{base}/documents/{id}",
+                           kDocumentText = "/v1/knowledge/{base}/documents/{id}/text";
+
 /// Who is written down as the one who changed it.
 std::string by_of(const Request& request) {
     return std::string(request.headers.get("X-Dougong-Agent")).substr(0, 128);
@@ -89,7 +94,12 @@ json::array to_array(const Values& values) {
 }  // namespace
 
 MemoryApi::MemoryApi(MemoryStore& store, MemoryApiOptions options)
-    : store_(store), tasks_(store), facts_(store), calls_(options.threads, options.queue_max) {}
+    : store_(store),
+      tasks_(store),
+      facts_(store),
+      knowledge_(store.knowledge()),
+      calls_(options.threads, options.queue_max),
+      documents_(options.parsers, kDocumentsWaitingMax) {}
 
 const std::vector<MemoryApi::Route>& MemoryApi::routes() {
     using Api = MemoryApi;
@@ -101,6 +111,9 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
     };
     static const auto of_facts = []<auto method>()->Call {
         return [](Api& api, const Request& request) { return (api.facts_.*method)(request); };
+    };
+    static const auto of_knowledge = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.knowledge_.*method)(request); };
     };
     static const std::vector<Route> kRoutes = {
         {"POST", "/v1/memories", mine.operator()<&Api::add>()},
@@ -131,15 +144,25 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
         {"GET", "/v1/facts/paths", of_facts.operator()<&FactCalls::paths>()},
         {"POST", "/v1/facts/aliases", of_facts.operator()<&FactCalls::add_alias>()},
         {"POST", "/v1/facts/extract", of_facts.operator()<&FactCalls::extract>()},
+        {"GET", "/v1/knowledge", of_knowledge.operator()<&KnowledgeCalls::bases>()},
+        {"POST", "/v1/knowledge/search", of_knowledge.operator()<&KnowledgeCalls::search>()},
+        {"GET", "/v1/knowledge/conflicts", of_knowledge.operator()<&KnowledgeCalls::conflicts>()},
+        {"GET", kDocuments, of_knowledge.operator()<&KnowledgeCalls::list>()},
+        {"POST", kDocuments, of_knowledge.operator()<&KnowledgeCalls::put>(), true},
+        {"PUT", kDocuments, of_knowledge.operator()<&KnowledgeCalls::put>(), true},
+        {"GET", kDocument, of_knowledge.operator()<&KnowledgeCalls::show>()},
+        {"DELETE", kDocument, of_knowledge.operator()<&KnowledgeCalls::remove>()},
+        {"GET", kDocumentText, of_knowledge.operator()<&KnowledgeCalls::text>()},
     };
     return kRoutes;
 }
 
 void MemoryApi::register_routes(base::http::Router& router) {
     for (const Route& route : routes()) {
-        calls_.route(
-            router, route.method, route.pattern,
-            [this, call = route.call](const Request& request) { return call(*this, request); });
+        (route.slow ? documents_ : calls_)
+            .route(
+                router, route.method, route.pattern,
+                [this, call = route.call](const Request& request) { return call(*this, request); });
     }
 }
 

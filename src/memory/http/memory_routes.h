@@ -1,6 +1,7 @@
 #pragma once
-// Memories over HTTP: /v1/memories, /v1/tasks and /v1/facts. A tenant (header X-Dougong-Tenant,
-// "default" without it) sees its own only. The same calls without a server, for the command line.
+// Memories over HTTP: /v1/memories, /v1/tasks, /v1/facts and /v1/knowledge. A tenant (header
+// X-Dougong-Tenant, "default" without it) sees its own only. The same calls without a server, for
+// the command line.
 
 #include <cstddef>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "base/api/call_pool.h"
 #include "base/http/router.h"
 #include "memory/http/fact_routes.h"
+#include "memory/http/knowledge_routes.h"
 #include "memory/http/task_routes.h"
 #include "memory/memory.h"
 
@@ -17,6 +19,7 @@ namespace memory {
 struct MemoryApiOptions {
     std::size_t threads = 4;      ///< calls wait for the disk and for embeddings
     std::size_t queue_max = 256;  ///< waiting for them; then 429
+    std::size_t parsers = 2;      ///< documents read at a time; others wait, 16 at most
 };
 
 /// Routes over one store, which outlives them. Stop the server first, then stop().
@@ -28,13 +31,17 @@ public:
     /// One call on this thread: errors are answers, too. 404 and 405 as the server gives them.
     base::http::Response call(base::http::Request request);
     /// Finishes what the workers hold. Idempotent.
-    void stop() { calls_.stop(); }
+    void stop() {
+        documents_.stop();
+        calls_.stop();
+    }
 
 private:
     using Call = base::Result<base::http::Response> (*)(MemoryApi&, const base::http::Request&);
     struct Route {
         std::string_view method, pattern;
         Call call;
+        bool slow = false;  ///< reads a document: not in the way of others
     };
     static const std::vector<Route>& routes();
 
@@ -55,7 +62,8 @@ private:
     MemoryStore& store_;
     TaskCalls tasks_;
     FactCalls facts_;
-    base::api::CallPool calls_;
+    KnowledgeCalls knowledge_;
+    base::api::CallPool calls_, documents_;
 };
 
 }  // namespace memory

@@ -59,6 +59,10 @@ json::object extract_example() {
     return parsed(R"({"text": "I moved to Rome in May 2024.", "speaker": "Ann", "listener": "",
         "source": "mem-...", "said_at_unix_ms": 0})");
 }
+json::object knowledge_example() {
+    return parsed(R"({"query": "how long is parental leave", "base": "handbook", "document": "",
+        "labels": ["hr"], "metadata": "year >= 2024", "limit": 10, "tokens_max": 2000})");
+}
 json::object ids_example() {
     return parsed(R"({"ids": ["mem-..."]})");
 }
@@ -83,6 +87,14 @@ constexpr std::array<std::string_view, 7> kFacts = {
     "history", "limit"};
 constexpr std::array<std::string_view, 3> kNear = {"name", "depth", "limit"};
 constexpr std::array<std::string_view, 4> kPath = {"from", "to", "length", "limit"};
+
+constexpr std::array<std::string_view, 1> kHeld = {"label"};
+constexpr std::array<std::string_view, 3> kDocumentList = {"label", "limit", "cursor"},
+                                          kConflicts = {"base", "label", "limit"};
+constexpr std::array<std::string_view, 8> kUpload = {"id",         "uri",      "name",  "title",
+                                                     "media_type", "metadata", "label", "holds"};
+constexpr std::string_view kDocuments = "/v1/knowledge/{base}/documents",
+                           kDocument = "/v1/knowledge/{base}/documents/{id}";
 
 // One line per route of the plane.
 const std::array kOperations = {
@@ -222,6 +234,54 @@ const std::array kOperations = {
               .summary = "What the rules see in a text; nothing is kept.",
               .answer = "Statements that POST /v1/facts takes.",
               .body = extract_example},
+    Operation{.method = "get",
+              .path = "/v1/knowledge",
+              .summary = "Knowledge bases with documents that the labels open.",
+              .answer = "Names and counts.",
+              .query = kHeld},
+    Operation{.method = "post",
+              .path = "/v1/knowledge/search",
+              .summary = "Find passages of documents.",
+              .answer = "Passages, best first, each with its page and place.",
+              .body = knowledge_example},
+    Operation{.method = "get",
+              .path = "/v1/knowledge/conflicts",
+              .summary = "Statements of different documents that cannot all be so.",
+              .answer = "Groups, each statement with its place.",
+              .query = kConflicts},
+    Operation{.method = "get",
+              .path = kDocuments,
+              .summary = "Documents of a base, by id.",
+              .answer = "Documents, and a cursor for the next page.",
+              .query = kDocumentList},
+    Operation{.method = "post",
+              .path = kDocuments,
+              .summary = "Add or replace a document: the body is its bytes, or a form with a "
+                         "file.",
+              .answer = "The document, and what became of its passages.",
+              .query = kUpload,
+              .makes = true},
+    Operation{.method = "put",
+              .path = kDocuments,
+              .summary = "The same.",
+              .answer = "The document, and what became of its passages.",
+              .query = kUpload,
+              .makes = true},
+    Operation{.method = "get",
+              .path = kDocument,
+              .summary = "One document with its outline and pages.",
+              .answer = "The document.",
+              .query = kHeld},
+    Operation{.method = "delete",
+              .path = kDocument,
+              .summary = "Take a document out with all its passages.",
+              .answer = "What was removed.",
+              .query = kHeld},
+    Operation{.method = "get",
+              .path = "/v1/knowledge/{base}/documents/{id}/text",
+              .summary = "Its extracted text, which citations count in.",
+              .answer = "The text.",
+              .query = kHeld},
 };
 
 }  // namespace

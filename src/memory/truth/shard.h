@@ -37,8 +37,9 @@ public:
                                                      const base::Clock& clock);
 
     // As in Truth, of one tenant of this shard.
-    base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
-                              std::string_view model, const Truth::Also& also);
+    base::Result<Written> exchange(std::string_view tenant, std::span<const MemoryId> gone,
+                                   std::span<const NewEntry> entries, std::string_view by,
+                                   std::string_view model, const Truth::Also& also);
     base::Result<Change> update(std::string_view tenant, const MemoryId& id,
                                 const EntryPatch& patch, std::string_view by);
     base::Result<Change> remove(std::string_view tenant, const MemoryId& id, std::string_view by);
@@ -110,6 +111,8 @@ private:
     base::Result<std::vector<float>> embedding_of(Tx& tx, std::int64_t tenant, RowId row,
                                                   std::int64_t model);
 
+    base::Result<Change> remove_one(Tx& tx, std::string_view tenant, const MemoryId& id,
+                                    std::string_view by);
     base::Result<Added> add_one(Tx& tx, const NewEntry& entry, const Prepared& prepared,
                                 std::int64_t tenant, std::int64_t model, std::string_view by,
                                 Numbers& numbers, std::vector<Change>& changes);

@@ -55,10 +55,9 @@ StoredEntry stored_of(const NewEntry& entry, std::int64_t tenant, std::string_vi
 
 }  // namespace
 
-Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view by,
-                           std::string_view model, const Truth::Also& also) {
-    if (entries.empty()) return Written{};
-    const std::string& tenant_name = entries.front().scope.tenant;
+Result<Written> Shard::exchange(std::string_view tenant_name, std::span<const MemoryId> gone,
+                                std::span<const NewEntry> entries, std::string_view by,
+                                std::string_view model, const Truth::Also& also) {
     std::vector<Prepared> prepared;
     const UnixMs at = now();
     for (const NewEntry& entry : entries) {
@@ -88,6 +87,11 @@ Result<Written> Shard::add(std::span<const NewEntry> entries, std::string_view b
         {
             std::lock_guard lock(mutex_);
             model_changes = model_changes_;
+        }
+        for (const MemoryId& id : gone) {
+            auto removed = remove_one(tx, tenant_name, id, by);
+            if (!removed && removed.error().code == Code::not_found) continue;
+            written.changes.push_back(DG_TRY(std::move(removed)));
         }
         const auto count = static_cast<std::int64_t>(entries.size());
         Numbers numbers = DG_TRY(take_numbers(tx, count, count));

@@ -100,21 +100,26 @@ Result<Change> Shard::update(std::string_view tenant, const MemoryId& id, const 
     return change;
 }
 
-Result<Change> Shard::remove(std::string_view tenant, const MemoryId& id, std::string_view by) {
-    Change change;
-    DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
-        StoredEntry stored = DG_TRY(load_live(tx, tenant, id));
-        DG_TRY(erase_marks(tx, stored));
-        DG_TRY(tx.run("DELETE FROM unembedded WHERE row_id = $1 AND tenant_id = $2",
-                      {stored.row, stored.tenant}));
-        stored.state = RowState::removed;
-        Numbers numbers = DG_TRY(take_numbers(tx, 0, 1));
-        ++numbers.sequence;
-        DG_TRY(replace(tx, stored, "removed", by, numbers));
-        change = {.row = stored.row,
+Result<Change> Shard::remove_one(Tx& tx, std::string_view tenant, const MemoryId& id,
+                                 std::string_view by) {
+    StoredEntry stored = DG_TRY(load_live(tx, tenant, id));
+    DG_TRY(erase_marks(tx, stored));
+    DG_TRY(tx.run("DELETE FROM unembedded WHERE row_id = $1 AND tenant_id = $2",
+                  {stored.row, stored.tenant}));
+    stored.state = RowState::removed;
+    Numbers numbers = DG_TRY(take_numbers(tx, 0, 1));
+    ++numbers.sequence;
+    DG_TRY(replace(tx, stored, "removed", by, numbers));
+    return Change{.row = stored.row,
                   .sequence = stored.sequence,
                   .gone = true,
                   .entry = std::move(stored.entry)};
+}
+
+Result<Change> Shard::remove(std::string_view tenant, const MemoryId& id, std::string_view by) {
+    Change change;
+    DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
+        change = DG_TRY(remove_one(tx, tenant, id, by));
         return {};
     }));
     return change;

@@ -47,8 +47,14 @@ public:
     Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
                         std::string_view model, const Also& also) override {
         if (entries.empty()) return Written{};
-        Shard& shard = of(entries.front().scope.tenant);
-        auto written = shard.add(entries, by, model, also);
+        const std::string& tenant = entries.front().scope.tenant;
+        return exchange(tenant, {}, entries, by, model, also);
+    }
+    Result<Written> exchange(std::string_view tenant, std::span<const MemoryId> gone,
+                             std::span<const NewEntry> entries, std::string_view by,
+                             std::string_view model, const Also& also) override {
+        Shard& shard = of(tenant);
+        auto written = shard.exchange(tenant, gone, entries, by, model, also);
         if (const std::size_t behind = shard.marks_behind(); behind >= kBehindMax) {
             // Who writes faster than marks can follow writes them, too. A failure leaves them.
             static_cast<void>(shard.settle_marks());

@@ -51,6 +51,10 @@ public:
     /// Entries checked already, of one tenant; one transaction. `model` names their embeddings.
     virtual base::Result<Written> add(std::span<const NewEntry> entries, std::string_view by,
                                       std::string_view model, const Also& also = {}) = 0;
+    /// Removes `gone` (those that are there), then adds, in the same way and in one transaction.
+    virtual base::Result<Written> exchange(std::string_view tenant, std::span<const MemoryId> gone,
+                                           std::span<const NewEntry> entries, std::string_view by,
+                                           std::string_view model, const Also& also = {}) = 0;
     virtual base::Result<Change> update(std::string_view tenant, const MemoryId& id,
                                         const EntryPatch& patch, std::string_view by) = 0;
     virtual base::Result<Change> remove(std::string_view tenant, const MemoryId& id,
