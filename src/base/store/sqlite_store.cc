@@ -81,6 +81,7 @@ public:
         static constexpr Dialect kSqlite{"BLOB", "INTEGER PRIMARY KEY", " WITHOUT ROWID"};
         return kSqlite;
     }
+    bool shared() const override { return false; }
     std::uint64_t bytes() const override { return size_of(path_) + size_of(path_ + "-wal"); }
 
     Result<void> check() override {

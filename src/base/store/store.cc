@@ -1,12 +1,18 @@
 #include "base/store/store.h"
 
+#include "base/core/url_password.h"
+#include "base/store/postgres_location.h"
+#include "base/store/postgres_store.h"
 #include "base/store/sqlite_store.h"
 
 namespace base::store {
 
 Result<std::unique_ptr<Store>> Store::open(std::string_view location, const StoreOptions& options) {
+    if (is_postgres(location)) return open_postgres(location, options);
     if (location.find("://") != std::string_view::npos) {
-        return fail(Code::unimplemented, "a store is a file so far; give a path instead of a URL");
+        return fail(Code::invalid_argument,
+                    "no store is known for {}; give the path of a file, or postgresql://...",
+                    without_password(location));
     }
     return open_sqlite(std::string(location), options);
 }

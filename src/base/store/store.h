@@ -1,7 +1,7 @@
 #pragma once
 // Transactions over SQL, for everything people query: SQLite in a file by default, PostgreSQL when
-// a URL says so. One writer thread commits what many callers ask for together (group commit), so
-// that durability costs one sync for all who wait.
+// a URL says so. One of the callers commits what many ask for together (group commit), so that
+// durability costs one sync for all who wait.
 //
 //   auto store = DG_TRY(Store::open("data/memory-0.db", {}));
 //   DG_TRY(store->write([&](Transaction& tx) -> Result<void> {
@@ -49,7 +49,8 @@ public:
     /// file), internal (SQL that is wrong: a bug, with its text).
     virtual Result<std::int64_t> run(std::string_view sql,
                                      std::span<const Parameter> parameters) = 0;
-    /// Calls `row` for each; stops when it returns false.
+    /// Calls `row` for each; stops when it returns false. All rows may have been fetched by then:
+    /// LIMIT what may be many. Texts are ordered as the database orders them.
     virtual Result<void> query(std::string_view sql, std::span<const Parameter> parameters,
                                const std::function<bool(const Row&)>& row) = 0;
 
@@ -81,8 +82,10 @@ struct StoreOptions {
 
 class Store {
 public:
-    /// Errors: failed_precondition (another process holds it), data_loss, unavailable,
-    /// unimplemented (a URL).
+    /// `location`: a file, or "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?..." with what libpq
+    /// knows and `schema` (default "dougong"): the tables' place, which many processes may share.
+    /// Errors: failed_precondition (another process holds the file; the server refuses us),
+    /// data_loss, unavailable, invalid_argument (the URL), resource_exhausted (connections).
     static Result<std::unique_ptr<Store>> open(std::string_view location,
                                                const StoreOptions& options);
     virtual ~Store() = default;  ///< finishes what waits
@@ -98,10 +101,13 @@ public:
     virtual Result<void> read(const Work& work) = 0;
 
     virtual const Dialect& dialect() const = 0;
+    /// Others may write, too: works of all run one after another, as those of one process do.
+    virtual bool shared() const = 0;
     virtual std::uint64_t bytes() const = 0;  ///< on disk now
-    /// Checks the whole file; says what is damaged. Slow.
+    /// Checks everything; says what is damaged. Slow.
     virtual Result<void> check() = 0;
-    /// Leaves no byte of deleted rows in the file or its log.
+    /// Leaves no byte of deleted rows in the file or its log. PostgreSQL: in tables and indexes;
+    /// its log forgets them when the server uses its files again.
     virtual Result<void> scrub() = 0;
 };
 

@@ -43,10 +43,11 @@ TEST(SqliteStore, OneProcessOwnsTheFile) {
 }
 
 TEST(SqliteStore, AUrlIsRefusedAndNoFileMade) {
-    const auto opened = Store::open("postgresql://localhost/x", {});
+    const auto opened = Store::open("mysql://ann:geheim@localhost/x", {});
     ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, Code::unimplemented);
-    EXPECT_FALSE(std::filesystem::exists("postgresql:"));
+    EXPECT_EQ(opened.error().code, Code::invalid_argument);
+    EXPECT_EQ(opened.error().message.find("geheim"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists("mysql:"));
 }
 
 TEST(SqliteStore, DamageIsSaidAndNothingIsWritten) {

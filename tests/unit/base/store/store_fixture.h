@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/store/store.h"
+#include "support/database_server.h"
 #include "support/temp_dir.h"
 
 /// Asserts a Result and shows its error.
@@ -21,7 +22,7 @@
 namespace test {
 
 inline std::vector<std::string> databases() {
-    return {"sqlite"};
+    return {"sqlite", "postgresql"};
 }
 
 inline std::int64_t count_rows(base::store::Store& store, std::string_view table = "t") {
@@ -66,19 +67,28 @@ inline void insert(base::store::Store& store, std::int64_t key) {
 class StoreTest : public ::testing::TestWithParam<std::string> {
 protected:
     using Store = base::store::Store;
+    void SetUp() override {
+        if (GetParam() == "postgresql") DG_NEED_SERVER(PostgresServer::instance());
+        next_location();
+    }
     std::unique_ptr<Store> open(const base::store::StoreOptions& options = {}) {
-        auto store = Store::open(dir_.file(fmt::format("{}.db", number_)), options);
+        auto store = Store::open(location_, options);
         EXPECT_TRUE(store) << store.error().message;
         return std::move(*store);
     }
     std::unique_ptr<Store> open_fresh() {
-        ++number_;
+        next_location();
         return open();
+    }
+    void next_location() {
+        location_ = GetParam() == "sqlite" ? dir_.file(fmt::format("{}.db", ++number_))
+                                           : PostgresServer::instance().fresh_url();
     }
     /// A round costs little here.
     bool quick() const { return GetParam() == "sqlite"; }
 
     TempDir dir_;
+    std::string location_;
     int number_ = 0;
 };
 
