@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/core/utf8.h"
+#include "app/fitting_text.h"
 #include "engine/engine.h"
 
 namespace app {
@@ -56,7 +56,7 @@ public:
             std::string text(side == memory::EmbedSide::query ? prefixes_.query
                                                               : prefixes_.document);
             if (!is_readable(texts[i])) continue;
-            text = fitting(text.append(texts[i]));
+            text = fitting_text(*engine_, text.append(texts[i]), engine_->info().context_tokens);
             if (text.empty()) continue;
             inputs.push_back(std::move(text));
             rows.push_back(i);
@@ -81,20 +81,6 @@ private:
             if (id != unknown) known_bytes += tokenizer.piece(id).size();
         }
         return known_bytes * 2 >= text.size();
-    }
-
-    /// The beginning of `text` that the model takes; "" when nothing of it is a token.
-    std::string fitting(std::string text) const {
-        const std::size_t most = engine_->info().context_tokens;
-        for (;;) {
-            const std::size_t tokens = engine_->tokenizer().encode(text).size();
-            if (tokens == 0) return {};
-            if (tokens <= most) return text;
-            // Tokens are spread evenly enough that few steps do; each takes off a byte at least.
-            const std::size_t bytes = std::min(text.size() - 1, text.size() * most / tokens);
-            text.resize(base::utf8_valid_prefix_bytes(std::string_view(text).substr(0, bytes)));
-            if (text.empty()) return {};
-        }
     }
 
     const std::shared_ptr<engine::Engine> engine_;

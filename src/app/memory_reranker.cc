@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/core/utf8.h"
+#include "app/fitting_text.h"
 #include "base/json/json.h"
 #include "engine/engine.h"
 
@@ -35,21 +35,12 @@ public:
         }
         std::vector<std::string> cut;
         for (const std::string& text : texts) {
-            cut.push_back(fitting(text, context - asked - kMarks));
+            cut.push_back(fitting_text(*engine_, text, context - asked - kMarks));
         }
         return DG_TRY(engine_->rank(question, cut)).scores;
     }
 
 private:
-    std::string fitting(std::string text, std::size_t most) const {
-        for (;;) {
-            const std::size_t tokens = engine_->tokenizer().encode(text).size();
-            if (tokens <= most) return text;
-            const std::size_t bytes = std::min(text.size() - 1, text.size() * most / tokens);
-            text.resize(base::utf8_valid_prefix_bytes(std::string_view(text).substr(0, bytes)));
-        }
-    }
-
     const std::shared_ptr<engine::Engine> engine_;
     const std::string id_;
 };
