@@ -28,6 +28,15 @@
 namespace memory::facts {
 class FactStore;
 }
+namespace memory::forget {
+class Forgetting;
+}
+namespace memory::compress {
+class Compressor;
+}
+namespace memory::profile {
+class Profiles;
+}
 
 namespace memory {
 
@@ -41,6 +50,8 @@ struct StoreOptions {
     /// For what indexes need not hold in memory; empty: with the shard files, or /tmp.
     std::string spill_dir = {};
     std::int64_t versions_keep_ms = 30ll * 24 * 3600 * 1000;  ///< how long undo reaches back
+    std::int64_t forget_deadline_ms =
+        3600ll * 1000;  ///< until no byte of what is forgotten is left
 };
 
 /// What became of one write.
@@ -63,6 +74,7 @@ struct StoreStats {
     std::uint64_t embeddings_pending = 0;
     std::uint64_t truth_bytes = 0, index_bytes = 0;
     std::uint32_t indexes_open = 0;
+    std::uint64_t forgets_open = 0;  ///< hidden, and still being erased
     std::string embedder;
 };
 
@@ -131,6 +143,15 @@ public:
     // --- facts ---------------------------------------------------------------------------------
     /// Statements of that tenant, with two time axes, and their graph. Lives as long as the store.
     virtual facts::FactStore& facts(std::string_view tenant) = 0;
+
+    // --- forgetting ----------------------------------------------------------------------------
+    /// For good, with a receipt. Lives as long as the store.
+    virtual forget::Forgetting& forgetting() = 0;
+
+    // --- compressing, profiles -----------------------------------------------------------------
+    // Both live as long as the store.
+    virtual compress::Compressor& compressor() = 0;
+    virtual profile::Profiles& profiles() = 0;
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;

@@ -10,10 +10,13 @@
 #include <thread>
 #include <utility>
 
+#include "memory/compress/compressor.h"
 #include "memory/embed/embedding_job.h"
 #include "memory/facts/fact_store.h"
+#include "memory/forget/forgetter.h"
 #include "memory/index_cache.h"
 #include "memory/memory.h"
+#include "memory/profile/profile_store.h"
 #include "memory/recall/packing.h"
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
@@ -76,6 +79,24 @@ public:
         if (embedder_ == nullptr) return;
         job_ = std::make_unique<embed::EmbeddingJob>(*truth_, embedder_,
                                                      [this](auto changes) { tell_each(changes); });
+    }
+    Result<void> prepare(const StoreOptions& options) {
+        profiles_ = DG_TRY(profile::make_profiles(*truth_, clock_));
+        compressor_ = DG_TRY(compress::make_compressor(
+            *truth_, embedder_ ? embedder_->id() : "", options.versions_keep_ms, clock_,
+            [this](std::string_view tenant, std::span<const truth::Change> changes) {
+                indexes_.apply(tenant, changes);
+                if (job_) job_->notify();
+            }));
+        forget::Hooks hooks;
+        hooks.hear = [this](std::string_view tenant, auto changes) {
+            indexes_.apply(tenant, changes);
+        };
+        hooks.drop_index = [this](std::string_view tenant) { indexes_.drop(tenant); };
+        hooks.reload_facts = [this](std::string_view tenant) { facts(tenant).reload(tenant); };
+        forgetting_ = DG_TRY(
+            forget::make_forgetting(*truth_, std::move(hooks), clock_, options.forget_deadline_ms));
+        return {};
     }
     ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
 
@@ -179,10 +200,15 @@ public:
         return *facts_.at(&truth_->store_of(tenant));
     }
 
+    forget::Forgetting& forgetting() override { return *forgetting_; }
+    compress::Compressor& compressor() override { return *compressor_; }
+    profile::Profiles& profiles() override { return *profiles_; }
+
     StoreStats stats() override {
         StoreStats stats = truth_->stats().value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
         stats.index_bytes = indexes_.bytes();
+        stats.forgets_open = forgetting_->open();
         stats.embedder = embedder_ ? embedder_->id() : "";
         return stats;
     }
@@ -221,6 +247,9 @@ private:
     const FactStores facts_;  // by shard
     Keeper keeper_;
     std::unique_ptr<embed::EmbeddingJob> job_;
+    std::unique_ptr<profile::Profiles> profiles_;
+    std::unique_ptr<compress::Compressor> compressor_;
+    std::unique_ptr<forget::Forgetting> forgetting_;  // stopped first
 };
 
 /// What one search found in the index, with rows instead of slots: slots mean nothing once the
@@ -363,8 +392,10 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
         facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
         return {};
     }));
-    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
-                                           std::move(embedder), clock);
+    auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
+                                                 std::move(embedder), clock);
+    DG_TRY(store->prepare(options));
+    return std::unique_ptr<MemoryStore>(std::move(store));
 }
 
 }  // namespace memory

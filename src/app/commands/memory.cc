@@ -330,7 +330,7 @@ std::vector<OptionSpec> search_flags() {
 }  // namespace
 
 Command memory_command() {
-    return {
+    Command memory = {
         .name = "memory",
         .summary = "Remember, and find again",
         .about =
@@ -395,6 +395,8 @@ Command memory_command() {
                     {{"FILE", "JSON lines", true}}, {},
                     {{"dougong memory import all.jsonl", "In batches, with progress."}},
                     import_all)}};
+    for (Command& one : memory_upkeep_commands()) memory.subcommands.push_back(std::move(one));
+    return memory;
 }
 
 }  // namespace app

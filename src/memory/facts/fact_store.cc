@@ -173,6 +173,11 @@ public:
         return {};
     }
 
+    void reload(std::string_view tenant) override {
+        const std::lock_guard lock(mutex_);
+        pictures_.erase(std::string(tenant));
+    }
+
     Result<std::vector<Fact>> query(const FactQuery& query) override {
         const std::lock_guard lock(mutex_);
         return DG_TRY(picture(query.scope.tenant))->query(query, recorder_.now());

@@ -45,6 +45,9 @@ public:
     virtual base::Result<void> add_alias(std::string_view tenant, std::string_view alias,
                                          std::string_view name) = 0;
 
+    /// Its tables were changed by another part: they are read again.
+    virtual void reload(std::string_view tenant) = 0;
+
     /// By subject, predicate, then time. Names match as they are resolved: spelling (NFKC, case,
     /// spaces), then aliases, then for subjects a first name that only one full name has.
     virtual base::Result<std::vector<Fact>> query(const FactQuery& query) = 0;

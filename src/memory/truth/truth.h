@@ -96,6 +96,8 @@ public:
     virtual base::Result<std::vector<Change>> sweep(UnixMs now) = 0;
     /// The store that holds a tenant, for parts with tables of their own.
     virtual base::store::Store& store_of(std::string_view tenant) = 0;
+    /// Every file in which its rows may leave bytes; none on a database server.
+    virtual std::vector<std::string> files_of(std::string_view tenant) = 0;
     virtual base::Result<void> each_store(
         const std::function<base::Result<void>(base::store::Store&)>& each) = 0;
     virtual base::Result<std::vector<std::string>> tenants() = 0;
