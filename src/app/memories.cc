@@ -102,7 +102,8 @@ Memories::~Memories() {
     stop();
 }
 
-Result<std::unique_ptr<Memories>> Memories::open(const Program& program) {
+Result<std::unique_ptr<Memories>> Memories::open(const Program& program,
+                                                 base::metrics::Registry& metrics) {
     const std::string& enabled = program.config().memory.enabled;
     auto impl = std::make_unique<Impl>();
     if (enabled == "off") {
@@ -114,7 +115,7 @@ Result<std::unique_ptr<Memories>> Memories::open(const Program& program) {
     if (!opened && enabled == "on") return std::unexpected(std::move(opened).error());
     if (opened) {
         impl->store = std::move(*opened);
-        impl->api.emplace(*impl->store, memory::MemoryApiOptions{});
+        impl->api.emplace(*impl->store, memory::MemoryApiOptions{.metrics = &metrics});
     } else {
         impl->unavailable = {Code::unavailable, std::move(opened).error().message, ""};
     }
@@ -127,8 +128,9 @@ void Memories::register_routes(base::http::Router& router) {
                                const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(impl_->unavailable));
     };
-    for (const char* pattern : {"/v1/memories", "/v1/memories/{rest...}"}) {
-        for (const char* method : {"GET", "POST", "PATCH", "DELETE"}) {
+    for (const char* pattern :
+         {"/v1/memories", "/v1/memories/{rest...}", "/v1/profiles", "/v1/profiles/{rest...}"}) {
+        for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {
             router.add(method, pattern, refuse);
         }
     }

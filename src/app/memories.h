@@ -6,6 +6,7 @@
 
 #include "app/command.h"
 #include "base/http/router.h"
+#include "base/metrics/metrics.h"
 #include "memory/memory.h"
 
 namespace app {
@@ -21,7 +22,8 @@ base::Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& pr
 class Memories {
 public:
     /// Errors: open_memory's with memory.enabled on; auto keeps the reason instead.
-    static base::Result<std::unique_ptr<Memories>> open(const Program& program);
+    static base::Result<std::unique_ptr<Memories>> open(const Program& program,
+                                                        base::metrics::Registry& metrics);
     ~Memories();  ///< stop()
 
     void register_routes(base::http::Router& router);

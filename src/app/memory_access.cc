@@ -21,6 +21,7 @@ public:
         return client_.call(method, path, body);
     }
     Result<void> settle() override { return {}; }
+    bool local() const override { return false; }
 
 private:
     ServerClient client_;
@@ -49,6 +50,7 @@ public:
         return DG_TRY(base::parse_json(answer.body)).as_object();
     }
     Result<void> settle() override { return store_->settle(); }
+    bool local() const override { return true; }
 
 private:
     std::unique_ptr<memory::MemoryStore> store_;

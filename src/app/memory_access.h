@@ -28,6 +28,8 @@ public:
     /// Waits until what was written can be found in every way. At once with a server, which does
     /// that by itself.
     virtual base::Result<void> settle() = 0;
+    /// The folder itself: what runs in the background ends with this program.
+    virtual bool local() const = 0;
 };
 
 /// --url, --tenant, --json: what every subcommand has.

@@ -43,11 +43,7 @@ public:
 
     base::Result<void> embed(std::span<const std::string_view> texts, memory::EmbedSide side,
                              std::span<float> out) override {
-        if (out.size() != texts.size() * dims()) {
-            return base::fail(Code::invalid_argument,
-                              "room for {} numbers, {} texts of {} dimensions need {}", out.size(),
-                              texts.size(), dims(), texts.size() * dims());
-        }
+        DG_TRY(memory::check_room(*this, texts.size(), out.size()));
         std::ranges::fill(out, 0.f);
         std::vector<std::string> inputs;
         std::vector<std::size_t> rows;  // of each input; texts with nothing in them have none

@@ -40,11 +40,7 @@ public:
 
     base::Result<void> embed(std::span<const std::string_view> texts, memory::EmbedSide side,
                              std::span<float> out) override {
-        if (out.size() != texts.size() * dims()) {
-            return base::fail(Code::invalid_argument,
-                              "room for {} numbers, {} texts of {} dimensions need {}", out.size(),
-                              texts.size(), dims(), texts.size() * dims());
-        }
+        DG_TRY(memory::check_room(*this, texts.size(), out.size()));
         const std::string& prefix =
             side == memory::EmbedSide::query ? options_.query_prefix : options_.document_prefix;
         for (std::size_t at = 0; at < texts.size(); at += options_.batch_max) {

@@ -23,4 +23,11 @@ std::string entry_text(const base::json::object& entry);
 std::string history_text(const base::json::object& versions);
 std::string stats_text(const base::json::object& stats);
 
+/// What a forget would take.
+std::string forget_text(const base::json::object& preview);
+std::string receipt_text(const base::json::object& receipt);
+/// What a compression would do, and what one did.
+std::string plan_text(const base::json::object& preview);
+std::string compression_text(const base::json::object& compression);
+
 }  // namespace app

@@ -226,7 +226,7 @@ Result<int> serve(Program& program) {
     // From the bottom up: what is declared later may use what stands above it, and dies before it.
     const auto logger = DG_TRY(open_log(config.log, sandboxes->scrubber()));
     SpanExport spans(config.trace);
-    const auto memories = DG_TRY(Memories::open(program));
+    const auto memories = DG_TRY(Memories::open(program, metrics));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));

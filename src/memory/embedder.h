@@ -2,6 +2,7 @@
 // The port to whatever turns text into vectors. Owned by memory; app adapts the engine's encoders
 // and /v1/embeddings endpoints to it, memory/embed has the last resort.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -24,5 +25,8 @@ public:
     virtual base::Result<void> embed(std::span<const std::string_view> texts, EmbedSide side,
                                      std::span<float> out) = 0;
 };
+
+/// Whether `numbers` are what the vectors of `texts` take. Errors: invalid_argument.
+base::Result<void> check_room(const Embedder& embedder, std::size_t texts, std::size_t numbers);
 
 }  // namespace memory

@@ -91,6 +91,17 @@ void IndexCache::apply(std::string_view tenant, std::span<const truth::Change> c
     make_room(std::string(tenant));
 }
 
+void IndexCache::drop(std::string_view tenant) {
+    std::unique_lock lock(mutex_);
+    auto found = slots_.find(tenant);
+    for (; found != slots_.end() && found->second->index == nullptr; found = slots_.find(tenant)) {
+        built_.wait(lock);
+    }
+    if (found == slots_.end()) return;
+    order_.erase(found->second->used);
+    slots_.erase(found);
+}
+
 void IndexCache::make_room(const std::string& keep) {
     std::uint64_t held = 0;
     for (const auto& [name, slot] : slots_) held += slot->index ? slot->index->bytes() : 0;

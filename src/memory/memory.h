@@ -34,6 +34,15 @@ class FactStore;
 namespace memory::knowledge {
 class KnowledgeBases;
 }
+namespace memory::forget {
+class Forgetting;
+}
+namespace memory::compress {
+class Compressor;
+}
+namespace memory::profile {
+class Profiles;
+}
 
 namespace memory {
 
@@ -50,6 +59,8 @@ struct StoreOptions {
     /// Reads facts out of what is written, in the background; null: nobody does.
     std::shared_ptr<facts::Extractor> extractor = {};
     std::shared_ptr<Reranker> reranker = {};  ///< for queries that ask for it; null: none
+    std::int64_t forget_deadline_ms =
+        3600ll * 1000;  ///< until no byte of what is forgotten is left
 };
 
 /// What became of one write.
@@ -72,12 +83,13 @@ struct StoreStats {
     std::uint64_t embeddings_pending = 0;
     std::uint64_t truth_bytes = 0, index_bytes = 0;
     std::uint32_t indexes_open = 0;
+    std::uint64_t forgets_open = 0;  ///< hidden, and still being erased
     std::string embedder;
 };
 
 /// What check() looked at.
 struct Finding {
-    std::string what;    ///< "files", "indexes", "embeddings", "facts"
+    std::string what;  ///< "files", "indexes", "embeddings", "facts"
     bool sound = true;
     std::string detail;  ///< for people: counts, or what is wrong and what to do
 };
@@ -151,6 +163,15 @@ public:
     // --- documents -----------------------------------------------------------------------------
     /// Knowledge bases of every tenant. Lives as long as the store.
     virtual knowledge::KnowledgeBases& knowledge() = 0;
+
+    // --- forgetting ----------------------------------------------------------------------------
+    /// For good, with a receipt. Lives as long as the store.
+    virtual forget::Forgetting& forgetting() = 0;
+
+    // --- compressing, profiles -----------------------------------------------------------------
+    // Both live as long as the store.
+    virtual compress::Compressor& compressor() = 0;
+    virtual profile::Profiles& profiles() = 0;
 
     // --- keeping -------------------------------------------------------------------------------
     virtual StoreStats stats() = 0;

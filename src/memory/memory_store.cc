@@ -10,12 +10,15 @@
 #include <thread>
 #include <utility>
 
+#include "memory/compress/compressor.h"
 #include "memory/embed/embedding_job.h"
 #include "memory/facts/extraction_job.h"
 #include "memory/facts/fact_store.h"
+#include "memory/forget/forgetter.h"
 #include "memory/index_cache.h"
 #include "memory/knowledge/knowledge_store.h"
 #include "memory/memory.h"
+#include "memory/profile/profile_store.h"
 #include "memory/recall/packing.h"
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
@@ -83,6 +86,24 @@ public:
                                *truth_, embedder_, [this](auto changes) { tell_each(changes); })
                          : nullptr),
           keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {}
+    /// Before anything is asked of it.
+    Result<void> prepare(const StoreOptions& options) {
+        bases_ = DG_TRY(
+            knowledge::make_knowledge_bases(*this, knowledge::make_parser_process(), clock_));
+        profiles_ = DG_TRY(profile::make_profiles(*truth_, clock_));
+        compressor_ = DG_TRY(compress::make_compressor(
+            *truth_, embedder_ ? embedder_->id() : "", options.versions_keep_ms, clock_,
+            [this](std::string_view tenant, std::span<const truth::Change> changes) {
+                heard(tenant, changes);
+            }));
+        forget::Hooks hooks;
+        hooks.hear = [this](std::string_view tenant, auto changes) { heard(tenant, changes); };
+        hooks.drop_index = [this](std::string_view tenant) { indexes_.drop(tenant); };
+        hooks.reload_facts = [this](std::string_view tenant) { facts(tenant).reload(tenant); };
+        forgetting_ = DG_TRY(
+            forget::make_forgetting(*truth_, std::move(hooks), clock_, options.forget_deadline_ms));
+        return {};
+    }
     ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
 
     Result<Added> add(const NewEntry& entry, std::string_view by) override {
@@ -184,12 +205,6 @@ public:
     }
 
     knowledge::KnowledgeBases& knowledge() override { return *bases_; }
-    /// Before anything is asked of it.
-    Result<void> open_knowledge() {
-        bases_ = DG_TRY(
-            knowledge::make_knowledge_bases(*this, knowledge::make_parser_process(), clock_));
-        return {};
-    }
     Result<std::vector<Added>> exchange(std::string_view tenant, std::span<const MemoryId> gone,
                                         std::span<const NewEntry> entries, std::string_view by,
                                         const Also& also) override {
@@ -205,11 +220,15 @@ public:
     Result<void> each_store(const std::function<Result<void>(base::store::Store&)>& each) override {
         return truth_->each_store(each);
     }
+    forget::Forgetting& forgetting() override { return *forgetting_; }
+    compress::Compressor& compressor() override { return *compressor_; }
+    profile::Profiles& profiles() override { return *profiles_; }
 
     StoreStats stats() override {
         StoreStats stats = truth_->stats().value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
         stats.index_bytes = indexes_.bytes();
+        stats.forgets_open = forgetting_->open();
         stats.embedder = embedder_ ? embedder_->id() : "";
         return stats;
     }
@@ -265,6 +284,9 @@ private:
     std::unique_ptr<facts::ExtractionJob> extraction_;
     std::unique_ptr<embed::EmbeddingJob> job_;
     Keeper keeper_;
+    std::unique_ptr<profile::Profiles> profiles_;
+    std::unique_ptr<compress::Compressor> compressor_;
+    std::unique_ptr<forget::Forgetting> forgetting_;  // stopped first
 };
 
 /// What one search found in the index, with rows instead of slots: slots mean nothing once the
@@ -494,8 +516,8 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
     }));
     auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
                                                  std::move(embedder), clock);
-    DG_TRY(store->open_knowledge());
-    return store;
+    DG_TRY(store->prepare(options));
+    return std::unique_ptr<MemoryStore>(std::move(store));
 }
 
 }  // namespace memory

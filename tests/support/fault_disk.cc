@@ -30,6 +30,11 @@ bool FaultDisk::operate(bool* torn) {
     return fail_share_ == 0 || rng_.uniform() >= fail_share_;
 }
 
+std::uint64_t FaultDisk::used_bytes() {
+    const std::lock_guard lock(mutex_);
+    return used();
+}
+
 std::uint64_t FaultDisk::used() const {
     std::uint64_t bytes = 0;
     for (const auto& [name, file] : names_) {

@@ -33,6 +33,7 @@ public:
     /// Share of operations that fail, 0..1. A failed sync may have lost what it was to keep.
     void fail_share(double share) { fail_share_ = share; }
     std::uint64_t operations() const { return operations_; }
+    std::uint64_t used_bytes();
 
     struct Write {
         std::uint64_t offset = 0;

@@ -8,8 +8,11 @@ import { Icon } from "../ui/Icon";
 import { formatBytes, formatCount } from "../ui/format";
 import { Empty, Failure, PageHead, Skeleton } from "../ui/states";
 import { AddMemory } from "./AddMemory";
+import { CompressDialog } from "./CompressDialog";
 import { EntryDrawer } from "./EntryDrawer";
+import { ForgetDialog } from "./ForgetDialog";
 import { HitList } from "./HitList";
+import { ProfileDialog } from "./ProfileDialog";
 import { Timeline } from "./Timeline";
 import { memoryTypes, type MemoryStats } from "./types";
 import { useMemories } from "./useMemories";
@@ -32,6 +35,7 @@ export function MemoryScreen() {
   const t = useT();
   const { id, query } = useRoute();
   const [adding, setAdding] = useState(false);
+  const [upkeep, setUpkeep] = useState<"forget" | "compress" | "profile" | null>(null);
   const asked = { text: query.q ?? "", type: query.type ?? "", user: query.user ?? "" };
   const memories = useMemories(asked);
   const stats = useResource<MemoryStats>("/v1/memories/stats");
@@ -56,6 +60,9 @@ export function MemoryScreen() {
           <button type="button" className="button primary" onClick={() => setAdding(true)}>
             <Icon name="plus" size={16} /> {t("memory.add")}
           </button>
+          {(["profile", "compress", "forget"] as const).map((each) => (
+            <button key={each} type="button" className="button" onClick={() => setUpkeep(each)}>{t(`memory.open.${each}`)}</button>
+          ))}
           <button type="button" className="button" onClick={changed}>
             <Icon name="retry" size={16} /> {t("requests.refresh")}
           </button>
@@ -81,6 +88,9 @@ export function MemoryScreen() {
         {!asked.text && memories.entries && <Timeline entries={memories.entries} openId={id} onOpen={open} more={memories.more} />}
       </div>
       {id && <EntryDrawer key={id} id={id} onClose={() => open(null)} changed={changed} />}
+      {upkeep === "forget" && <ForgetDialog onClose={() => setUpkeep(null)} changed={changed} />}
+      {upkeep === "compress" && <CompressDialog user={asked.user} onClose={() => setUpkeep(null)} changed={changed} />}
+      {upkeep === "profile" && <ProfileDialog user={asked.user} onClose={() => setUpkeep(null)} />}
       {adding && <AddMemory onClose={() => setAdding(false)} added={(made) => { setAdding(false); changed(); open(made); }} />}
     </div>
   );

@@ -405,6 +405,7 @@ Command memory_command() {
                 {{"FILE", "JSON lines", true}}, {},
                 {{"dougong memory import all.jsonl", "In batches, with progress."}}, import_all)}};
     for (Command& one : memory_knowing_commands()) all.subcommands.push_back(std::move(one));
+    for (Command& one : memory_upkeep_commands()) all.subcommands.push_back(std::move(one));
     return all;
 }
 

@@ -32,6 +32,9 @@ struct Unit {
     const MemoryId& id() const { return entries.front()->id; }
 };
 
+/// A summary names each entry and sentence as a source, and an entry has 256 sources at most.
+constexpr std::size_t kMergeMax = 200;
+
 class Planner {
 public:
     Planner(const Policy& policy, UnixMs now) : policy_(policy), now_(now) {}
@@ -55,7 +58,10 @@ public:
             }
         }
         for (auto& [place, group] : old) cluster(group);
-        for (auto& [session, units] : sessions_) limit(units);
+        for (auto& [session, units] : sessions_) {
+            if (policy_.merge_over_limit) merge_neighbours(units);
+            limit(units);
+        }
         std::ranges::sort(out_.keep, {}, &Decision::id);
         std::ranges::sort(out_.drop, {}, &Decision::id);
         std::ranges::sort(out_.merge, {}, [](const Merge& merge) { return merge.ids.front(); });
@@ -85,7 +91,8 @@ private:
         for (Item& item : group) {
             item.words = word_set(item.entry->content);
             const auto like = std::ranges::find_if(clusters, [&](const auto& cluster) {
-                return similarity(*cluster.front(), item) >= policy_.merge_similarity;
+                return cluster.size() < kMergeMax &&
+                       similarity(*cluster.front(), item) >= policy_.merge_similarity;
             });
             if (like != clusters.end()) {
                 like->push_back(&item);
@@ -112,6 +119,54 @@ private:
 
     void drop(const Unit& unit, Reason reason) {
         for (const Entry* entry : unit.entries) out_.drop.push_back({entry->id, reason});
+    }
+
+    /// Joins old units that follow each other, as evenly as it goes, until the session fits or
+    /// nothing is left to join.
+    void merge_neighbours(std::vector<Unit>& units) {
+        if (units.size() <= policy_.entries_per_session_max) return;
+        std::map<MemoryType, std::vector<Unit>> old;
+        std::vector<Unit> fixed;
+        for (Unit& unit : units) {
+            auto& place =
+                unit.reason == Reason::important ? old[unit.entries.front()->type] : fixed;
+            place.push_back(std::move(unit));
+        }
+        const std::size_t count = units.size() - fixed.size();
+        const std::size_t room =
+            policy_.entries_per_session_max -
+            std::min<std::size_t>(policy_.entries_per_session_max, fixed.size());
+        units = std::move(fixed);
+        for (auto& [type, group] : old) {
+            std::ranges::sort(group, {}, [](const Unit& unit) {
+                return std::pair(unit.entries.front()->created_unix_ms, unit.id());
+            });
+            // Its share of the room, one at least.
+            const std::size_t into = std::max<std::size_t>(1, room * group.size() / count);
+            for (std::size_t i = 0, begin = 0; i < into && begin < group.size(); ++i) {
+                const std::size_t end = group.size() * (i + 1) / into;
+                join(std::span(group).subspan(begin, end - begin), units);
+                begin = end;
+            }
+        }
+    }
+
+    static void join(std::span<Unit> group, std::vector<Unit>& out) {
+        for (Unit& unit : group) {
+            const bool first = &unit == &group.front();
+            if (first || out.back().entries.size() + unit.entries.size() > kMergeMax) {
+                out.push_back(std::move(unit));
+                continue;
+            }
+            Unit& into = out.back();
+            into.entries.insert(into.entries.end(), unit.entries.begin(), unit.entries.end());
+            into.importance = std::max(into.importance, unit.importance);
+            into.last_unix_ms = std::max(into.last_unix_ms, unit.last_unix_ms);
+        }
+        if (group.empty()) return;
+        std::ranges::sort(out.back().entries, {}, [](const Entry* entry) {
+            return std::pair(entry->created_unix_ms, entry->id);
+        });
     }
 
     /// The least wanted first: old before recent, then by importance, then by age.

@@ -5,7 +5,8 @@
 //
 // In this order: what is pinned stays. What expired goes. What is recent stays as it is. Of the
 // rest, similar ones of a session become one summary; what is important stays, summaries too; the
-// others go. A session that is still too large loses its least important ones, recent ones last.
+// others go. A session that is still too large loses its least important ones, recent ones last;
+// or, with merge_over_limit, old ones that follow each other become one until it is not.
 
 #include <cstdint>
 #include <span>
@@ -23,6 +24,7 @@ struct Policy {
     float merge_similarity = .8f;  ///< 0..1; shared part of the words, or cosine of vectors
     std::uint32_t retain_recent_hours = 24;
     std::uint32_t summary_sentences_max = 3;
+    bool merge_over_limit = false;  ///< as many as fit instead of dropping; recent ones stay
 };
 
 enum class Reason : std::uint8_t {

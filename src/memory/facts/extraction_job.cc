@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "memory/truth/rewrite.h"
+
 namespace memory::facts {
 namespace {
 
@@ -113,7 +115,11 @@ Result<bool> ExtractionJob::read_some(const std::string& tenant) {
         if (said) reading.said = std::move(*said);
         readings.push_back(std::move(reading));
     }
-    DG_TRY(store.keep_readings(tenant, extractor_->id(), upto, readings));
+    // What was changed or forgotten while it was read leaves no facts behind.
+    const auto current = [&](base::store::Transaction& tx, const Reading& reading) {
+        return truth::is_live(tx, tenant, reading.row, reading.version);
+    };
+    DG_TRY(store.keep_readings(tenant, extractor_->id(), upto, readings, current));
     return changes.size() == kBatch;
 }
 

@@ -113,6 +113,17 @@ Result<void> drop_source(Transaction& tx, std::string_view tenant, const FactId&
     return {};
 }
 
+Result<void> erase_fact(Transaction& tx, std::string_view tenant, const FactId& id) {
+    DG_TRY(tx.run("DELETE FROM fact_source WHERE tenant = $1 AND fact = $2", {tenant, id}));
+    DG_TRY(tx.run("DELETE FROM fact WHERE tenant = $1 AND id = $2", {tenant, id}));
+    return {};
+}
+
+Result<void> erase_alias(Transaction& tx, std::string_view tenant, std::string_view alias) {
+    DG_TRY(tx.run("DELETE FROM fact_alias WHERE tenant = $1 AND alias = $2", {tenant, alias}));
+    return {};
+}
+
 Result<void> set_alias(Transaction& tx, std::string_view tenant, std::string_view alias,
                        std::string_view name) {
     DG_TRY(tx.run("DELETE FROM fact_alias WHERE tenant = $1 AND alias = $2", {tenant, alias}));
@@ -121,13 +132,15 @@ Result<void> set_alias(Transaction& tx, std::string_view tenant, std::string_vie
     return {};
 }
 
-Result<std::vector<Assertion>> load_facts(Transaction& tx, std::string_view tenant) {
-    const base::store::Parameter parameters[] = {tenant};
-    return read_facts(tx,
-                      "SELECT " + std::string(kColumns) +
-                          " FROM fact f LEFT JOIN fact_source s ON s.tenant = f.tenant"
-                          " AND s.fact = f.id WHERE f.tenant = $1 ORDER BY f.id, s.place",
-                      parameters, tenant);
+Result<std::vector<Assertion>> load_facts(Transaction& tx, std::string_view tenant,
+                                          std::string_view after) {
+    const base::store::Parameter parameters[] = {tenant, after};
+    return read_facts(
+        tx,
+        "SELECT " + std::string(kColumns) +
+            " FROM fact f LEFT JOIN fact_source s ON s.tenant = f.tenant"
+            " AND s.fact = f.id WHERE f.tenant = $1 AND f.id > $2 ORDER BY f.id, s.place",
+        parameters, tenant);
 }
 
 Result<std::vector<Assertion>> load_facts_of(Transaction& tx, std::string_view tenant,

@@ -19,9 +19,15 @@ base::Result<void> drop_source(base::store::Transaction& tx, std::string_view te
 base::Result<void> set_alias(base::store::Transaction& tx, std::string_view tenant,
                              std::string_view alias, std::string_view name);
 
-/// Every assertion of the tenant, with its sources, by id.
+/// Every assertion of the tenant, with its sources, by id; those after `after` alone.
 base::Result<std::vector<Assertion>> load_facts(base::store::Transaction& tx,
-                                                std::string_view tenant);
+                                                std::string_view tenant,
+                                                std::string_view after = {});
+/// As if it had never been recorded, in no history either.
+base::Result<void> erase_fact(base::store::Transaction& tx, std::string_view tenant,
+                              const FactId& id);
+base::Result<void> erase_alias(base::store::Transaction& tx, std::string_view tenant,
+                               std::string_view alias);
 /// Those that name the source, with all their sources.
 base::Result<std::vector<Assertion>> load_facts_of(base::store::Transaction& tx,
                                                    std::string_view tenant,

@@ -193,7 +193,7 @@ public:
     }
 
     Result<void> keep_readings(std::string_view tenant, std::string_view reader, std::int64_t upto,
-                               std::span<const Reading> readings) override {
+                               std::span<const Reading> readings, const Current& current) override {
         for (const Reading& reading : readings) {
             if (!reading.source.empty()) {
                 DG_TRY(check_source(tenant, reading.source, reading.said));
@@ -216,6 +216,7 @@ public:
                     source = kept->source;
                     DG_TRY(drop_reading(tx, tenant, reading.row));
                 } else {
+                    if (!DG_TRY(current(tx, reading))) continue;
                     DG_TRY(save_reading(tx, tenant, reading.row, {reading.version, source}));
                 }
                 DG_TRY(replace_source(tx, tenant, source, reading.said, now, place, changed));
@@ -242,6 +243,11 @@ public:
         DG_TRY(store_.write([&](Transaction& tx) { return set_alias(tx, tenant, from, to); }));
         facts->add_alias(from, to);
         return {};
+    }
+
+    void reload(std::string_view tenant) override {
+        const std::lock_guard lock(mutex_);
+        pictures_.erase(std::string(tenant));
     }
 
     Result<std::vector<Fact>> query(const FactQuery& query) override {

@@ -4,6 +4,7 @@
 // holds. The picture is made from the tables when a tenant is first asked for, and disposable.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -51,14 +52,20 @@ public:
     virtual base::Result<std::map<std::int64_t, std::uint32_t>> versions_read(
         std::string_view tenant, std::string_view reader, std::span<const std::int64_t> rows) = 0;
     /// set_source for each of them and how far that is, in one commit. Under a new reader what the
-    /// earlier one read counts as unread.
+    /// earlier one read counts as unread. A reading that is not `current` within that commit is
+    /// left out: a later one will say what became of its entry.
+    using Current =
+        std::function<base::Result<bool>(base::store::Transaction& tx, const Reading& reading)>;
     virtual base::Result<void> keep_readings(std::string_view tenant, std::string_view reader,
-                                             std::int64_t upto,
-                                             std::span<const Reading> readings) = 0;
+                                             std::int64_t upto, std::span<const Reading> readings,
+                                             const Current& current) = 0;
     /// From now on `alias` means whom `name` means. Errors: failed_precondition (would go in a
     /// circle).
     virtual base::Result<void> add_alias(std::string_view tenant, std::string_view alias,
                                          std::string_view name) = 0;
+
+    /// Its tables were changed by another part: they are read again.
+    virtual void reload(std::string_view tenant) = 0;
 
     /// By subject, predicate, then time. Names match as they are resolved: spelling (NFKC, case,
     /// spaces), then aliases, then for subjects a first name that only one full name has.

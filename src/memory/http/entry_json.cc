@@ -198,7 +198,8 @@ json::object to_json(const StoreStats& stats) {
             {"entries", stats.entries},           {"versions", stats.versions},
             {"removed", stats.removed},           {"embeddings_pending", stats.embeddings_pending},
             {"truth_bytes", stats.truth_bytes},   {"index_bytes", stats.index_bytes},
-            {"indexes_open", stats.indexes_open}, {"embedder", stats.embedder}};
+            {"indexes_open", stats.indexes_open}, {"forgets_open", stats.forgets_open},
+            {"embedder", stats.embedder}};
 }
 
 Result<NewEntry> read_new_entry(const json::object& body, std::string_view tenant,

@@ -98,6 +98,12 @@ MemoryApi::MemoryApi(MemoryStore& store, MemoryApiOptions options)
       tasks_(store),
       facts_(store),
       knowledge_(store.knowledge()),
+      forgets_(store),
+      compressions_(store),
+      profiles_(store),
+      metrics_(options.metrics == nullptr
+                   ? nullptr
+                   : std::make_unique<MemoryMetrics>(*options.metrics, store)),
       calls_(options.threads, options.queue_max),
       documents_(options.parsers, kDocumentsWaitingMax) {}
 
@@ -115,6 +121,16 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
     static const auto of_knowledge = []<auto method>()->Call {
         return [](Api& api, const Request& request) { return (api.knowledge_.*method)(request); };
     };
+    static const auto of_forgets = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.forgets_.*method)(request); };
+    };
+    static const auto of_compressions = []<auto method>()->Call {
+        return
+            [](Api& api, const Request& request) { return (api.compressions_.*method)(request); };
+    };
+    static const auto of_profiles = []<auto method>()->Call {
+        return [](Api& api, const Request& request) { return (api.profiles_.*method)(request); };
+    };
     static const std::vector<Route> kRoutes = {
         {"POST", "/v1/memories", mine.operator()<&Api::add>()},
         {"GET", "/v1/memories", mine.operator()<&Api::list>()},
@@ -124,11 +140,28 @@ const std::vector<MemoryApi::Route>& MemoryApi::routes() {
         {"GET", "/v1/memories/tools", mine.operator()<&Api::tools>()},
         {"POST", "/v1/memories/tools/{name}", mine.operator()<&Api::call_tool>()},
         {"POST", "/v1/memories/touch", mine.operator()<&Api::touch>()},
+        {"POST", "/v1/memories/forget", of_forgets.operator()<&ForgetCalls::forget>()},
+        {"GET", "/v1/memories/forgets", of_forgets.operator()<&ForgetCalls::list>()},
+        {"GET", "/v1/memories/forgets/{id}", of_forgets.operator()<&ForgetCalls::show>()},
+        {"POST", "/v1/memories/compress", of_compressions.operator()<&CompressCalls::compress>()},
+        {"GET", "/v1/memories/compressions", of_compressions.operator()<&CompressCalls::list>()},
+        {"GET", "/v1/memories/compressions/{id}",
+         of_compressions.operator()<&CompressCalls::show>()},
+        {"POST", "/v1/memories/compressions/{id}/undo",
+         of_compressions.operator()<&CompressCalls::undo>()},
         {"GET", "/v1/memories/{id}", mine.operator()<&Api::show>()},
         {"PATCH", "/v1/memories/{id}", mine.operator()<&Api::update>()},
         {"DELETE", "/v1/memories/{id}", mine.operator()<&Api::remove>()},
         {"GET", "/v1/memories/{id}/history", mine.operator()<&Api::history>()},
         {"POST", "/v1/memories/{id}/restore", mine.operator()<&Api::restore>()},
+        {"GET", "/v1/profiles", of_profiles.operator()<&ProfileCalls::list>()},
+        {"GET", "/v1/profiles/{name}", of_profiles.operator()<&ProfileCalls::show>()},
+        {"PUT", "/v1/profiles/{name}", of_profiles.operator()<&ProfileCalls::put>()},
+        {"DELETE", "/v1/profiles/{name}", of_profiles.operator()<&ProfileCalls::remove>()},
+        {"POST", "/v1/profiles/{name}/append", of_profiles.operator()<&ProfileCalls::append>()},
+        {"POST", "/v1/profiles/{name}/replace", of_profiles.operator()<&ProfileCalls::replace>()},
+        {"GET", "/v1/profiles/{name}/history", of_profiles.operator()<&ProfileCalls::history>()},
+        {"POST", "/v1/profiles/{name}/restore", of_profiles.operator()<&ProfileCalls::restore>()},
         {"GET", "/v1/tasks", of_tasks.operator()<&TaskCalls::list>()},
         {"GET", "/v1/tasks/{task}", of_tasks.operator()<&TaskCalls::resume>()},
         {"DELETE", "/v1/tasks/{task}", of_tasks.operator()<&TaskCalls::remove>()},
@@ -188,14 +221,18 @@ Response MemoryApi::call(Request request) {
 Result<Response> MemoryApi::add(const Request& request) {
     const std::string tenant = DG_TRY(tenant_of(request));
     const json::object body = DG_TRY(body_of(request));
-    if (!body.contains("memories")) {
-        const NewEntry entry = DG_TRY(read_new_entry(body, tenant, ""));
-        const Added added = DG_TRY(store_.add(entry, by_of(request)));
-        return json_answer(added.how == Added::How::added ? 201 : 200, to_json(added));
+    const bool one = !body.contains("memories");
+    const auto entries = one ? std::vector{DG_TRY(read_new_entry(body, tenant, ""))}
+                             : DG_TRY(read_batch(body, tenant));
+    const auto added = store_.add(entries, by_of(request));
+    if (metrics_ != nullptr) {
+        if (added) metrics_->added(*added);
+        if (!added) metrics_->write_refused();
     }
-    const auto entries = DG_TRY(read_batch(body, tenant));
-    const auto added = DG_TRY(store_.add(entries, by_of(request)));
-    return json_answer(201, {{"object", "list"}, {"data", to_array(added)}});
+    if (!added) return std::unexpected(added.error());
+    if (!one) return json_answer(201, {{"object", "list"}, {"data", to_array(*added)}});
+    return json_answer(added->front().how == Added::How::added ? 201 : 200,
+                       to_json(added->front()));
 }
 
 Result<Response> MemoryApi::list(const Request& request) {
@@ -214,8 +251,12 @@ Result<Response> MemoryApi::list(const Request& request) {
 }
 
 Result<Response> MemoryApi::search(const Request& request) {
+    static const base::SystemClock kClock;
     const Query query = DG_TRY(read_query(DG_TRY(body_of(request)), DG_TRY(tenant_of(request))));
-    return json_answer(200, to_json(DG_TRY(store_.search(query)), query.explain));
+    const base::Instant began = kClock.now();
+    const auto answer = store_.search(query);
+    if (metrics_ != nullptr) metrics_->searched(answer, kClock.now() - began);
+    return json_answer(200, to_json(DG_TRY(answer), query.explain));
 }
 
 Result<Response> MemoryApi::stats(const Request&) {

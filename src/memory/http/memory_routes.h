@@ -1,16 +1,21 @@
 #pragma once
-// Memories over HTTP: /v1/memories, /v1/tasks, /v1/facts and /v1/knowledge. A tenant (header
-// X-Dougong-Tenant, "default" without it) sees its own only. The same calls without a server, for
-// the command line.
+// Memories over HTTP: /v1/memories, /v1/tasks, /v1/facts, /v1/profiles and /v1/knowledge. A tenant
+// (header X-Dougong-Tenant, "default" without it) sees its own only. The same calls without a
+// server, for the command line.
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "base/api/call_pool.h"
 #include "base/http/router.h"
+#include "memory/http/compress_routes.h"
 #include "memory/http/fact_routes.h"
+#include "memory/http/forget_routes.h"
 #include "memory/http/knowledge_routes.h"
+#include "memory/http/memory_metrics.h"
+#include "memory/http/profile_routes.h"
 #include "memory/http/task_routes.h"
 #include "memory/memory.h"
 
@@ -20,6 +25,8 @@ struct MemoryApiOptions {
     std::size_t threads = 4;      ///< calls wait for the disk and for embeddings
     std::size_t queue_max = 256;  ///< waiting for them; then 429
     std::size_t parsers = 2;      ///< documents read at a time; others wait, 16 at most
+    /// Where dougong_memory_* are shown; null: nowhere. Outlives the API.
+    base::metrics::Registry* metrics = nullptr;
 };
 
 /// Routes over one store, which outlives them. Stop the server first, then stop().
@@ -63,6 +70,10 @@ private:
     TaskCalls tasks_;
     FactCalls facts_;
     KnowledgeCalls knowledge_;
+    ForgetCalls forgets_;
+    CompressCalls compressions_;
+    ProfileCalls profiles_;
+    std::unique_ptr<MemoryMetrics> metrics_;  // null: none wanted
     base::api::CallPool calls_, documents_;
 };
 

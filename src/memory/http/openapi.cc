@@ -63,6 +63,26 @@ json::object knowledge_example() {
     return parsed(R"({"query": "how long is parental leave", "base": "handbook", "document": "",
         "labels": ["hr"], "metadata": "year >= 2024", "limit": 10, "tokens_max": 2000})");
 }
+json::object forget_example() {
+    return parsed(R"({"ids": ["mem-..."], "user": "", "agent": "", "session": "", "run": "",
+        "subject": "", "dry_run": true, "wait": false})");
+}
+json::object compress_example() {
+    return parsed(R"({"user": "", "agent": "", "session": "", "run": "", "dry_run": true,
+        "policy": {"entries_per_session_max": 1000, "importance_min": 0.3,
+                   "merge_similarity": 0.8, "retain_recent_hours": 24,
+                   "summary_sentences_max": 3, "merge_over_limit": false}, "idempotency_key": ""})");
+}
+json::object block_example() {
+    return parsed(R"({"text": "Ann. Prefers short answers.", "description": "Who I talk to.",
+        "limit_chars": 2000, "read_only": false, "expected_version": 1, "unlock": false})");
+}
+json::object line_example() {
+    return parsed(R"({"line": "Allergic to nuts."})");
+}
+json::object replace_example() {
+    return parsed(R"({"before": "short answers", "after": "long answers"})");
+}
 json::object ids_example() {
     return parsed(R"({"ids": ["mem-..."]})");
 }
@@ -80,6 +100,7 @@ constexpr std::array<std::string_view, 11> kList = {
 
 constexpr std::array<std::string_view, 1> kLimit = {"limit"}, kName = {"name"},
                                           kRecent = {"recent"};
+constexpr std::array<std::string_view, 2> kOwner = {"user", "agent"};
 constexpr std::array<std::string_view, 2> kBefore = {"limit", "before"};
 
 constexpr std::array<std::string_view, 7> kFacts = {
@@ -136,6 +157,40 @@ const std::array kOperations = {
               .summary = "Count an access.",
               .answer = "How many were named.",
               .body = ids_example},
+    Operation{.method = "post",
+              .path = "/v1/memories/forget",
+              .summary = "Forget for good, by ids, by scope or by subject; dry_run lists what "
+                         "would go.",
+              .answer = "A receipt, or what would go.",
+              .body = forget_example},
+    Operation{.method = "get",
+              .path = "/v1/memories/forgets",
+              .summary = "Receipts of what was forgotten, newest first.",
+              .answer = "Receipts.",
+              .query = kLimit},
+    Operation{.method = "get",
+              .path = "/v1/memories/forgets/{id}",
+              .summary = "One receipt.",
+              .answer = "Counts, the deadline, and once it is done the check of every file."},
+    Operation{.method = "post",
+              .path = "/v1/memories/compress",
+              .summary = "Merge what is alike and drop what matters least, by a policy; dry_run "
+                         "shows the plan.",
+              .answer = "What was done, or the plan with the reason of every decision.",
+              .body = compress_example},
+    Operation{.method = "get",
+              .path = "/v1/memories/compressions",
+              .summary = "What was compressed, newest first.",
+              .answer = "Compressions.",
+              .query = kLimit},
+    Operation{.method = "get",
+              .path = "/v1/memories/compressions/{id}",
+              .summary = "One compression.",
+              .answer = "Counts, and until when it can be taken back."},
+    Operation{.method = "post",
+              .path = "/v1/memories/compressions/{id}/undo",
+              .summary = "Take it back: summaries go, their sources are there again.",
+              .answer = "The compression."},
     Operation{.method = "get",
               .path = "/v1/memories/{id}",
               .summary = "One entry.",
@@ -158,6 +213,50 @@ const std::array kOperations = {
               .summary = "Back to a version; also of a removed one.",
               .answer = "The entry.",
               .body = version_example},
+    Operation{.method = "get",
+              .path = "/v1/profiles",
+              .summary = "Profile blocks of a user and agent.",
+              .answer = "The blocks, and the text of them that goes into a prompt.",
+              .query = kOwner},
+    Operation{.method = "get",
+              .path = "/v1/profiles/{name}",
+              .summary = "One block.",
+              .answer = "The block.",
+              .query = kOwner},
+    Operation{.method = "put",
+              .path = "/v1/profiles/{name}",
+              .summary = "Make or change a block.",
+              .answer = "The block, with its new version.",
+              .body = block_example,
+              .query = kOwner},
+    Operation{.method = "delete",
+              .path = "/v1/profiles/{name}",
+              .summary = "Remove a block and its history.",
+              .answer = "What was removed.",
+              .query = kOwner},
+    Operation{.method = "post",
+              .path = "/v1/profiles/{name}/append",
+              .summary = "Add a line to a block.",
+              .answer = "The block.",
+              .body = line_example,
+              .query = kOwner},
+    Operation{.method = "post",
+              .path = "/v1/profiles/{name}/replace",
+              .summary = "Replace a piece of a block that is there exactly once.",
+              .answer = "The block.",
+              .body = replace_example,
+              .query = kOwner},
+    Operation{.method = "get",
+              .path = "/v1/profiles/{name}/history",
+              .summary = "Every state it had, the last 100.",
+              .answer = "Versions, newest first.",
+              .query = kOwner},
+    Operation{.method = "post",
+              .path = "/v1/profiles/{name}/restore",
+              .summary = "Back to a version.",
+              .answer = "The block.",
+              .body = version_example,
+              .query = kOwner},
     Operation{.method = "get",
               .path = "/v1/tasks",
               .summary = "Long tasks of the caller.",

@@ -90,7 +90,11 @@ std::vector<std::string> schema_steps(const base::store::Dialect& dialect) {
                         "NOT NULL, PRIMARY KEY (tenant, task, number))",
                         dialect.blob),
             "CREATE UNIQUE INDEX task_checkpoint_name ON task_checkpoint(tenant, task, name) "
-            "WHERE name <> ''"};
+            "WHERE name <> ''",
+            "ALTER TABLE task_checkpoint ADD COLUMN scope_user TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE task_checkpoint ADD COLUMN scope_agent TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE task_checkpoint ADD COLUMN scope_session TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE task_checkpoint ADD COLUMN scope_run TEXT NOT NULL DEFAULT ''"};
 }
 
 Result<void> TaskStore::open() {
@@ -129,11 +133,13 @@ Result<TaskStore::Saved> TaskStore::save(const Scope& scope, Checkpoint checkpoi
         const auto number = static_cast<std::int64_t>(checkpoint.number);
         const auto inserted = tx.run(
             "INSERT INTO task_checkpoint(tenant, task, number, name, state, result, reflection, "
-            "next_steps, progress, finished, created, memory) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-            "$8, $9, $10, $11, $12)",
+            "next_steps, progress, finished, created, memory, scope_user, scope_agent, "
+            "scope_session, scope_run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
+            "$13, $14, $15, $16)",
             {scope.tenant, checkpoint.task, number, checkpoint.name, Blob{checkpoint.state},
              checkpoint.result, checkpoint.reflection, steps, progress,
-             std::int64_t{checkpoint.finished}, checkpoint.created_unix_ms, checkpoint.memory});
+             std::int64_t{checkpoint.finished}, checkpoint.created_unix_ms, checkpoint.memory,
+             scope.user, scope.agent, scope.session, scope.run});
         if (!inserted && inserted.error().code == Code::already_exists) {
             return fail_on("name", Code::already_exists, "task '{}' has a checkpoint '{}' already",
                            checkpoint.task, checkpoint.name);

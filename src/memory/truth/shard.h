@@ -64,6 +64,12 @@ public:
                                       std::span<const std::span<const float>> vectors,
                                       std::vector<Change>& out);
     base::Result<void> sweep(UnixMs now, std::vector<Change>& out);
+    base::Result<Sequence> take_sequences(Tx& tx, std::int64_t count) {
+        return DG_TRY(take_numbers(tx, 0, count)).sequence;
+    }
+    void doubt_marks(std::span<const RowId> rows) {
+        for (const RowId row : rows) tail_.doubt(row);
+    }
     /// Rows whose marks are in memory alone. Some thousands are well; more make the next start
     /// slow.
     std::size_t marks_behind() const { return tail_.rows(); }
@@ -130,10 +136,9 @@ private:
     /// Makes the tail from the rows after the last whose marks were written, once.
     base::Result<void> need_tail();
     /// Marks of the live ones of rows `from` to `to`, from their texts.
-    base::Result<void> each_marks(
-        Tx& tx, RowId from, RowId to,
-        const std::function<void(std::int64_t tenant, RowId row, std::span<const std::int64_t>)>&
-            each);
+    base::Result<void> each_marks(Tx& tx, RowId from, RowId to,
+                                  const std::function<void(std::int64_t tenant, RowId row,
+                                                           std::span<const std::int64_t>)>& each);
     /// Keeps the state before as a version and writes `stored` in its place.
     base::Result<void> replace(Tx& tx, StoredEntry& stored, std::string_view change,
                                std::string_view by, const Numbers& numbers);
@@ -147,8 +152,8 @@ private:
     const bool alone_;  // no other process writes here: what was read once stays true
     const Limits limits_;
     const base::Clock& clock_;
-    MarkTail tail_;           // empty where not alone
-    std::mutex settling_;     // who makes it, or writes it down
+    MarkTail tail_;        // empty where not alone
+    std::mutex settling_;  // who makes it, or writes it down
     std::atomic<bool> tail_made_ = false;
     std::mutex mutex_;                                       // guards what follows
     std::unordered_map<std::string, std::int64_t> tenants_;  // committed ones

@@ -37,8 +37,10 @@ std::string shard_path(const std::string& folder, std::size_t number) {
 
 class ShardedTruth final : public Truth {
 public:
-    explicit ShardedTruth(std::vector<std::unique_ptr<Shard>> shards)
-        : shards_(std::move(shards)),
+    /// `folder` is empty on a database server.
+    ShardedTruth(std::vector<std::unique_ptr<Shard>> shards, std::string folder)
+        : folder_(std::move(folder)),
+          shards_(std::move(shards)),
           touched_(shards_.size()),
           settler_([this](const std::stop_token& stop) { settle(stop); }) {}
     /// What cannot be written now is lost, and said nowhere: counters are no memories.
@@ -169,7 +171,19 @@ public:
         for (const auto& shard : shards_) DG_TRY(shard->sweep(now, changes));
         return changes;
     }
+    Result<Sequence> take_sequences(base::store::Transaction& tx, std::string_view tenant,
+                                    std::int64_t count) override {
+        return of(tenant).take_sequences(tx, count);
+    }
+    void doubt_marks(std::string_view tenant, std::span<const RowId> rows) override {
+        of(tenant).doubt_marks(rows);
+    }
     base::store::Store& store_of(std::string_view tenant) override { return of(tenant).store(); }
+    std::vector<std::string> files_of(std::string_view tenant) override {
+        if (folder_.empty()) return {};
+        const std::string path = shard_path(folder_, number_of(tenant));
+        return {path, path + "-wal", path + "-shm", path + "-journal"};
+    }
     Result<void> each_store(const std::function<Result<void>(base::store::Store&)>& each) override {
         for (const auto& shard : shards_) DG_TRY(each(shard->store()));
         return {};
@@ -227,6 +241,7 @@ private:
         }
     }
 
+    const std::string folder_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::mutex mutex_;                     // guards the three below
     std::vector<TouchedTenants> touched_;  // by shard
@@ -268,7 +283,7 @@ Result<std::unique_ptr<Truth>> Truth::open(const StoreOptions& options, const ba
     std::vector<std::unique_ptr<Shard>> shards;
     if (shared_database(options.location)) {
         shards.push_back(DG_TRY(Shard::open(options.location, limits, clock)));
-        return std::make_unique<ShardedTruth>(std::move(shards));
+        return std::make_unique<ShardedTruth>(std::move(shards), "");
     }
     if (options.shards < 1 || options.shards > kShardsMax) {
         return fail_on("shards", Code::invalid_argument, "{} shards; give 1 to {}", options.shards,
@@ -296,7 +311,7 @@ Result<std::unique_ptr<Truth>> Truth::open(const StoreOptions& options, const ba
         shards.push_back(DG_TRY(Shard::open(path, limits, clock)));
     }
     if (!complete) DG_TRY(shards[0]->set_meta("complete", "yes"));
-    return std::make_unique<ShardedTruth>(std::move(shards));
+    return std::make_unique<ShardedTruth>(std::move(shards), folder);
 }
 
 }  // namespace memory::truth

@@ -98,8 +98,17 @@ public:
 
     /// Marks what expired by `now` as gone, and drops versions older than they are kept.
     virtual base::Result<std::vector<Change>> sweep(UnixMs now) = 0;
+    // For parts that change entries in transactions of their own (forgotten.h, rewrite.h).
+    /// Takes `count` numbers of changes; gives the one before the first.
+    virtual base::Result<Sequence> take_sequences(base::store::Transaction& tx,
+                                                  std::string_view tenant, std::int64_t count) = 0;
+    /// Within the transaction that changes what these rows say: what is known of their marks beside
+    /// the tables is not to be trusted any more.
+    virtual void doubt_marks(std::string_view tenant, std::span<const RowId> rows) = 0;
     /// The store that holds a tenant, for parts with tables of their own.
     virtual base::store::Store& store_of(std::string_view tenant) = 0;
+    /// Every file in which its rows may leave bytes; none on a database server.
+    virtual std::vector<std::string> files_of(std::string_view tenant) = 0;
     virtual base::Result<void> each_store(
         const std::function<base::Result<void>(base::store::Store&)>& each) = 0;
     virtual base::Result<std::vector<std::string>> tenants() = 0;

@@ -118,6 +118,63 @@ class FolderTest(MemoryTest):
         unknown = self.memory("show", "mem-nothing")
         self.assertEqual(unknown.returncode, 66, unknown.stderr)
 
+    def canaries(self, text):
+        """Files under the home that have the text's bytes."""
+        found = []
+        for folder, _, names in os.walk(self.home):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    if text.encode() in file.read():
+                        found.append(name)
+        return found
+
+    def test_a_subject_is_forgotten_with_a_receipt(self):
+        self.add("Ann Smith keeps canary-4711 in the cellar", "--user", "u1")
+        self.add("Bob keeps bees", "--user", "u2")
+        self.assertNotEqual(self.canaries("canary-4711"), [])
+        look = json.loads(self.good("forget", "--subject", "ann smith", "--dry-run", "--json"))
+        self.assertEqual([m["why"] for m in look["memories"]], ["mentions"])
+        refused = self.memory("forget", "--subject", "ann smith")
+        self.assertEqual(refused.returncode, 64)
+        self.assertIn("--yes", refused.stderr)
+        receipt = json.loads(self.good("forget", "--subject", "ann smith", "--yes", "--json"))
+        self.assertEqual(receipt["status"], "done")
+        self.assertEqual(receipt["ids_sha256"], look["ids_sha256"])
+        self.assertTrue(receipt["scan"]["clean"])
+        self.assertEqual(self.canaries("canary-4711"), [])
+        self.assertEqual(self.canaries("Ann Smith"), [])
+        self.assertEqual(self.found("what does Ann keep"), ["Bob keeps bees"])
+        self.assertIn(receipt["id"], self.good("receipts"))
+        self.assertIn("0 found", self.good("receipts", receipt["id"]))
+        nothing = self.memory("forget", "--yes")
+        self.assertEqual(nothing.returncode, 64)
+
+    def test_compression_is_shown_done_and_taken_back(self):
+        for day in range(1, 7):
+            self.add("The nightly report came late again", "--session", "s", "--type", "episodic",
+                     "--at", f"2026-01-0{day}")
+        self.assertIn("6 become", self.good("compress", "--session", "s", "--dry-run"))
+        done = json.loads(self.good("compress", "--session", "s", "--json"))
+        self.assertEqual(done["entries_after"], 1)
+        self.assertEqual(len(self.found("nightly report")), 1)
+        self.assertIn("taken back", self.good("compress", "--undo", done["id"]))
+        self.assertEqual(len(json.loads(self.good("ls", "--json"))["data"]), 6)
+        self.assertIn(done["id"], self.good("compress", "--list"))
+
+    def test_profile_blocks_are_kept(self):
+        self.good("profile", "set", "human", "Ann. Likes tea.", "--user", "ann", "--limit", "40")
+        self.good("profile", "append", "human", "Has a dog.", "--user", "ann")
+        self.assertEqual(self.good("profile", "show", "human", "--user", "ann"),
+                         "Ann. Likes tea.\nHas a dog.\n")
+        self.assertIn("<human chars=", self.good("profile", "ls", "--user", "ann"))
+        over = self.memory("profile", "append", "human", "x" * 50, "--user", "ann")
+        self.assertIn("limit of 40", over.stderr)
+        self.good("profile", "set", "human", "--to-version", "1", "--user", "ann")
+        self.assertEqual(self.good("profile", "show", "human", "--user", "ann"),
+                         "Ann. Likes tea.\n")
+        self.good("profile", "rm", "human", "--user", "ann")
+        self.assertEqual(self.memory("profile", "show", "human", "--user", "ann").returncode, 66)
+
 
 class ServerTest(MemoryTest):
     def call(self, server, method, path, body=None, tenant=None):

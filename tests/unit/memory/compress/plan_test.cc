@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "support/seeds.h"
 
 namespace memory::compress {
@@ -55,6 +57,21 @@ TEST(Plan, ExpiredOnesGoUnlessPinned) {
     EXPECT_THAT(got.keep,
                 ElementsAre(Decision{"b", Reason::pinned}, Decision{"c", Reason::important}));
     EXPECT_THAT(got.drop, ElementsAre(Decision{"a", Reason::expired}));
+}
+
+TEST(Plan, OverTheLimitNeighboursAreJoinedInsteadOfDropped) {
+    std::vector<Entry> entries;
+    for (int i = 0; i < 20; ++i) {
+        entries.push_back(
+            entry(fmt::format("e{:02}", i), fmt::format("word{} alone", i), .5f, 900 - i));
+    }
+    entries.push_back(entry("recent", "just now", .5f, 1));
+    const Plan got = planned(entries, {.entries_per_session_max = 5, .merge_over_limit = true});
+    EXPECT_THAT(got.drop, IsEmpty());
+    EXPECT_THAT(got.keep, ElementsAre(Decision{"recent", Reason::recent}));
+    ASSERT_EQ(got.merge.size(), 4u);
+    EXPECT_THAT(got.merge[1].ids, ElementsAre("e05", "e06", "e07", "e08", "e09"));
+    EXPECT_EQ(got.merge[1].sources.size(), 3u + 5u);
 }
 
 TEST(Plan, SimilarOldOnesBecomeOneThatNamesThemAll) {

@@ -156,5 +156,101 @@ TEST_F(MemoryRoutes, TheDocumentedRoutesAreTheRoutes) {
     EXPECT_EQ(routed, documented);
 }
 
+TEST_F(MemoryRoutes, ForgettingIsPreviewedDoneAndHasAReceipt) {
+    call(201, "POST", "/v1/memories", R"({"content": "Ann likes tea", "user": "ann"})");
+    call(201, "POST", "/v1/memories", R"({"content": "Bob sails", "user": "bob"})");
+    const json::object look =
+        call(200, "POST", "/v1/memories/forget", R"({"subject": "Ann", "dry_run": true})");
+    EXPECT_EQ(look.at("counts").at("memories").to_number<int>(), 1);
+    EXPECT_EQ(look.at("memories").at(0).at("why").as_string(), "user");
+    EXPECT_EQ(call(200, "GET", "/v1/memories").at("data").as_array().size(), 2u);
+
+    const json::object done =
+        call(200, "POST", "/v1/memories/forget", R"({"user": "ann", "wait": true})");
+    EXPECT_EQ(done.at("status").as_string(), "done");
+    EXPECT_EQ(done.at("ids_sha256"), look.at("ids_sha256"));
+    EXPECT_TRUE(done.at("scan").at("clean").as_bool());
+    EXPECT_EQ(base::to_text(done).find("\"ann\""), std::string::npos) << "the receipt names nobody";
+    EXPECT_EQ(call(200, "GET", "/v1/memories").at("data").as_array().size(), 1u);
+    const std::string id(done.at("id").as_string());
+    EXPECT_EQ(call(200, "GET", "/v1/memories/forgets/" + id), done);
+    EXPECT_EQ(call(200, "GET", "/v1/memories/forgets").at("data").as_array().size(), 1u);
+    call(404, "GET", "/v1/memories/forgets/" + id, "", "another");
+    call(202, "POST", "/v1/memories/forget", R"({"subject": "Nobody"})");
+    EXPECT_EQ(param_of("/v1/memories/forget", "{}"), "target");
+    EXPECT_EQ(param_of("/v1/memories/forget", R"({"user": 3})"), "user");
+}
+
+TEST_F(MemoryRoutes, CompressingIsPreviewedDoneAndTakenBack) {
+    for (int i = 0; i < 4; ++i) {
+        call(201, "POST", "/v1/memories",
+             R"({"content": "the nightly report was late again", "type": "episodic",
+                 "session": "s", "created_unix_ms": )" +
+                 std::to_string(1'600'000'000'000 + i) + "}");
+    }
+    const std::string asked = R"({"session": "s", "policy": {"merge_similarity": 0.7})";
+    const json::object plan =
+        call(200, "POST", "/v1/memories/compress", asked + R"(, "dry_run": true})");
+    EXPECT_EQ(plan.at("summaries").to_number<int>(), 1);
+    EXPECT_EQ(plan.at("merge").at(0).at("ids").as_array().size(), 4u);
+    const json::object done = call(200, "POST", "/v1/memories/compress", asked + "}");
+    EXPECT_EQ(done.at("tokens_after"), plan.at("tokens_after"));
+    EXPECT_EQ(call(200, "GET", "/v1/memories").at("data").as_array().size(), 1u);
+    const std::string path = "/v1/memories/compressions/" + std::string(done.at("id").as_string());
+    EXPECT_EQ(call(200, "GET", path), done);
+    EXPECT_GT(call(200, "POST", path + "/undo").at("undone_unix_ms").to_number<double>(), 0);
+    EXPECT_EQ(call(200, "GET", "/v1/memories").at("data").as_array().size(), 4u);
+    call(400, "POST", path + "/undo");
+    EXPECT_EQ(call(200, "GET", "/v1/memories/compressions").at("data").as_array().size(), 1u);
+    EXPECT_EQ(param_of("/v1/memories/compress", R"({"policy": {"importance_min": 2}})"),
+              "policy.importance_min");
+}
+
+TEST_F(MemoryRoutes, ProfileBlocksAreWrittenAndRendered) {
+    const std::string path = "/v1/profiles/human", whose = "?user=ann";
+    const json::object made = call(200, "PUT", path + whose,
+                                   R"({"text": "Ann", "limit_chars": 20, "expected_version": 0})");
+    EXPECT_EQ(made.at("version").to_number<int>(), 1);
+    EXPECT_EQ(call(200, "POST", path + "/append" + whose, R"({"line": "tea"})").at("text"),
+              json::value("Ann\ntea"));
+    EXPECT_EQ(call(200, "POST", path + "/replace" + whose, R"({"before": "tea", "after": "milk"})")
+                  .at("text"),
+              json::value("Ann\nmilk"));
+    call(413, "POST", path + "/append" + whose, R"({"line": "much more than fits into it"})");
+    EXPECT_EQ(call(200, "GET", path + "/history" + whose).at("data").as_array().size(), 3u);
+    EXPECT_EQ(call(200, "POST", path + "/restore" + whose, R"({"version": 1})").at("text"),
+              json::value("Ann"));
+    EXPECT_EQ(call(200, "GET", "/v1/profiles" + whose).at("text"),
+              json::value("<human chars=\"3/20\">\nAnn\n</human>\n"));
+    EXPECT_TRUE(call(200, "GET", "/v1/profiles").at("data").as_array().empty());
+    call(200, "DELETE", path + whose);
+    call(404, "GET", path + whose);
+    EXPECT_EQ(param_of(path + "/append" + whose, "{}"), "line");
+}
+
+TEST_F(MemoryRoutes, WhatIsDoneIsCounted) {
+    base::metrics::Registry metrics;
+    api->stop();
+    api =
+        std::make_unique<memory::MemoryApi>(*store, memory::MemoryApiOptions{.metrics = &metrics});
+    for (int i = 0; i < 2; ++i) {
+        call(i == 0 ? 201 : 200, "POST", "/v1/memories", R"({"content": "Ann likes green tea"})");
+    }
+    call(200, "POST", "/v1/memories/search", R"({"query": "tea"})");
+    call(400, "POST", "/v1/memories/search", R"({"query": ""})");
+    const std::string text = metrics.exposition();
+    for (const char* line : {"dougong_memory_writes_total{outcome=\"added\"} 1\n",
+                             "dougong_memory_writes_total{outcome=\"merged\"} 1\n",
+                             "dougong_memory_searches_total{outcome=\"answered\"} 1\n",
+                             "dougong_memory_searches_total{outcome=\"failed\"} 1\n",
+                             "dougong_memory_search_seconds_count 2\n",
+                             "dougong_memory_entries 1\n", "dougong_memory_forgets_open 0\n"}) {
+        EXPECT_NE(text.find(line), std::string::npos) << line << text;
+    }
+    api.reset();
+    EXPECT_EQ(metrics.exposition().find("dougong_memory_entries"), std::string::npos);
+    api = std::make_unique<memory::MemoryApi>(*store, memory::MemoryApiOptions{});
+}
+
 }  // namespace
 }  // namespace test

@@ -1,0 +1,29 @@
+#pragma once
+// Hides at once, then erases in the background: what is open is in the tables, so that a process
+// that starts again goes on where the last one stopped.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/core/clock.h"
+#include "memory/forget/forget.h"
+#include "memory/truth/truth.h"
+
+namespace memory::forget {
+
+/// What other parts of the store must do. Called on any thread, under no lock.
+struct Hooks {
+    std::function<void(std::string_view tenant, std::span<const truth::Change>)> hear;
+    /// Indexes and pictures that may still hold bytes of it are made anew.
+    std::function<void(std::string_view tenant)> drop_index;
+    std::function<void(std::string_view tenant)> reload_facts;
+};
+
+/// Makes the tables where they are missing. Errors: the store's.
+base::Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth, Hooks hooks,
+                                                          const base::Clock& clock,
+                                                          std::int64_t deadline_ms);
+
+}  // namespace memory::forget
