@@ -13,8 +13,6 @@ Command models_command();
 std::vector<Command> served_models_commands();
 Command sandbox_command();
 Command memory_command();
-/// Those of `dougong memory` that keep memories in order.
-std::vector<Command> memory_upkeep_commands();
 Command bench_command();
 Command audit_command();
 Command policy_command();

@@ -7,6 +7,7 @@
 
 #include "app/commands/commands.h"
 #include "app/commands/memory_commands.h"
+#include "app/commands/tell.h"
 #include "app/memory_access.h"
 #include "app/memory_text.h"
 #include "app/server_client.h"
@@ -19,10 +20,6 @@ namespace {
 using base::Code;
 using base::Result;
 namespace json = base::json;
-
-void print_json(const Program& program, const json::object& object) {
-    program.terminal.out(base::to_text(object) + "\n");
-}
 
 std::string memory_path(std::string_view id, std::string_view rest = "") {
     return fmt::format("/v1/memories/{}{}", url_escape(id), rest);
@@ -285,16 +282,6 @@ Result<int> import_all(const Args& args, Program& program) {
 constexpr PositionalSpec kId = {"ID", "a memory: mem-...", true};
 constexpr PositionalSpec kIds = {"ID", "memories: mem-...", true, true};
 
-std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options) {
-    for (const OptionSpec& option : {OptionSpec{"--user", "NAME", "Of this user."},
-                                     {"--agent", "NAME", "Of this agent."},
-                                     {"--session", "NAME", "Of this session."},
-                                     {"--run", "NAME", "Of this run."}}) {
-        options.push_back(option);
-    }
-    return options;
-}
-
 std::vector<OptionSpec> search_flags() {
     return with_scope({{"--limit", "N", "Hits at most [default 10]."},
                        {"--tokens", "N", "Budget of all their texts, in tokens."},
@@ -326,10 +313,14 @@ Command memory_subcommand(std::string_view name, std::string_view summary, std::
             .subcommands = {}};
 }
 
-int tell(const Args& args, const Program& program, const json::object& answer,
-         const std::string& text) {
-    program.terminal.out(args.has("--json") ? base::to_text(answer) + "\n" : text);
-    return 0;
+std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options) {
+    for (const OptionSpec& option : {OptionSpec{"--user", "NAME", "Of this user."},
+                                     {"--agent", "NAME", "Of this agent."},
+                                     {"--session", "NAME", "Of this session."},
+                                     {"--run", "NAME", "Of this run."}}) {
+        options.push_back(option);
+    }
+    return options;
 }
 
 Command memory_command() {

@@ -17,11 +17,12 @@ Command memory_subcommand(std::string_view name, std::string_view summary, std::
                           std::vector<Example> examples,
                           base::Result<int> (*run)(const Args&, Program&));
 
-/// The answer as it is with --json, else as `text` for people.
-int tell(const Args& args, const Program& program, const base::json::object& answer,
-         const std::string& text);
+/// --user, --agent, --session, --run, after `options`.
+std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options);
 
 /// facts, graph, chain, doctor.
 std::vector<Command> memory_knowing_commands();
+/// forget, receipts, compress, profile.
+std::vector<Command> memory_upkeep_commands();
 
 }  // namespace app

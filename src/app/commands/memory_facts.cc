@@ -5,6 +5,7 @@
 #include <map>
 
 #include "app/commands/memory_commands.h"
+#include "app/commands/tell.h"
 #include "app/memory_text.h"
 #include "app/server_client.h"
 #include "app/terminal/terminal.h"

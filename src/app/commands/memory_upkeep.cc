@@ -5,7 +5,8 @@
 #include <iostream>
 #include <thread>
 
-#include "app/commands/commands.h"
+#include "app/commands/memory_commands.h"
+#include "app/commands/tell.h"
 #include "app/memory_access.h"
 #include "app/memory_text.h"
 #include "app/server_client.h"
@@ -20,12 +21,6 @@ using base::Result;
 namespace json = base::json;
 
 constexpr std::chrono::milliseconds kLookAgain{100};
-
-int tell(const Args& args, const Program& program, const json::object& answer,
-         const std::string& text) {
-    program.terminal.out(args.has("--json") ? base::to_text(answer) + "\n" : text);
-    return 0;
-}
 
 void take_scope(const Args& args, json::object& body) {
     for (const auto& [flag, name] : {std::pair{"--user", "user"},
@@ -240,30 +235,6 @@ Result<int> profile_rm(const Args& args, Program& program) {
     return tell(args, program, gone, json_text(gone, "name") + "\n");
 }
 
-Command command(std::string_view name, std::string_view summary, std::string_view about,
-                std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    for (const OptionSpec& option : memory_options()) options.push_back(option);
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {"memory"},
-            .run = run,
-            .subcommands = {}};
-}
-
-std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options) {
-    for (const OptionSpec& option : {OptionSpec{"--user", "NAME", "Of this user."},
-                                     {"--agent", "NAME", "Of this agent."},
-                                     {"--session", "NAME", "Of this session."},
-                                     {"--run", "NAME", "Of this run."}}) {
-        options.push_back(option);
-    }
-    return options;
-}
 std::vector<OptionSpec> with_owner(std::vector<OptionSpec> options) {
     options.push_back({"--user", "NAME", "Whose [default: nobody's in particular]."});
     options.push_back({"--agent", "NAME", "Of which agent [default: of any]."});
@@ -283,38 +254,42 @@ Command profile_command() {
         .config_sections = {},
         .run = nullptr,
         .subcommands = {
-            command("ls", "Show all blocks as they go into a prompt",
-                    "The same blocks always give the same text.", {}, with_owner({}),
-                    {{"dougong memory profile ls --user ann", "Ann's blocks."}}, profile_ls),
-            command("show", "Show one block", "Its text, or every state it had.", {kName},
-                    with_owner({{"--history", "", "Every state, newest first."}}),
-                    {{"dougong memory profile show human --user ann", "What is known of Ann."}},
-                    profile_show),
-            command("set", "Make or change a block",
-                    "Writes the whole text. A block takes as many characters as its limit says.",
-                    {kName, kText},
-                    with_owner({{"--about", "TEXT", "What the block is for."},
-                                {"--limit", "N", "Characters at most [default 2000]."},
-                                {"--read-only", "", "Agents may not change it."},
-                                {"--unlock", "", "Change it although it is read only."},
-                                {"--to-version", "N", "Back to this version instead."}}),
-                    {{"dougong memory profile set human 'Ann. Likes tea.' --user ann",
-                      "The whole text."}},
-                    profile_set),
-            command("append", "Add a line to a block", "At its end.", {kName, kText},
-                    with_owner({}),
-                    {{"dougong memory profile append human 'Allergic to nuts.' --user ann",
-                      "One line more."}},
-                    profile_append),
-            command("rm", "Remove a block", "With its history.", {kName}, with_owner({}),
-                    {{"dougong memory profile rm human --user ann", "It is gone."}}, profile_rm)}};
+            memory_subcommand("ls", "Show all blocks as they go into a prompt",
+                              "The same blocks always give the same text.", {}, with_owner({}),
+                              {{"dougong memory profile ls --user ann", "Ann's blocks."}},
+                              profile_ls),
+            memory_subcommand(
+                "show", "Show one block", "Its text, or every state it had.", {kName},
+                with_owner({{"--history", "", "Every state, newest first."}}),
+                {{"dougong memory profile show human --user ann", "What is known of Ann."}},
+                profile_show),
+            memory_subcommand(
+                "set", "Make or change a block",
+                "Writes the whole text. A block takes as many characters as its limit says.",
+                {kName, kText},
+                with_owner({{"--about", "TEXT", "What the block is for."},
+                            {"--limit", "N", "Characters at most [default 2000]."},
+                            {"--read-only", "", "Agents may not change it."},
+                            {"--unlock", "", "Change it although it is read only."},
+                            {"--to-version", "N", "Back to this version instead."}}),
+                {{"dougong memory profile set human 'Ann. Likes tea.' --user ann",
+                  "The whole text."}},
+                profile_set),
+            memory_subcommand(
+                "append", "Add a line to a block", "At its end.", {kName, kText}, with_owner({}),
+                {{"dougong memory profile append human 'Allergic to nuts.' --user ann",
+                  "One line more."}},
+                profile_append),
+            memory_subcommand("rm", "Remove a block", "With its history.", {kName}, with_owner({}),
+                              {{"dougong memory profile rm human --user ann", "It is gone."}},
+                              profile_rm)}};
 }
 
 }  // namespace
 
 std::vector<Command> memory_upkeep_commands() {
     return {
-        command(
+        memory_subcommand(
             "forget", "Forget for good, with a receipt",
             "Memories, and what was made from them, are found no more when the command says so, "
             "and no byte of them is left in any file before the deadline that the receipt "
@@ -328,27 +303,28 @@ std::vector<Command> memory_upkeep_commands() {
             {{"dougong memory forget --subject 'Ann Smith' --dry-run", "What would go."},
              {"dougong memory forget --user ann --yes --wait", "Prints the receipt."}},
             forget),
-        command("receipts", "Receipts of what was forgotten", "All of a tenant, or one.",
-                {{"ID", "a receipt: forget-...", false}}, {},
-                {{"dougong memory receipts", "Newest first."}}, receipts),
-        command("compress", "Merge what is alike, drop what matters least",
-                "Old memories of a session that are alike become one summary that names its "
-                "sources; those that matter little go. Pinned and recent ones stay. Can be taken "
-                "back while the history is kept.",
-                {},
-                with_scope({{"--dry-run", "", "Only show the plan."},
-                            {"--keep", "N", "Memories of a session at most [default 1000]."},
-                            {"--importance", "N", "0 to 1: at least this stays [default 0.3]."},
-                            {"--similarity", "N", "0 to 1: from here on alike [default 0.8]."},
-                            {"--recent-hours", "N", "Younger ones stay as they are [default 24]."},
-                            {"--sentences", "N", "Of a summary at most [default 3]."},
-                            {"--merge", "",
-                             "Over --keep, join what follows each other instead of dropping."},
-                            {"--undo", "ID", "Take back this compression: compress-..."},
-                            {"--list", "", "What was compressed."}}),
-                {{"dougong memory compress --session s1 --dry-run", "The plan."},
-                 {"dougong memory compress --undo compress-...", "As it was."}},
-                compress),
+        memory_subcommand("receipts", "Receipts of what was forgotten", "All of a tenant, or one.",
+                          {{"ID", "a receipt: forget-...", false}}, {},
+                          {{"dougong memory receipts", "Newest first."}}, receipts),
+        memory_subcommand(
+            "compress", "Merge what is alike, drop what matters least",
+            "Old memories of a session that are alike become one summary that names its "
+            "sources; those that matter little go. Pinned and recent ones stay. Can be taken "
+            "back while the history is kept.",
+            {},
+            with_scope(
+                {{"--dry-run", "", "Only show the plan."},
+                 {"--keep", "N", "Memories of a session at most [default 1000]."},
+                 {"--importance", "N", "0 to 1: at least this stays [default 0.3]."},
+                 {"--similarity", "N", "0 to 1: from here on alike [default 0.8]."},
+                 {"--recent-hours", "N", "Younger ones stay as they are [default 24]."},
+                 {"--sentences", "N", "Of a summary at most [default 3]."},
+                 {"--merge", "", "Over --keep, join what follows each other instead of dropping."},
+                 {"--undo", "ID", "Take back this compression: compress-..."},
+                 {"--list", "", "What was compressed."}}),
+            {{"dougong memory compress --session s1 --dry-run", "The plan."},
+             {"dougong memory compress --undo compress-...", "As it was."}},
+            compress),
         profile_command()};
 }
 

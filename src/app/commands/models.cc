@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "app/commands/commands.h"
+#include "app/commands/tell.h"
 #include "app/model_facts.h"
 #include "app/model_store.h"
 #include "app/terminal/interrupt.h"
@@ -25,10 +26,6 @@ json::object entry_json(const engine::CatalogEntry& entry) {
     return {{"name", entry.name},     {"path", entry.path},
             {"bytes", entry.bytes},   {"sha256", entry.sha256},
             {"source", entry.source}, {"files", json::value_from(entry.files)}};
-}
-
-void print_json(const Program& program, const json::value& value) {
-    program.terminal.out(base::to_text(value) + "\n");
 }
 
 json::object known_json(const engine::KnownModel& model) {

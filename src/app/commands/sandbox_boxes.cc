@@ -5,6 +5,7 @@
 #include <map>
 
 #include "app/commands/sandbox_commands.h"
+#include "app/commands/tell.h"
 #include "app/server_client.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/progress_bar.h"
@@ -16,10 +17,6 @@ namespace {
 using base::Code;
 using base::Result;
 namespace json = base::json;
-
-void print_json(const Program& program, const json::object& object) {
-    program.terminal.out(base::to_text(object) + "\n");
-}
 
 /// "NAME=VALUE" each, as an object. Errors: invalid_argument naming the flag.
 Result<json::object> pairs(const Args& args, std::string_view flag) {

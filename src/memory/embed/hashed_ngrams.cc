@@ -46,11 +46,7 @@ public:
 
     base::Result<void> embed(std::span<const std::string_view> texts, EmbedSide,
                              std::span<float> out) override {
-        if (out.size() != texts.size() * kHashedDims) {
-            return base::fail(base::Code::invalid_argument,
-                              "room for {} numbers, {} texts of {} dimensions need {}", out.size(),
-                              texts.size(), kHashedDims, texts.size() * kHashedDims);
-        }
+        DG_TRY(check_room(*this, texts.size(), out.size()));
         std::ranges::fill(out, 0.f);
         for (std::size_t i = 0; i < texts.size(); ++i) {
             const std::span<float> row = out.subspan(i * kHashedDims, kHashedDims);
