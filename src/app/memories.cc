@@ -97,8 +97,9 @@ void Memories::register_routes(base::http::Router& router) {
                                const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(impl_->unavailable));
     };
-    for (const char* pattern : {"/v1/memories", "/v1/memories/{rest...}"}) {
-        for (const char* method : {"GET", "POST", "PATCH", "DELETE"}) {
+    for (const char* pattern :
+         {"/v1/memories", "/v1/memories/{rest...}", "/v1/knowledge", "/v1/knowledge/{rest...}"}) {
+        for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {
             router.add(method, pattern, refuse);
         }
     }

@@ -21,6 +21,7 @@ const loaders = {
   requests: () => import("../requests/RequestsScreen").then((m) => ({ default: m.RequestsScreen })),
   sandboxes: () => import("../sandboxes/SandboxesScreen").then((m) => ({ default: m.SandboxesScreen })),
   memory: () => import("../memory/MemoryScreen").then((m) => ({ default: m.MemoryScreen })),
+  knowledge: () => import("../knowledge/KnowledgeScreen").then((m) => ({ default: m.KnowledgeScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
 
@@ -32,6 +33,7 @@ export const screens: Screen[] = [
   { route: "requests", label: "nav.requests", icon: "requests", key: "r", component: lazy(loaders.requests), preload: loaders.requests },
   { route: "sandboxes", label: "nav.sandboxes", icon: "box", key: "b", component: lazy(loaders.sandboxes), preload: loaders.sandboxes },
   { route: "memory", label: "nav.memory", icon: "memory", key: "y", component: lazy(loaders.memory), preload: loaders.memory },
+  { route: "knowledge", label: "nav.knowledge", icon: "book", key: "k", component: lazy(loaders.knowledge), preload: loaders.knowledge },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];
 
