@@ -9,6 +9,7 @@
 
 #include "app/command_line.h"
 #include "app/commands/commands.h"
+#include "app/commands/knowledge.h"
 #include "app/config/load.h"
 #include "app/help.h"
 #include "app/terminal/terminal.h"
@@ -61,9 +62,9 @@ const Command& command_table() {
         .config_sections = {},
         .run = nullptr,
         .subcommands = {serve_command(), run_command(), chat_command(), models_command(),
-                        sandbox_command(), memory_command(), audit_command(), policy_command(),
-                        bench_command(), config_command(), version_command(), completion_command(),
-                        manual_command()}};
+                        sandbox_command(), memory_command(), knowledge_command(), audit_command(),
+                        policy_command(), bench_command(), config_command(), version_command(),
+                        completion_command(), manual_command()}};
     return root;
 }
 

@@ -129,7 +129,9 @@ void Memories::register_routes(base::http::Router& router) {
         responder->send(base::api::error_response(impl_->unavailable));
     };
     for (const char* pattern :
-         {"/v1/memories", "/v1/memories/{rest...}", "/v1/profiles", "/v1/profiles/{rest...}"}) {
+         {"/v1/memories", "/v1/memories/{rest...}", "/v1/knowledge", "/v1/knowledge/{rest...}",
+          "/v1/profiles", "/v1/profiles/{rest...}", "/v1/tasks", "/v1/tasks/{rest...}", "/v1/facts",
+          "/v1/facts/{rest...}"}) {
         for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {
             router.add(method, pattern, refuse);
         }

@@ -1,5 +1,8 @@
 #include "app/memory_access.h"
 
+#include <algorithm>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "app/memories.h"
@@ -20,6 +23,15 @@ public:
                               const json::object* body) override {
         return client_.call(method, path, body);
     }
+    Result<json::object> upload(const std::string& path, std::string bytes) override {
+        std::size_t sent = 0;
+        return client_.upload(path, [&](std::span<char> room) -> std::optional<std::size_t> {
+            const std::size_t count = std::min(room.size(), bytes.size() - sent);
+            std::copy_n(bytes.data() + sent, count, room.data());
+            sent += count;
+            return count;
+        });
+    }
     Result<void> settle() override { return {}; }
     bool local() const override { return false; }
 
@@ -36,23 +48,31 @@ public:
 
     Result<json::object> call(const std::string& method, const std::string& path,
                               const json::object* body) override {
+        return send(method, path, body == nullptr ? "" : base::to_text(*body));
+    }
+    Result<json::object> upload(const std::string& path, std::string bytes) override {
+        return send("PUT", path, std::move(bytes));
+    }
+    Result<void> settle() override { return store_->settle(); }
+    bool local() const override { return true; }
+
+private:
+    Result<json::object> send(const std::string& method, const std::string& path,
+                              std::string body) {
         base::http::Request request;
         request.method = method;
         const std::size_t question = path.find('?');
         request.path = DG_TRY(base::http::percent_decode(path.substr(0, question)));
         if (question != std::string::npos) request.query = path.substr(question + 1);
         if (!tenant_.empty()) request.headers.add("X-Dougong-Tenant", tenant_);
-        if (body != nullptr) request.body = base::to_text(*body);
+        request.body = std::move(body);
         const auto answer = api_.call(std::move(request));
         if (answer.status >= 300) {
             return std::unexpected(refusal("the folder of memories", answer.status, answer.body));
         }
         return DG_TRY(base::parse_json(answer.body)).as_object();
     }
-    Result<void> settle() override { return store_->settle(); }
-    bool local() const override { return true; }
 
-private:
     std::unique_ptr<memory::MemoryStore> store_;
     memory::MemoryApi api_;
     const std::string tenant_;

@@ -25,6 +25,8 @@ public:
     virtual base::Result<base::json::object> call(const std::string& method,
                                                   const std::string& path,
                                                   const base::json::object* body = nullptr) = 0;
+    /// PUT of bytes as they are.
+    virtual base::Result<base::json::object> upload(const std::string& path, std::string bytes) = 0;
     /// Waits until what was written can be found in every way. At once with a server, which does
     /// that by itself.
     virtual base::Result<void> settle() = 0;

@@ -23,6 +23,7 @@ export const GO_KEYS: Record<string, string> = {
   r: "requests",
   y: "memory",
   f: "facts",
+  k: "knowledge",
   s: "system",
 };
 

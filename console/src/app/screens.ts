@@ -22,6 +22,7 @@ const loaders = {
   sandboxes: () => import("../sandboxes/SandboxesScreen").then((m) => ({ default: m.SandboxesScreen })),
   memory: () => import("../memory/MemoryScreen").then((m) => ({ default: m.MemoryScreen })),
   facts: () => import("../facts/FactsScreen").then((m) => ({ default: m.FactsScreen })),
+  knowledge: () => import("../knowledge/KnowledgeScreen").then((m) => ({ default: m.KnowledgeScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
 
@@ -34,6 +35,7 @@ export const screens: Screen[] = [
   { route: "sandboxes", label: "nav.sandboxes", icon: "box", key: "b", component: lazy(loaders.sandboxes), preload: loaders.sandboxes },
   { route: "memory", label: "nav.memory", icon: "memory", key: "y", component: lazy(loaders.memory), preload: loaders.memory },
   { route: "facts", label: "nav.facts", icon: "graph", key: "f", component: lazy(loaders.facts), preload: loaders.facts },
+  { route: "knowledge", label: "nav.knowledge", icon: "book", key: "k", component: lazy(loaders.knowledge), preload: loaders.knowledge },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];
 

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "app/command.h"
+
+namespace app {
+
+/// `dougong knowledge`.
+Command knowledge_command();
+
+}  // namespace app
