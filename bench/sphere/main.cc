@@ -1,14 +1,12 @@
-// How fast boxes are made, used and ended, beside what else starts programs on this machine: plain
-// spawn, bubblewrap and crun, in turn within one run.
+// How fast boxes are made, used and ended, and what system calls cost in them, beside what else
+// starts programs on this machine (peers.h), in turn within one run.
 //
 //   bench_sphere [RUNS] [PART...] > result.json   a table goes to stderr; RUNS is 200 unless given,
 //                                                 PARTs (see Parts) are all
 //   bench_sphere snapshots                  only what keeping and restoring workspaces takes
+#include <fcntl.h>
 #include <fmt/ranges.h>
-#include <spawn.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +18,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -28,6 +28,8 @@
 #include "base/core/clock.h"
 #include "base/files/files.h"
 #include "base/json/json.h"
+#include "peers.h"
+#include "sphere/native/native_sphere.h"
 #include "sphere/session/session.h"
 #include "sphere/sphere.h"
 
@@ -63,126 +65,107 @@ T need(base::Result<T> result) {
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-int spawn(const std::vector<std::string>& words) {
-    std::vector<char*> argv;
-    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-    argv.push_back(nullptr);
-    pid_t pid = 0;
-    if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return 127;
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
-
 class Quiet final : public sphere::ExecSink {
 public:
-    void on_output(sphere::Stream, std::string_view bytes) override { heard += bytes.size(); }
+    void on_output(sphere::Stream, std::string_view bytes) override {
+        text += bytes;
+        heard += bytes.size();
+    }
     void on_end(const sphere::ExecResult&) override {}
+    std::string text;
     std::atomic<std::size_t> heard = 0;
 };
 
-struct Peer {
-    std::string name;
-    std::vector<std::string> before;  ///< goes before the command
-};
-
-/// A bundle for crun: the host's /usr read-only, all namespaces, no control group (it refuses
-/// hybrid hierarchies).
-std::string crun_bundle(const std::string& folder, const std::string& program) {
-    const std::string bundle = folder + "/" + program.substr(program.rfind('/') + 1);
-    need(base::make_dirs(bundle + "/root/usr"));
-    for (const char* name : {"proc", "dev", "tmp"}) need(base::make_dirs(bundle + "/root/" + name));
-    for (const char* name : {"bin", "lib", "lib64"}) {
-        const std::string target = std::string("usr/") + name;
-        if (::symlink(target.c_str(), (bundle + "/root/" + name).c_str()) != 0) break;
-    }
-    json::array namespaces, args;
-    for (const char* kind : {"pid", "network", "ipc", "uts", "mount", "cgroup"}) {
-        namespaces.push_back(json::object{{"type", kind}});
-    }
-    args.emplace_back(program);
-    if (program.ends_with("python3")) {
-        args.emplace_back("-c");
-        args.emplace_back("pass");
-    }
-    const json::object config = {
-        {"ociVersion", "1.0.2"},
-        {"process",
-         {{"cwd", "/"},
-          {"args", std::move(args)},
-          {"env", json::array{"PATH=/usr/bin"}},
-          {"noNewPrivileges", true},
-          {"user", {{"uid", 0}, {"gid", 0}}}}},
-        {"root", {{"path", "root"}, {"readonly", true}}},
-        {"mounts", json::array{{{"destination", "/proc"}, {"type", "proc"}, {"source", "proc"}},
-                               {{"destination", "/dev"}, {"type", "tmpfs"}, {"source", "tmpfs"}},
-                               {{"destination", "/usr"},
-                                {"type", "bind"},
-                                {"source", "/usr"},
-                                {"options", json::array{"rbind", "ro"}}}}},
-        {"linux", {{"namespaces", std::move(namespaces)}}}};
-    need(base::write_file_atomically(bundle + "/config.json", base::to_text(config)));
-    return bundle;
-}
-
-std::vector<Peer> peers(const std::string& folder) {
-    std::vector<Peer> found = {{"spawn", {}}};
-    const Peer bwrap = {"bwrap", {"bwrap",     "--unshare-all", "--ro-bind", "/usr",      "/usr",
-                                  "--symlink", "usr/bin",       "/bin",      "--symlink", "usr/lib",
-                                  "/lib",      "--symlink",     "usr/lib64", "/lib64",    "--proc",
-                                  "/proc",     "--dev",         "/dev",      "--tmpfs",   "/tmp"}};
-    std::vector<std::string> trial = bwrap.before;
-    trial.emplace_back("/usr/bin/true");
-    if (spawn(trial) == 0) found.push_back(bwrap);
-    const std::string bundle = crun_bundle(folder, "/usr/bin/true");
-    crun_bundle(folder, "/usr/bin/python3");
-    const std::vector<std::string> crun = {"crun", "--cgroup-manager=disabled", "run", "--bundle"};
-    trial = crun;
-    trial.push_back(bundle);
-    trial.emplace_back("dougong-bench-trial");
-    if (spawn(trial) == 0) found.push_back({"crun", crun});
-    for (const char* name : {"bwrap", "crun"}) {
-        if (std::ranges::find(found, name, &Peer::name) == found.end()) {
-            fmt::print(stderr, "{} does not run here and is left out\n", name);
-        }
-    }
-    return found;
-}
-
-void measure_peers(const std::vector<Peer>& beside, const std::string& folder,
-                   const std::vector<std::string>& command, const std::string& what) {
-    static int unique = 0;
-    for (const Peer& peer : beside) {
-        std::vector<std::string> words = peer.before;
-        if (peer.name == "crun") {
-            const std::string& program = command.front();
-            words.push_back(folder + "/" + program.substr(program.rfind('/') + 1));
-            words.push_back(fmt::format("dougong-bench-{}-{}", ::getpid(), unique++));
-        } else {
-            words.insert(words.end(), command.begin(), command.end());
-        }
+void measure_peers(bench::Peers& beside, const char* command) {
+    for (const std::string& peer : beside.names()) {
         const base::Instant begin = machine_clock.now();
-        if (spawn(words) != 0) give_up(peer.name + " failed");
-        record(what + ", " + peer.name, begin);
+        if (!beside.run(peer, command)) give_up(peer + " failed");
+        record(fmt::format("{}, {}", command, peer), begin);
     }
 }
 
-void exec(sphere::Sphere& sphere, const std::string& box, std::vector<std::string> argv) {
+std::string exec(sphere::Sphere& sphere, const std::string& box, std::vector<std::string> argv) {
     Quiet sink;
     const auto result = need(sphere.exec(box, {.argv = std::move(argv)}, sink));
     if (result.exit_code != 0) give_up("the command failed in the box");
+    return sink.text;
+}
+
+/// Microseconds of one call, as the work program told them from within.
+std::map<std::string, std::vector<double>> calls;
+
+void record_work(const std::string& where, const std::string& told) {
+    std::istringstream lines(told);
+    std::string what;
+    double us = 0;
+    while (lines >> what >> us) calls[what + ", " + where].push_back(us);
+}
+
+/// A box with the work program in its workspace.
+class WorkBox {
+public:
+    WorkBox(sphere::Sphere& sphere, sphere::Isolation isolation) : sphere_(sphere) {
+        sphere::SandboxSpec spec;
+        spec.isolation = isolation;
+        box_ = need(sphere_.create(spec));
+        const base::UniqueFd workspace(need(sphere_.open_workspace(box_)));
+        const std::string program = need(base::read_file(DG_WORK_FILE));
+        const base::UniqueFd file(
+            ::openat(workspace.get(), "work", O_CREAT | O_WRONLY | O_CLOEXEC, 0755));
+        if (::write(file.get(), program.data(), program.size()) !=
+            static_cast<ssize_t>(program.size())) {
+            give_up("the work program does not fit into the box");
+        }
+    }
+    std::string work() { return exec(sphere_, box_, {"./work"}); }
+
+private:
+    sphere::Sphere& sphere_;
+    std::string box_;
+};
+
+/// What system calls cost, in turn: outside, in a box of each level, in each peer's.
+void measure_work(bench::Peers& beside, sphere::Sphere& full, sphere::Sphere& process, int turns) {
+    WorkBox in_full(full, sphere::Isolation::full), in_process(process, sphere::Isolation::process);
+    for (int i = 0; i < turns; ++i) {
+        record_work("box", in_full.work());
+        record_work("box, level process", in_process.work());
+        for (const std::string& peer : beside.names()) {
+            const auto told = beside.run(peer, bench::Peers::kWork);
+            if (!told) give_up(peer + " failed at the work");
+            record_work(peer, *told);
+        }
+    }
+}
+
+json::array print_calls() {
+    json::array lines;
+    for (auto& [what, us] : calls) {
+        std::ranges::sort(us);
+        fmt::print(stderr, "{:<56} n={:<5} min {:8.3f}  median {:8.3f} us\n", what, us.size(),
+                   us.front(), us[us.size() / 2]);
+        lines.push_back({{"what", what},
+                         {"n", us.size()},
+                         {"min_us", us.front()},
+                         {"median_us", us[us.size() / 2]},
+                         {"max_us", us.back()}});
+    }
+    return lines;
 }
 
 void measure_cold(sphere::Sphere& sphere, const std::vector<std::string>& command,
-                  const std::string& what) {
+                  const std::string& what, sphere::Isolation isolation = sphere::Isolation::full) {
+    const std::string at = isolation == sphere::Isolation::full ? "" : ", level process";
+    sphere::SandboxSpec spec;
+    spec.isolation = isolation;
     const base::Instant begin = machine_clock.now();
-    const std::string box = need(sphere.create({}));
-    record("create, cold", begin);
+    const std::string box = need(sphere.create(spec));
+    record("create, cold" + at, begin);
     exec(sphere, box, command);
-    record(what + ", box (create and exec)", begin);
+    record(what + ", box (create and exec)" + at, begin);
     const base::Instant ending = machine_clock.now();
     need(sphere.destroy(box));
-    record("destroy", ending);
+    record("destroy" + at, ending);
 }
 
 void measure_warm(sphere::Sphere& sphere, const std::string& box) {
@@ -379,26 +362,35 @@ json::array print_series() {
 
 /// The parts that were asked for by name; all, when none was.
 struct Parts {
-    static constexpr std::array<std::string_view, 9> kNames = {
-        "idle", "peers", "cold", "pool", "warm", "tree", "rate", "session", "parallel"};
+    static constexpr std::array<std::string_view, 11> kNames = {
+        "idle", "peers", "work", "cold",    "process", "pool",
+        "warm", "tree",  "rate", "session", "parallel"};
     std::vector<std::string_view> asked;
     bool want(std::string_view name) const {
         return asked.empty() || std::ranges::find(asked, name) != asked.end();
     }
 };
 
-void measure_turn(const Parts& parts, int turn, sphere::Sphere& cold, sphere::Sphere& pooled,
-                  const std::string& warm, const std::vector<Peer>& beside,
-                  const std::string& folder) {
+/// What a run measures on: no pool, a pool of four, boxes of level process.
+struct Spheres {
+    sphere::Sphere &cold, &pooled;
+    sphere::Sphere* process;
+};
+
+void measure_turn(const Parts& parts, int turn, const Spheres& on, const std::string& warm,
+                  bench::Peers* beside) {
     const std::vector<std::string> nothing = {"/usr/bin/true"};
     const std::vector<std::string> python = {"/usr/bin/python3", "-c", "pass"};
-    if (parts.want("peers")) measure_peers(beside, folder, nothing, "true");
-    if (parts.want("cold")) measure_cold(cold, nothing, "true");
-    if (parts.want("pool")) measure_hand_out(pooled);
-    if (parts.want("warm")) measure_warm(cold, warm);
-    if (parts.want("peers")) measure_peers(beside, folder, python, "python3");
-    if (parts.want("cold")) measure_cold(cold, python, "python3");
-    if (parts.want("tree") && turn % 10 == 0) measure_tree(cold);
+    if (parts.want("peers")) measure_peers(*beside, bench::Peers::kTrue);
+    if (parts.want("cold")) measure_cold(on.cold, nothing, "true");
+    if (parts.want("process")) {
+        measure_cold(*on.process, nothing, "true", sphere::Isolation::process);
+    }
+    if (parts.want("pool")) measure_hand_out(on.pooled);
+    if (parts.want("warm")) measure_warm(on.cold, warm);
+    if (parts.want("peers") && turn % 4 == 0) measure_peers(*beside, bench::Peers::kPython);
+    if (parts.want("cold")) measure_cold(on.cold, python, "python3");
+    if (parts.want("tree") && turn % 10 == 0) measure_tree(on.cold);
 }
 
 }  // namespace
@@ -428,7 +420,16 @@ int main(int argc, char** argv) {
         return 0;
     }
     const auto pooled = open("pooled", parts.want("pool") ? 4 : 0);
-    const auto beside = parts.want("peers") ? peers(folder.path()) : std::vector<Peer>{};
+    const bool with_peers = parts.want("peers") || parts.want("work");
+    std::optional<bench::Peers> beside;
+    if (with_peers) beside.emplace(folder.path(), DG_WORK_FILE);
+    std::unique_ptr<sphere::Sphere> process;
+    if (parts.want("process") || parts.want("work")) {
+        const std::string state = folder.path() + "/process";
+        process = need(sphere::native::NativeSphere::open(
+            {.state_dir = state, .sandboxes_max = 64, .pool_size = 0}, machine_clock,
+            sphere::Isolation::process));
+    }
     double per_gib = 0;
     if (parts.want("idle")) {
         per_gib = idle_boxes_per_gib(*cold, 5 * runs);
@@ -437,9 +438,10 @@ int main(int argc, char** argv) {
     }
     const std::string warm = need(cold->create({}));
     for (int i = 0; i < runs; ++i) {
-        measure_turn(parts, i, *cold, *pooled, warm, beside, folder.path());
+        measure_turn(parts, i, {*cold, *pooled, process.get()}, warm, beside ? &*beside : nullptr);
     }
     need(cold->destroy(warm));
+    if (parts.want("work")) measure_work(*beside, *cold, *process, std::max(3, runs / 20));
     for (int i = 0; parts.want("tree") && i < 5; ++i) measure_stop(*cold, 64);
     json::object rates;
     for (const int in_flight : {1, 8, 64}) {
@@ -457,6 +459,7 @@ int main(int argc, char** argv) {
     static_cast<void>(cold->lift_stop({}));
 
     json::array lines = print_series();
+    json::array call_lines = print_calls();
     for (const auto& rate : rates) {
         fmt::print(stderr, "create, exec true, destroy, {} in flight: {:.0f}/s\n",
                    std::string(rate.key()), rate.value().as_double());
@@ -471,6 +474,7 @@ int main(int argc, char** argv) {
                                    {"kernel", kernel.release}}},
                                  {"as_root", ::geteuid() == 0},
                                  {"series", std::move(lines)},
+                                 {"system_calls", std::move(call_lines)},
                                  {"idle_boxes_per_gib", per_gib},
                                  {"create_exec_destroy_per_second", std::move(rates)}};
     fmt::print("{}\n", base::to_text(result));

@@ -365,7 +365,7 @@ Command doctor_subcommand() {
 Command sandbox_command() {
     std::vector<Command> subcommands = {run_subcommand(), doctor_subcommand()};
     for (auto part : {sandbox_box_commands, sandbox_exec_commands, sandbox_file_commands,
-                      sandbox_image_commands}) {
+                      sandbox_image_commands, sandbox_session_commands}) {
         for (Command& command : part()) subcommands.push_back(std::move(command));
     }
     return {.name = "sandbox",

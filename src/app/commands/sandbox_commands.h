@@ -17,6 +17,9 @@ std::vector<Command> sandbox_file_commands();
 /// image ls, import, rm.
 std::vector<Command> sandbox_image_commands();
 
+/// session ls, open, run, fork, interrupt, rm.
+std::vector<Command> sandbox_session_commands();
+
 /// `ls` without a sandbox.
 base::Result<int> list_boxes(const Args& args, Program& program);
 

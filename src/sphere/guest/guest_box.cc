@@ -50,19 +50,21 @@ struct GuestBox::Exec {
     std::optional<EndReason> forced;
     int sent_signal = 0;
     bool kill_sent = false;
-    std::uint64_t oom_kills_before = 0;
+    Usage before;  ///< of the whole machine
 };
 
-GuestBox::GuestBox(SandboxId id, SandboxSpec spec, Secrets secrets, const base::Clock& clock)
+GuestBox::GuestBox(SandboxId id, SandboxSpec spec, Secrets secrets,
+                   std::span<const sock_filter> filter, const base::Clock& clock)
     : id_(std::move(id)),
       spec_(std::move(spec)),
       secrets_(std::move(secrets)),
+      filter_(filter),
       clock_(clock),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       buffer_(2 * launcher::kMessageBytesMax),
       created_unix_ns_(clock.unix_ns()),
-      created_at_(clock.now()),
-      used_at_(created_at_) {}
+      begun_at_(clock.now()),
+      used_at_(begun_at_) {}
 
 GuestBox::~GuestBox() {
     finish(EndReason::stopped);
@@ -89,12 +91,16 @@ Result<void> GuestBox::begin(std::unique_ptr<Machine> machine, MachineMaker& mak
     Lock lock(mutex_);
     if (ending_) return fail(Code::failed_precondition, "sandbox {} was ended meanwhile", id_);
     machine_ = std::move(machine);
-    limit_data_ = !maker.limits_memory();
+    limit_processes_ = !maker.limits_processes();
     setup_ = maker.setup(spec_);
+    setup_.filter_count = static_cast<std::uint32_t>(filter_.size());
     thread_ = std::thread([this] { run(); });
     const bool told =
         changed_.wait_for(lock, maker.start_max(), [&] { return ready_ || gone_ || refusal_; });
-    if (ready_) return {};
+    if (ready_) {
+        begun_at_ = used_at_ = clock_.now();
+        return {};
+    }
     if (refusal_) {
         return fail(Code::failed_precondition, "sandbox {}: its agent failed when {}: {}", id_,
                     launcher::step_name(refusal_->step), std::strerror(refusal_->error));
@@ -132,6 +138,7 @@ Result<ExecId> GuestBox::start(const ExecSpec& spec, ExecSink& sink) {
     DG_TRY(check_exec(spec));
     const native::Words words = DG_TRY(native::make_words(spec_, secrets_, spec));
     Lock lock(mutex_);
+    if (!ready_) return fail(Code::failed_precondition, "sandbox {} is being made", id_);
     if (ending_ || gone_ || paused_) {
         return fail(Code::failed_precondition, "sandbox {} is {}; commands need it ready", id_,
                     paused_ ? "paused" : "ending");
@@ -145,7 +152,7 @@ Result<ExecId> GuestBox::start(const ExecSpec& spec, ExecSink& sink) {
     exec.input_ends = !spec.stdin_open && !spec.tty;
     exec.output_max = spec.output_bytes_max;
     exec.cpu_timeout = spec.cpu_timeout;
-    exec.oom_kills_before = machine_->usage().oom_kills;
+    exec.before = machine_->usage();
     exec.started_at = used_at_ = clock_.now();
     if (spec.wall_timeout.count() > 0) exec.due = exec.started_at + spec.wall_timeout;
     auto message = launcher::make_message<launcher::Start>();
@@ -155,23 +162,23 @@ Result<ExecId> GuestBox::start(const ExecSpec& spec, ExecSink& sink) {
     message.envc = words.envc;
     message.words_bytes = static_cast<std::uint32_t>(words.text.size());
     message.limits.open_files = spec_.limits.open_files_max;
-    message.limits.processes = spec_.limits.processes_max;
+    // Elsewhere the machine's user is another machine's, too, and an rlimit counts both.
+    if (limit_processes_) message.limits.processes = spec_.limits.processes_max;
     if (spec.cpu_timeout.count() > 0) {
         message.limits.cpu_seconds =
             static_cast<std::uint64_t>(spec.cpu_timeout.count() + 999) / 1000;
     }
-    if (limit_data_) message.limits.data_bytes = spec_.limits.memory_bytes;
     const ExecId number = exec.id;
     execs_[number] = std::move(made);
     ++begun_;
-    send(message, words.text);
-    if (spec.tty) {
+    if (spec.tty) {  // before the command can ask for it
         auto size = launcher::make_message<launcher::Resize>();
         size.exec = number;
         size.columns = spec.tty_columns;
         size.rows = spec.tty_rows;
         send(size);
     }
+    send(message, words.text);
     const bool told = changed_.wait_for(lock, kStartMax, [&] {
         const auto at = execs_.find(number);
         return at == execs_.end() || at->second->phase != Exec::Phase::starting;
@@ -266,16 +273,21 @@ void GuestBox::end_exec(Exec& exec, EndReason reason) {
     if (!exec.forced) exec.forced = reason;
     exec.kill_sent = true;
     exec.due = clock_.now() + kKillPatience;
+    send_kill(exec.id, launcher::Scope::box);
+}
+
+void GuestBox::send_kill(ExecId exec, launcher::Scope scope) {
     auto message = launcher::make_message<launcher::Signal>();
-    message.exec = exec.id;
+    message.exec = exec;
     message.number = SIGKILL;
-    message.scope = launcher::Scope::box;
+    message.scope = scope;
     send(message);
 }
 
 Result<void> GuestBox::freeze(bool frozen) {
     const Lock lock(mutex_);
     if (ending_ || gone_) return fail(Code::failed_precondition, "sandbox {} is ending", id_);
+    if (!machine_) return fail(Code::failed_precondition, "sandbox {} is being made", id_);
     if (paused_ == frozen) return {};
     DG_TRY(machine_->freeze(frozen));
     paused_ = frozen;
@@ -286,6 +298,7 @@ Result<void> GuestBox::freeze(bool frozen) {
 Result<int> GuestBox::open_workspace() {
     const Lock lock(mutex_);
     if (ending_ || gone_) return fail(Code::failed_precondition, "sandbox {} is ending", id_);
+    if (!machine_) return fail(Code::failed_precondition, "sandbox {} is being made", id_);
     used_at_ = clock_.now();
     const base::UniqueFd folder = DG_TRY(machine_->open_workspace());
     const int fd = ::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0);
@@ -322,18 +335,21 @@ SandboxInfo GuestBox::describe() const {
     return info;
 }
 
-bool GuestBox::gone() const {
+bool GuestBox::was_ready() const {
     const Lock lock(mutex_);
-    return gone_;
+    return ready_;
 }
 
-bool GuestBox::expired(Instant now) const {
+std::string_view GuestBox::over(Instant now) const {
     const Lock lock(mutex_);
     const Limits& limits = spec_.limits;
     const bool rests =
         std::ranges::all_of(execs_, [](const auto& entry) { return entry.second->rests; });
-    return gone_ || (limits.lifetime.count() > 0 && now - created_at_ >= limits.lifetime) ||
-           (limits.idle_timeout.count() > 0 && rests && now - used_at_ >= limits.idle_timeout);
+    if (!ready_) return "";  // begin() tells
+    if (gone_) return "died";
+    if (limits.lifetime.count() > 0 && now - begun_at_ >= limits.lifetime) return "lifetime";
+    const bool idle = limits.idle_timeout.count() > 0 && now - used_at_ >= limits.idle_timeout;
+    return idle && rests ? "idle" : "";
 }
 
 // The thread.
@@ -341,6 +357,7 @@ bool GuestBox::expired(Instant now) const {
 int GuestBox::wait_ms(Instant now) const {
     Instant next = Instant::never();
     for (const auto& [id, exec] : execs_) next = std::min(next, exec->due);
+    for (const auto& [id, due] : left_) next = std::min(next, due);
     if (next == Instant::never()) return -1;
     if (next <= now) return 0;
     return static_cast<int>(std::min<std::int64_t>((next - now).count() / 1'000'000 + 1, 60'000));
@@ -431,7 +448,7 @@ void GuestBox::handle(std::span<std::byte> packet) {
         return;
     }
     if (launcher::read_message(packet, listens)) {
-        send(setup_);
+        send(setup_, as_text(std::as_bytes(filter_)));
     } else if (launcher::read_message(packet, started)) {
         if (Exec* const exec = exec_of(started.exec)) {
             exec->phase = Exec::Phase::running;
@@ -472,7 +489,7 @@ void GuestBox::on_exited(const launcher::Exited* exited, Exec& exec) {
     ExecSink* const sink = exec.sink;
     {
         const Lock lock(mutex_);
-        const bool oom = usage.oom_kills > exec.oom_kills_before ||
+        const bool oom = usage.oom_kills > exec.before.oom_kills ||
                          (exited != nullptr && exited->out_of_memory != 0);
         if (exited == nullptr) {  // with its box
             result.signal = SIGKILL;
@@ -502,9 +519,13 @@ void GuestBox::on_exited(const launcher::Exited* exited, Exec& exec) {
         result.wall = std::chrono::duration_cast<std::chrono::microseconds>(now - exec.started_at);
         if (exited != nullptr) {
             result.cpu = std::chrono::microseconds(exited->cpu_us);
+            // gVisor's kernel counts threads that wait for a processor; the host's groups do not.
+            if (usage.cpu.count() > 0)
+                result.cpu = std::min(result.cpu, usage.cpu - exec.before.cpu);
             result.peak_memory_bytes = exited->resident_bytes_max;
         }
         used_at_ = now;
+        if (exited != nullptr && exec.due != Instant::never()) left_[exec.id] = exec.due;
         execs_.erase(exec.id);
         changed_.notify_all();
     }
@@ -545,6 +566,11 @@ void GuestBox::run_timers() {
             end_exec(*exec, EndReason::wall_time);
         }
     }
+    std::erase_if(left_, [&](const auto& entry) {
+        if (entry.second > now) return false;
+        send_kill(entry.first, launcher::Scope::left);
+        return true;
+    });
 }
 
 }  // namespace sphere::guest

@@ -2,6 +2,8 @@
 // One machine and the commands in it. A thread of its own reads and writes the agent's stream,
 // keeps the timers and calls the sinks, never under the lock.
 
+#include <linux/filter.h>
+
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -14,7 +16,9 @@ namespace sphere::guest {
 
 class GuestBox {
 public:
-    GuestBox(SandboxId id, SandboxSpec spec, Secrets secrets, const base::Clock& clock);
+    /// Commands obey `filter`, the caller's, which outlives this.
+    GuestBox(SandboxId id, SandboxSpec spec, Secrets secrets, std::span<const sock_filter> filter,
+             const base::Clock& clock);
     ~GuestBox();  ///< finish
     GuestBox(const GuestBox&) = delete;
     GuestBox& operator=(const GuestBox&) = delete;
@@ -37,9 +41,9 @@ public:
 
     /// Of spec, state and use; the backend's own fields are the caller's.
     SandboxInfo describe() const;
-    bool gone() const;
-    /// Whether its lifetime or its idle time is over.
-    bool expired(base::Instant now) const;
+    bool was_ready() const;  ///< or ever
+    /// Why it is to go now: "died", "lifetime", "idle"; empty when it stays.
+    std::string_view over(base::Instant now) const;
     const SandboxId& id() const { return id_; }
     const SandboxSpec& spec() const { return spec_; }
 
@@ -63,14 +67,16 @@ private:
     void on_gone();
     void run_timers();
     void end_exec(Exec& exec, EndReason reason);
+    void send_kill(ExecId exec, launcher::Scope scope);
 
     const SandboxId id_;
     const SandboxSpec spec_;
     const Secrets secrets_;
+    const std::span<const sock_filter> filter_;
     const base::Clock& clock_;
     std::unique_ptr<Machine> machine_;
     launcher::GuestSetup setup_;
-    bool limit_data_ = false;
+    bool limit_processes_ = false;
     base::UniqueFd wake_;
     std::thread thread_;
     std::vector<std::byte> buffer_;  ///< the thread's, as is what cuts it
@@ -80,14 +86,14 @@ private:
     std::condition_variable changed_;
     std::string outbox_;
     std::map<ExecId, std::unique_ptr<Exec>> execs_;
+    std::map<ExecId, base::Instant> left_;  ///< that ended; until when what they left may run
     ExecId next_exec_ = 1;
     std::uint32_t begun_ = 0;
     bool ready_ = false, paused_ = false, ending_ = false, gone_ = false;
     std::optional<launcher::SetupFailed> refusal_;
     std::optional<EndReason> forced_;
     const std::int64_t created_unix_ns_;
-    const base::Instant created_at_;
-    base::Instant used_at_;
+    base::Instant begun_at_, used_at_;
 };
 
 }  // namespace sphere::guest

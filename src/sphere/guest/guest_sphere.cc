@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sphere/native/seccomp_program.h"
+
 namespace sphere::guest {
 namespace {
 
@@ -35,24 +37,27 @@ Result<void> check_secrets(const SandboxSpec& spec, const Secrets& secrets) {
 
 GuestSphere::GuestSphere(const SphereOptions& options, const base::Clock& clock,
                          std::unique_ptr<MachineMaker> maker)
-    : options_(options), clock_(clock), maker_(std::move(maker)) {
+    : options_(options),
+      clock_(clock),
+      maker_(std::move(maker)),
+      filter_(native::build_seccomp_program()) {
     keeper_ = std::thread([this] { run_keeper(); });
 }
 
 GuestSphere::~GuestSphere() {
-    std::map<SandboxId, BoxPtr> left;
     {
         const Lock lock(mutex_);
         stopping_ = true;
         keeper_wakes_.notify_all();
     }
     keeper_.join();
+    std::vector<BoxPtr> left;
     {
         const Lock lock(mutex_);
-        left.swap(boxes_);
+        for (const auto& [id, box] : boxes_) left.push_back(box);
     }
-    for (const auto& [id, box] : left) box->kill(EndReason::stopped);  // all at once
-    for (const auto& [id, box] : left) box->finish(EndReason::stopped);
+    for (const BoxPtr& box : left) box->kill(EndReason::stopped);  // all at once
+    for (const BoxPtr& box : left) bury(box, EndReason::stopped, "closed");
 }
 
 Result<GuestSphere::BoxPtr> GuestSphere::find(const SandboxId& id) const {
@@ -77,7 +82,8 @@ Result<SandboxId> GuestSphere::create(const SandboxSpec& spec, const Secrets& se
     DG_TRY(check_spec(spec));
     DG_TRY(maker_->check(spec));
     DG_TRY(check_secrets(spec, secrets));
-    const auto box = std::make_shared<GuestBox>(make_sandbox_id(), spec, secrets, clock_);
+    if (!filter_) return std::unexpected(filter_.error());
+    const auto box = std::make_shared<GuestBox>(make_sandbox_id(), spec, secrets, *filter_, clock_);
     const SandboxId& id = box->id();
     {
         const Lock lock(mutex_);
@@ -102,16 +108,17 @@ Result<SandboxId> GuestSphere::create(const SandboxSpec& spec, const Secrets& se
     return std::unexpected(std::move(begun).error());
 }
 
-void GuestSphere::bury(const BoxPtr& box, EndReason reason) {
+void GuestSphere::bury(const BoxPtr& box, EndReason reason, std::string_view why) {
     SandboxInfo last = describe(*box);
     last.state = SandboxState::ended;
     {
         const Lock lock(mutex_);
         if (boxes_.erase(box->id()) == 0) return;  // another thread does it
-        ended_.push_back(std::move(last));
+        ended_.push_back(last);
         if (ended_.size() > kEndedKept) ended_.pop_front();
     }
     box->finish(reason);
+    if (options_.on_sandbox_end && box->was_ready()) options_.on_sandbox_end(last, why);
 }
 
 Result<void> GuestSphere::destroy(const SandboxId& id) {
@@ -120,7 +127,7 @@ Result<void> GuestSphere::destroy(const SandboxId& id) {
         if (knows(id)) return {};
         return std::unexpected(std::move(box).error());
     }
-    bury(*box, EndReason::stopped);
+    bury(*box, EndReason::stopped, "destroyed");
     return {};
 }
 
@@ -199,7 +206,7 @@ std::uint32_t GuestSphere::emergency_stop(const StopScope& scope) {
     }
     for (const BoxPtr& box : hit) static_cast<void>(box->freeze(true));
     for (const BoxPtr& box : hit) box->kill(EndReason::emergency);
-    for (const BoxPtr& box : hit) bury(box, EndReason::emergency);
+    for (const BoxPtr& box : hit) bury(box, EndReason::emergency, "emergency");
     return static_cast<std::uint32_t>(hit.size());
 }
 
@@ -212,12 +219,12 @@ Result<void> GuestSphere::lift_stop(const StopScope& scope) {
 void GuestSphere::run_keeper() {
     Lock lock(mutex_);
     while (!stopping_) {
-        std::vector<BoxPtr> over;
+        std::vector<std::pair<BoxPtr, std::string_view>> over;
         for (const auto& [id, box] : boxes_) {
-            if (box->expired(clock_.now())) over.push_back(box);
+            if (const auto why = box->over(clock_.now()); !why.empty()) over.emplace_back(box, why);
         }
         lock.unlock();
-        for (const BoxPtr& box : over) bury(box, EndReason::stopped);
+        for (const auto& [box, why] : over) bury(box, EndReason::stopped, why);
         over.clear();
         lock.lock();
         if (!stopping_) keeper_wakes_.wait_for(lock, kKeeperPause);

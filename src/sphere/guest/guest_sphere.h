@@ -41,13 +41,14 @@ private:
     base::Result<BoxPtr> find(const SandboxId& id) const;
     base::Result<void> check_stops(const SandboxSpec& spec, const SandboxId& id) const;
     SandboxInfo describe(const GuestBox& box) const;
-    /// Takes it out of the table and waits for its end.
-    void bury(const BoxPtr& box, EndReason reason);
+    /// Takes it out of the table, waits for its end and tells it; `why` as on_sandbox_end says.
+    void bury(const BoxPtr& box, EndReason reason, std::string_view why);
     void run_keeper();
 
     const SphereOptions options_;
     const base::Clock& clock_;
     const std::unique_ptr<MachineMaker> maker_;
+    const base::Result<std::vector<sock_filter>> filter_;
     mutable std::mutex mutex_;
     std::map<SandboxId, BoxPtr> boxes_;  ///< also those that are being made
     std::deque<SandboxInfo> ended_;      ///< the latest, so that a known id stays known

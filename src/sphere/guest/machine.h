@@ -52,8 +52,8 @@ public:
     /// From make to an agent that answers, at most.
     virtual std::chrono::seconds start_max() const = 0;
     virtual std::vector<std::string> enforced_by() const = 0;
-    /// Whether its limits need the agent's rlimit of each process.
-    virtual bool limits_memory() const = 0;
+    /// Whether the group is its limit of processes, and an rlimit would count other machines'.
+    virtual bool limits_processes() const = 0;
 };
 
 }  // namespace sphere::guest

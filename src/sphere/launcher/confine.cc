@@ -178,9 +178,15 @@ Outcome install_filter(const sock_fprog& program) {
     return {};
 }
 
-Outcome forbid_core_files() {
+Outcome lower_limits() {
     // A limit of one byte, not zero: with zero the kernel still starts a core_pattern program.
-    return lower_limit(RLIMIT_CORE, 1) ? Outcome{} : failed(Step::limits);
+    if (!lower_limit(RLIMIT_CORE, 1) || !lower_limit(RLIMIT_MEMLOCK, 64 * 1024)) {
+        return failed(Step::limits);
+    }
+    // gVisor's kernel has no such limits and refuses to set them.
+    static_cast<void>(lower_limit(RLIMIT_MSGQUEUE, 0));
+    static_cast<void>(lower_limit(RLIMIT_RTPRIO, 0));
+    return {};
 }
 
 Outcome limit_processor_time(std::uint64_t seconds) {
@@ -189,7 +195,8 @@ Outcome limit_processor_time(std::uint64_t seconds) {
 
 Outcome limit_process(const ProcessLimits& limits) {
     if (!set_limit(RLIMIT_NOFILE, limits.open_files) ||
-        !set_limit(RLIMIT_NPROC, limits.processes) || !lower_limit(RLIMIT_SIGPENDING, 1024) ||
+        (limits.processes != 0 && !set_limit(RLIMIT_NPROC, limits.processes)) ||
+        !lower_limit(RLIMIT_SIGPENDING, 1024) ||
         (limits.data_bytes != 0 && !set_limit(RLIMIT_DATA, limits.data_bytes)) ||
         (limits.file_bytes != 0 && !set_limit(RLIMIT_FSIZE, limits.file_bytes)) ||
         (limits.processors != 0 && !keep_processors(limits.processors))) {

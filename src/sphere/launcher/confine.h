@@ -23,7 +23,8 @@ Outcome restrict_host_files(int workspace, int tmp);
 /// Signals and abstract sockets only: one domain more around what this process becomes.
 Outcome restrict_scopes();
 Outcome install_filter(const sock_fprog& program);
-Outcome forbid_core_files();  ///< alone, where drop_privileges is not called
+/// Core files, locked memory, queues and priorities, where drop_privileges is not called.
+Outcome lower_limits();
 Outcome limit_process(const ProcessLimits& limits);
 /// Of a process limited before; 0: none.
 Outcome limit_processor_time(std::uint64_t seconds);

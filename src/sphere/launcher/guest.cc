@@ -1,10 +1,12 @@
 #include "sphere/launcher/guest.h"
 
+#include <linux/filter.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -47,6 +49,9 @@ Job jobs[kExecsMax];
 alignas(8) std::byte received[2 * kMessageBytesMax];
 alignas(8) std::byte piece[sizeof(Output) + kStreamPiece];
 Command command;
+Resize next_size;  ///< of a terminal whose command has not begun
+sock_filter filter_code[kFilterMax];
+sock_fprog filter{0, filter_code};
 
 [[noreturn]] void end(const Agent& agent) {
     if (agent.machine) ::reboot(RB_AUTOBOOT);
@@ -57,6 +62,11 @@ void send_bytes(const Agent& agent, const std::byte* bytes, std::size_t count) {
     while (count > 0) {
         const ssize_t put = ::write(agent.out, bytes, count);
         if (put < 0 && errno == EINTR) continue;
+        if (put < 0 && errno == EAGAIN) {  // gVisor says so of a full stream that blocks
+            pollfd room{agent.out, POLLOUT, 0};
+            ::poll(&room, 1, -1);
+            continue;
+        }
         if (put <= 0) end(agent);  // the server is gone, and with it every use of this
         bytes += put;
         count -= static_cast<std::size_t>(put);
@@ -129,11 +139,16 @@ bool make_terminal(Job& job, int (&theirs)[3]) {
         return false;
     }
     std::snprintf(name, sizeof(name), "/dev/pts/%d", number);
-    if (::geteuid() == 0) static_cast<void>(::chown(name, kInsideId, kInsideId));
     for (int& fd : theirs) {
         fd = ::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (fd < 0) return false;
     }
+    if (next_size.exec == job.exec) {
+        const winsize size{next_size.rows, next_size.columns, 0, 0};
+        ::ioctl(master, TIOCSWINSZ, &size);
+    }
+    // Not before: the agent has no capability to open what is another user's.
+    if (::geteuid() == 0) static_cast<void>(::chown(name, kInsideId, kInsideId));
     ::fcntl(master, F_SETFL, O_NONBLOCK);
     return true;
 }
@@ -161,7 +176,7 @@ void start_command(Agent& agent, const Start& start) {
         pid = ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
         if (pid == 0) {
             Outcome child = become_guest_user();
-            if (child) child = become_command(start, command, theirs, nullptr);
+            if (child) child = become_command(start, command, theirs, &filter);
             *agent.child_outcome = child;
             ::_exit(127);
         }
@@ -286,7 +301,9 @@ void reap(const Agent& agent) {
 }
 
 void pass_signal(const Signal& signal) {
-    if (signal.scope == Scope::box) {
+    const Job* const left = signal.scope == Scope::left ? find(signal.exec) : nullptr;
+    if (signal.scope == Scope::left && (left == nullptr || left->pid != 0)) return;
+    if (signal.scope != Scope::group) {
         if (::getpid() == 1) ::kill(-1, signal.number);  // or it would be for the whole host
         for (const Job& job : jobs) {
             if (job.used && job.pid != 0) ::kill(-job.pid, signal.number);
@@ -297,8 +314,20 @@ void pass_signal(const Signal& signal) {
     if (job != nullptr && job->pid != 0) ::kill(-job->pid, signal.number);
 }
 
-void set_up(Agent& agent, const GuestSetup& setup) {
-    const Outcome outcome = set_up_guest(setup);
+/// Without a filter there is no box, whatever kernel this is.
+Outcome take_filter(const GuestSetup& setup, std::span<const std::byte> code) {
+    if (setup.filter_count == 0 || setup.filter_count > kFilterMax ||
+        code.size() != setup.filter_count * sizeof(sock_filter)) {
+        return {Step::message, EINVAL};
+    }
+    std::memcpy(filter_code, code.data(), code.size());
+    filter.len = static_cast<unsigned short>(setup.filter_count);
+    return ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0 ? Outcome{} : failed(Step::seccomp);
+}
+
+void set_up(Agent& agent, const GuestSetup& setup, std::span<const std::byte> code) {
+    Outcome outcome = take_filter(setup, code);
+    if (outcome) outcome = set_up_guest(setup);
     if (!outcome) {
         auto told = make_message<SetupFailed>();
         told.step = outcome.step;
@@ -317,7 +346,7 @@ void handle(Agent& agent, std::span<std::byte> packet) {
     Signal signal;
     Resize resize;
     if (!agent.ready) {
-        if (read_message(packet, setup)) set_up(agent, setup);
+        if (read_message(packet, setup)) set_up(agent, setup, packet.subspan(sizeof(setup)));
         return;
     }
     if (read_message(packet, start)) {
@@ -332,6 +361,7 @@ void handle(Agent& agent, std::span<std::byte> packet) {
         pass_signal(signal);
     } else if (read_message(packet, resize)) {
         const Job* const job = find(resize.exec);
+        if (job == nullptr) next_size = resize;
         const winsize size{resize.rows, resize.columns, 0, 0};
         if (job != nullptr && job->terminal && job->out >= 0) {
             ::ioctl(job->out, TIOCSWINSZ, &size);
@@ -429,6 +459,7 @@ int run_guest(int argc, char** argv) {
         agent.out = ::fcntl(1, F_DUPFD_CLOEXEC, 16);
         const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
         for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+        ::close(null);
     } else if (argc > 1) {
         agent.machine = true;
         ::mkdir("/dev", 0755);

@@ -22,10 +22,11 @@ enum GuestFlags : std::uint32_t {
     kGuestLoopback = 1,  ///< bring lo up
     kGuestMachine = 2,   ///< mount everything itself: its kernel did nothing
 };
+/// Followed by `filter_count` sock_filter, which each command obeys.
 struct GuestSetup {
     static constexpr Type kType = Type::guest_setup;
     Head head;
-    std::uint32_t flags = 0, unused = 0;
+    std::uint32_t flags = 0, filter_count = 0;
     std::uint64_t tmp_bytes = 0, workspace_bytes = 0, inodes = 0;
 };
 /// Followed by the bytes; none with `ends` set ends the input.

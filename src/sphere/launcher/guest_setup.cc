@@ -115,8 +115,10 @@ Outcome set_up_guest(const GuestSetup& setup) {
 }
 
 Outcome become_guest_user() {
-    const Outcome no_core = forbid_core_files();
-    if (!no_core) return no_core;
+    const Outcome lowered = lower_limits();
+    if (!lowered) return lowered;
+    // Also where the agent is no process 1: without it there would be no filter.
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed(Step::privileges);
     if (::geteuid() != 0) return {};
     if (::setgroups(0, nullptr) != 0 || ::setresgid(kInsideId, kInsideId, kInsideId) != 0 ||
         ::setresuid(kInsideId, kInsideId, kInsideId) != 0) {

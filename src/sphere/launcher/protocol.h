@@ -1,6 +1,6 @@
 #pragma once
 // What the server, the launcher and the init of a box say to each other, over SEQPACKET sockets:
-// one message a packet, of fixed size but for Configure and Start, which carry bytes behind their
+// one message a packet, of fixed size but for those that say that they carry bytes behind their
 // head. Descriptors travel beside them in the order the message's comment gives. Both ends are
 // built together; the version catches a launcher that is not.
 //
@@ -231,7 +231,8 @@ enum StartFlags : std::uint32_t {
 };
 /// Of each process of a command.
 struct ProcessLimits {
-    std::uint32_t open_files = 0, processes = 0;
+    std::uint32_t open_files = 0;
+    std::uint32_t processes = 0;    ///< 0: no limit
     std::uint64_t cpu_seconds = 0;  ///< 0: no limit
     std::uint64_t data_bytes = 0;   ///< 0: no limit
     std::uint64_t file_bytes = 0;   ///< of each file; 0: no limit
@@ -290,7 +291,11 @@ struct Exited {
     std::uint64_t cpu_us = 0;
     std::uint64_t resident_bytes_max = 0;
 };
-enum class Scope : std::uint32_t { group, box };
+enum class Scope : std::uint32_t {
+    group,
+    box,
+    left,  ///< to a guest: box, if the command has ended and what it left holds its streams
+};
 struct Signal {
     static constexpr Type kType = Type::signal;
     Head head;
@@ -336,7 +341,8 @@ bool read_message(std::span<const std::byte> packet, Message& message) {
     Head head;
     if (!read_head(packet, head) || head.type != Message::kType) return false;
     constexpr bool kHasTail = Message::kType == Type::configure || Message::kType == Type::start ||
-                              Message::kType == Type::input || Message::kType == Type::output;
+                              Message::kType == Type::input || Message::kType == Type::output ||
+                              Message::kType == Type::guest_setup;
     if (kHasTail ? packet.size() < sizeof(Message) : packet.size() != sizeof(Message)) return false;
     std::memcpy(&message, packet.data(), sizeof(Message));
     return true;

@@ -21,7 +21,7 @@ public:
     launcher::GuestSetup setup(const SandboxSpec& spec) const override;
     std::chrono::seconds start_max() const override;
     std::vector<std::string> enforced_by() const override;
-    bool limits_memory() const override { return true; }
+    bool limits_processes() const override { return false; }
 
 private:
     VmMaker(Boot boot, std::string archive, guest::GroupHome home)

@@ -35,11 +35,18 @@ json::object mount(const char* destination, const char* type, std::string source
             {"options", std::move(all)}};
 }
 
-json::array mounts(const Limits& limits, const BundlePaths& paths) {
+/// Of this host's kernel, processes and nothing else; a kernel of its own says nothing of the host.
+json::object proc_mount(bool own_kernel) {
+    if (own_kernel) return mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"});
+    return mount("/proc", "proc", "proc",
+                 {"nosuid", "noexec", "nodev", "subset=pid", "hidepid=invisible"});
+}
+
+json::array mounts(const Limits& limits, const BundlePaths& paths, bool own_kernel) {
     const std::string size = fmt::format("size={}", limits.tmp_bytes);
     const std::string inodes = fmt::format("nr_inodes={}", limits.inodes_max);
     return {
-        mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
+        proc_mount(own_kernel),
         mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=64k"}),
         mount("/dev/pts", "devpts", "devpts",
               {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}),
@@ -70,17 +77,18 @@ json::object process(const Limits& limits) {
 
 }  // namespace
 
-std::string make_config(const SandboxSpec& spec, const BundlePaths& paths) {
+std::string make_config(const SandboxSpec& spec, const BundlePaths& paths, bool own_kernel) {
     json::array namespaces;
     for (const char* const kind : {"pid", "ipc", "uts", "mount", "network"}) {
         namespaces.push_back(json::object{{"type", kind}});
     }
+    if (!own_kernel) namespaces.push_back(json::object{{"type", "cgroup"}});
     const json::object config = {
         {"ociVersion", "1.0.2"},
         {"process", process(spec.limits)},
         {"root", json::object{{"path", paths.bundle + "/root"}, {"readonly", true}}},
         {"hostname", "sandbox"},
-        {"mounts", mounts(spec.limits, paths)},
+        {"mounts", mounts(spec.limits, paths, own_kernel)},
         {"linux", json::object{{"namespaces", std::move(namespaces)},
                                {"maskedPaths", texts(kMasked)},
                                {"readonlyPaths", texts(kReadOnly)}}}};

@@ -14,6 +14,7 @@ struct BundlePaths {
 
 /// Namespaces of its own, a read-only root, sized tmpfs for /tmp and /dev/shm, the workspace, the
 /// agent as process 1 with just what it needs to become the box's user for every command.
-std::string make_config(const SandboxSpec& spec, const BundlePaths& paths);
+/// `own_kernel`: its /proc is not this host's.
+std::string make_config(const SandboxSpec& spec, const BundlePaths& paths, bool own_kernel);
 
 }  // namespace sphere::oci

@@ -66,10 +66,12 @@ Result<std::unique_ptr<guest::Machine>> ContainerMaker::make(const SandboxSpec& 
                                                              const SandboxId& id) {
     Limits whole = spec.limits;
     whole.memory_bytes += runtime_.own_memory_bytes;
+    // A thread in gVisor takes two of the host's; its own kernel counts those inside.
+    if (runtime_.own_kernel) whole.processes_max *= 2;
     whole.processes_max += runtime_.own_processes;
     const std::string bundle = home_.staging() + "/bundle";
     guest::StagePlan plan;
-    plan.config = make_config(spec, {bundle});
+    plan.config = make_config(spec, {bundle}, runtime_.own_kernel);
     if (spec.root.kind == RootSpec::Kind::directory) plan.root = spec.root.path;
     plan.workspace_bytes = spec.limits.workspace_bytes;
     plan.inodes = spec.limits.inodes_max;
@@ -96,8 +98,8 @@ std::vector<std::string> ContainerMaker::enforced_by() const {
                           runtime_.arguments.front())
             : fmt::format("isolation: {}, namespaces of this host's kernel", runtime_.name),
         "files: read-only root",
-        runtime_.own_kernel ? "system calls: answered by its own kernel"
-                            : "system calls: not filtered",
+        runtime_.own_kernel ? "system calls: seccomp allow list, answered by its own kernel"
+                            : "system calls: seccomp allow list",
         runtime_.own_kernel ? "network none: a loopback that ends in its own kernel"
                             : "network none: a namespace of its own, lo down"};
     const std::string beside =
@@ -106,7 +108,8 @@ std::vector<std::string> ContainerMaker::enforced_by() const {
             : fmt::format(", with room for its kernel ({} MiB, {} threads)",
                           runtime_.own_memory_bytes >> 20, runtime_.own_processes);
     for (std::string& line : home_.mechanisms(beside)) all.push_back(std::move(line));
-    all.emplace_back("disk: tmpfs sizes");
+    all.emplace_back(runtime_.own_kernel ? "disk: tmpfs sizes; files in /tmp by memory alone"
+                                         : "disk: tmpfs sizes");
     all.emplace_back("tree kill: the whole box; freeze: cgroup v2");
     return all;
 }

@@ -38,7 +38,7 @@ public:
     launcher::GuestSetup setup(const SandboxSpec& spec) const override;
     std::chrono::seconds start_max() const override { return std::chrono::seconds(30); }
     std::vector<std::string> enforced_by() const override;
-    bool limits_memory() const override { return true; }
+    bool limits_processes() const override { return !runtime_.own_kernel; }
 
 private:
     ContainerMaker(Runtime runtime, guest::GroupHome home)

@@ -109,6 +109,29 @@ class SandboxServer(ProgramTest):
         self.assertEqual(self.sandbox("exec", "one", "--", "true").returncode, 66)
         self.assertIn("echo $A", self.ok("logs", box), "what ran is still told")
 
+    def test_a_session_keeps_what_it_knows_and_forks(self):
+        self.ok("create", "--name", "b")
+        first = self.ok("session", "open", "b").strip()
+        self.assertEqual(self.ok("session", "run", "b", first, "x = 20; print('said'); x + 1"),
+                         "said\n21\n")
+        second = self.ok("session", "fork", "b", first).strip()
+        self.assertNotEqual(first, second)
+        self.ok("session", "run", "b", second, "x += 1")
+        self.assertEqual(self.ok("session", "run", "b", second, stdin="x"), "21\n")
+        self.assertEqual(self.ok("session", "run", "b", first, "-", stdin="x"), "20\n")
+        listed = json.loads(self.ok("session", "ls", "b", "--json"))["data"]
+        self.assertEqual({s["id"]: s.get("forked_from") for s in listed},
+                         {first: None, second: first})
+        self.assertIn(f"fork of {first}", self.ok("session", "ls", "b"))
+        failed = self.sandbox("session", "run", "b", first, "1 / 0")
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("ZeroDivisionError", failed.stderr)
+        self.ok("session", "rm", "b", first)
+        self.assertEqual(self.sandbox("session", "run", "b", first, "x").returncode, 66)
+        nothing = self.sandbox("session", "run", "b", "first", "x")
+        self.assertEqual(nothing.returncode, 64)
+        self.assertIn("session ls b", nothing.stderr)
+
     def test_exec_passes_output_status_and_input_on(self):
         self.ok("create", "--name", "b")
         done = self.sandbox("exec", "b", "--", "sh", "-c", "echo out; echo err >&2; exit 7")

@@ -40,14 +40,30 @@ std::string asked_isolation() {
     return named == nullptr ? "full" : named;
 }
 
+/// The runtime that this run asks for; what a host needs to have it.
+base::Result<sphere::oci::Runtime> find_runtime(const base::Clock& clock) {
+    if (asked_isolation() == "gvisor") {
+        return sphere::oci::find_runsc({.program = "runsc"}, clock);
+    }
+    const std::string program = sphere::guest::find_program("crun");
+    if (program.empty()) {
+        return base::fail(base::Code::failed_precondition,
+                          "crun is not installed; on Debian: apt install crun");
+    }
+    return sphere::oci::crun(program);
+}
+
+/// Looked for once in a process: finding runsc starts a box with it.
+const base::Result<sphere::oci::Runtime>& runtime(const base::Clock& clock) {
+    static const auto found = find_runtime(clock);
+    return found;
+}
+
 base::Result<std::unique_ptr<sphere::Sphere>> open_container(const sphere::SphereOptions& options,
                                                              const base::Clock& clock) {
-    if (asked_isolation() == "gvisor") return sphere::oci::open_gvisor(options, clock);
-    const std::string program = sphere::guest::find_program("crun");
-    if (program.empty()) return base::fail(base::Code::failed_precondition, "no crun here");
-    return std::unique_ptr<sphere::Sphere>(std::make_unique<sphere::guest::GuestSphere>(
-        options, clock,
-        DG_TRY(sphere::oci::ContainerMaker::open(options.state_dir, sphere::oci::crun(program)))));
+    auto maker = DG_TRY(sphere::oci::ContainerMaker::open(options.state_dir, *runtime(clock)));
+    return std::unique_ptr<sphere::Sphere>(
+        std::make_unique<sphere::guest::GuestSphere>(options, clock, std::move(maker)));
 }
 
 }  // namespace
@@ -96,6 +112,10 @@ void AbuseTest::SetUp() {
             }
         }
         GTEST_SKIP() << why;
+    }
+    if (in_container() && !runtime(clock)) {
+        GTEST_SKIP() << "NO CONTAINERS BY " << asked_isolation()
+                     << " HERE: " << runtime(clock).error().message;
     }
     open();
 }
@@ -172,9 +192,17 @@ sphere::Isolation AbuseTest::level() {
                                             : sphere::Isolation::full;
 }
 
-sphere::SandboxId AbuseTest::make(sphere::SandboxSpec spec) {
+bool AbuseTest::own_kernel() {
+    return asked_isolation() == "gvisor";
+}
+
+sphere::SandboxSpec AbuseTest::of_this_run(sphere::SandboxSpec spec) {
     spec.isolation = level();
-    const auto box = sphere->create(spec);
+    return spec;
+}
+
+sphere::SandboxId AbuseTest::make(sphere::SandboxSpec spec) {
+    const auto box = sphere->create(of_this_run(std::move(spec)));
     EXPECT_TRUE(box) << box.error().message;
     if (!box) return {};
     install(*box);

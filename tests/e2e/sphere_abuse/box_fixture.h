@@ -65,6 +65,13 @@ protected:
     /// full.
     static sphere::Isolation level();
     static bool in_container();
+    /// Whether what a box sees of a kernel is a kernel of its own: devices, /sys and process 1 in
+    /// there are not the host's.
+    static bool own_kernel();
+    /// How many processes but its own a command sees: gVisor's /proc hides nobody, so the agent.
+    static int others_seen() { return own_kernel() ? 1 : 0; }
+    /// `spec` at this run's level.
+    static sphere::SandboxSpec of_this_run(sphere::SandboxSpec spec = {});
     /// The sphere's shared options: no pool, so that each box is made as its spec says.
     void open(std::uint32_t pool_size = 0);
     void open(const sphere::SphereOptions& options);

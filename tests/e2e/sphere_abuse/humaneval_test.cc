@@ -10,6 +10,7 @@
 
 #include "base/json/json.h"
 #include "box_fixture.h"
+#include "sphere/session/session.h"
 
 namespace test {
 namespace {
@@ -21,8 +22,35 @@ std::string data_folder() {
     return named != nullptr ? named : DG_SOURCE_DIR "/../shared/data/humaneval";
 }
 
+constexpr const char* kWrong = "    return object()\n";
+
+struct Problem {
+    std::string id, prompt, solution, check;
+};
+
 class HumanEval : public AbuseTest {
 protected:
+    /// All there are in the data folder.
+    std::vector<Problem> problems() {
+        std::error_code ignored;
+        std::vector<Problem> all;
+        for (const auto& entry : std::filesystem::directory_iterator(data_folder(), ignored)) {
+            if (!entry.path().filename().string().starts_with("HumanEval")) continue;
+            std::istringstream lines(unpack(entry.path().string()));
+            for (std::string line; std::getline(lines, line);) {
+                const auto parsed = base::parse_json(line);
+                EXPECT_TRUE(parsed) << parsed.error().message;
+                if (!parsed) continue;
+                const auto& problem = parsed->as_object();
+                const auto field = [&](const char* name) {
+                    return std::string(problem.at(name).as_string());
+                };
+                all.push_back({field("task_id"), field("prompt"), field("canonical_solution"),
+                               "\n" + field("test") + "\ncheck(" + field("entry_point") + ")\n"});
+            }
+        }
+        return all;
+    }
     /// Unpacks with the box's own Python: one JSON object a line.
     std::string unpack(const std::string& path) {
         const sphere::SandboxId box = make();
@@ -53,35 +81,36 @@ protected:
 };
 
 TEST_F(HumanEval, CanonicalSolutionsPassAndWrongOnesFail) {
-    std::error_code ignored;
-    std::vector<std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(data_folder(), ignored)) {
-        if (entry.path().filename().string().starts_with("HumanEval")) {
-            files.push_back(entry.path().string());
-        }
-    }
-    if (files.empty()) GTEST_SKIP() << "NO HUMANEVAL DATA in " << data_folder();
+    const auto all = problems();
+    if (all.empty()) GTEST_SKIP() << "NO HUMANEVAL DATA in " << data_folder();
     open(4);
-    int problems = 0;
-    for (const std::string& file : files) {
-        std::istringstream lines(unpack(file));
-        for (std::string line; std::getline(lines, line);) {
-            const auto parsed = base::parse_json(line);
-            ASSERT_TRUE(parsed) << parsed.error().message;
-            const auto& problem = parsed->as_object();
-            const auto field = [&](const char* name) {
-                return std::string(problem.at(name).as_string());
-            };
-            const std::string check =
-                "\n" + field("test") + "\ncheck(" + field("entry_point") + ")\n";
-            EXPECT_EQ(judge(field("prompt") + field("canonical_solution") + check), 0)
-                << field("task_id") << recorder.err;
-            EXPECT_NE(judge(field("prompt") + "    return object()\n" + check), 0)
-                << field("task_id");
-            ++problems;
-        }
+    for (const Problem& problem : all) {
+        EXPECT_EQ(judge(problem.prompt + problem.solution + problem.check), 0)
+            << problem.id << recorder.err;
+        EXPECT_NE(judge(problem.prompt + kWrong + problem.check), 0) << problem.id;
     }
-    EXPECT_GT(problems, 0);
+}
+
+/// One interpreter after another problem: what an earlier one defined must not decide a later one.
+TEST_F(HumanEval, ALiveSessionTellsThemApartToo) {
+    const auto all = problems();
+    if (all.empty()) GTEST_SKIP() << "NO HUMANEVAL DATA in " << data_folder();
+    sphere::SessionManager sessions(*sphere, clock);
+    const auto box = sphere->create({});
+    ASSERT_TRUE(box) << box.error().message;
+    const auto session = sessions.open(*box, sphere::Language::python);
+    ASSERT_TRUE(session) << session.error().message;
+    const auto status = [&](const std::string& code) {
+        const auto cell = sessions.run(*box, session->id, {.code = code, .wall_timeout = 60s});
+        EXPECT_TRUE(cell) << cell.error().message;
+        return cell ? cell->result.status : sphere::CellStatus::ended;
+    };
+    for (const Problem& problem : all) {
+        EXPECT_EQ(status(problem.prompt + problem.solution + problem.check), sphere::CellStatus::ok)
+            << problem.id;
+        EXPECT_EQ(status(problem.prompt + kWrong + problem.check), sphere::CellStatus::error)
+            << problem.id;
+    }
 }
 
 }  // namespace

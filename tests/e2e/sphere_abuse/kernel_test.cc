@@ -77,7 +77,9 @@ TEST_F(AbuseTest, S08_OnlyInternetAndUnixSocketsExist) {
     expect_all(answers, {"vsock", "netlink", "packet", "alg", "xdp", "bluetooth", "vsock_pair"},
                kEperm);
     EXPECT_NE(one(answers, "icmp_raw"), "ok");
-    EXPECT_NE(one(answers, "icmp_ping"), "ok");
+    if (!own_kernel()) {  // whose own network stack reaches nothing
+        EXPECT_NE(one(answers, "icmp_ping"), "ok");
+    }
     expect_all(answers, {"unix", "inet"}, "ok");
 }
 
@@ -86,7 +88,11 @@ TEST_F(AbuseTest, S09_OtherCallTablesEndTheProcess) {
     GTEST_SKIP() << "x86-64 only";
 #endif
     const sphere::SandboxId box = make();
-    expect_all(abuse(box, {"s09"}), {"x32", "int80", "far32"}, std::to_string(1000 + SIGSYS));
+    const Answers answers = abuse(box, {"s09"});
+    expect_all(answers, {"x32"}, std::to_string(1000 + SIGSYS));
+    if (!own_kernel()) {  // it takes an int 0x80 for one of its own calls, by the same list
+        expect_all(answers, {"int80", "far32"}, std::to_string(1000 + SIGSYS));
+    }
     // The command itself, not a child of it: its end says why.
     run(box, {.argv = {"/usr/bin/python3", "-c",
                        "import ctypes; ctypes.CDLL(None).syscall(0x40000000 | 39)"}});
@@ -100,8 +106,16 @@ TEST_F(AbuseTest, S10_NoOtherProcessCanBeLookedInto) {
                {"ptrace_attach", "ptrace_seize", "ptrace_me", "vm_readv", "vm_writev",
                 "pidfd_getfd", "kcmp"},
                kEperm);
-    for (const char* path : {"/proc/1/mem", "/proc/1/environ", "/proc/1/maps"}) {
+    EXPECT_NE(one(answers, "/proc/1/mem"), "ok");
+    for (const char* path : {"/proc/1/environ", "/proc/1/maps"}) {
+        if (own_kernel()) break;  // shows them to everybody; the agent's name nothing
         EXPECT_NE(one(answers, path), "ok") << path;
+    }
+    if (own_kernel()) {
+        const sphere::SandboxId box = make();
+        run(box, {.argv = {"cat", "/proc/1/environ"}});
+        EXPECT_EQ(recorder.out.find("PATH=/usr/bin:/bin"), 0u);
+        EXPECT_LT(recorder.out.size(), 64u) << recorder.out;  // HOME, which runsc adds
     }
 }
 
@@ -112,7 +126,9 @@ TEST_F(AbuseTest, S11_FileHandlesAreRefused) {
 TEST_F(AbuseTest, S12_PersonalityCannotChange) {
     const Answers answers = abuse({"s12"});
     expect_all(answers, {"no_randomize", "read_implies_exec", "linux32"}, kEperm);
-    EXPECT_EQ(one(answers, "query"), "ok");
+    if (!own_kernel()) {  // which has no such call
+        EXPECT_EQ(one(answers, "query"), "ok");
+    }
 }
 
 TEST_F(AbuseTest, S13_TheTerminalTakesNoInputFromInside) {
@@ -138,6 +154,7 @@ TEST_F(AbuseTest, S15_NothingGainsPrivileges) {
     EXPECT_NE(one(answers, "setgid_0"), "ok");
     EXPECT_EQ(one(answers, "no_new_privs"), "1");
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+        if (own_kernel() && set == std::string_view("CapAmb")) continue;  // not shown there
         EXPECT_NE(one(answers, set).find("0000000000000000"), std::string::npos) << set;
     }
     EXPECT_NE(one(answers, "Seccomp").find("Seccomp: 2"), std::string::npos);
@@ -156,13 +173,21 @@ TEST_F(AbuseTest, S16_KernelKnobsCannotBeOpened) {
 
 TEST_F(AbuseTest, S17_KernelSecretsAreAbsent) {
     const Answers answers = abuse({"s17"});
-    for (const auto& [name, outcome] : answers) EXPECT_EQ(outcome, errno_text(ENOENT)) << name;
+    for (const auto& [name, outcome] : answers) {
+        if (own_kernel() && name == "/proc/cmdline") continue;
+        EXPECT_EQ(outcome, errno_text(ENOENT)) << name;
+    }
+    if (own_kernel()) {
+        const sphere::SandboxId box = make();
+        run(box, {.argv = {"cat", "/proc/cmdline"}});
+        EXPECT_NE(recorder.out, read_text("/proc/cmdline"));
+    }
 }
 
 TEST_F(AbuseTest, S18_OnlyOwnProcessesAreSeen) {
     const Answers answers = abuse({"s18"});
-    EXPECT_EQ(one(answers, "processes"), "1");
-    EXPECT_EQ(one(answers, "others"), "0");
+    EXPECT_EQ(number(answers, "processes"), 1 + others_seen());
+    EXPECT_EQ(number(answers, "others"), others_seen());
     EXPECT_EQ(one(answers, "own_pid_small"), "1");
     for (const char* path : {"/proc/1/root/etc/shadow", "/proc/1/cwd", "/proc/1/fd/3",
                              "/etc/shadow", "/root", "/home", "/srv", "/var", "/boot", "/opt"}) {
@@ -172,15 +197,29 @@ TEST_F(AbuseTest, S18_OnlyOwnProcessesAreSeen) {
 
 TEST_F(AbuseTest, S19_SysIsNotMounted) {
     const Answers answers = abuse({"s19"});
-    for (const auto& [name, outcome] : answers) EXPECT_EQ(outcome, errno_text(ENOENT)) << name;
+    for (const auto& [name, outcome] : answers) {
+        const bool kernel = name == "/sys/kernel/debug" || name == "/sys/kernel/security";
+        if (own_kernel() && !kernel) continue;  // made up there
+        EXPECT_EQ(outcome, errno_text(ENOENT)) << name;
+    }
+    if (!own_kernel()) return;
+    const sphere::SandboxId box = make();
+    run(box, {.argv = {"/usr/bin/python3", "-c",
+                       "import os\nfor at, _, files in os.walk('/sys'):\n"
+                       "  for f in files: print(at + '/' + f)"}});
+    EXPECT_EQ(recorder.out.find("dougong"), std::string::npos) << recorder.out;
+    EXPECT_EQ(recorder.out.find("cgroup.procs"), std::string::npos) << recorder.out;
 }
 
 TEST_F(AbuseTest, S20_DevicesCannotBeMadeOrFound) {
     const Answers answers = abuse({"s20"});
     for (const auto& [name, outcome] : answers) {
         const bool harmless = name == "/dev/null" || name == "/dev/zero" || name == "/dev/urandom";
+        const bool made_up = name == "/dev/fuse" || name == "/dev/net/tun";
         if (harmless) {
             EXPECT_EQ(outcome, "ok") << name;
+        } else if (own_kernel() && made_up) {
+            continue;  // of that kernel, and of no use without its mount and its privileges
         } else {
             EXPECT_NE(outcome, "ok") << name;
         }
@@ -195,7 +234,8 @@ TEST_F(AbuseTest, S21_LimitsAndGroupsCannotBeLeft) {
 }
 
 TEST_F(AbuseTest, S22_TheLauncherIsOutOfReach) {
-    expect_all(abuse({"s22"}), {"/proc/1/exe", "readlink_exe"}, errno_text(ENOENT));
+    expect_all(abuse({"s22"}), {"/proc/1/exe", "readlink_exe"},
+               errno_text(own_kernel() ? EACCES : ENOENT));
     // And were it reached: it is a sealed memory file. See LauncherImage.IsSealed.
 }
 
@@ -225,7 +265,7 @@ protected:
     sphere::SandboxSpec spec_of(const std::string& root) {
         sphere::SandboxSpec spec;
         spec.root = {sphere::RootSpec::Kind::directory, root};
-        return spec;
+        return of_this_run(std::move(spec));
     }
     TempDir templates;
 };
@@ -274,11 +314,15 @@ TEST_F(TemplateTest, S25_ASwappedMountPointIsInsideOrRefused) {
         }
     });
     int made = 0, refused = 0;
-    for (int i = 0; i < 60; ++i) {
+    const int tries = in_container() ? 20 : 60;
+    for (int i = 0; i < tries; ++i) {
         const auto box = sphere->create(spec_of(root));
         if (!box) {
             ++refused;
-            EXPECT_EQ(box.error().code, base::Code::invalid_argument) << box.error().message;
+            const bool by_runtime =
+                in_container() && box.error().code == base::Code::failed_precondition;
+            EXPECT_TRUE(by_runtime || box.error().code == base::Code::invalid_argument)
+                << box.error().message;
             continue;
         }
         ++made;
@@ -291,7 +335,7 @@ TEST_F(TemplateTest, S25_ASwappedMountPointIsInsideOrRefused) {
     }
     done = true;
     swapper.join();
-    EXPECT_EQ(made + refused, 60);
+    EXPECT_EQ(made + refused, tries);
     EXPECT_TRUE(std::filesystem::exists("/etc/passwd"));
 }
 

@@ -107,6 +107,7 @@ TEST_F(AbuseTest, WhatCannotStartIsNamed) {
 }
 
 TEST_F(AbuseTest, WhatIsNotBuiltIsRefusedWithItsName) {
+    if (in_container()) GTEST_SKIP() << "see ContainerTest.WhatItCannotHoldIsRefusedByName";
     const auto code = [&](auto change) {
         sphere::SandboxSpec spec;
         change(spec);
@@ -147,7 +148,9 @@ TEST_F(AbuseTest, ProcessorTimeEndsACommand) {
     spec.cpu_timeout = 300ms;
     run(box, spec);
     EXPECT_EQ(recorder.result->reason, EndReason::cpu_time);
-    EXPECT_GE(recorder.result->cpu, 300ms);
+    if (!own_kernel()) {  // which counts waiting too, so its clock is ahead of the host's
+        EXPECT_GE(recorder.result->cpu, 300ms);
+    }
 }
 
 TEST_F(AbuseTest, APausedBoxDoesNothingUntilItIsResumed) {
@@ -196,6 +199,7 @@ TEST_F(AbuseTest, SignalsReachACommandAndDestroyIsIdempotent) {
 }
 
 TEST_F(AbuseTest, BoxesFromThePoolAreLikeAnyOther) {
+    if (in_container()) GTEST_SKIP() << "containers have no pool";
     open(3);
     sphere::SandboxSpec spec;
     spec.limits.processes_max = 25;

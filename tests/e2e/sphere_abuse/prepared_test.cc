@@ -12,21 +12,25 @@ namespace {
 
 using base::Code;
 using test::AbuseTest;
-using test::one;
+using test::number;
 using test::Recorder;
 
 TEST_F(AbuseTest, NoCommandSeesTheOneThatStandsReady) {
     const sphere::SandboxId box = make();
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(one(abuse(box, {"s18"}), "others"), "0");
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(number(abuse(box, {"s18"}), "others"), others_seen());
+    }
     Recorder waiting;
     const auto cat = sphere->start(box, {.argv = {"cat"}, .stdin_open = true}, waiting);
     ASSERT_TRUE(cat) << cat.error().message;
-    EXPECT_EQ(one(abuse(box, {"s18"}), "others"), "1") << "cat, and nothing that waits";
+    EXPECT_EQ(number(abuse(box, {"s18"}), "others"), others_seen() + 1)
+        << "cat, and nothing that waits";
     EXPECT_TRUE(sphere->write_stdin(box, *cat, "", true));
 }
 
 TEST_F(AbuseTest, TheLimitOfProcessesIsExactInEveryCommand) {
     if (!limited_by_groups("process limit")) GTEST_SKIP() << "NO PIDS CGROUP HERE";
+    if (in_container()) GTEST_SKIP() << "the group counts the runtime too: S26 has its bound";
     sphere::SandboxSpec spec;
     spec.limits.processes_max = 3;
     for (int before = 0; before < 3; ++before) {

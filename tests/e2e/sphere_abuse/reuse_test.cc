@@ -42,6 +42,7 @@ TEST_F(AbuseTest, BoxesInTurnHaveFewGroupsAndCommandsRunInAll) {
 
 TEST_F(AbuseTest, ABoxHasItsOwnLimitsWhoeverWasInItsGroups) {
     if (!limited_by_groups("process limit")) GTEST_SKIP() << "NO PIDS CGROUP HERE";
+    if (in_container()) GTEST_SKIP() << "the group counts the runtime too: S26 has its bound";
     for (const std::uint32_t processes : {3u, 5u, 2u, 4u, 3u}) {
         sphere::SandboxSpec spec;
         spec.limits.processes_max = processes;

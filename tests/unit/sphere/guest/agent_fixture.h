@@ -8,14 +8,25 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sphere/guest/guest_sphere.h"
 #include "sphere/guest/spawn.h"
 #include "sphere/native/launcher_image.h"
 
 namespace test {
+
+/// Each leads a group of its own.
+inline std::vector<pid_t> children_of(pid_t agent) {
+    const std::string of_it = std::to_string(agent);
+    std::ifstream children("/proc/" + of_it + "/task/" + of_it + "/children");
+    std::vector<pid_t> found;
+    for (pid_t child = 0; children >> child;) found.push_back(child);
+    return found;
+}
 
 class ProcessMachine final : public sphere::guest::Machine {
 public:
@@ -48,9 +59,7 @@ public:
     void kill() override {
         if (pid_ <= 0) return;
         ::kill(pid_, SIGSTOP);  // it begins nothing more
-        const std::string of_it = std::to_string(pid_);
-        std::ifstream children("/proc/" + of_it + "/task/" + of_it + "/children");
-        for (int child = 0; children >> child;) ::kill(-child, SIGKILL);
+        for (const pid_t child : children_of(pid_)) ::kill(-child, SIGKILL);
         ::kill(pid_, SIGKILL);
     }
     sphere::guest::Usage usage() const override { return {}; }
@@ -71,6 +80,7 @@ public:
     base::Result<void> check(const sphere::SandboxSpec&) const override { return {}; }
     base::Result<std::unique_ptr<sphere::guest::Machine>> make(const sphere::SandboxSpec&,
                                                                const sphere::SandboxId&) override {
+        if (meanwhile) meanwhile();
         auto machine = std::make_unique<ProcessMachine>();
         DG_TRY(machine->begin());
         last_pid = machine->pid();
@@ -81,9 +91,10 @@ public:
     }
     std::chrono::seconds start_max() const override { return std::chrono::seconds(20); }
     std::vector<std::string> enforced_by() const override { return {"nothing: a test's process"}; }
-    bool limits_memory() const override { return true; }
+    bool limits_processes() const override { return true; }
 
     int last_pid = 0;
+    std::function<void()> meanwhile;  ///< happens while a machine is being made
 };
 
 class Recorder final : public sphere::ExecSink {

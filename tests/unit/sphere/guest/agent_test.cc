@@ -174,9 +174,13 @@ TEST_F(AgentTest, MoreCommandsThanPlacesAreRefusedAndPlacesComeBack) {
 
 TEST_F(AgentTest, ABoxWhoseAgentDiesReportsItsCommandsAndIsCleanedUp) {
     WaitingSink sink;
-    ASSERT_TRUE(sphere->start(box, shell("sleep 1000"), sink));
+    ASSERT_TRUE(sphere->start(box, shell("exec sleep 1000"), sink));
+    // Here nothing ends with the agent but itself: what it started is ended by hand.
+    const std::vector<pid_t> started = children_of(maker->last_pid);
+    EXPECT_EQ(started.size(), 1u);
     ::kill(maker->last_pid, SIGKILL);
     EXPECT_EQ(sink.wait().signal, SIGKILL);
+    for (const pid_t child : started) ::kill(-child, SIGKILL);
     EXPECT_FALSE(sphere->start(box, shell("true"), recorder));
     EXPECT_TRUE(sphere->destroy(box));
     EXPECT_TRUE(sphere->destroy(box)) << "idempotent for a known id";
@@ -202,6 +206,15 @@ TEST_F(AgentTest, AnEmergencyStopEndsWhatItCoversAndForbidsMore) {
         << "status " << result.exit_code << ", signal " << result.signal;
     EXPECT_EQ(sphere->create({}).error().code, Code::permission_denied);
     ASSERT_TRUE(sphere->lift_stop({.tenant = "default"}));
+    EXPECT_TRUE(sphere->create({}));
+}
+
+TEST_F(AgentTest, AStopWhileABoxIsBeingMadeEndsItToo) {
+    maker->meanwhile = [&] { EXPECT_EQ(sphere->emergency_stop({}), 2u); };
+    EXPECT_FALSE(sphere->create({}));
+    maker->meanwhile = nullptr;
+    EXPECT_TRUE(sphere->list().empty());
+    ASSERT_TRUE(sphere->lift_stop({}));
     EXPECT_TRUE(sphere->create({}));
 }
 
