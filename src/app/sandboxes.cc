@@ -67,6 +67,15 @@ std::string sandbox_state_dir(const Program& program) {
     return fmt::format("{}/dougong-sandboxes-{}", usable ? runtime->second : "/tmp", ::geteuid());
 }
 
+std::string sandbox_data_dir(const SandboxConfig& config, const Environment& environment) {
+    if (!config.data_dir.empty() || !config.state_dir.empty()) return config.data_dir;
+    const auto writable = [](const std::string& path) { return ::access(path.c_str(), W_OK) == 0; };
+    const auto data = variable(environment, "XDG_DATA_HOME");
+    if (data && writable(*data)) return *data + "/dougong/sandboxes";
+    const auto home = variable(environment, "HOME");
+    return home && writable(*home) ? *home + "/.local/share/dougong/sandboxes" : "";
+}
+
 sphere::BackendOptions sandbox_backends(const Config& config) {
     const SandboxConfig& from = config.sandbox;
     return {.gvisor = {.program = from.runsc,
@@ -154,9 +163,13 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
         impl->unavailable = {Code::unavailable, std::move(why), ""};
     } else {
         impl->stop_signal.emplace();
+        const std::string data_dir = sandbox_data_dir(config, program.environment);
+        const std::string images =
+            (data_dir.empty() ? sandbox_state_dir(program) : data_dir) + "/images";
         auto opened = SandboxGuard::open(program, SandboxGuard::User::server,
                                          default_server_policy(), metrics,
                                          {.state_dir = sandbox_state_dir(program),
+                                          .data_dir = data_dir,
                                           .sandboxes_max = config.sandboxes_max,
                                           .pool_size = config.pool_size,
                                           .warm_commands = warm_commands(config),
@@ -178,8 +191,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->guard = std::move(*opened);
             impl->over_http = impl->guard->sphere().as("http");
             impl->by_signal = impl->guard->sphere().as("signal");
-            impl->api.emplace(*impl->over_http, program.clock,
-                              impl->api_options(sandbox_state_dir(program) + "/images"));
+            impl->api.emplace(*impl->over_http, program.clock, impl->api_options(images));
             impl->ports.emplace(*impl->over_http, program.clock, sphere::PortApiOptions{});
             impl->sessions.emplace(*impl->over_http, program.clock, modules_of(config));
             impl->session_api.emplace(*impl->over_http, *impl->sessions);

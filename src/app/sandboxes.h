@@ -18,6 +18,10 @@ namespace app {
 
 /// Where boxes' leftovers are written down: sandbox.state_dir, else a folder of this user's own.
 std::string sandbox_state_dir(const Program& program);
+/// Where images and kept snapshots outlive a reboot: sandbox.data_dir, else this user's data
+/// folder. Empty, which is the state folder, where that one is named or no data folder can be
+/// written.
+std::string sandbox_data_dir(const SandboxConfig& config, const Environment& environment);
 
 /// The programs of the stronger levels, as configured.
 sphere::BackendOptions sandbox_backends(const Config& config);

@@ -64,7 +64,7 @@ struct SnapshotInfo {
 
 struct SnapshotRequest {
     std::string name = {};  ///< for people
-    bool persist = false;   ///< also keep it in state_dir, until it is removed
+    bool persist = false;   ///< also keep it in data_dir, until it is removed
 };
 
 /// An unpacked image, which a spec names as root {"kind": "image", "path": "sha256:<digest>"}.
@@ -120,7 +120,8 @@ struct PoolState {
 };
 
 struct SphereOptions {
-    std::string state_dir;  ///< what a later process needs to clean up after a killed one
+    std::string state_dir;      ///< what a later process needs to clean up after a killed one
+    std::string data_dir = {};  ///< images and kept snapshots; empty: in state_dir
     std::uint32_t sandboxes_max = 1000;
     /// Boxes of the default spec kept ready at most; how many follows demand. 0: none.
     std::uint32_t pool_size = 16;
@@ -128,13 +129,13 @@ struct SphereOptions {
     /// from a box that waits with it: the two boxes change places. Without warm ones it starts
     /// cold.
     std::vector<WarmCommand> warm_commands = {};
-    /// Of unpacked images in state_dir; those used longest ago make room.
+    /// Of unpacked images in data_dir; those used longest ago make room.
     std::uint64_t image_bytes_max = 16ull << 30;
     std::uint32_t snapshots_max = 256;
     /// Of the files of all snapshots in memory, and of removed ones that boxes still stand on. They
     /// end with this process.
     std::uint64_t snapshot_bytes_max = 4ull << 30;
-    std::uint32_t kept_snapshots_max = 1024;  ///< on disk, in state_dir
+    std::uint32_t kept_snapshots_max = 1024;  ///< on disk, in data_dir
     std::uint64_t kept_snapshot_bytes_max = 16ull << 30;
     /// Hears of every connection and query a box tried, also of the refused. On a thread of the
     /// broker, never under a lock.

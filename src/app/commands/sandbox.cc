@@ -228,15 +228,16 @@ Result<int> run(const Args& args, Program& program) {
     command.stdin_open = !program.terminal.stdin_is_terminal();
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
     base::metrics::Registry metrics;
-    const auto guard = DG_TRY(
-        SandboxGuard::open(program, SandboxGuard::User::command, command_line_policy(spec), metrics,
-                           {.state_dir = sandbox_state_dir(program),
-                            .sandboxes_max = 1,
-                            .pool_size = 0,
-                            .backends = sandbox_backends(program.config())},
-                           [&](const sphere::SphereOptions& options) {
-                               return sphere::Sphere::open(options, program.clock);
-                           }));
+    const auto guard = DG_TRY(SandboxGuard::open(
+        program, SandboxGuard::User::command, command_line_policy(spec), metrics,
+        {.state_dir = sandbox_state_dir(program),
+         .data_dir = sandbox_data_dir(program.config().sandbox, program.environment),
+         .sandboxes_max = 1,
+         .pool_size = 0,
+         .backends = sandbox_backends(program.config())},
+        [&](const sphere::SphereOptions& options) {
+            return sphere::Sphere::open(options, program.clock);
+        }));
     sphere::Sphere* const sphere = &guard->sphere();
     const sphere::SandboxId box = DG_TRY(sphere->create(spec));
     RunSink sink(program.terminal, as_json);

@@ -54,6 +54,7 @@ struct SandboxConfig {
     std::uint32_t warm_sessions = 4;
     std::string python_modules;
     std::string state_dir;
+    std::string data_dir;
     std::uint32_t kept_snapshots_max = 1024;
     std::uint64_t kept_snapshot_bytes_max = 16ull << 30;
     std::string policies;

@@ -295,7 +295,10 @@ Result<SandboxId> NativeSphere::create(const SandboxSpec& spec, const Secrets& s
         if (box == nullptr) ++creating_;
     }
     if (box == nullptr) {
-        auto made = spec.snapshot.empty() ? make_box(spec) : make_box_from(spec);
+        auto made = [&] {
+            const Turns::Turn turn(turns_);
+            return spec.snapshot.empty() ? make_box(spec) : make_box_from(spec);
+        }();
         const Lock lock(mutex_);
         if (--creating_ == 0) keeper_wakes_.notify_one();
         box = DG_TRY(std::move(made));

@@ -92,7 +92,7 @@ Result<void> make_state_dir(const std::string& state_dir) {
         return {};
     }
     return base::fail_on("state_dir", Code::permission_denied,
-                         "the state folder {} is not a folder that only its owner, user {}, can "
+                         "the folder {} is not a folder that only its owner, user {}, can "
                          "write in; remove it or name another one",
                          state_dir, ::geteuid());
 }

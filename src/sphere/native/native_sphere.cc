@@ -41,6 +41,11 @@ void allow_descriptors(std::uint32_t boxes) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// Where what is to outlive a reboot lies.
+std::string data_folder(const SphereOptions& options, const char* name) {
+    return (options.data_dir.empty() ? options.state_dir : options.data_dir) + "/" + name;
+}
+
 }  // namespace
 
 NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& clock,
@@ -49,8 +54,8 @@ NativeSphere::NativeSphere(const SphereOptions& options, const base::Clock& cloc
       clock_(clock),
       answers_(std::move(answers)),
       level_(level),
-      images_({.folder = options.state_dir + "/images", .bytes_max = options.image_bytes_max}),
-      kept_({.folder = options.state_dir + "/snapshots",
+      images_({.folder = data_folder(options, "images"), .bytes_max = options.image_bytes_max}),
+      kept_({.folder = data_folder(options, "snapshots"),
              .snapshots_max = options.kept_snapshots_max,
              .bytes_max = options.kept_snapshot_bytes_max}),
       demand_(options.pool_size),
@@ -75,6 +80,7 @@ Result<std::unique_ptr<Sphere>> NativeSphere::open(const SphereOptions& options,
 
 Result<void> NativeSphere::begin() {
     DG_TRY(make_state_dir(options_.state_dir));
+    if (!options_.data_dir.empty()) DG_TRY(make_state_dir(options_.data_dir));
     clean_leftovers(options_.state_dir);
     kept_.sweep();
     const std::string token = fmt::format("{:016x}", base::entropy64());

@@ -21,6 +21,7 @@
 #include "sphere/native/leftovers.h"
 #include "sphere/native/pool_demand.h"
 #include "sphere/native/snapshot_store.h"
+#include "sphere/native/turns.h"
 
 namespace sphere::native {
 
@@ -283,6 +284,8 @@ private:
     std::uint64_t next_box_ = 1, next_token_ = 1;
     std::uint32_t making_ = 0;    ///< for the pool
     std::uint32_t creating_ = 0;  ///< for callers who wait
+    /// More at once would only wait for each other, in the kernel and in no order.
+    Turns turns_{2 * std::max(1u, std::thread::hardware_concurrency())};
     bool launcher_gone_ = false, stopping_ = false;
     std::unordered_map<std::uint64_t, Watch> watches_;
     std::set<std::tuple<base::Instant, std::uint64_t, ExecId>> dues_;  ///< when to look at an exec

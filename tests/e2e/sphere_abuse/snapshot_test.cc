@@ -314,6 +314,20 @@ TEST_F(Snapshots, AKeptOneIsThereAfterARestart) {
     EXPECT_EQ(sphere->snapshots().size(), 1u);
 }
 
+TEST_F(Snapshots, AKeptOneOutlivesTheStateFolder) {
+    TempDir data, state_lost;
+    open({.state_dir = state_lost.path(), .data_dir = data.path(), .pool_size = 0});
+    const SandboxId box = *sphere->create({});
+    shell(box, "echo kept > a");
+    const auto kept =
+        sphere->snapshot(box, sphere::SnapshotRequest{.name = "kept", .persist = true});
+    ASSERT_TRUE(kept) << kept.error().message;
+    sphere.reset();
+    EXPECT_EQ(state_lost.entries(), 0u);
+    open({.state_dir = state.path(), .data_dir = data.path(), .pool_size = 0});
+    EXPECT_EQ(shell(make_from(kept->id), "cat a"), "kept\n");
+}
+
 TEST_F(Snapshots, AKeptOneOfARunningBoxAndMemoryThatIsShort) {
     sphere::SphereOptions options;
     options.state_dir = state.path();
