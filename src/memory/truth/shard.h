@@ -127,10 +127,9 @@ private:
     /// Makes the tail from the rows after the last whose marks were written, once.
     base::Result<void> need_tail();
     /// Marks of the live ones of rows `from` to `to`, from their texts.
-    base::Result<void> each_marks(
-        Tx& tx, RowId from, RowId to,
-        const std::function<void(std::int64_t tenant, RowId row, std::span<const std::int64_t>)>&
-            each);
+    base::Result<void> each_marks(Tx& tx, RowId from, RowId to,
+                                  const std::function<void(std::int64_t tenant, RowId row,
+                                                           std::span<const std::int64_t>)>& each);
     /// Keeps the state before as a version and writes `stored` in its place.
     base::Result<void> replace(Tx& tx, StoredEntry& stored, std::string_view change,
                                std::string_view by, const Numbers& numbers);
@@ -144,8 +143,8 @@ private:
     const bool alone_;  // no other process writes here: what was read once stays true
     const Limits limits_;
     const base::Clock& clock_;
-    MarkTail tail_;           // empty where not alone
-    std::mutex settling_;     // who makes it, or writes it down
+    MarkTail tail_;        // empty where not alone
+    std::mutex settling_;  // who makes it, or writes it down
     std::atomic<bool> tail_made_ = false;
     std::mutex mutex_;                                       // guards what follows
     std::unordered_map<std::string, std::int64_t> tenants_;  // committed ones
