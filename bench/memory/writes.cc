@@ -271,10 +271,13 @@ int main(int argc, char** argv) {
         keep("ours, 1 writer", [&] { return ours(folder, 1, kSingles, 1, rows); });
         keep("plain SQLite, 1 writer", [&] { return plain_sqlite(folder, 1, kSingles, rows); });
         keep("Redis always, 1 writer", [&] { return redis_always(folder, 1, kSingles, rows); });
-        keep("ours, 64 writers of 1 tenant", [&] { return ours(folder, kWriters, kEach, 1, rows); });
-        keep("ours, 64 writers of 64 tenants", [&] { return ours(folder, kWriters, kEach, 64, rows); });
+        keep("ours, 64 writers of 1 tenant",
+             [&] { return ours(folder, kWriters, kEach, 1, rows); });
+        keep("ours, 64 writers of 64 tenants",
+             [&] { return ours(folder, kWriters, kEach, 64, rows); });
         keep("plain SQLite, 64 writers", [&] { return plain_sqlite(folder, kWriters, 10, rows); });
-        keep("Redis always, 64 writers", [&] { return redis_always(folder, kWriters, kEach, rows); });
+        keep("Redis always, 64 writers",
+             [&] { return redis_always(folder, kWriters, kEach, rows); });
     }
     utsname kernel{};
     ::uname(&kernel);

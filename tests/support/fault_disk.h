@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,13 @@
 #include "base/core/rng.h"
 
 namespace test {
+
+/// How many histories with faults a test runs: few each time, more where DG_FAULT_RUNS says so, as
+/// for the long runs that docs/spec.md records.
+inline std::uint64_t fault_runs(std::uint64_t usual) {
+    const char* asked = std::getenv("DG_FAULT_RUNS");
+    return asked == nullptr ? usual : std::strtoull(asked, nullptr, 10);
+}
 
 class FaultDisk {
 public:

@@ -8,9 +8,9 @@
 
 namespace base::store {
 namespace {
-constexpr int kTriesMax = 8;  // of a work that the database asks to repeat
+constexpr int kTriesMax = 8;                         // of a work that the database asks to repeat
 constexpr std::chrono::microseconds kPatience{500};  // about a sync
-}
+}  // namespace
 
 // std::atomic::wait yields the processor some times before it sleeps: with many writers on few
 // processors that is a twentieth of all time.
@@ -173,8 +173,7 @@ void GroupCommit::commit(const std::vector<TurnPtr>& ran) {
     const Result<void> committed = connection_->commit();
     if (committed) return;
     connection_->rollback();
-    const bool fewer_may_fit =
-        committed.error().code == Code::resource_exhausted && ran.size() > 1;
+    const bool fewer_may_fit = committed.error().code == Code::resource_exhausted && ran.size() > 1;
     if (fewer_may_fit || connection_->again()) return run_each(ran);
     for (const TurnPtr& turn : ran) turn->result = committed;
 }

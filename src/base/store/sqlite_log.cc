@@ -44,9 +44,8 @@ int write_pieces(LogFile& log, std::string_view bytes, sqlite3_int64 offset) {
     constexpr std::size_t kPiece = 64 << 10;
     for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
         const std::string_view piece = bytes.substr(at, kPiece);
-        const int rc =
-            real(log).xWrite(log.real, piece.data(), static_cast<int>(piece.size()),
-                             offset + static_cast<sqlite3_int64>(at));
+        const int rc = real(log).xWrite(log.real, piece.data(), static_cast<int>(piece.size()),
+                                        offset + static_cast<sqlite3_int64>(at));
         if (rc != SQLITE_OK) return rc;
     }
     return SQLITE_OK;
@@ -171,8 +170,8 @@ int open_file(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags,
     if ((flags & SQLITE_OPEN_WAL) == 0) return base->xOpen(base, path, file, flags, given);
     LogFile& log = of(file);
     log.base.pMethods = nullptr;
-    log.real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<std::byte*>(file) +
-                                               sizeof(LogFile));
+    log.real =
+        reinterpret_cast<sqlite3_file*>(reinterpret_cast<std::byte*>(file) + sizeof(LogFile));
     const int rc = base->xOpen(base, path, log.real, flags, given);
     if (rc != SQLITE_OK) {
         if (log.real->pMethods != nullptr) real(log).xClose(log.real);

@@ -96,9 +96,10 @@ Result<Shard::Numbers> Shard::take_numbers(Tx& tx, std::int64_t rows, std::int64
         if (numbers.row + rows > kRowMax) return no_row_left();
         numbers_->row += rows;
         numbers_->sequence += changes;
-        DG_TRY(tx.run("UPDATE counter SET row_id = $1, sequence = $2, id_time = $3 WHERE "
-                      "only_row = 1",
-                      {numbers_->row, numbers_->sequence, numbers_->id_time}));
+        DG_TRY(
+            tx.run("UPDATE counter SET row_id = $1, sequence = $2, id_time = $3 WHERE "
+                   "only_row = 1",
+                   {numbers_->row, numbers_->sequence, numbers_->id_time}));
         return numbers;
     }
     DG_TRY(

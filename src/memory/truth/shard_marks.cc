@@ -13,7 +13,7 @@ namespace {
 using base::Result;
 using base::store::Row;
 
-constexpr std::size_t kCandidatesMax = 8;   // with all words in common, and again with a band
+constexpr std::size_t kCandidatesMax = 8;    // with all words in common, and again with a band
 constexpr std::size_t kMarksAtOnce = 2'048;  // of one transaction: others write in between
 
 }  // namespace

@@ -198,7 +198,8 @@ TEST(SqliteStore, PowerLossLosesNothingAcknowledged) {
     test::TempDir dir;
     std::uint64_t seed = 0;
     std::size_t acknowledged = 0;
-    test::for_each_seed(1'000, [&](Rng& rng) {
+    const std::uint64_t runs = test::fault_runs(250);
+    test::for_each_seed(runs, [&](Rng& rng) {
         test::FaultDisk disk(++seed);
         Load load;
         for (int life = 0; life < 3; ++life) {
@@ -213,14 +214,15 @@ TEST(SqliteStore, PowerLossLosesNothingAcknowledged) {
         load.verify(**store);
         acknowledged += load.acknowledged.size();
     });
-    EXPECT_GT(acknowledged, 2'000u);
+    EXPECT_GT(acknowledged, 2 * runs);
 }
 
 TEST(SqliteStore, AFullDiskRefusesAndGoesOnWhenThereIsRoom) {
     test::TempDir dir;
     std::uint64_t seed = 0;
     std::size_t refused = 0;
-    test::for_each_seed(200, [&](Rng& rng) {
+    const std::uint64_t runs = test::fault_runs(50);
+    test::for_each_seed(runs, [&](Rng& rng) {
         test::FaultDisk disk(++seed);
         Load load;
         auto store = open_with_table(dir.file("a.db"));
@@ -236,14 +238,15 @@ TEST(SqliteStore, AFullDiskRefusesAndGoesOnWhenThereIsRoom) {
         ASSERT_EQ(load.acknowledged.size(), before + 10);
         load.verify(**store);
     });
-    EXPECT_GT(refused, 1'000u);
+    EXPECT_GT(refused, 5 * runs);
 }
 
 TEST(SqliteStore, FailingDisksLoseNothingAcknowledged) {
     test::TempDir dir;
     std::uint64_t seed = 0;
     std::size_t failed = 0;
-    test::for_each_seed(500, [&](Rng& rng) {
+    const std::uint64_t runs = test::fault_runs(125);
+    test::for_each_seed(runs, [&](Rng& rng) {
         test::FaultDisk disk(++seed);
         Load load;
         {
@@ -261,7 +264,7 @@ TEST(SqliteStore, FailingDisksLoseNothingAcknowledged) {
         ASSERT_TRUE(store) << store.error().message;
         load.verify(**store);
     });
-    EXPECT_GT(failed, 500u);
+    EXPECT_GT(failed, runs);
 }
 
 }  // namespace

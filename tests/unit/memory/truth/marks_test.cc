@@ -39,7 +39,9 @@ TEST(DuplicateMarks, RandomHistoriesFindWhatIsThereAndNothingElse) {
         for (int step = 0; step < 120; ++step) {
             const std::string text = text_of(rng.below(24));
             switch (rng.below(8)) {
-                case 0: DG_OK(shard->settle_marks()); break;
+                case 0:
+                    DG_OK(shard->settle_marks());
+                    break;
                 case 1:
                     shard.reset();
                     shard = need(Shard::open(dir.file("a.db"), kLimits, clock));
@@ -92,6 +94,42 @@ TEST(DuplicateMarks, RandomHistoriesFindWhatIsThereAndNothingElse) {
         }
     });
     EXPECT_GT(merged, 500u);
+}
+
+TEST(DuplicateMarks, FailingDisksHideNoDuplicate) {
+    std::uint64_t seed = 0, kept = 0, failed = 0;
+    const std::uint64_t runs = test::fault_runs(100);
+    test::for_each_seed(runs, [&](base::Rng& rng) {
+        test::TempDir dir;
+        test::FaultDisk disk(++seed);
+        test::WallClock clock;
+        std::map<std::string, MemoryId> acknowledged;
+        for (std::uint64_t life = 0; life < 3; ++life) {
+            if (rng.below(2) == 0) disk.lose_power_after(100 + rng.below(400));
+            if (auto shard = Shard::open(dir.file("a.db"), kLimits, clock)) {
+                if (rng.below(2) == 0) disk.fail_share(rng.uniform() * .05);
+                for (std::uint64_t i = 0; i < 30; ++i) {
+                    const NewEntry entry = note(text_of(life * 30 + i));
+                    if (const auto written = (*shard)->add({&entry, 1}, "", "", {})) {
+                        acknowledged[entry.content] = written->added[0].id;
+                    } else {
+                        ++failed;
+                    }
+                    if (rng.below(8) == 0 && !(*shard)->settle_marks()) ++failed;
+                }
+            }
+            disk.fail_share(0);
+            disk.restart();
+        }
+        auto shard = need(Shard::open(dir.file("a.db"), kLimits, clock));
+        for (const auto& [text, id] : acknowledged) {
+            const NewEntry entry = note(text);
+            ASSERT_EQ(need(shard->add({&entry, 1}, "", "", {})).added[0].id, id) << text;
+        }
+        kept += acknowledged.size();
+    });
+    EXPECT_GT(kept, 20 * runs);
+    EXPECT_GT(failed, runs);
 }
 
 TEST(DuplicateMarks, AFileOfAnEarlierFormatKeepsItsMarks) {
