@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/core/url_password.h"
 #include "memory/embed/embedding_job.h"
 #include "memory/facts/fact_store.h"
 #include "memory/index_cache.h"
@@ -18,6 +19,8 @@
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
 #include "memory/tasks/task_store.h"
+#include "memory/truth/session_truth.h"
+#include "memory/truth/tiered_truth.h"
 #include "memory/truth/truth.h"
 
 namespace memory {
@@ -59,17 +62,25 @@ class EmbeddedStore final : public MemoryStore {
 public:
     using FactStores = std::map<const base::store::Store*, std::unique_ptr<facts::FactStore>>;
 
-    EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> truth,
-                  FactStores facts, std::shared_ptr<Embedder> embedder, const base::Clock& clock)
-        : clock_(clock),
+    /// `sessions` may be null; `facts` are of `lasting`.
+    EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> lasting,
+                  std::unique_ptr<truth::Truth> sessions, FactStores facts,
+                  std::shared_ptr<Embedder> embedder, const base::Clock& clock)
+        : location_(base::without_password(options.location)),
+          sessions_location_(base::without_password(options.sessions)),
+          clock_(clock),
           embedder_(std::move(embedder)),
           limits_{.content_bytes_max = options.content_bytes_max,
                   .embedding_dims = embedder_ ? embedder_->dims() : 0},
-          truth_(std::move(truth)),
-          indexes_(*truth_, {.model = embedder_ ? embedder_->id() : "",
-                             .dims = limits_.embedding_dims,
-                             .bytes_max = options.index_bytes_max,
-                             .spill_dir = options.spill_dir}),
+          lasting_(std::move(lasting)),
+          sessions_(std::move(sessions)),
+          tiered_(sessions_ ? truth::make_tiered(*lasting_, *sessions_) : nullptr),
+          truth_(tiered_ ? tiered_.get() : lasting_.get()),
+          indexes_(*lasting_, sessions_.get(),
+                   {.model = embedder_ ? embedder_->id() : "",
+                    .dims = limits_.embedding_dims,
+                    .bytes_max = options.index_bytes_max,
+                    .spill_dir = options.spill_dir}),
           tasks_(*truth_, clock_),
           facts_(std::move(facts)),
           keeper_(*truth_, clock_, [this](auto changes) { tell_each(changes); }) {
@@ -184,6 +195,8 @@ public:
         stats.indexes_open = indexes_.open();
         stats.index_bytes = indexes_.bytes();
         stats.embedder = embedder_ ? embedder_->id() : "";
+        stats.truth = location_;
+        stats.sessions = sessions_location_;
         return stats;
     }
     Result<void> settle() override {
@@ -212,10 +225,12 @@ private:
         for (const auto& [tenant, of_it] : by_tenant) indexes_.apply(tenant, of_it);
     }
 
+    const std::string location_, sessions_location_;  // as they may be shown
     const base::Clock& clock_;
     const std::shared_ptr<Embedder> embedder_;  // null: words alone
     const EntryLimits limits_;
-    const std::unique_ptr<truth::Truth> truth_;
+    const std::unique_ptr<truth::Truth> lasting_, sessions_, tiered_;  // sessions may be null
+    truth::Truth* const truth_;                                        // of both
     IndexCache indexes_;
     tasks::TaskStore tasks_;
     const FactStores facts_;  // by shard
@@ -248,6 +263,10 @@ Result<Found> find(index::TenantIndex& index, const Query& query, std::span<cons
         found.after.push_back(rows_of(*reader, reader->after(ranked.slot, query.neighbours)));
     }
     return found;
+}
+
+bool only_short_term(const Filter& filter) {
+    return filter.types.size() == 1 && filter.types[0] == MemoryType::short_term;
 }
 
 Result<void> check_query(const Query& query, std::uint32_t dims) {
@@ -336,7 +355,14 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         if (!done) embedding.clear();
     }
     const std::string& tenant = query.filter.scope.tenant;
-    const auto index = DG_TRY(indexes_.get(tenant));
+    const auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
+    answer.sessions_missing = sessions_missing;
+    if (sessions_missing && only_short_term(query.filter)) {
+        return fail(Code::unavailable,
+                    "short-term memories are in Redis at {}, which cannot be reached; all others "
+                    "are found as ever",
+                    sessions_location_);
+    }
     const UnixMs asked = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now();
     Found found = DG_TRY(find(*index, query, embedding, weights, asked));
     answer.confidence = found.ranking.confidence;
@@ -357,14 +383,16 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
                                                        std::shared_ptr<Embedder> embedder,
                                                        const base::Clock& clock) {
     auto truth = DG_TRY(truth::Truth::open(options, clock));
+    std::unique_ptr<truth::Truth> sessions;
+    if (!options.sessions.empty()) sessions = DG_TRY(truth::open_session_truth(options, clock));
     DG_TRY(tasks::TaskStore(*truth, clock).open());
     EmbeddedStore::FactStores facts;
     DG_TRY(truth->each_store([&](base::store::Store& store) -> Result<void> {
         facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
         return {};
     }));
-    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
-                                           std::move(embedder), clock);
+    return std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(sessions),
+                                           std::move(facts), std::move(embedder), clock);
 }
 
 }  // namespace memory

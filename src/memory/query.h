@@ -61,6 +61,7 @@ struct Answer {
     std::uint64_t candidates = 0;    ///< entries the filter let through
     std::string plan = {};           ///< with explain: which scans ran, and why
     bool embedding_missing = false;  ///< the embedder failed: keywords answered alone
+    bool sessions_missing = false;   ///< Redis is away: no short-term entry was asked
 };
 
 }  // namespace memory

@@ -14,6 +14,8 @@ using std::chrono::milliseconds;
 namespace {
 constexpr std::uint32_t kBatch = 64;
 constexpr milliseconds kRetryFirst{500}, kRetryMost{60'000};
+// What another process took and left undone is found then.
+constexpr milliseconds kLookEvery{30'000}, kOthersPause{20};
 }  // namespace
 
 EmbeddingJob::EmbeddingJob(truth::Truth& truth, std::shared_ptr<Embedder> embedder, Hear hear)
@@ -35,10 +37,17 @@ void EmbeddingJob::notify() {
 
 Result<void> EmbeddingJob::settle() {
     std::unique_lock lock(mutex_);
-    const std::uint64_t mine = ++asked_;
-    wake_.notify_all();
-    idle_.wait(lock, [&] { return answered_ >= mine; });
-    return last_;
+    for (;;) {
+        const std::uint64_t mine = ++asked_;
+        wake_.notify_all();
+        idle_.wait(lock, [&] { return answered_ >= mine; });
+        if (!last_ || !truth_.shared()) return last_;
+        // Nothing is left to take; what others have taken is still to come.
+        lock.unlock();
+        if (DG_TRY(truth_.embeddings_pending()) == 0) return {};
+        std::this_thread::sleep_for(kOthersPause);
+        lock.lock();
+    }
 }
 
 Result<std::size_t> EmbeddingJob::one_batch() {
@@ -71,7 +80,11 @@ void EmbeddingJob::run(const std::stop_token& stop) {
         const auto again = [&] { return asked_ != answered_; };
         if (done) {
             retry = kRetryFirst;
-            wake_.wait(lock, stop, again);
+            if (truth_.shared()) {
+                wake_.wait_for(lock, stop, kLookEvery, again);
+            } else {
+                wake_.wait(lock, stop, again);
+            }
         } else {
             wake_.wait_for(lock, stop, retry, [] { return false; });
             retry = std::min(retry * 2, kRetryMost);

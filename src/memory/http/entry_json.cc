@@ -187,17 +187,25 @@ json::object to_json(const Answer& answer, bool explain) {
                         {"data", std::move(hits)},
                         {"confidence", answer.confidence},
                         {"candidates", answer.candidates},
-                        {"embedding_missing", answer.embedding_missing}};
+                        {"embedding_missing", answer.embedding_missing},
+                        {"sessions_missing", answer.sessions_missing}};
     if (explain) out["plan"] = answer.plan;
     return out;
 }
 
 json::object to_json(const StoreStats& stats) {
-    return {{"object", "memory_stats"},           {"tenants", stats.tenants},
-            {"entries", stats.entries},           {"versions", stats.versions},
-            {"removed", stats.removed},           {"embeddings_pending", stats.embeddings_pending},
-            {"truth_bytes", stats.truth_bytes},   {"index_bytes", stats.index_bytes},
-            {"indexes_open", stats.indexes_open}, {"embedder", stats.embedder}};
+    return {{"object", "memory_stats"},
+            {"tenants", stats.tenants},
+            {"entries", stats.entries},
+            {"versions", stats.versions},
+            {"removed", stats.removed},
+            {"embeddings_pending", stats.embeddings_pending},
+            {"truth_bytes", stats.truth_bytes},
+            {"index_bytes", stats.index_bytes},
+            {"indexes_open", stats.indexes_open},
+            {"embedder", stats.embedder},
+            {"truth", stats.truth},
+            {"sessions", stats.sessions}};
 }
 
 Result<NewEntry> read_new_entry(const json::object& body, std::string_view tenant,
