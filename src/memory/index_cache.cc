@@ -1,16 +1,19 @@
 #include "memory/index_cache.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "memory/truth/session_truth.h"
 
 namespace memory {
 
 using base::Result;
 using IndexPtr = std::shared_ptr<index::TenantIndex>;
 
-IndexCache::IndexCache(truth::Truth& truth, IndexCacheOptions options)
-    : truth_(truth), options_(std::move(options)) {}
+IndexCache::IndexCache(truth::Truth& lasting, truth::Truth* sessions, IndexCacheOptions options)
+    : lasting_(lasting), sessions_(sessions), options_(std::move(options)) {}
 
-Result<IndexPtr> IndexCache::get(std::string_view tenant) {
+Result<IndexCache::Got> IndexCache::get(std::string_view tenant) {
     const std::string name(tenant);
     SlotPtr mine;
     {
@@ -18,11 +21,19 @@ Result<IndexPtr> IndexCache::get(std::string_view tenant) {
         for (;;) {
             const auto found = slots_.find(name);
             if (found == slots_.end()) break;
-            if (found->second->index != nullptr) {
-                order_.splice(order_.begin(), order_, found->second->used);
-                return found->second->index;
+            if (found->second->index == nullptr) {
+                built_.wait(lock);
+                continue;
             }
-            built_.wait(lock);
+            const SlotPtr slot = found->second;
+            const IndexPtr index = slot->index;
+            order_.splice(order_.begin(), order_, slot->used);
+            lock.unlock();
+            auto got = up_to_date(name, *slot, index);
+            // Too far behind to be told: made anew. What the truth cannot say now is an error.
+            if (got || got.error().code != base::Code::failed_precondition) return got;
+            drop(name, slot);
+            lock.lock();
         }
         // From here on writes wait in the slot, and what was written before is in the snapshot
         // that the build reads: nothing falls between.
@@ -34,22 +45,62 @@ Result<IndexPtr> IndexCache::get(std::string_view tenant) {
     return build(name, mine);
 }
 
-Result<IndexPtr> IndexCache::build(const std::string& tenant, const SlotPtr& slot) {
+Result<void> IndexCache::read_changes(truth::Truth& part, const std::string& tenant,
+                                      truth::Sequence& followed, index::TenantIndex& index) {
     constexpr std::size_t kBatch = 1024;
-    const IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
     std::vector<truth::Change> batch;
+    truth::Sequence last = followed;
     Result<void> done;
     const auto flush = [&] {
-        done = index->apply(batch);
+        done = index.apply(batch);
         batch.clear();
+        if (done) followed = last;
         return done.has_value();
     };
-    const auto read = truth_.changes(tenant, 0, options_.model, [&](truth::Change&& change) {
+    DG_TRY(part.changes(tenant, followed, options_.model, [&](truth::Change&& change) {
+        last = change.sequence;
         batch.push_back(std::move(change));
         return batch.size() < kBatch || flush();
-    });
-    if (!read) done = std::unexpected(read.error());
+    }));
     if (done) flush();
+    return done;
+}
+
+Result<void> IndexCache::follow(truth::Truth& part, const std::string& tenant,
+                                truth::Sequence& followed, index::TenantIndex& index) {
+    if (DG_TRY(part.last_change(tenant)) <= followed) return {};
+    return read_changes(part, tenant, followed, index);
+}
+
+Result<IndexCache::Got> IndexCache::up_to_date(const std::string& tenant, Slot& slot,
+                                               IndexPtr index) {
+    if (!lasting_.shared() && sessions_ == nullptr) return Got{std::move(index)};
+    const std::lock_guard lock(slot.following);
+    if (lasting_.shared()) DG_TRY(follow(lasting_, tenant, slot.followed[0], *index));
+    if (sessions_ == nullptr) return Got{std::move(index)};
+    const auto asked = follow(*sessions_, tenant, slot.followed[1], *index);
+    const bool missing = !asked && asked.error().code == base::Code::unavailable;
+    if (!asked && !missing) return std::unexpected(asked.error());
+    return Got{std::move(index), missing};
+}
+
+void IndexCache::drop(const std::string& tenant, const SlotPtr& slot) {
+    const std::lock_guard lock(mutex_);
+    const auto found = slots_.find(tenant);
+    if (found == slots_.end() || found->second != slot) return;
+    order_.erase(slot->used);
+    slots_.erase(found);
+}
+
+Result<IndexCache::Got> IndexCache::build(const std::string& tenant, const SlotPtr& slot) {
+    const IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
+    Result<void> done = read_changes(lasting_, tenant, slot->followed[0], *index);
+    bool missing = false;
+    if (done && sessions_ != nullptr) {
+        done = read_changes(*sessions_, tenant, slot->followed[1], *index);
+        missing = !done && done.error().code == base::Code::unavailable;
+        if (missing) done = {};  // told when it is back
+    }
 
     const std::lock_guard lock(mutex_);
     if (done) done = index->apply(slot->pending);
@@ -63,10 +114,18 @@ Result<IndexPtr> IndexCache::build(const std::string& tenant, const SlotPtr& slo
     }
     built_.notify_all();
     if (!done) return std::unexpected(done.error());
-    return index;
+    return Got{index, missing};
 }
 
 void IndexCache::apply(std::string_view tenant, std::span<const truth::Change> changes) {
+    if (lasting_.shared()) return;  // get() asks for what shared parts have
+    const auto brief = [](const truth::Change& one) { return one.row >= truth::kSessionRow; };
+    if (sessions_ != nullptr && std::ranges::any_of(changes, brief)) {
+        std::vector<truth::Change> rest(changes.begin(), changes.end());
+        std::erase_if(rest, brief);
+        return apply(tenant, rest);
+    }
+    if (changes.empty()) return;
     IndexPtr index;
     {
         const std::lock_guard lock(mutex_);

@@ -1,7 +1,10 @@
 #pragma once
 // The indexes of tenants that are in use: built from the truth when first asked for, kept up to
-// date by every write, dropped when memory is short. Thread-safe.
+// date by every write, dropped when memory is short. Where others write to the truth as well, each
+// asks it for what is new before it is used, and this process's own writes come that way, too: in
+// the order of the truth, whoever made them. Thread-safe.
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -28,10 +31,16 @@ struct IndexCacheOptions {
 
 class IndexCache {
 public:
-    IndexCache(truth::Truth& truth, IndexCacheOptions options);
+    /// `sessions`: where short-term entries are kept apart; null: with the others.
+    IndexCache(truth::Truth& lasting, truth::Truth* sessions, IndexCacheOptions options);
 
-    /// Waits while it is built, by this call or another. Errors: the truth's.
-    base::Result<std::shared_ptr<index::TenantIndex>> get(std::string_view tenant);
+    struct Got {
+        std::shared_ptr<index::TenantIndex> index;
+        bool sessions_missing = false;  ///< their truth is away: what it had last is in the index
+    };
+    /// Waits while it is built, by this call or another, and has every write that returned before
+    /// in any process. Errors: the truth's.
+    base::Result<Got> get(std::string_view tenant);
     /// Tells a tenant's index, if it is here, what was written; one that is not here will find it
     /// in the truth. An index that cannot take it is dropped.
     void apply(std::string_view tenant, std::span<const truth::Change> changes);
@@ -47,15 +56,25 @@ private:
     struct Slot {
         std::shared_ptr<index::TenantIndex> index;  ///< null while it is built
         std::vector<truth::Change> pending;         ///< written meanwhile
+        std::mutex following;                       ///< one at a time asks for what is new
+        std::array<truth::Sequence, 2> followed{};  ///< so far, of each shared part
         std::list<std::string>::iterator used;      ///< in order_
     };
     using SlotPtr = std::shared_ptr<Slot>;
 
-    base::Result<std::shared_ptr<index::TenantIndex>> build(const std::string& tenant,
-                                                            const SlotPtr& slot);
+    base::Result<Got> build(const std::string& tenant, const SlotPtr& slot);
+    /// Everything of that part after `followed`, which moves on.
+    base::Result<void> read_changes(truth::Truth& part, const std::string& tenant,
+                                    truth::Sequence& followed, index::TenantIndex& index);
+    base::Result<void> follow(truth::Truth& part, const std::string& tenant,
+                              truth::Sequence& followed, index::TenantIndex& index);
+    base::Result<Got> up_to_date(const std::string& tenant, Slot& slot,
+                                 std::shared_ptr<index::TenantIndex> index);
+    void drop(const std::string& tenant, const SlotPtr& slot);
     void make_room(const std::string& keep);  // with mutex_ held
 
-    truth::Truth& truth_;
+    truth::Truth& lasting_;
+    truth::Truth* const sessions_;
     const IndexCacheOptions options_;
     mutable std::mutex mutex_;  // guards what is below; not held while an index is built or asked
     std::condition_variable built_;

@@ -49,6 +49,8 @@ namespace memory {
 struct StoreOptions {
     /// A folder of shard files, or "postgresql://..." for truth that several nodes share.
     std::string location;
+    /// "redis://...": where short-term entries are kept, shared as well; empty: with the others.
+    std::string sessions = {};
     std::uint32_t shards = 8;  ///< of a new folder; an old one keeps its own number
     std::size_t content_bytes_max = 256u << 10;
     /// Memory for indexes of tenants; those used longest ago are dropped and rebuilt when asked.
@@ -85,6 +87,7 @@ struct StoreStats {
     std::uint32_t indexes_open = 0;
     std::uint64_t forgets_open = 0;  ///< hidden, and still being erased
     std::string embedder;
+    std::string truth = {}, sessions = {};  ///< where they are, without passwords
 };
 
 /// What check() looked at.

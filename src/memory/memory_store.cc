@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/core/url_password.h"
 #include "memory/compress/compressor.h"
 #include "memory/embed/embedding_job.h"
 #include "memory/facts/extraction_job.h"
@@ -24,6 +25,8 @@
 #include "memory/recall/weights.h"
 #include "memory/tasks/task_store.h"
 #include "memory/truth/memory_id.h"
+#include "memory/truth/session_truth.h"
+#include "memory/truth/tiered_truth.h"
 #include "memory/truth/truth.h"
 
 namespace memory {
@@ -65,18 +68,26 @@ class EmbeddedStore final : public MemoryStore, private knowledge::PassageStore 
 public:
     using FactStores = std::map<const base::store::Store*, std::unique_ptr<facts::FactStore>>;
 
-    EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> truth,
-                  FactStores facts, std::shared_ptr<Embedder> embedder, const base::Clock& clock)
-        : clock_(clock),
+    /// `sessions` may be null; `facts` are of `lasting`.
+    EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> lasting,
+                  std::unique_ptr<truth::Truth> sessions, FactStores facts,
+                  std::shared_ptr<Embedder> embedder, const base::Clock& clock)
+        : location_(base::without_password(options.location)),
+          sessions_location_(base::without_password(options.sessions)),
+          clock_(clock),
           embedder_(std::move(embedder)),
           reranker_(options.reranker),
           limits_{.content_bytes_max = options.content_bytes_max,
                   .embedding_dims = embedder_ ? embedder_->dims() : 0},
-          truth_(std::move(truth)),
-          indexes_(*truth_, {.model = embedder_ ? embedder_->id() : "",
-                             .dims = limits_.embedding_dims,
-                             .bytes_max = options.index_bytes_max,
-                             .spill_dir = options.spill_dir}),
+          lasting_(std::move(lasting)),
+          sessions_(std::move(sessions)),
+          tiered_(sessions_ ? truth::make_tiered(*lasting_, *sessions_) : nullptr),
+          truth_(tiered_ ? tiered_.get() : lasting_.get()),
+          indexes_(*lasting_, sessions_.get(),
+                   {.model = embedder_ ? embedder_->id() : "",
+                    .dims = limits_.embedding_dims,
+                    .bytes_max = options.index_bytes_max,
+                    .spill_dir = options.spill_dir}),
           tasks_(*truth_, clock_),
           facts_(std::move(facts)),
           extraction_(options.extractor ? std::make_unique<facts::ExtractionJob>(
@@ -230,6 +241,8 @@ public:
         stats.index_bytes = indexes_.bytes();
         stats.forgets_open = forgetting_->open();
         stats.embedder = embedder_ ? embedder_->id() : "";
+        stats.truth = location_;
+        stats.sessions = sessions_location_;
         return stats;
     }
     std::vector<Finding> check(std::string_view tenant) override;
@@ -271,11 +284,13 @@ private:
         }
     }
 
+    const std::string location_, sessions_location_;  // as they may be shown
     const base::Clock& clock_;
     const std::shared_ptr<Embedder> embedder_;  // null: words alone
     const std::shared_ptr<Reranker> reranker_;  // null: none
     const EntryLimits limits_;
-    const std::unique_ptr<truth::Truth> truth_;
+    const std::unique_ptr<truth::Truth> lasting_, sessions_, tiered_;  // sessions may be null
+    truth::Truth* const truth_;                                        // of both
     IndexCache indexes_;
     tasks::TaskStore tasks_;
     const FactStores facts_;  // by shard
@@ -321,6 +336,10 @@ Result<Found> find(index::TenantIndex& index, const Query& query, std::span<cons
         found.after.push_back(rows_of(*reader, reader->after(ranked.slot, query.neighbours)));
     }
     return found;
+}
+
+bool only_short_term(const Filter& filter) {
+    return filter.types.size() == 1 && filter.types[0] == MemoryType::short_term;
 }
 
 Result<void> check_query(const Query& query, std::uint32_t dims) {
@@ -429,7 +448,14 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         if (!done) embedding.clear();
     }
     const std::string& tenant = query.filter.scope.tenant;
-    const auto index = DG_TRY(indexes_.get(tenant));
+    const auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
+    answer.sessions_missing = sessions_missing;
+    if (sessions_missing && only_short_term(query.filter)) {
+        return fail(Code::unavailable,
+                    "short-term memories are in Redis at {}, which cannot be reached; all others "
+                    "are found as ever",
+                    sessions_location_);
+    }
     const UnixMs asked = query.as_of_unix_ms != 0 ? query.as_of_unix_ms : now();
     Query wide = query;
     wide.limit = std::max(query.limit, query.rerank);
@@ -465,13 +491,15 @@ Finding finding(std::string what, const Result<std::string>& found) {
 /// Whether the index has what the truth has, entry by entry in number.
 Result<std::string> check_index(truth::Truth& truth, IndexCache& indexes, std::string_view tenant,
                                 UnixMs now) {
-    const auto index = DG_TRY(indexes.get(tenant));
+    const auto index = DG_TRY(indexes.get(tenant)).index;
     std::uint64_t live = 0;
     DG_TRY(truth.changes(tenant, 0, "", [&](truth::Change&& change) {
-        live += change.gone ? 0 : 1;
+        live += change.gone || change.entry.type == MemoryType::short_term ? 0 : 1;
         return true;
     }));
-    Filter all;
+    Filter all;  // but those that may be elsewhere
+    all.types = {MemoryType::working, MemoryType::long_term, MemoryType::episodic,
+                 MemoryType::semantic};
     all.scope.tenant = tenant;
     const auto reader = index->read();
     const std::uint64_t indexed = reader->count(*DG_TRY(reader->select(all, now)));
@@ -508,14 +536,16 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
                                                        std::shared_ptr<Embedder> embedder,
                                                        const base::Clock& clock) {
     auto truth = DG_TRY(truth::Truth::open(options, clock));
+    std::unique_ptr<truth::Truth> sessions;
+    if (!options.sessions.empty()) sessions = DG_TRY(truth::open_session_truth(options, clock));
     DG_TRY(tasks::TaskStore(*truth, clock).open());
     EmbeddedStore::FactStores facts;
     DG_TRY(truth->each_store([&](base::store::Store& store) -> Result<void> {
         facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
         return {};
     }));
-    auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(facts),
-                                                 std::move(embedder), clock);
+    auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(sessions),
+                                                 std::move(facts), std::move(embedder), clock);
     DG_TRY(store->prepare(options));
     return std::unique_ptr<MemoryStore>(std::move(store));
 }

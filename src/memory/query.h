@@ -45,7 +45,7 @@ struct ScoreParts {
     float keyword = 0, vector = 0, entity = 0, time = 0, session = 0, graph = 0, substance = 0;
     float recency = 1, importance = 1, access = 1;  ///< factors
     float total = 0;
-    float rerank = 0;  ///< what the reranker said; 0 where it was not asked
+    float rerank = 0;                     ///< what the reranker said; 0 where it was not asked
     std::vector<std::string> terms = {};  ///< of the query that the entry has
 };
 
@@ -66,6 +66,7 @@ struct Answer {
     std::string plan = {};           ///< with explain: which scans ran, and why
     bool embedding_missing = false;  ///< the embedder failed: keywords answered alone
     bool rerank_missing = false;     ///< asked for, and the reranker failed or there is none
+    bool sessions_missing = false;   ///< Redis is away: no short-term entry was asked
 };
 
 }  // namespace memory

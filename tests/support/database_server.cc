@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
+#include <string_view>
 #include <thread>
 
 namespace test {
@@ -73,15 +75,18 @@ std::vector<std::string> postgres_folders() {
     return folders;
 }
 
-bool listens(const std::string& path) {
+/// Not while it still reads what it had written.
+bool answers_ping(const std::string& path) {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    const bool connected =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    std::array<char, 16> answer{};
+    const bool answers =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+        ::send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && ::read(fd, answer.data(), 5) == 5;
     ::close(fd);
-    return connected;
+    return answers && std::string_view(answer.data(), 5) == "+PONG";
 }
 
 template <class Ready>
@@ -191,7 +196,7 @@ void RedisServer::start() {
                     "--unixsocketperm", "777", "--dir", dir_.path(), "--appendonly", "yes",
                     "--appendfsync", "always", "--save", ""},
                    dir_.file("log"));
-    wait_for(process_, dir_.file("log"), [&] { return listens(dir_.file("redis.sock")); });
+    wait_for(process_, dir_.file("log"), [&] { return answers_ping(dir_.file("redis.sock")); });
 }
 
 void RedisServer::kill() {

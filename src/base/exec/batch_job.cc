@@ -12,8 +12,10 @@ namespace {
 constexpr milliseconds kRetryFirst{500}, kRetryMost{60'000};
 }  // namespace
 
-BatchJob::BatchJob(std::function<Result<std::size_t>()> batch)
-    : batch_(std::move(batch)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+BatchJob::BatchJob(std::function<Result<std::size_t>()> batch, milliseconds look_every)
+    : batch_(std::move(batch)),
+      look_every_(look_every),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 BatchJob::~BatchJob() {
     thread_.request_stop();
@@ -52,7 +54,12 @@ void BatchJob::run(const std::stop_token& stop) {
         idle_.notify_all();
         if (done) {
             retry = kRetryFirst;
-            wake_.wait(lock, stop, [&] { return asked_ != answered_; });
+            const auto told = [&] { return asked_ != answered_; };
+            if (look_every_.count() > 0) {
+                wake_.wait_for(lock, stop, look_every_, told);
+            } else {
+                wake_.wait(lock, stop, told);
+            }
         } else {
             wake_.wait_for(lock, stop, retry, [] { return false; });
             retry = std::min(retry * 2, kRetryMost);

@@ -1,6 +1,8 @@
 #include "memory/embed/embedding_job.h"
 
+#include <chrono>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -10,13 +12,25 @@ using base::Result;
 
 namespace {
 constexpr std::uint32_t kBatch = 64;
+// What another process took and left undone is found then.
+constexpr std::chrono::milliseconds kLookEvery{30'000}, kOthersPause{20};
 }  // namespace
 
 EmbeddingJob::EmbeddingJob(truth::Truth& truth, std::shared_ptr<Embedder> embedder, Hear hear)
     : truth_(truth),
       embedder_(std::move(embedder)),
       hear_(std::move(hear)),
-      job_([this] { return one_batch(); }) {}
+      job_([this] { return one_batch(); }, truth.shared() ? kLookEvery : kLookEvery.zero()) {}
+
+Result<void> EmbeddingJob::settle() {
+    for (;;) {
+        DG_TRY(job_.settle());
+        if (!truth_.shared()) return {};
+        // Nothing is left to take; what others have taken is still to come.
+        if (DG_TRY(truth_.embeddings_pending()) == 0) return {};
+        std::this_thread::sleep_for(kOthersPause);
+    }
+}
 
 Result<std::size_t> EmbeddingJob::one_batch() {
     const auto rows = DG_TRY(truth_.unembedded(embedder_->id(), kBatch));

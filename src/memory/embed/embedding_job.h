@@ -24,7 +24,7 @@ public:
 
     void notify() { job_.notify(); }
     /// Waits until everything written before has a vector. Errors: the embedder's last one.
-    base::Result<void> settle() { return job_.settle(); }
+    base::Result<void> settle();
 
 private:
     base::Result<std::size_t> one_batch();

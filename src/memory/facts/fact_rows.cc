@@ -23,6 +23,7 @@ constexpr auto kTables = std::to_array<std::string_view>({
     "CREATE INDEX IF NOT EXISTS fact_source_by_source ON fact_source(tenant, source, fact)",
     "CREATE TABLE IF NOT EXISTS fact_alias(tenant TEXT NOT NULL, alias TEXT NOT NULL,"
     " name TEXT NOT NULL, PRIMARY KEY (tenant, alias))",
+    "CREATE TABLE IF NOT EXISTS fact_change(tenant TEXT PRIMARY KEY, last_at BIGINT NOT NULL)",
 });
 
 constexpr std::string_view kColumns =
@@ -161,6 +162,29 @@ Result<void> load_aliases(Transaction& tx, std::string_view tenant,
                         each(row.text(0), row.text(1));
                         return true;
                     });
+}
+
+Result<UnixMs> last_fact_change(Transaction& tx, std::string_view tenant) {
+    UnixMs last = 0;
+    DG_TRY(tx.query("SELECT last_at FROM fact_change WHERE tenant = $1", {tenant},
+                    [&](const Row& row) {
+                        last = row.integer(0);
+                        return true;
+                    }));
+    return last;
+}
+
+Result<UnixMs> take_fact_change(Transaction& tx, std::string_view tenant, UnixMs at_least) {
+    UnixMs taken = 0;
+    DG_TRY(
+        tx.query("INSERT INTO fact_change(tenant, last_at) VALUES ($1, $2) ON CONFLICT (tenant) "
+                 "DO UPDATE SET last_at = CASE WHEN fact_change.last_at >= excluded.last_at "
+                 "THEN fact_change.last_at + 1 ELSE excluded.last_at END RETURNING last_at",
+                 {tenant, at_least}, [&](const Row& row) {
+                     taken = row.integer(0);
+                     return true;
+                 }));
+    return taken;
 }
 
 Result<FactId> last_fact_id(Transaction& tx) {

@@ -1,5 +1,6 @@
 // Tables first, then the tenant's picture. Changes of one store are made one after another, so that
-// pictures hear of them in the order of their recording.
+// pictures hear of them in the order of their recording. Where several processes write, each change
+// takes its time of recording from the store, and a picture that missed one is read again.
 #include "memory/facts/fact_store.h"
 
 #include <algorithm>
@@ -43,6 +44,7 @@ public:
     UnixMs now() const { return std::max(clock_.unix_ns() / 1'000'000, last_); }
     /// For all that one call records.
     UnixMs next_time() { return last_ = std::max(clock_.unix_ns() / 1'000'000, last_ + 1); }
+    void go_on_after(UnixMs time) { last_ = std::max(last_, time); }
     static FactId id(UnixMs recorded, std::uint64_t place) {
         return std::string(kIdPrefix) +
                digits_of(static_cast<std::uint64_t>(recorded), kTimeDigits) +
@@ -129,8 +131,9 @@ public:
         const std::string& tenant = said.front().scope.tenant;
         DG_TRY(check(said, tenant));
         const std::lock_guard lock(mutex_);
-        std::vector<Assertion> made = recorded(said);
+        std::vector<Assertion> made;
         DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            made = recorded(said, DG_TRY(next_time(tx, tenant)));
             for (const Assertion& one : made) DG_TRY(insert_fact(tx, one));
             return {};
         }));
@@ -141,8 +144,8 @@ public:
 
     Result<void> retract(std::string_view tenant, const FactId& id) override {
         const std::lock_guard lock(mutex_);
-        const UnixMs now = recorder_.next_time();
         DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            const UnixMs now = DG_TRY(next_time(tx, tenant));
             if (DG_TRY(set_retracted(tx, tenant, id, now)) != 0) return {};
             return fail_on(id, Code::not_found, "tenant {} has no fact {} that stands", tenant, id);
         }));
@@ -200,10 +203,10 @@ public:
             }
         }
         const std::lock_guard lock(mutex_);
-        const UnixMs now = recorder_.next_time();
         std::vector<Assertion> changed;
         DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
             changed.clear();
+            const UnixMs now = DG_TRY(next_time(tx, tenant));
             std::uint64_t place = 0;
             if (DG_TRY(load_progress(tx, tenant)).reader != reader) {
                 DG_TRY(reset_versions(tx, tenant));
@@ -234,15 +237,26 @@ public:
             return fail_on(from.empty() ? "alias" : "name", Code::invalid_argument, "is empty");
         }
         const std::lock_guard lock(mutex_);
-        TenantFacts* facts = DG_TRY(picture(tenant));
-        if (facts->names().would_circle(from, to)) {
-            return fail_on("alias", Code::failed_precondition,
-                           "\"{}\" already means \"{}\"; an alias cannot lead back to itself", name,
-                           alias);
+        for (;;) {
+            TenantFacts* facts = DG_TRY(picture(tenant));
+            if (facts->names().would_circle(from, to)) {
+                return fail_on("alias", Code::failed_precondition,
+                               "\"{}\" already means \"{}\"; an alias cannot lead back to itself",
+                               name, alias);
+            }
+            bool meanwhile = false;  // somebody changed what was looked at
+            const auto wrote = store_.write([&](Transaction& tx) -> Result<void> {
+                DG_TRY(next_time(tx, tenant));
+                meanwhile = !pictures_.at(std::string(tenant)).current;
+                if (meanwhile) return fail_on("alias", Code::unavailable, "others write");
+                return set_alias(tx, tenant, from, to);
+            });
+            if (meanwhile) continue;
+            DG_TRY(std::move(wrote));
+            facts->add_alias(from, to);
+            took(tenant);
+            return {};
         }
-        DG_TRY(store_.write([&](Transaction& tx) { return set_alias(tx, tenant, from, to); }));
-        facts->add_alias(from, to);
-        return {};
     }
 
     void reload(std::string_view tenant) override {
@@ -294,9 +308,33 @@ public:
     }
 
 private:
-    std::vector<Assertion> recorded(std::span<const Assertion> said) {
+    struct Picture {
+        std::unique_ptr<TenantFacts> facts;
+        std::uint64_t assertions = 0;  ///< when it was read, and those put since
+        std::uint64_t used = 0;        ///< the higher, the later
+        UnixMs last = 0;               ///< the change it has, where others write
+        bool current = true;           ///< it had all when the change in hand was begun
+    };
+
+    /// For a change of `tenant` within `tx`.
+    Result<UnixMs> next_time(Transaction& tx, std::string_view tenant) {
+        if (!store_.shared()) return recorder_.next_time();
+        const auto found = pictures_.find(std::string(tenant));
+        if (found != pictures_.end()) {
+            found->second.current = DG_TRY(last_fact_change(tx, tenant)) == found->second.last;
+        }
+        taken_ = DG_TRY(take_fact_change(tx, tenant, recorder_.next_time()));
+        recorder_.go_on_after(taken_);
+        return taken_;
+    }
+    /// The change in hand is written: a picture that had all before it has all again.
+    void took(std::string_view tenant) {
+        const auto found = pictures_.find(std::string(tenant));
+        if (found != pictures_.end() && found->second.current) found->second.last = taken_;
+    }
+
+    std::vector<Assertion> recorded(std::span<const Assertion> said, UnixMs time) {
         std::vector<Assertion> made(said.begin(), said.end());
-        const UnixMs time = recorder_.next_time();
         std::uint64_t place = 0;
         for (Assertion& one : made) {
             one.recorded_unix_ms = time;
@@ -343,26 +381,58 @@ private:
     void tell(std::string_view tenant, std::vector<Assertion> changed) {
         const auto found = pictures_.find(std::string(tenant));
         if (found == pictures_.end()) return;
-        for (Assertion& one : changed) found->second->put(std::move(one));
+        found->second.assertions += changed.size();
+        for (Assertion& one : changed) found->second.facts->put(std::move(one));
+        took(tenant);
     }
 
     Result<TenantFacts*> picture(std::string_view tenant) {
-        const auto found = pictures_.find(std::string(tenant));
-        if (found != pictures_.end()) return found->second.get();
-        auto facts = std::make_unique<TenantFacts>();
+        if (const auto found = pictures_.find(std::string(tenant)); found != pictures_.end()) {
+            found->second.used = ++uses_;
+            if (DG_TRY(has_all(tenant, found->second))) return found->second.facts.get();
+        }
+        Picture made{.facts = std::make_unique<TenantFacts>(), .used = ++uses_};
         DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
-            for (Assertion& one : DG_TRY(load_facts(tx, tenant))) facts->put(std::move(one));
+            if (store_.shared()) made.last = DG_TRY(last_fact_change(tx, tenant));
+            std::vector<Assertion> all = DG_TRY(load_facts(tx, tenant));
+            made.assertions = all.size();
+            for (Assertion& one : all) made.facts->put(std::move(one));
             return load_aliases(tx, tenant, [&](std::string_view alias, std::string_view name) {
-                facts->add_alias(std::string(alias), std::string(name));
+                made.facts->add_alias(std::string(alias), std::string(name));
             });
         }));
-        return pictures_.emplace(std::string(tenant), std::move(facts)).first->second.get();
+        make_room(made.assertions);
+        return (pictures_[std::string(tenant)] = std::move(made)).facts.get();
+    }
+
+    Result<bool> has_all(std::string_view tenant, const Picture& picture) {
+        if (!store_.shared()) return true;
+        UnixMs last = 0;
+        DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
+            last = DG_TRY(last_fact_change(tx, tenant));
+            return {};
+        }));
+        return last == picture.last;
+    }
+
+    /// Forgets the pictures that were used longest ago.
+    void make_room(std::uint64_t assertions) {
+        constexpr std::uint64_t kAssertionsMax = 1'000'000;  // half a gigabyte or so
+        for (const auto& [tenant, picture] : pictures_) assertions += picture.assertions;
+        while (assertions > kAssertionsMax && !pictures_.empty()) {
+            const auto oldest = std::ranges::min_element(
+                pictures_, {}, [](const auto& entry) { return entry.second.used; });
+            assertions -= oldest->second.assertions;
+            pictures_.erase(oldest);
+        }
     }
 
     base::store::Store& store_;
     std::mutex mutex_;
     Recorder recorder_;
-    std::map<std::string, std::unique_ptr<TenantFacts>> pictures_;
+    std::map<std::string, Picture> pictures_;
+    std::uint64_t uses_ = 0;
+    UnixMs taken_ = 0;  ///< for the change in hand, where others write
 };
 
 }  // namespace

@@ -188,7 +188,8 @@ json::object to_json(const Answer& answer, bool explain) {
                         {"confidence", answer.confidence},
                         {"candidates", answer.candidates},
                         {"embedding_missing", answer.embedding_missing},
-                        {"rerank_missing", answer.rerank_missing}};
+                        {"rerank_missing", answer.rerank_missing},
+                        {"sessions_missing", answer.sessions_missing}};
     if (explain) out["plan"] = answer.plan;
     return out;
 }
@@ -199,7 +200,8 @@ json::object to_json(const StoreStats& stats) {
             {"removed", stats.removed},           {"embeddings_pending", stats.embeddings_pending},
             {"truth_bytes", stats.truth_bytes},   {"index_bytes", stats.index_bytes},
             {"indexes_open", stats.indexes_open}, {"forgets_open", stats.forgets_open},
-            {"embedder", stats.embedder}};
+            {"embedder", stats.embedder},         {"truth", stats.truth},
+            {"sessions", stats.sessions}};
 }
 
 Result<NewEntry> read_new_entry(const json::object& body, std::string_view tenant,

@@ -11,6 +11,7 @@
 #include "memory/index/arrival_order.h"
 #include "memory/index/selection.h"
 #include "memory/index/state.h"
+#include "memory/truth/session_truth.h"
 
 namespace memory::index {
 namespace {
@@ -125,12 +126,13 @@ public:
                 made_ = true;
             }
             for (const truth::Change& change : changes) {
-                const auto verdict = order_.take(change.row, change.sequence);
+                ArrivalOrder& order = order_of(change.row);
+                const auto verdict = order.take(change.row, change.sequence);
                 if (verdict == ArrivalOrder::Verdict::repeat) continue;
                 if (verdict == ArrivalOrder::Verdict::too_old) {
                     return base::fail(base::Code::failed_precondition,
                                       "change {} comes after {}: rebuild the index",
-                                      change.sequence, order_.newest());
+                                      change.sequence, order.newest());
                 }
                 DG_TRY(state_->apply(change));
             }
@@ -142,7 +144,7 @@ public:
 
     truth::Sequence sequence() const override {
         const std::shared_lock lock(mutex_);
-        return order_.newest();
+        return std::max(lasting_order_.newest(), session_order_.newest());
     }
     std::unique_ptr<Reader> read() override {
         std::shared_lock lock(mutex_);
@@ -150,7 +152,7 @@ public:
     }
     std::uint64_t bytes() const override {
         const std::shared_lock lock(mutex_);
-        return state_->bytes() + order_.bytes();
+        return state_->bytes() + lasting_order_.bytes() + session_order_.bytes();
     }
 
 private:
@@ -178,7 +180,12 @@ private:
     mutable std::shared_mutex mutex_;
     std::unique_ptr<State> state_;
     bool made_ = false;
-    ArrivalOrder order_;
+    /// Short-term entries that are kept apart have numbers of their own.
+    ArrivalOrder& order_of(truth::RowId row) {
+        return row < truth::kSessionRow ? lasting_order_ : session_order_;
+    }
+
+    ArrivalOrder lasting_order_, session_order_;
 };
 
 }  // namespace

@@ -134,6 +134,14 @@ std::vector<std::string> schema_steps(const base::store::Dialect& dialect) {
     };
 }
 
+std::span<const std::string> claim_steps() {
+    static const std::vector<std::string> steps{
+        "CREATE TABLE embedding_claim (row_id BIGINT PRIMARY KEY, claimer BIGINT NOT NULL, "
+        "claimed_until BIGINT NOT NULL)",
+    };
+    return steps;
+}
+
 Result<StoredEntry> read_entry(const Row& row, std::string_view tenant_name) {
     StoredEntry stored;
     Entry& entry = stored.entry;

@@ -15,6 +15,9 @@ namespace memory::truth {
 /// For base::store::migrate.
 std::vector<std::string> schema_steps(const base::store::Dialect& dialect);
 
+/// Of a store that several processes have: who embeds what.
+std::span<const std::string> claim_steps();
+
 enum class RowState : std::int64_t {
     live = 0,
     removed = 1,

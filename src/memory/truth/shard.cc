@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "memory/truth/half.h"
+#include "memory/truth/list_cursor.h"
 #include "memory/truth/memory_id.h"
 
 namespace memory::truth {
@@ -33,6 +34,7 @@ Shard::Shard(std::unique_ptr<base::store::Store> store, bool alone, const Limits
     : store_(std::move(store)),
       alone_(alone),
       limits_(limits),
+      claimer_(static_cast<std::int64_t>(base::entropy64())),
       clock_(clock),
       chance_(base::entropy64()) {}
 
@@ -41,7 +43,8 @@ Result<std::unique_ptr<Shard>> Shard::open(const std::string& location, const Li
     auto store = DG_TRY(base::store::Store::open(location, {}));
     const std::vector<std::string> steps = schema_steps(store->dialect());
     DG_TRY(base::store::migrate(*store, "memory", steps));
-    const bool alone = location.find("://") == std::string::npos;  // nodes share a database
+    if (store->shared()) DG_TRY(base::store::migrate(*store, "memory claims", claim_steps()));
+    const bool alone = !store->shared();
     std::unique_ptr<Shard> shard(new Shard(std::move(store), alone, limits, clock));
     const std::string marked = DG_TRY(shard->meta("marked"));
     RowId written = -1;
@@ -239,29 +242,7 @@ Result<std::vector<EntryVersion>> Shard::history(std::string_view tenant, const 
 
 namespace {
 
-/// Where a page ended: "<" or ">" for its order, the last entry's time and row.
-struct Cursor {
-    UnixMs created = 0;
-    RowId row = 0;
-};
-
-Result<Cursor> parse_cursor(std::string_view text, Order order) {
-    const bool up = order == Order::created_ascending;
-    Cursor cursor{up ? INT64_MIN : INT64_MAX, up ? INT64_MIN : INT64_MAX};
-    if (text.empty()) return cursor;
-    const char* const end = text.data() + text.size();
-    const auto wrong =
-        base::fail_on("cursor", Code::invalid_argument,
-                      "cursor \"{}\" is none of this list's; give back what the page "
-                      "before said, with the same order",
-                      text);
-    if (text[0] != (up ? '>' : '<')) return wrong;
-    const auto time = std::from_chars(text.data() + 1, end, cursor.created);
-    if (time.ec != std::errc() || time.ptr == end || *time.ptr != '.') return wrong;
-    const auto row = std::from_chars(time.ptr + 1, end, cursor.row);
-    if (row.ec != std::errc() || row.ptr != end) return wrong;
-    return cursor;
-}
+constexpr std::int64_t kListAtOnce = 256;  // rows that a filter may still leave out
 
 std::string list_sql(bool up) {
     const std::string_view beyond = up ? ">" : "<", way = up ? "ASC" : "DESC";
@@ -269,7 +250,7 @@ std::string list_sql(bool up) {
            fmt::format(
                " WHERE e.tenant_id = $1 AND e.state = 0 AND e.created >= $2 AND e.created "
                "< $3 AND (e.created, e.row_id) {} ($4, $5) AND ($6 = '' OR e.session = $6) "
-               "AND ($7 = '' OR e.user_name = $7) ORDER BY e.created {}, e.row_id {}",
+               "AND ($7 = '' OR e.user_name = $7) ORDER BY e.created {}, e.row_id {} LIMIT $8",
                beyond, way, way);
 }
 
@@ -284,32 +265,55 @@ Result<Page> Shard::list(const Filter& filter, Order order, std::uint32_t limit,
     const UnixMs from = created.from_unix_ms != 0 ? created.from_unix_ms : INT64_MIN;
     const UnixMs to = created.to_unix_ms != 0 ? created.to_unix_ms : INT64_MAX;
     Page page;
-    Cursor last;
+    Cursor at = after;
+    const std::int64_t some = std::max(std::int64_t{limit} + 1, kListAtOnce);
     DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
         const std::int64_t tenant = DG_TRY(tenant_number(tx, filter.scope.tenant));
-        Result<void> read;
-        DG_TRY(tx.query(
-            up ? kUp : kDown,
-            {tenant, from, to, after.created, after.row, std::string_view(filter.scope.session),
-             std::string_view(filter.scope.user)},
-            [&](const Row& columns) {
-                auto stored = read_entry(columns, filter.scope.tenant);
-                if (!stored) {
-                    read = std::unexpected(stored.error());
-                    return false;
-                }
-                if (!matches(filter, stored->entry, now())) return true;
-                if (page.entries.size() >= limit) {
-                    page.next = fmt::format("{}{}.{}", up ? '>' : '<', last.created, last.row);
-                    return false;
-                }
-                last = {stored->entry.created_unix_ms, stored->row};
-                page.entries.push_back(std::move(stored->entry));
-                return true;
-            }));
-        return read;
+        for (std::int64_t rows = some; rows == some && page.next.empty();) {
+            rows = 0;
+            Result<void> read;
+            const Cursor from_here = at;
+            DG_TRY(tx.query(
+                up ? kUp : kDown,
+                {tenant, from, to, from_here.created, from_here.row,
+                 std::string_view(filter.scope.session), std::string_view(filter.scope.user), some},
+                [&](const Row& columns) {
+                    ++rows;
+                    auto stored = read_entry(columns, filter.scope.tenant);
+                    if (!stored) {
+                        read = std::unexpected(stored.error());
+                        return false;
+                    }
+                    const Cursor here{stored->entry.created_unix_ms, stored->row};
+                    if (matches(filter, stored->entry, now())) {
+                        if (page.entries.size() >= limit) {
+                            page.next = cursor_text(at, order);
+                            return false;
+                        }
+                        page.entries.push_back(std::move(stored->entry));
+                    }
+                    at = here;
+                    return true;
+                }));
+            DG_TRY(std::move(read));
+        }
+        return {};
     }));
     return page;
+}
+
+Result<Sequence> Shard::last_change(std::string_view tenant) {
+    Sequence last = 0;
+    DG_TRY(store_->read([&](Tx& tx) {
+        return tx.query(
+            "SELECT sequence FROM entry WHERE tenant_id = (SELECT tenant_id FROM tenant WHERE name "
+            "= $1) ORDER BY sequence DESC LIMIT 1",
+            {tenant}, [&](const Row& row) {
+                last = row.integer(0);
+                return true;
+            });
+    }));
+    return last;
 }
 
 Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string_view model,

@@ -35,6 +35,7 @@ public:
     static base::Result<std::unique_ptr<Shard>> open(const std::string& location,
                                                      const Limits& limits,
                                                      const base::Clock& clock);
+    ~Shard();  ///< gives up what it took to embed
 
     // As in Truth, of one tenant of this shard.
     base::Result<Written> exchange(std::string_view tenant, std::span<const MemoryId> gone,
@@ -54,10 +55,13 @@ public:
     base::Result<void> changes(std::string_view tenant, Sequence after, std::string_view model,
                                const std::function<bool(Change&&)>& each);
 
+    base::Result<Sequence> last_change(std::string_view tenant);
+
     base::Result<void> flush(
         const std::map<std::string, std::unordered_map<MemoryId, Touches>>& touches);
     base::Result<void> unembedded(std::string_view model, std::uint32_t limit,
                                   std::vector<Truth::Unembedded>& out);
+    base::Result<std::uint64_t> embeddings_pending();
     /// `vectors` has a row for each of `rows`.
     base::Result<void> set_embeddings(std::string_view model,
                                       std::span<const Truth::Unembedded* const> rows,
@@ -145,12 +149,17 @@ private:
     base::Result<void> forget_embeddings(Tx& tx, std::int64_t tenant, RowId row);
     base::Result<void> want_embedding(Tx& tx, std::int64_t tenant, RowId row);
     base::Result<Change> change_of(Tx& tx, const StoredEntry& stored);
+    base::Result<void> want_model_now(std::string_view model);
+    /// Takes some of those that no other process has; `taken` are left out of what others take.
+    base::Result<void> claim(Tx& tx, std::uint32_t limit, std::vector<Truth::Unembedded>& out);
     base::Result<void> expire(Tx& tx, UnixMs now, std::vector<Change>& out, bool& more);
     base::Result<void> wipe(Tx& tx, UnixMs before, bool& more);
 
     std::unique_ptr<base::store::Store> store_;
     const bool alone_;  // no other process writes here: what was read once stays true
     const Limits limits_;
+    const std::int64_t claimer_;  // this process among those that embed
+    std::atomic<bool> claimed_ = false;
     const base::Clock& clock_;
     MarkTail tail_;        // empty where not alone
     std::mutex settling_;  // who makes it, or writes it down

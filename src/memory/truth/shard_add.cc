@@ -1,6 +1,7 @@
 // Adding: what can be computed before is, so that the one who writes for many only writes.
 #include <algorithm>
 
+#include "memory/truth/entry_change.h"
 #include "memory/truth/half.h"
 #include "memory/truth/memory_id.h"
 #include "memory/truth/shard.h"
@@ -26,34 +27,6 @@ struct Shard::Prepared {
     std::vector<float> embedding;  // as it will be read again
     UnixMs now = 0, created = 0;
 };
-
-namespace {
-
-StoredEntry stored_of(const NewEntry& entry, std::int64_t tenant, std::string_view by, UnixMs now,
-                      UnixMs created) {
-    StoredEntry stored;
-    stored.tenant = tenant;
-    stored.change = "added";
-    stored.by = by;
-    Entry& made = stored.entry;
-    made.type = entry.type;
-    made.scope = entry.scope;
-    made.content = entry.content;
-    made.speaker = entry.speaker;
-    made.media = entry.media;
-    made.metadata = entry.metadata;
-    made.created_unix_ms = created;
-    made.recorded_unix_ms = now;
-    made.valid_from_unix_ms = entry.valid_from_unix_ms != 0 ? entry.valid_from_unix_ms : created;
-    made.valid_to_unix_ms = entry.valid_to_unix_ms;
-    made.expires_unix_ms = entry.ttl_ms != 0 ? now + entry.ttl_ms : 0;
-    made.importance = entry.importance;
-    made.pinned = entry.pinned;
-    made.sources = entry.sources;
-    return stored;
-}
-
-}  // namespace
 
 Result<Written> Shard::exchange(std::string_view tenant_name, std::span<const MemoryId> gone,
                                 std::span<const NewEntry> entries, std::string_view by,

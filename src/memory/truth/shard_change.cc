@@ -1,4 +1,5 @@
 // Changing, removing and bringing back one entry.
+#include "memory/truth/entry_change.h"
 #include "memory/truth/shard.h"
 #include "memory/truth/similar.h"
 
@@ -9,35 +10,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 using base::store::Row;
-
-void apply(const EntryPatch& patch, Entry& entry, UnixMs now) {
-    if (patch.type) entry.type = *patch.type;
-    if (patch.content) entry.content = *patch.content;
-    if (patch.speaker) entry.speaker = *patch.speaker;
-    if (patch.metadata) entry.metadata = *patch.metadata;
-    if (patch.valid_from_unix_ms) entry.valid_from_unix_ms = *patch.valid_from_unix_ms;
-    if (patch.valid_to_unix_ms) entry.valid_to_unix_ms = *patch.valid_to_unix_ms;
-    if (patch.importance) entry.importance = *patch.importance;
-    if (patch.pinned) entry.pinned = *patch.pinned;
-    if (patch.ttl_ms) entry.expires_unix_ms = *patch.ttl_ms == 0 ? 0 : now + *patch.ttl_ms;
-}
-
-/// The entry a caller would have had to write for this one.
-NewEntry as_written(const Entry& entry, std::int64_t ttl_ms) {
-    return {.type = entry.type,
-            .scope = entry.scope,
-            .content = entry.content,
-            .speaker = entry.speaker,
-            .media = entry.media,
-            .metadata = entry.metadata,
-            .created_unix_ms = entry.created_unix_ms,
-            .valid_from_unix_ms = entry.valid_from_unix_ms,
-            .valid_to_unix_ms = entry.valid_to_unix_ms,
-            .importance = entry.importance,
-            .ttl_ms = ttl_ms,
-            .pinned = entry.pinned,
-            .sources = entry.sources};
-}
 
 }  // namespace
 

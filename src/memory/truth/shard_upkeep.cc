@@ -15,6 +15,7 @@ using base::store::Blob;
 using base::store::Row;
 
 constexpr std::int64_t kSweepAtOnce = 1'000;  // rows of one transaction: others write in between
+constexpr std::int64_t kClaimMs = 60'000;     // then whoever took a batch is thought gone
 constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
 
 }  // namespace
@@ -127,33 +128,96 @@ Result<void> Shard::want_embedding(Tx& tx, std::int64_t tenant, RowId row) {
     return {};
 }
 
-Result<void> Shard::unembedded(std::string_view model, std::uint32_t limit,
-                               std::vector<Truth::Unembedded>& out) {
+Result<void> Shard::want_model_now(std::string_view model) {
     bool wanted = false;
     DG_TRY(store_->read([&](Tx& tx) {
         return tx.query("SELECT 1 FROM meta WHERE name = 'model' AND value = $1", {model},
                         [&](const Row&) { return wanted = true; });
     }));
-    if (!wanted) {
-        DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
-            DG_TRY(want_model(tx, model));
-            return {};
-        }));
-    }
-    return store_->read([&](Tx& tx) {
-        return tx.query(
-            "SELECT t.name, e.row_id, e.version, e.speaker, e.content FROM unembedded u JOIN entry "
-            "e ON e.row_id = u.row_id AND e.tenant_id = u.tenant_id JOIN tenant t ON t.tenant_id = "
-            "e.tenant_id WHERE e.state = 0 ORDER BY u.row_id LIMIT $1",
-            {std::int64_t{limit}}, [&](const Row& row) {
-                const std::string speaker(row.text(3)), content(row.text(4));
-                out.push_back({.tenant = std::string(row.text(0)),
-                               .row = row.integer(1),
-                               .version = static_cast<std::uint32_t>(row.integer(2)),
-                               .text = speaker.empty() ? content : speaker + ": " + content});
-                return true;
-            });
+    if (wanted) return {};
+    return store_->write([&](Tx& tx) -> Result<void> {
+        DG_TRY(want_model(tx, model));
+        return {};
     });
+}
+
+namespace {
+
+/// Without those that somebody claims, where that may be.
+std::string unembedded_sql(bool claims) {
+    return fmt::format(
+        "SELECT t.name, e.row_id, e.version, e.speaker, e.content FROM unembedded u JOIN entry "
+        "e ON e.row_id = u.row_id AND e.tenant_id = u.tenant_id JOIN tenant t ON t.tenant_id = "
+        "e.tenant_id WHERE e.state = 0{} ORDER BY u.row_id LIMIT $1",
+        claims ? " AND NOT EXISTS (SELECT 1 FROM embedding_claim c WHERE c.row_id = u.row_id)"
+               : "");
+}
+
+Result<void> read_unembedded(base::store::Transaction& tx, std::string_view sql,
+                             std::uint32_t limit, std::vector<Truth::Unembedded>& out) {
+    return tx.query(sql, {std::int64_t{limit}}, [&](const Row& row) {
+        const std::string speaker(row.text(3)), content(row.text(4));
+        out.push_back({.tenant = std::string(row.text(0)),
+                       .row = row.integer(1),
+                       .version = static_cast<std::uint32_t>(row.integer(2)),
+                       .text = speaker.empty() ? content : speaker + ": " + content});
+        return true;
+    });
+}
+
+}  // namespace
+
+Result<void> Shard::unembedded(std::string_view model, std::uint32_t limit,
+                               std::vector<Truth::Unembedded>& out) {
+    DG_TRY(want_model_now(model));
+    if (!store_->shared()) {
+        static const std::string kAll = unembedded_sql(false);
+        return store_->read([&](Tx& tx) { return read_unembedded(tx, kAll, limit, out); });
+    }
+    if (DG_TRY(embeddings_pending()) == 0) return {};
+    claimed_ = true;
+    std::vector<Truth::Unembedded> claimed;
+    DG_TRY(store_->write([&](Tx& tx) {
+        claimed.clear();
+        return claim(tx, limit, claimed);
+    }));
+    out.insert(out.end(), std::make_move_iterator(claimed.begin()),
+               std::make_move_iterator(claimed.end()));
+    return {};
+}
+
+Shard::~Shard() {
+    if (!claimed_) return;
+    // Where that fails, others wait for a minute.
+    static_cast<void>(store_->write([&](Tx& tx) -> Result<void> {
+        DG_TRY(tx.run("DELETE FROM embedding_claim WHERE claimer = $1", {claimer_}));
+        return {};
+    }));
+}
+
+Result<void> Shard::claim(Tx& tx, std::uint32_t limit, std::vector<Truth::Unembedded>& out) {
+    static const std::string kFree = unembedded_sql(true);
+    DG_TRY(tx.run("DELETE FROM embedding_claim WHERE claimer = $1 OR claimed_until <= $2",
+                  {claimer_, now()}));
+    DG_TRY(read_unembedded(tx, kFree, limit, out));
+    for (const Truth::Unembedded& one : out) {
+        DG_TRY(
+            tx.run("INSERT INTO embedding_claim(row_id, claimer, claimed_until) VALUES ($1, $2, "
+                   "$3)",
+                   {one.row, claimer_, now() + kClaimMs}));
+    }
+    return {};
+}
+
+Result<std::uint64_t> Shard::embeddings_pending() {
+    std::int64_t pending = 0;
+    DG_TRY(store_->read([&](Tx& tx) {
+        return tx.query("SELECT count(*) FROM unembedded", {}, [&](const Row& row) {
+            pending = row.integer(0);
+            return true;
+        });
+    }));
+    return static_cast<std::uint64_t>(pending);
 }
 
 Result<void> Shard::set_embeddings(std::string_view model,

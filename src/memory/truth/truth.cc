@@ -102,6 +102,11 @@ public:
         return of(tenant).changes(tenant, after, model, each);
     }
 
+    bool shared() const override { return shards_[0]->store().shared(); }
+    Result<Sequence> last_change(std::string_view tenant) override {
+        return of(tenant).last_change(tenant);
+    }
+
     void touch(std::string_view tenant, std::span<const MemoryId> ids, UnixMs at) override {
         std::lock_guard lock(mutex_);
         auto& touched = touched_[number_of(tenant)][std::string(tenant)];
@@ -141,6 +146,12 @@ public:
             DG_TRY(shard->unembedded(model, limit - static_cast<std::uint32_t>(rows.size()), rows));
         }
         return rows;
+    }
+
+    Result<std::uint64_t> embeddings_pending() override {
+        std::uint64_t pending = 0;
+        for (const auto& shard : shards_) pending += DG_TRY(shard->embeddings_pending());
+        return pending;
     }
 
     Result<std::vector<Change>> set_embeddings(std::string_view model,

@@ -77,11 +77,17 @@ public:
                                        std::string_view model,
                                        const std::function<bool(Change&&)>& each) = 0;
 
+    /// Others write, too: last_change tells whether there is more than this process wrote.
+    virtual bool shared() const = 0;
+    /// Of the tenant, whoever wrote it; 0: none. One look into an index.
+    virtual base::Result<Sequence> last_change(std::string_view tenant) = 0;
+
     /// Gathered in memory; one transaction per shard and flush. `at` is the access's time.
     virtual void touch(std::string_view tenant, std::span<const MemoryId> ids, UnixMs at) = 0;
     virtual base::Result<void> flush_touches() = 0;
 
-    /// Rows of all tenants without an embedding of `model`, some of them.
+    /// Rows of all tenants without an embedding of `model`, some of them. Of a shared one those
+    /// that nobody else took within the last minute; what this took before is free again.
     struct Unembedded {
         std::string tenant;
         RowId row = 0;
@@ -90,6 +96,8 @@ public:
     };
     virtual base::Result<std::vector<Unembedded>> unembedded(std::string_view model,
                                                              std::uint32_t limit) = 0;
+    /// How many there are, taken or not.
+    virtual base::Result<std::uint64_t> embeddings_pending() = 0;
     /// Kept where the row still has that version; gives the changes that came of it.
     virtual base::Result<std::vector<Change>> set_embeddings(std::string_view model,
                                                              std::span<const Unembedded> rows,

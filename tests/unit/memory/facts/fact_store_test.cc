@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "support/database_server.h"
 #include "support/manual_clock.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
@@ -30,14 +31,21 @@ Assertion said(std::string subject, std::string predicate, std::string object, U
     return one;
 }
 
-class FactStoreTest : public ::testing::Test {
+class FactStoreTest : public ::testing::TestWithParam<std::string> {
 protected:
-    void SetUp() override { open(); }
+    void SetUp() override {
+        location_ = dir_.file("facts.db");
+        if (GetParam() == "postgresql") {
+            DG_NEED_SERVER(test::PostgresServer::instance());
+            location_ = test::PostgresServer::instance().fresh_url();
+        }
+        open();
+    }
 
     void open() {
         facts_.reset();
         store_.reset();
-        auto store = base::store::Store::open(dir_.file("facts.db"), {});
+        auto store = base::store::Store::open(location_, {});
         ASSERT_TRUE(store) << store.error().message;
         store_ = std::move(*store);
         auto facts = FactStore::open(*store_, clock_);
@@ -69,12 +77,13 @@ protected:
     }
 
     test::TempDir dir_;
+    std::string location_;
     test::ManualClock clock_;
     std::unique_ptr<base::store::Store> store_;
     std::unique_ptr<FactStore> facts_;
 };
 
-TEST_F(FactStoreTest, AnswersInBothTimesAndAfterReopening) {
+TEST_P(FactStoreTest, AnswersInBothTimesAndAfterReopening) {
     const FactId first = add(said("Ann Lee", "lives_in", "Paris", 100));
     add(said("Ann Lee", "lives_in", "Rome", 200));
     for (int round = 0; round < 2; ++round) {
@@ -94,7 +103,7 @@ TEST_F(FactStoreTest, AnswersInBothTimesAndAfterReopening) {
     EXPECT_GT(add(said("Bo", "likes", "tea", 1)), first);  // ids go on after the last
 }
 
-TEST_F(FactStoreTest, NamesMeanBySpellingAliasAndUniqueFirstName) {
+TEST_P(FactStoreTest, NamesMeanBySpellingAliasAndUniqueFirstName) {
     add(said("Ann Lee", "lives_in", "Paris", 100));
     add(said("ANN  lee.", "lives_in", "Rome", 200));
     EXPECT_THAT(objects({.subject = "ann"}), ElementsAre("Rome"));
@@ -115,7 +124,7 @@ TEST_F(FactStoreTest, NamesMeanBySpellingAliasAndUniqueFirstName) {
     EXPECT_THAT(objects({.subject = "Anna Lee"}), IsEmpty());  // never by likeness
 }
 
-TEST_F(FactStoreTest, OneValueHoweverItIsSpelled) {
+TEST_P(FactStoreTest, OneValueHoweverItIsSpelled) {
     add(said("Ann", "lives_in", "Paris", 100));
     add(said("Ann", "lives_in", "paris", 100));
     const auto met = facts_->contradictions({.scope = {.tenant = "t"}});
@@ -126,7 +135,7 @@ TEST_F(FactStoreTest, OneValueHoweverItIsSpelled) {
     EXPECT_THAT(objects({.subject = "Ann"}), ElementsAre("Rome"));
 }
 
-TEST_F(FactStoreTest, ASourceTakesWithItWhatItAloneSaid) {
+TEST_P(FactStoreTest, ASourceTakesWithItWhatItAloneSaid) {
     Assertion both = said("Ann", "lives_in", "Paris", 100, "mem-1");
     both.sources.push_back({.source = "mem-2"});
     add(both);
@@ -148,7 +157,7 @@ TEST_F(FactStoreTest, ASourceTakesWithItWhatItAloneSaid) {
     EXPECT_THAT(objects({.subject = "Ann"}), ElementsAre("cat"));
 }
 
-TEST_F(FactStoreTest, TheGraphIsOfWhatHolds) {
+TEST_P(FactStoreTest, TheGraphIsOfWhatHolds) {
     add(said("Ann", "married_to", "Tom", 100, "mem-1"));
     add(said("Tom", "lives_in", "Rome", 100));
     EXPECT_THAT(near("ann", 2), ElementsAre("Tom", "Rome"));
@@ -161,7 +170,7 @@ TEST_F(FactStoreTest, TheGraphIsOfWhatHolds) {
     EXPECT_EQ(facts_->retract("t", moved).error().code, base::Code::not_found);
 }
 
-TEST_F(FactStoreTest, TheGraphFollowsTheClock) {
+TEST_P(FactStoreTest, TheGraphFollowsTheClock) {
     const UnixMs now = clock_.unix_ns() / 1'000'000;
     add(said("Ann", "lives_in", "Paris", now - 1000));
     add(said("Ann", "lives_in", "Rome", now + 60'000));
@@ -170,7 +179,7 @@ TEST_F(FactStoreTest, TheGraphFollowsTheClock) {
     EXPECT_THAT(near("Ann", 1), ElementsAre("Rome"));
 }
 
-TEST_F(FactStoreTest, TenantsKnowNothingOfEachOther) {
+TEST_P(FactStoreTest, TenantsKnowNothingOfEachOther) {
     Assertion other = said("Ann", "lives_in", "Lima", 100, "mem-1");
     other.scope.tenant = "u";
     add(other);
@@ -181,7 +190,7 @@ TEST_F(FactStoreTest, TenantsKnowNothingOfEachOther) {
     EXPECT_FALSE(facts_->add(std::vector{other, said("Ann", "lives_in", "Paris", 100)}));
 }
 
-TEST_F(FactStoreTest, BadFactsAreRefusedByField) {
+TEST_P(FactStoreTest, BadFactsAreRefusedByField) {
     const auto refused = [&](Assertion one) {
         const auto ids = facts_->add(std::span(&one, 1));
         return ids ? "taken" : ids.error().subject;
@@ -265,7 +274,7 @@ TEST(FactStoreProperty, SourcesThatChangeLeaveWhatARebuildGives) {
     });
 }
 
-TEST_F(FactStoreTest, TheGraphAroundANameHasWhatHoldsThere) {
+TEST_P(FactStoreTest, TheGraphAroundANameHasWhatHoldsThere) {
     Assertion likes = said("Ann", "likes", "Bob", 10);
     likes.cardinality = Cardinality::many;
     add(likes);
@@ -284,7 +293,7 @@ TEST_F(FactStoreTest, TheGraphAroundANameHasWhatHoldsThere) {
     EXPECT_TRUE(facts_->neighbourhood("other", "Ann", 2, 10)->names.empty());
 }
 
-TEST_F(FactStoreTest, PathsSayHowTwoNamesHangTogether) {
+TEST_P(FactStoreTest, PathsSayHowTwoNamesHangTogether) {
     add(said("Ann", "lives_in", "Rome", 10));
     add(said("Cleo", "lives_in", "Rome", 10));
     const auto paths = facts_->paths("t", "Ann", "Cleo", 4, 10);
@@ -294,6 +303,9 @@ TEST_F(FactStoreTest, PathsSayHowTwoNamesHangTogether) {
     EXPECT_TRUE(facts_->paths("t", "Ann", "Ann", 4, 10)->empty());
     EXPECT_TRUE(facts_->paths("t", "Ann", "Cleo", 1, 10)->empty());
 }
+
+INSTANTIATE_TEST_SUITE_P(Databases, FactStoreTest, ::testing::Values("sqlite", "postgresql"),
+                         [](const auto& database) { return database.param; });
 
 }  // namespace
 }  // namespace memory::facts

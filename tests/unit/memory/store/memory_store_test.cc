@@ -12,7 +12,7 @@ namespace {
 using base::Code;
 using memory::Query;
 
-TEST_F(MemoryTest, WhatWasWrittenIsFoundAtOnceByItsWords) {
+TEST_P(AnyMemory, WhatWasWrittenIsFoundAtOnceByItsWords) {
     const auto id = add("Ann is allergic to walnuts");
     add("Bob sails on weekends");
     const auto answer = search("walnut allergy");
@@ -21,7 +21,7 @@ TEST_F(MemoryTest, WhatWasWrittenIsFoundAtOnceByItsWords) {
     EXPECT_GT(answer.hits[0].parts.keyword, 0);
 }
 
-TEST_F(MemoryTest, VectorsFollowAndFindWhatSharesNoWord) {
+TEST_P(AnyMemory, VectorsFollowAndFindWhatSharesNoWord) {
     const auto id = add("qqqq zzzz");
     add("an ordinary sentence about the weather");
     ASSERT_TRUE(store->settle());
@@ -32,13 +32,13 @@ TEST_F(MemoryTest, VectorsFollowAndFindWhatSharesNoWord) {
     EXPECT_EQ(store->stats().embeddings_pending, 0u);
 }
 
-TEST_F(MemoryTest, NoTenantFindsAnothersEntries) {
+TEST_P(AnyMemory, NoTenantFindsAnothersEntries) {
     add("the secret of the first", "first");
     EXPECT_TRUE(search("secret", "second").hits.empty());
     EXPECT_EQ(search("secret", "first").hits.size(), 1u);
 }
 
-TEST_F(MemoryTest, AnEmbedderThatIsAwayCostsMeaningNotTheAnswer) {
+TEST_P(AnyMemory, AnEmbedderThatIsAwayCostsMeaningNotTheAnswer) {
     auto letters = std::make_shared<LetterEmbedder>();
     letters->failing = true;
     open(letters);
@@ -53,7 +53,7 @@ TEST_F(MemoryTest, AnEmbedderThatIsAwayCostsMeaningNotTheAnswer) {
     EXPECT_EQ(settled.error().code, Code::unavailable);
 }
 
-TEST_F(MemoryTest, AnotherModelEmbedsEverythingAgainWhileReadsGoOn) {
+TEST_P(AnyMemory, AnotherModelEmbedsEverythingAgainWhileReadsGoOn) {
     for (int i = 0; i < 150; ++i) add(fmt::format("entry number {}", i));
     ASSERT_TRUE(store->settle());
     open(std::make_shared<LetterEmbedder>("letters-2"));
@@ -63,7 +63,7 @@ TEST_F(MemoryTest, AnotherModelEmbedsEverythingAgainWhileReadsGoOn) {
     EXPECT_EQ(store->stats().embedder, "letters-2");
 }
 
-TEST_F(MemoryTest, AReopenedStoreFindsTheSame) {
+TEST_P(AnyMemory, AReopenedStoreFindsTheSame) {
     for (int i = 0; i < 40; ++i) add(fmt::format("kept number {} of many", i), "t", "s");
     ASSERT_TRUE(store->settle());
     const auto before = search("number 23");
@@ -76,7 +76,7 @@ TEST_F(MemoryTest, AReopenedStoreFindsTheSame) {
     }
 }
 
-TEST_F(MemoryTest, UpdatesAndRemovalsReachTheSearchBeforeTheyReturn) {
+TEST_P(AnyMemory, UpdatesAndRemovalsReachTheSearchBeforeTheyReturn) {
     const auto id = add("the meeting is on Monday");
     ASSERT_TRUE(store->update("t", id, {.content = "the meeting is on Friday"}));
     EXPECT_EQ(search("Friday").hits.at(0).entry.content, "the meeting is on Friday");
@@ -92,7 +92,7 @@ TEST_F(MemoryTest, UpdatesAndRemovalsReachTheSearchBeforeTheyReturn) {
     EXPECT_EQ(history->back().change, "added");
 }
 
-TEST_F(MemoryTest, NeighboursComeWithAHitAndOnlyOnce) {
+TEST_P(AnyMemory, NeighboursComeWithAHitAndOnlyOnce) {
     for (const char* text :
          {"first we met", "then we ate soup", "then we talked", "last we left"}) {
         add(text, "t", "evening");
@@ -111,7 +111,7 @@ TEST_F(MemoryTest, NeighboursComeWithAHitAndOnlyOnce) {
     EXPECT_EQ(answer->hits[0].after[0].content, "then we talked");
 }
 
-TEST_F(MemoryTest, ABudgetOfTokensIsKept) {
+TEST_P(AnyMemory, ABudgetOfTokensIsKept) {
     for (int i = 0; i < 30; ++i) add(fmt::format("the budget line number {} has some words", i));
     Query query;
     query.text = "budget line";
@@ -124,7 +124,7 @@ TEST_F(MemoryTest, ABudgetOfTokensIsKept) {
     EXPECT_LE(answer->hits.size(), 8u);
 }
 
-TEST_F(MemoryTest, AccessesAreCountedAndSurvive) {
+TEST_P(AnyMemory, AccessesAreCountedAndSurvive) {
     const auto id = add("counted");
     for (int i = 0; i < 3; ++i) search("counted");
     ASSERT_TRUE(store->settle());
@@ -132,7 +132,7 @@ TEST_F(MemoryTest, AccessesAreCountedAndSurvive) {
     EXPECT_EQ(store->get("t", id)->access_count, 3u);
 }
 
-TEST_F(MemoryTest, BadQuestionsAreRefusedByName) {
+TEST_P(AnyMemory, BadQuestionsAreRefusedByName) {
     const auto refused = [&](Query query) {
         query.filter.scope.tenant = "t";
         const auto answer = store->search(query);
@@ -145,7 +145,7 @@ TEST_F(MemoryTest, BadQuestionsAreRefusedByName) {
     EXPECT_EQ(refused({.text = std::string(20'000, 'x')}), "query");
 }
 
-TEST_F(MemoryTest, ABatchIsAllOrNoneAndOfOneTenant) {
+TEST_P(AnyMemory, ABatchIsAllOrNoneAndOfOneTenant) {
     std::vector<memory::NewEntry> batch(3);
     for (int i = 0; i < 3; ++i) {
         batch[static_cast<std::size_t>(i)].content = fmt::format("batch entry {}", i);
@@ -164,7 +164,7 @@ TEST_F(MemoryTest, ABatchIsAllOrNoneAndOfOneTenant) {
     EXPECT_EQ(search("batch").hits.size(), 3u);
 }
 
-TEST_F(MemoryTest, WritersAndReadersAtOnceLoseNothing) {
+TEST_P(AnyMemory, WritersAndReadersAtOnceLoseNothing) {
     constexpr int kThreads = 4, kEach = 60;
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
@@ -192,6 +192,9 @@ TEST_F(MemoryTest, WritersAndReadersAtOnceLoseNothing) {
         EXPECT_EQ(page->entries.size(), static_cast<std::size_t>(kThreads / 2 * kEach));
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, AnyMemory, ::testing::ValuesIn(backends()),
+                         [](const auto& backend) { return backend.param; });
 
 }  // namespace
 }  // namespace test

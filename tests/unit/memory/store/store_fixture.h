@@ -1,5 +1,5 @@
 #pragma once
-// A store in a folder of its own, with an embedder whose vectors tests can foresee.
+// A store of its own over each backend, with an embedder whose vectors tests can foresee.
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "memory/memory.h"
+#include "support/database_server.h"
 #include "support/manual_clock.h"
 #include "support/temp_dir.h"
 
@@ -21,9 +22,10 @@ public:
     explicit LetterEmbedder(std::string id = "letters-1") : id_(std::move(id)) {}
     const std::string& id() const override { return id_; }
     std::uint32_t dims() const override { return 32; }
-    base::Result<void> embed(std::span<const std::string_view> texts, memory::EmbedSide,
+    base::Result<void> embed(std::span<const std::string_view> texts, memory::EmbedSide side,
                              std::span<float> out) override {
         ++calls;
+        if (side == memory::EmbedSide::document) documents += static_cast<int>(texts.size());
         if (failing) return base::fail(base::Code::unavailable, "the embedder is away");
         for (std::size_t t = 0; t < texts.size(); ++t) {
             float* row = out.data() + t * 32;
@@ -36,28 +38,46 @@ public:
         return {};
     }
     std::atomic<bool> failing = false;
-    std::atomic<int> calls = 0;
+    std::atomic<int> calls = 0, documents = 0;
 
 private:
     const std::string id_;
 };
 
+/// Where memories may be kept; the suites run over each.
+inline std::vector<std::string> backends() {
+    return {"sqlite", "postgresql", "sqlite_redis", "postgresql_redis"};
+}
+
+/// Over SQLite, unless a test asks for more.
 class MemoryTest : public ::testing::Test {
 protected:
-    void SetUp() override { open(std::make_shared<LetterEmbedder>()); }
+    virtual std::string backend() const { return "sqlite"; }
+    void SetUp() override {
+        options.location = dir.path() + "/memory";
+        options.shards = 2;
+        if (backend().starts_with("postgresql")) {
+            DG_NEED_SERVER(PostgresServer::instance());
+            options.location = PostgresServer::instance().fresh_url();
+        }
+        if (backend().ends_with("redis")) {
+            DG_NEED_SERVER(RedisServer::instance());
+            options.sessions = RedisServer::instance().fresh_url();
+        }
+        open(std::make_shared<LetterEmbedder>());
+    }
 
     void open(std::shared_ptr<memory::Embedder> with) {
         store.reset();
-        memory::StoreOptions options;
-        options.location = dir.path() + "/memory";
-        options.shards = 2;
         auto opened = memory::MemoryStore::open(options, std::move(with), clock);
         ASSERT_TRUE(opened) << opened.error().message;
         store = std::move(*opened);
     }
     memory::MemoryId add(std::string content, std::string tenant = "t", std::string session = "") {
         memory::NewEntry entry;
-        entry.type = memory::MemoryType::episodic;
+        // Events both; the first are what Redis is for.
+        entry.type = options.sessions.empty() ? memory::MemoryType::episodic
+                                              : memory::MemoryType::short_term;
         entry.content = std::move(content);
         entry.scope = {.tenant = std::move(tenant), .session = std::move(session)};
         entry.created_unix_ms = clock.unix_ns() / 1'000'000;
@@ -78,7 +98,14 @@ protected:
 
     TempDir dir;
     ManualClock clock;
+    memory::StoreOptions options;
     std::unique_ptr<memory::MemoryStore> store;
+};
+
+/// Over each backend: the parameter names it.
+class AnyMemory : public MemoryTest, public ::testing::WithParamInterface<std::string> {
+protected:
+    std::string backend() const override { return GetParam(); }
 };
 
 }  // namespace test

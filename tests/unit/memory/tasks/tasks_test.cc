@@ -10,7 +10,7 @@ namespace {
 using base::Code;
 using memory::tasks::Checkpoint;
 
-class Tasks : public MemoryTest {
+class Tasks : public AnyMemory {
 protected:
     base::Result<Checkpoint> save(Checkpoint checkpoint, std::optional<std::uint32_t> after = {}) {
         if (checkpoint.task.empty()) checkpoint.task = "migrate";
@@ -24,7 +24,7 @@ protected:
     }
 };
 
-TEST_F(Tasks, TheLastCheckpointComesBackWhole) {
+TEST_P(Tasks, TheLastCheckpointComesBackWhole) {
     Checkpoint first = step(1);
     first.reflection = "indexes slow it down";
     first.progress = .25;
@@ -45,14 +45,14 @@ TEST_F(Tasks, TheLastCheckpointComesBackWhole) {
     EXPECT_DOUBLE_EQ(*named->progress, .25);
 }
 
-TEST_F(Tasks, StatesAreBytes) {
+TEST_P(Tasks, StatesAreBytes) {
     Checkpoint bytes = step(1);
     bytes.state = std::string("\0\xff\x80 any", 8);
     ASSERT_TRUE(save(bytes));
     EXPECT_EQ(store->resume_task("t", "migrate")->state, bytes.state);
 }
 
-TEST_F(Tasks, WhatAStepBroughtIsFoundAsAMemory) {
+TEST_P(Tasks, WhatAStepBroughtIsFoundAsAMemory) {
     Checkpoint done = step(1);
     done.reflection = "the walnut index must be dropped first";
     const auto saved = save(done);
@@ -66,7 +66,7 @@ TEST_F(Tasks, WhatAStepBroughtIsFoundAsAMemory) {
     EXPECT_TRUE(save({.task = "quiet", .state = "x"})->memory.empty());
 }
 
-TEST_F(Tasks, OfTwoWorkersOneGoesOn) {
+TEST_P(Tasks, OfTwoWorkersOneGoesOn) {
     ASSERT_TRUE(save(step(1), 0));
     ASSERT_TRUE(save(step(2), 1));
     const auto late = save(step(2), 1);
@@ -79,7 +79,7 @@ TEST_F(Tasks, OfTwoWorkersOneGoesOn) {
               2u);
 }
 
-TEST_F(Tasks, ANameIsGivenOnce) {
+TEST_P(Tasks, ANameIsGivenOnce) {
     Checkpoint named = step(1);
     named.name = "done";
     ASSERT_TRUE(save(named));
@@ -90,7 +90,7 @@ TEST_F(Tasks, ANameIsGivenOnce) {
     EXPECT_TRUE(save(named));
 }
 
-TEST_F(Tasks, OldStatesGoButNamedOnesStay) {
+TEST_P(Tasks, OldStatesGoButNamedOnesStay) {
     Checkpoint first = step(1);
     first.name = "start";
     ASSERT_TRUE(save(first));
@@ -104,7 +104,7 @@ TEST_F(Tasks, OldStatesGoButNamedOnesStay) {
     EXPECT_EQ(store->resume_task("t", "migrate")->state, "{\"at\": 130}");
 }
 
-TEST_F(Tasks, TheSummaryIsOfTheLastStepsNotTheFirst) {
+TEST_P(Tasks, TheSummaryIsOfTheLastStepsNotTheFirst) {
     for (int i = 1; i <= 9; ++i) {
         Checkpoint each = step(i);
         each.progress = i / 10.;
@@ -122,7 +122,7 @@ TEST_F(Tasks, TheSummaryIsOfTheLastStepsNotTheFirst) {
     EXPECT_NE(summary->text.find("90 % done"), std::string::npos) << summary->text;
 }
 
-TEST_F(Tasks, TenantsHaveTheirOwn) {
+TEST_P(Tasks, TenantsHaveTheirOwn) {
     ASSERT_TRUE(save(step(1)));
     EXPECT_EQ(store->resume_task("another", "migrate").error().code, Code::not_found);
     EXPECT_TRUE(store->list_tasks("another", 10)->empty());
@@ -132,7 +132,7 @@ TEST_F(Tasks, TenantsHaveTheirOwn) {
     EXPECT_FALSE(store->resume_task("t", "migrate"));
 }
 
-TEST_F(Tasks, FaultsNameTheField) {
+TEST_P(Tasks, FaultsNameTheField) {
     const auto subject = [&](Checkpoint checkpoint) {
         const auto saved = store->save_checkpoint({.tenant = "t"}, checkpoint);
         return saved ? std::string("none") : saved.error().subject;
@@ -144,6 +144,9 @@ TEST_F(Tasks, FaultsNameTheField) {
     EXPECT_EQ(subject({.task = "x", .next_steps = std::vector<std::string>(101, "s")}),
               "next_steps");
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, Tasks, ::testing::ValuesIn(backends()),
+                         [](const auto& backend) { return backend.param; });
 
 }  // namespace
 }  // namespace test

@@ -171,7 +171,7 @@ TEST_P(Isolation, RandomHistoriesEqualTheModel) {
     });
 }
 
-INSTANTIATE_TEST_SUITE_P(Databases, Isolation, ::testing::Values("sqlite"),
+INSTANTIATE_TEST_SUITE_P(Databases, Isolation, ::testing::Values("sqlite", "postgresql"),
                          [](const auto& database) { return database.param; });
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "memory/truth/truth.h"
+#include "support/database_server.h"
 #include "support/temp_dir.h"
 
 /// Asserts a Result and shows its error.
@@ -36,17 +37,25 @@ T need(base::Result<T> result) {
 
 class TruthTest : public ::testing::TestWithParam<std::string> {
 protected:
+    void SetUp() override {
+        if (GetParam() == "postgresql") DG_NEED_SERVER(PostgresServer::instance());
+        next_location();
+    }
     std::unique_ptr<memory::truth::Truth> open() {
-        return need(memory::truth::Truth::open(
-            {.location = dir_.file(std::to_string(number_)), .shards = 2}, clock_));
+        return need(memory::truth::Truth::open({.location = location_, .shards = 2}, clock_));
     }
     std::unique_ptr<memory::truth::Truth> open_fresh() {
-        ++number_;
+        next_location();
         return open();
+    }
+    void next_location() {
+        location_ = GetParam() == "sqlite" ? dir_.file(std::to_string(++number_))
+                                           : PostgresServer::instance().fresh_url();
     }
 
     TempDir dir_;
     WallClock clock_;
+    std::string location_;
     int number_ = 0;
 };
 

@@ -416,19 +416,19 @@ TEST_P(TruthOver, TheNumberOfShardsStays) {
     {
         auto truth = open();
         for (int i = 0; i < 40; ++i) add(*truth, note("x", "tenant " + std::to_string(i)));
-        EXPECT_FALSE(Truth::open({.location = dir_.file("0")}, clock_));  // open already
+        EXPECT_FALSE(Truth::open({.location = location_}, clock_));  // open already
     }
-    auto truth = need(Truth::open({.location = dir_.file("0"), .shards = 7}, clock_));
+    auto truth = need(Truth::open({.location = location_, .shards = 7}, clock_));
     EXPECT_EQ(need(truth->tenants()).size(), 40u);
-    EXPECT_FALSE(std::filesystem::exists(dir_.file("0/memory-2.db")));
+    EXPECT_FALSE(std::filesystem::exists(location_ + "/memory-2.db"));
     truth.reset();
-    std::filesystem::remove(dir_.file("0/memory-1.db"));
-    const auto missing = Truth::open({.location = dir_.file("0")}, clock_);
+    std::filesystem::remove(location_ + "/memory-1.db");
+    const auto missing = Truth::open({.location = location_}, clock_);
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().code, Code::data_loss);
 }
 
-INSTANTIATE_TEST_SUITE_P(Databases, TruthOver, ::testing::Values("sqlite"),
+INSTANTIATE_TEST_SUITE_P(Databases, TruthOver, ::testing::Values("sqlite", "postgresql"),
                          [](const auto& database) { return database.param; });
 
 }  // namespace
