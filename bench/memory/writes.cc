@@ -2,6 +2,7 @@
 // transaction for each row, and Redis that syncs always; in turn, several rounds of each.
 //
 //   bench_memory_writes FOLDER [ROUNDS [NAMES]] > result.json      a table goes to stderr
+//   ... --location postgresql://...                        the same over that database, too
 //
 // NAMES: only what has this in its name.
 // A row is 500 bytes of text and an embedding of 384 numbers, about 2 KB as it is given.
@@ -33,6 +34,7 @@
 #include "base/core/clock.h"
 #include "base/core/rng.h"
 #include "base/json/json.h"
+#include "base/store/store.h"
 #include "memory/truth/truth.h"
 
 namespace {
@@ -124,10 +126,9 @@ Measured bare_writes(const std::string& folder, int count) {
     return measured;
 }
 
-Measured ours(const std::string& folder, int threads, int each, int tenants,
+Measured over(const std::string& location, int threads, int each, int tenants,
               const std::vector<std::vector<memory::NewEntry>>& rows) {
-    std::filesystem::remove_all(folder + "/ours");
-    auto truth = memory::truth::Truth::open({.location = folder + "/ours"}, machine_clock);
+    auto truth = memory::truth::Truth::open({.location = location}, machine_clock);
     need(truth.has_value(), truth ? "" : truth.error().message);
     const Measured measured = load(threads, each, [&](int t, int i) {
         memory::NewEntry entry = rows[static_cast<std::size_t>(t)][static_cast<std::size_t>(i)];
@@ -135,8 +136,36 @@ Measured ours(const std::string& folder, int threads, int each, int tenants,
         const auto wrote = (*truth)->add({&entry, 1}, "bench", "model");
         need(wrote.has_value(), wrote ? "" : wrote.error().message);
     });
-    truth->reset();
+    return measured;
+}
+
+Measured ours(const std::string& folder, int threads, int each, int tenants,
+              const std::vector<std::vector<memory::NewEntry>>& rows) {
     std::filesystem::remove_all(folder + "/ours");
+    Measured measured = over(folder + "/ours", threads, each, tenants, rows);
+    std::filesystem::remove_all(folder + "/ours");
+    return measured;
+}
+
+/// In a schema of its own, which goes afterwards; nothing without a database.
+Measured in_database(const std::string& location, int threads, int each, int tenants,
+                     const std::vector<std::vector<memory::NewEntry>>& rows) {
+    if (location.empty()) return {};
+    const std::string url =
+        location + (location.find('?') == std::string::npos ? "?" : "&") + "schema=dougong_bench";
+    const auto drop = [&] {
+        auto store = base::store::Store::open(url, {});
+        need(store.has_value(), store ? "" : store.error().message);
+        const auto dropped =
+            (*store)->write([](base::store::Transaction& tx) -> base::Result<void> {
+                DG_TRY(tx.run("DROP SCHEMA dougong_bench CASCADE"));
+                return {};
+            });
+        need(dropped.has_value(), dropped ? "" : dropped.error().message);
+    };
+    drop();
+    Measured measured = over(url, threads, each, tenants, rows);
+    drop();
     return measured;
 }
 
@@ -247,7 +276,14 @@ std::string processor() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) give_up("usage: bench_memory_writes FOLDER [ROUNDS [NAMES]]");
+    std::string location;
+    if (argc > 3 && std::string_view(argv[argc - 2]) == "--location") {
+        location = argv[argc - 1];
+        argc -= 2;
+    }
+    if (argc < 2) {
+        give_up("usage: bench_memory_writes FOLDER [ROUNDS [NAMES]] [--location postgresql://...]");
+    }
     const std::string folder = argv[1];
     const int rounds = argc > 2 ? std::atoi(argv[2]) : 3;
     const std::string only = argc > 3 ? argv[3] : "";
@@ -269,12 +305,16 @@ int main(int argc, char** argv) {
         };
         keep("bare 4 KiB write and fdatasync", [&] { return bare_writes(folder, kSingles); });
         keep("ours, 1 writer", [&] { return ours(folder, 1, kSingles, 1, rows); });
+        keep("ours in PostgreSQL, 1 writer",
+             [&] { return in_database(location, 1, kSingles, 1, rows); });
         keep("plain SQLite, 1 writer", [&] { return plain_sqlite(folder, 1, kSingles, rows); });
         keep("Redis always, 1 writer", [&] { return redis_always(folder, 1, kSingles, rows); });
         keep("ours, 64 writers of 1 tenant",
              [&] { return ours(folder, kWriters, kEach, 1, rows); });
         keep("ours, 64 writers of 64 tenants",
              [&] { return ours(folder, kWriters, kEach, 64, rows); });
+        keep("ours in PostgreSQL, 64 writers of 1 tenant",
+             [&] { return in_database(location, kWriters, 100, 1, rows); });
         keep("plain SQLite, 64 writers", [&] { return plain_sqlite(folder, kWriters, 10, rows); });
         keep("Redis always, 64 writers",
              [&] { return redis_always(folder, kWriters, kEach, rows); });

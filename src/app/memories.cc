@@ -82,6 +82,7 @@ Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program)
     const MemoryConfig& config = program.config().memory;
     memory::StoreOptions options;
     options.location = memory_dir(program);
+    options.sessions = config.sessions;
     options.shards = config.shards;
     options.index_bytes_max = config.index_bytes_max;
     options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);

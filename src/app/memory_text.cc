@@ -219,6 +219,10 @@ std::string stats_text(const json::object& stats) {
         out += fmt::format("{:<20} {}\n", name,
                            format_bytes(static_cast<double>(json_count(stats, name))));
     }
+    out += fmt::format("{:<20} {}\n", "truth", json_text(stats, "truth"));
+    if (const std::string sessions = json_text(stats, "sessions"); !sessions.empty()) {
+        out += fmt::format("{:<20} {}\n", "sessions", sessions);
+    }
     const std::string embedder = json_text(stats, "embedder");
     return out + fmt::format("{:<20} {}\n", "embedder", embedder.empty() ? "none" : embedder);
 }

@@ -16,6 +16,7 @@
 #include "app/service_manager.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/terminal.h"
+#include "base/core/url_password.h"
 #include "base/http/server.h"
 #include "base/log/log.h"
 #include "base/metrics/metrics.h"
@@ -253,7 +254,7 @@ Result<int> serve(Program& program) {
     if (!memories->unavailable().empty()) {
         logger->warn("no memories", {{"reason", memories->unavailable()}});
     } else {
-        logger->info("memories", {{"dir", memory_dir(program)}});
+        logger->info("memories", {{"dir", base::without_password(memory_dir(program))}});
     }
 
     // The port is open and /healthz answers while the model is pulled and read.

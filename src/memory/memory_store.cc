@@ -111,6 +111,7 @@ public:
         hooks.hear = [this](std::string_view tenant, auto changes) { heard(tenant, changes); };
         hooks.drop_index = [this](std::string_view tenant) { indexes_.drop(tenant); };
         hooks.reload_facts = [this](std::string_view tenant) { facts(tenant).reload(tenant); };
+        if (sessions_) hooks.beyond_reach = "Redis at " + sessions_location_;
         forgetting_ = DG_TRY(
             forget::make_forgetting(*truth_, std::move(hooks), clock_, options.forget_deadline_ms));
         return {};

@@ -69,6 +69,7 @@ struct SandboxConfig {
 struct MemoryConfig {
     std::string enabled = "auto";
     std::string dir;
+    std::string sessions;
     std::string embedder = "auto";
     std::string embedder_model;
     std::string embedder_key;

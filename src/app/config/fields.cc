@@ -158,8 +158,11 @@ const std::vector<Field>& table() {
     word("memory", "enabled", "", {"auto", "on", "off"}, DG_AT(memory.enabled),
          "Offer memories under /v1/memories: auto does without where the folder is in use; on fails."),
     text("memory", "dir", "", DG_AT(memory.dir),
-         "Folder of memories, or a postgresql:// URL; empty: $XDG_DATA_HOME/dougong/memory or "
-         "~/.local/share/dougong/memory."),
+         "Folder of memories, or postgresql://USER:PASSWORD@HOST/DATABASE?schema=NAME, which several "
+         "servers may share; empty: $XDG_DATA_HOME/dougong/memory or ~/.local/share/dougong/memory."),
+    text("memory", "sessions", "", DG_AT(memory.sessions),
+         "Where short_term memories are, for several servers: redis://USER:PASSWORD@HOST:PORT/DATABASE "
+         "or redis+unix:///SOCKET, with ?prefix=NAME; empty: with the others."),
     text("memory", "embedder", "", DG_AT(memory.embedder),
          "What makes vectors: auto (the encoder inside the program; English), none, a model's name or "
          "path, or the URL of an API up to and with /v1."),

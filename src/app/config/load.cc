@@ -9,6 +9,7 @@
 
 #include "app/config/fields.h"
 #include "app/config/nearest.h"
+#include "base/core/url_password.h"
 
 extern char** environ;  // NOLINT: POSIX gives it no header in strict mode
 
@@ -100,6 +101,22 @@ Result<void> check_whole(const LoadedConfig& loaded) {
     };
     DG_TRY(require_http("trace.otlp_endpoint", config.trace.otlp_endpoint));
     DG_TRY(require_http("models.hub_url", config.models.hub_url));
+    const std::string& memories = config.memory.dir;
+    if (memories.find("://") != std::string::npos && !memories.starts_with("postgresql://") &&
+        !memories.starts_with("postgres://")) {
+        return fail_on("memory.dir", Code::invalid_argument,
+                       "{}: memory.dir is '{}', expected a folder, or a URL that begins with "
+                       "postgresql://",
+                       loaded.origin("memory.dir"), base::without_password(memories));
+    }
+    const std::string& sessions = config.memory.sessions;
+    if (!sessions.empty() && !sessions.starts_with("redis://") &&
+        !sessions.starts_with("redis+unix://")) {
+        return fail_on("memory.sessions", Code::invalid_argument,
+                       "{}: memory.sessions is '{}', expected a URL that begins with redis:// or "
+                       "redis+unix://",
+                       loaded.origin("memory.sessions"), base::without_password(sessions));
+    }
     if (config.server.host.empty()) {
         return fail_on("server.host", Code::invalid_argument,
                        "{}: server.host is empty, expected an address such as 127.0.0.1",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/config/fields.h"
+#include "base/core/url_password.h"
 
 namespace app {
 namespace {
@@ -11,12 +12,14 @@ namespace json = base::json;
 
 std::string shown(const Config& config, const Field& field) {
     const std::string text = field_text(config, field);
-    return field.secret && !text.empty() ? "***" : text;
+    return field.secret && !text.empty() ? "***" : base::without_password(text);
 }
 
 json::value json_value(const Config& config, const Field& field) {
     Config copy = config;
-    if (field.secret) return json::value(shown(config, field));
+    if (std::holds_alternative<std::string*>(field.ref(copy))) {
+        return json::value(shown(config, field));
+    }
     return std::visit([](auto* value) { return json::value(*value); }, field.ref(copy));
 }
 

@@ -106,6 +106,12 @@ public:
 
     Result<Receipt> forget(const Request& request) override {
         DG_TRY(check(request));
+        if (!hooks_.beyond_reach.empty()) {
+            return fail_on("memory.sessions", Code::failed_precondition,
+                           "short-term memories are in {}, where forgetting does not reach: remove "
+                           "them there, then forget on a server without memory.sessions",
+                           hooks_.beyond_reach);
+        }
         Store& store = truth_.store_of(request.tenant);
         Receipt asked;
         asked.by = request.by;

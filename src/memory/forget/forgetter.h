@@ -19,6 +19,9 @@ struct Hooks {
     /// Indexes and pictures that may still hold bytes of it are made anew.
     std::function<void(std::string_view tenant)> drop_index;
     std::function<void(std::string_view tenant)> reload_facts;
+    /// Where entries are that forgetting does not reach, for people; empty: nowhere. Nothing is
+    /// forgotten then, because the receipt would not be true.
+    std::string beyond_reach = {};
 };
 
 /// Makes the tables where they are missing. Errors: the store's.

@@ -261,5 +261,25 @@ TEST(Nearest, SuggestsOnlyWhatIsNear) {
     EXPECT_FALSE(nearest("", words));
 }
 
+TEST_F(ConfigFile, ADatabaseIsAUrlWhosePasswordIsNeverPrinted) {
+    const auto with = [&](const std::string& dir) {
+        return load_config(write("memory: {dir: '" + dir + "'}\n"), environment_, {});
+    };
+    const auto loaded = with("postgresql://ann:geheim@db.example/agents?schema=team_a");
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_EQ(loaded->config.memory.dir, "postgresql://ann:geheim@db.example/agents?schema=team_a");
+    for (const std::string& printed :
+         {config_as_yaml(*loaded), config_as_json(*loaded), config_values_json(loaded->config)}) {
+        EXPECT_EQ(printed.find("geheim"), std::string::npos);
+        EXPECT_NE(printed.find("postgresql://ann:***@db.example/agents?schema=team_a"),
+                  std::string::npos);
+    }
+    const auto other = with("mysql://ann:geheim@db.example/agents");
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, Code::invalid_argument);
+    EXPECT_EQ(other.error().subject, "memory.dir");
+    EXPECT_EQ(other.error().message.find("geheim"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace app
