@@ -69,7 +69,11 @@ std::string sandbox_state_dir(const Program& program) {
 
 std::string sandbox_data_dir(const SandboxConfig& config, const Environment& environment) {
     if (!config.data_dir.empty() || !config.state_dir.empty()) return config.data_dir;
-    const auto writable = [](const std::string& path) { return ::access(path.c_str(), W_OK) == 0; };
+    // Its own folder there is enough, as a service has it.
+    const auto writable = [](const std::string& path) {
+        return ::access((path + "/dougong").c_str(), W_OK) == 0 ||
+               ::access(path.c_str(), W_OK) == 0;
+    };
     const auto data = variable(environment, "XDG_DATA_HOME");
     if (data && writable(*data)) return *data + "/dougong/sandboxes";
     const auto home = variable(environment, "HOME");
