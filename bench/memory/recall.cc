@@ -3,6 +3,7 @@
 //
 //   bench_memory_recall --locomo FILE [--cmrc PASSAGES QUESTIONS] [--model EMBEDDER.gguf] [--fit]
 //                       > result.json        a table goes to stderr
+//   bench_memory_recall --locomo FILE --graph      ours alone, for several weights of that signal
 //   bench_memory_recall --locomo FILE --latency
 //
 // LoCoMo's metric: share of a question's evidence turns among the first k, categories 1 to 4, mean
@@ -22,11 +23,14 @@
 
 #include "app/memory_embedder.h"
 #include "base/core/clock.h"
+#include "base/files/files.h"
 #include "base/json/json.h"
 #include "engine/engine.h"
 #include "locomo.h"
 #include "memory/embed/entry_text.h"
 #include "memory/embed/hashed_ngrams.h"
+#include "memory/facts/extract.h"
+#include "memory/facts/fact_store.h"
 #include "memory/index/tenant_index.h"
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
@@ -49,7 +53,50 @@ struct Loaded {
     std::unique_ptr<memory::index::TenantIndex> index;
     std::vector<std::uint32_t> tokens;          ///< of each entry's content
     std::vector<std::vector<float>> questions;  ///< vectors; empty without an embedder
+    std::unique_ptr<base::store::Store> store;
+    std::unique_ptr<memory::facts::FactStore> facts;  ///< what the rules read
 };
+
+template <class Value>
+Value need(base::Result<Value> value) {
+    if (!value) {
+        fmt::print(stderr, "{}\n", value.error().message);
+        std::exit(1);
+    }
+    return std::move(*value);
+}
+
+/// Facts of every entry, whose source is its place.
+void read_facts(Loaded& loaded, const std::string& folder) {
+    const Corpus& corpus = *loaded.corpus;
+    loaded.store = need(base::store::Store::open(folder + "/" + corpus.name + ".db", {}));
+    loaded.facts = need(memory::facts::FactStore::open(*loaded.store, kClock));
+    std::vector<memory::facts::Assertion> all;
+    for (std::size_t i = 0; i < corpus.entries.size(); ++i) {
+        const memory::Entry& entry = corpus.entries[i];
+        for (auto& found :
+             memory::facts::extract(entry.content, {.scope = {.tenant = corpus.name},
+                                                   .speaker = entry.speaker,
+                                                   .said_at_unix_ms = entry.created_unix_ms,
+                                                   .source = std::to_string(i)})) {
+            all.push_back(std::move(found.assertion));
+        }
+    }
+    fmt::print(stderr, "{}: {} facts in {} entries\n", corpus.name, all.size(),
+               corpus.entries.size());
+    need(loaded.facts->add(all));
+}
+
+std::vector<memory::index::Scored> near_of(const Loaded& in, memory::index::Reader& reader,
+                                           const std::string& text) {
+    constexpr std::uint32_t kNearMax = 64;
+    std::vector<memory::index::Scored> near;
+    for (const auto& one : need(in.facts->near_sources(in.corpus->name, text, kNearMax))) {
+        const auto slot = reader.slot_of(std::stoll(one.source) + 1);
+        if (slot) near.push_back({*slot, one.weight});
+    }
+    return near;
+}
 
 std::vector<std::vector<float>> embed(memory::Embedder& embedder,
                                       const std::vector<std::string>& texts,
@@ -108,7 +155,9 @@ Found find(const Loaded& in, const std::string& text, std::span<const float> vec
     query.filter.scope.tenant = in.corpus->name;
     query.limit = kDepth;
     const auto reader = in.index->read();
-    auto ranking = memory::recall::rank(*reader, query, vector, weights, in.corpus->now);
+    std::vector<memory::index::Scored> near;
+    if (weights.graph > 0) near = near_of(in, *reader, text);
+    auto ranking = memory::recall::rank(*reader, query, vector, weights, in.corpus->now, near);
     Found found;
     if (!ranking) {
         fmt::print(stderr, "{}\n", ranking.error().message);
@@ -488,7 +537,7 @@ json::object latency(const std::vector<Corpus>& corpora, memory::Embedder& embed
 
 struct Arguments {
     std::string locomo, passages, questions, model;
-    bool fit = false, latency = false;
+    bool fit = false, latency = false, graph = false;
 };
 
 json::object run(const std::string& name, const std::vector<Loaded>& sets,
@@ -509,6 +558,21 @@ std::vector<Loaded> load_all(const std::vector<Corpus>& corpora, memory::Embedde
     std::vector<Loaded> sets;
     for (const Corpus& corpus : corpora) sets.push_back(load(corpus, embedder));
     return sets;
+}
+
+/// What facts that hang together with the question's names add.
+json::object graph(const std::vector<Corpus>& corpora, memory::Embedder* embedder) {
+    const auto folder = need(base::TemporaryDir::create("/tmp", "recall-facts"));
+    std::vector<Loaded> sets = load_all(corpora, embedder);
+    for (Loaded& set : sets) read_facts(set, folder.path());
+    json::object out;
+    auto weights = memory::recall::weights_for(embedder ? embedder->id() : "");
+    for (const float weight : {0.f, .05f, .1f, .2f, .4f}) {
+        weights.graph = weight;
+        const std::string name = fmt::format("graph {}", weight);
+        out[name] = run(name, sets, weights, false, false);
+    }
+    return out;
 }
 
 base::Result<json::object> measure(const Arguments& arguments) {
@@ -532,6 +596,12 @@ base::Result<json::object> measure(const Arguments& arguments) {
         if (arguments.locomo.empty())
             return base::fail(base::Code::invalid_argument, "--latency needs --locomo");
         out["latency"] = latency(collections[0].second, *hashed, 10'000);
+        return out;
+    }
+    if (arguments.graph) {
+        if (arguments.locomo.empty())
+            return base::fail(base::Code::invalid_argument, "--graph needs --locomo");
+        out["graph"] = graph(collections[0].second, embedder.get());
         return out;
     }
     for (const auto& [name, corpora] : collections) {
@@ -571,6 +641,8 @@ int main(int argc, char** argv) {
             arguments.fit = true;
         else if (flag == "--latency")
             arguments.latency = true;
+        else if (flag == "--graph")
+            arguments.graph = true;
         else if (flag == "--locomo" && i + 1 < argc)
             arguments.locomo = argv[++i];
         else if (flag == "--model" && i + 1 < argc)

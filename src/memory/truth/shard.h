@@ -68,7 +68,7 @@ public:
                                       std::span<const std::span<const float>> vectors,
                                       std::vector<Change>& out);
     base::Result<void> sweep(UnixMs now, std::vector<Change>& out);
-    base::Result<Sequence> take_sequences(Tx& tx, std::int64_t count) {
+    base::Result<Sequence> take_sequences(base::store::Transaction& tx, std::int64_t count) {
         return DG_TRY(take_numbers(tx, 0, count)).sequence;
     }
     void doubt_marks(std::span<const RowId> rows) {
