@@ -116,8 +116,9 @@ std::vector<std::vector<float>> embed(memory::Embedder& embedder,
 }
 
 Loaded load(const Corpus& corpus, memory::Embedder* embedder) {
-    Loaded loaded{
-        &corpus, memory::index::TenantIndex::make(embedder ? embedder->dims() : 0, ""), {}, {}};
+    Loaded loaded{&corpus, memory::index::TenantIndex::make(embedder ? embedder->dims() : 0, ""),
+                  {},      {},
+                  nullptr, nullptr};
     std::vector<std::vector<float>> vectors(corpus.entries.size());
     if (embedder != nullptr) {
         std::vector<std::string> texts, questions;

@@ -61,14 +61,14 @@ class NodesTest(test_memory.MemoryTest):
 
     def test_a_server_goes_on_when_its_database_is_back(self):
         server = self.node("back")
-        self.assertEqual(self.call(server, "POST", "/v1/memories", {"content": "before"})[0], 201)
+        self.assertEqual(self.call(server, "POST", "/v1/memories", {"content": "a walnut before"})[0], 201)
         self.postgres.kill()
         status, answer = self.call(server, "POST", "/v1/memories", {"content": "while away"})
         self.assertEqual(status, 503, answer)
         self.assertNotIn("geheim", json.dumps(answer))
         self.postgres.start()
-        self.assertEqual(self.call(server, "POST", "/v1/memories", {"content": "after"})[0], 201)
-        self.assertEqual(sorted(self.search(server, "before after")), ["after", "before"])
+        self.assertEqual(self.call(server, "POST", "/v1/memories", {"content": "a walnut after"})[0], 201)
+        self.assertEqual(sorted(self.search(server, "walnut")), ["a walnut after", "a walnut before"])
 
     def test_without_redis_only_short_term_memories_are_missed(self):
         server = self.node("away")
@@ -82,7 +82,7 @@ class NodesTest(test_memory.MemoryTest):
         status, answer = self.call(server, "POST", "/v1/memories/search", {"query": "walnut"})
         self.assertEqual((status, answer["sessions_missing"], len(answer["data"])), (200, True, 1), answer)
         self.redis.start()
-        self.assertEqual(sorted(self.search(server, "walnut")), ["a long_term walnut", "a short_term walnut"])
+        self.assertEqual(sorted(self.search(server, "walnut")[:2]), ["a long_term walnut", "a short_term walnut"])
 
     def test_the_command_line_uses_the_database_beside_a_server(self):
         server = self.node("cli")

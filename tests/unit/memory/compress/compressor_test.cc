@@ -17,7 +17,10 @@ using memory::compress::Request;
 class Compress : public MemoryTest {
 protected:
     std::string tenant = "t";
-    void SetUp() override { open(nullptr); }  // likeness by words
+    void SetUp() override {
+        MemoryTest::SetUp();
+        open(nullptr);  // likeness by words
+    }
 
     MemoryId said(std::string content, float importance = .5f, bool pinned = false,
                   std::string session = "s") {

@@ -49,10 +49,11 @@ TEST(DuplicateMarks, RandomHistoriesFindWhatIsThereAndNothingElse) {
                 case 2: {
                     // What fails leaves nothing, not even in memory.
                     const NewEntry entry = note("undone " + text);
-                    const auto refused = shard->add(
-                        {&entry, 1}, "", "", [](auto&, const auto&) -> base::Result<void> {
-                            return base::fail(base::Code::cancelled, "no");
-                        });
+                    const auto refused =
+                        shard->exchange(entry.scope.tenant, {}, {&entry, 1}, "", "",
+                                        [](auto&, const auto&) -> base::Result<void> {
+                                            return base::fail(base::Code::cancelled, "no");
+                                        });
                     ASSERT_FALSE(refused);
                     break;
                 }
@@ -75,7 +76,8 @@ TEST(DuplicateMarks, RandomHistoriesFindWhatIsThereAndNothingElse) {
                     break;
                 default: {
                     const NewEntry entry = note(text);
-                    const auto written = need(shard->add({&entry, 1}, "", "", {}));
+                    const auto written =
+                        need(shard->exchange(entry.scope.tenant, {}, {&entry, 1}, "", "", {}));
                     const Added& added = written.added[0];
                     ASSERT_EQ(added.how == Added::How::merged, live.contains(text)) << text;
                     if (live.contains(text)) {
@@ -90,7 +92,9 @@ TEST(DuplicateMarks, RandomHistoriesFindWhatIsThereAndNothingElse) {
         ASSERT_EQ(shard->marks_behind(), 0u);
         for (const auto& [text, id] : live) {
             const NewEntry entry = note(text);
-            ASSERT_EQ(need(shard->add({&entry, 1}, "", "", {})).added[0].id, id);
+            ASSERT_EQ(
+                need(shard->exchange(entry.scope.tenant, {}, {&entry, 1}, "", "", {})).added[0].id,
+                id);
         }
     });
     EXPECT_GT(merged, 500u);
@@ -110,7 +114,8 @@ TEST(DuplicateMarks, FailingDisksHideNoDuplicate) {
                 if (rng.below(2) == 0) disk.fail_share(rng.uniform() * .05);
                 for (std::uint64_t i = 0; i < 30; ++i) {
                     const NewEntry entry = note(text_of(life * 30 + i));
-                    if (const auto written = (*shard)->add({&entry, 1}, "", "", {})) {
+                    if (const auto written =
+                            (*shard)->exchange(entry.scope.tenant, {}, {&entry, 1}, "", "", {})) {
                         acknowledged[entry.content] = written->added[0].id;
                     } else {
                         ++failed;
@@ -124,7 +129,10 @@ TEST(DuplicateMarks, FailingDisksHideNoDuplicate) {
         auto shard = need(Shard::open(dir.file("a.db"), kLimits, clock));
         for (const auto& [text, id] : acknowledged) {
             const NewEntry entry = note(text);
-            ASSERT_EQ(need(shard->add({&entry, 1}, "", "", {})).added[0].id, id) << text;
+            ASSERT_EQ(
+                need(shard->exchange(entry.scope.tenant, {}, {&entry, 1}, "", "", {})).added[0].id,
+                id)
+                << text;
         }
         kept += acknowledged.size();
     });
@@ -140,7 +148,7 @@ TEST(DuplicateMarks, AFileOfAnEarlierFormatKeepsItsMarks) {
     for (std::uint64_t i = 0; i < 40; ++i) entries.push_back(note(text_of(i)));
     {
         auto shard = need(Shard::open(path, kLimits, clock));
-        DG_OK(shard->add(entries, "", "", {}));
+        DG_OK(shard->exchange(entries.front().scope.tenant, {}, entries, "", "", {}));
         DG_OK(shard->settle_marks());
     }
     // As it was before there was a line of how far marks are written.
@@ -154,7 +162,8 @@ TEST(DuplicateMarks, AFileOfAnEarlierFormatKeepsItsMarks) {
               SQLITE_OK);
     sqlite3_close(database);
     auto shard = need(Shard::open(path, kLimits, clock));
-    for (const Added& added : need(shard->add(entries, "", "", {})).added) {
+    for (const Added& added :
+         need(shard->exchange(entries.front().scope.tenant, {}, entries, "", "", {})).added) {
         EXPECT_EQ(added.how, Added::How::merged);
     }
     EXPECT_EQ(shard->marks_behind(), 0u);  // nothing was made again from the texts
