@@ -13,9 +13,9 @@ describe("the layout of a graph of facts", () => {
   };
 
   it("puts the name in the middle and the others on their rings", () => {
-    const { places, radius } = layOut(graph);
+    const { places, across, down } = layOut(graph);
     expect(places).toHaveLength(5);
-    for (const { depth, x, y } of places) expect(Math.hypot(x, y)).toBeCloseTo((radius / 2) * depth);
+    for (const { depth, x, y } of places) expect(Math.hypot(x / across, y / down)).toBeCloseTo(depth / 2);
   });
 
   it("puts no two names on one place, and draws the same graph alike", () => {

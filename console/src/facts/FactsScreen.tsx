@@ -91,8 +91,8 @@ export function FactsScreen() {
       <PageHead title={t("nav.facts")} note={t("facts.note")} />
       <form className="filters" role="search" onSubmit={(event) => { event.preventDefault(); go(typed.trim() || null); }}>
         <input type="search" className="input filter-text" data-slash aria-label={t("facts.name")} placeholder={t("facts.name")} value={typed} onChange={(event) => setTyped(event.target.value)} />
-        <label className="muted small">{t("facts.as_of")} <input type="date" className="input" value={asOf} onChange={(event) => go(id, { day: event.target.value })} /></label>
-        <label className="muted small"><input type="checkbox" checked={history} onChange={(event) => go(id, { history: event.target.checked ? "1" : "" })} /> {t("facts.history")}</label>
+        <label className="fact-filter muted small">{t("facts.as_of")} <input type="date" className="input" value={asOf} onChange={(event) => go(id, { day: event.target.value })} /></label>
+        <label className="fact-filter muted small"><input type="checkbox" checked={history} onChange={(event) => go(id, { history: event.target.checked ? "1" : "" })} /> {t("facts.history")}</label>
         {id && <button type="button" className="button" onClick={() => go(null)}>{t("facts.all")}</button>}
       </form>
       {id ? <Around key={id} name={id} query={asked.toString()} onName={go} /> : <All query={asked.toString()} onName={go} />}

@@ -4,7 +4,7 @@ import { useT } from "../i18n";
 import { layOut, type Place } from "./layout";
 import type { FactGraph } from "./types";
 
-const MARGIN = 90;
+const MARGIN = { x: 70, y: 34 };
 const LABEL_MAX = 22;
 
 function short(text: string): string {
@@ -18,11 +18,11 @@ interface Props {
 
 export function GraphView({ graph, onName }: Props) {
   const t = useT();
-  const { places, radius } = useMemo(() => layOut(graph), [graph]);
+  const { places, across, down } = useMemo(() => layOut(graph), [graph]);
   const at = useMemo(() => new Map<string, Place>(places.map((place) => [place.name, place])), [places]);
-  const half = radius + MARGIN;
+  const [x, y] = [across + MARGIN.x, down + MARGIN.y];
   return (
-    <svg className="fact-graph" viewBox={`${-half} ${-half} ${2 * half} ${2 * half}`} role="group" aria-label={t("facts.graph")}>
+    <svg className="fact-graph" viewBox={`${-x} ${-y} ${2 * x} ${2 * y}`} role="group" aria-label={t("facts.graph")}>
       {graph.facts.map((fact) => {
         const from = at.get(fact.subject);
         const to = at.get(fact.object);

@@ -11,10 +11,12 @@ export interface Place {
 
 export interface Layout {
   places: Place[];
-  radius: number; // of the outermost ring
+  across: number; // of the outermost ring, half of its width and of its height
+  down: number;
 }
 
-const RING = 120;
+const RING = 110;
+const STRETCH = 1.7; // screens are wider than high
 
 /** By name, who stands next to whom: facts are walked both ways. */
 function neighbours(graph: FactGraph): Map<string, Set<string>> {
@@ -42,7 +44,7 @@ export function layOut(graph: FactGraph): Layout {
   const put = (name: string, from: number, to: number) => {
     const depth = depths.get(name) ?? 0;
     const angle = (from + to) / 2;
-    places.push({ name, depth, x: Math.cos(angle) * depth * RING, y: Math.sin(angle) * depth * RING });
+    places.push({ name, depth, x: Math.cos(angle) * depth * RING * STRETCH, y: Math.sin(angle) * depth * RING });
     const all = leaves(name);
     let begin = from;
     for (const child of children.get(name) ?? []) {
@@ -52,5 +54,6 @@ export function layOut(graph: FactGraph): Layout {
     }
   };
   if (graph.names[0]) put(graph.names[0].name, -Math.PI / 2, (3 * Math.PI) / 2);
-  return { places, radius: Math.max(1, ...graph.names.map(({ depth }) => depth)) * RING };
+  const down = Math.max(1, ...graph.names.map(({ depth }) => depth)) * RING;
+  return { places, across: down * STRETCH, down };
 }

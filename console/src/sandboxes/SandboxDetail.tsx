@@ -1,4 +1,4 @@
-// One box, a view at a time: a prompt, a terminal, files, logs, what policies decided, snapshots, and
+// One box, a view at a time: a prompt, live interpreters, a terminal, files, logs, what policies decided, snapshots, and
 // what it may take. What it weighs loads when it is opened.
 import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { ApiError, request } from "../api/http";
@@ -20,7 +20,9 @@ const LogsView = lazy(() => import("./LogsView").then((m) => ({ default: m.LogsV
 const DecisionsView = lazy(() => import("./DecisionsView").then((m) => ({ default: m.DecisionsView })));
 const SnapshotsView = lazy(() => import("./SnapshotsView").then((m) => ({ default: m.SnapshotsView })));
 
-const VIEWS = ["run", "terminal", "files", "logs", "decisions", "snapshots", "limits"] as const;
+const SessionsView = lazy(() => import("./SessionsView").then((m) => ({ default: m.SessionsView })));
+
+const VIEWS = ["run", "sessions", "terminal", "files", "logs", "decisions", "snapshots", "limits"] as const;
 type View = (typeof VIEWS)[number];
 
 export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => void }) {
@@ -48,6 +50,7 @@ export function SandboxDetail({ box, changed }: { box: Sandbox; changed: () => v
   const paused = box.state === "paused";
   const views: Record<View, () => ReactNode> = {
     run: () => <Prompt id={box.id} />,
+    sessions: () => <SessionsView id={box.id} />,
     terminal: () => <TerminalView id={box.id} />,
     files: () => <FilesView id={box.id} />,
     logs: () => <LogsView id={box.id} />,

@@ -98,3 +98,29 @@ export interface Snapshot {
 export interface SnapshotList {
   data: Snapshot[];
 }
+
+export const languages = ["python", "node", "bash"] as const;
+export type Language = (typeof languages)[number];
+
+export interface Session {
+  id: string;
+  language: Language;
+  version: string;
+  state: string;
+  cells: number;
+  forked_from?: string;
+}
+
+export interface SessionList {
+  data: Session[];
+}
+
+export interface CellAnswer {
+  number: number;
+  status: string;
+  stdout: string;
+  stderr: string;
+  duration_ms: number;
+  result?: { "text/plain": string };
+  error?: { name: string; message: string; traceback: string };
+}

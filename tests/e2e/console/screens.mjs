@@ -146,6 +146,48 @@ export const cases = {
       assert.match(await page.locator(".versions").innerText(), /restored[\s\S]*removed[\s\S]*updated[\s\S]*added/);
     }),
 
+  "facts are read out of memories and drawn": (browser, base) =>
+    withPage(browser, base, { hash: "#/facts" }, async ({ page }) => {
+      await page.locator(".empty, .facts-table").first().waitFor();
+      await page.evaluate(() => fetch("/v1/memories", { method: "POST", body: JSON.stringify({ content: "I live in Utrecht. I work at Acme.", user: "Grace" }) }));
+      for (let tries = 0; tries < 200; ++tries) {
+        if ((await getJson(page, "/v1/facts?subject=Grace")).data.length === 2) break;
+        await page.waitForTimeout(100);
+      }
+      await page.getByRole("searchbox").fill("Grace");
+      await page.keyboard.press("Enter");
+      await page.locator(".fact-graph .fact-node", { hasText: "Utrecht" }).waitFor();
+      assert.match(page.url(), /#\/facts\/Grace$/);
+      assert.deepEqual(await axeFaults(page), []);
+      await page.locator(".fact-graph .fact-node", { hasText: "Acme" }).locator("circle").click();
+      await page.locator(".fact-graph .fact-node.middle", { hasText: "Acme" }).waitFor();
+      await page.goBack();
+      await page.locator(".facts-table a").first().click();
+      await page.locator(".drawer .memory-content", { hasText: "Utrecht" }).waitFor();
+    }),
+
+  "a session's cells know each other, and a fork knows them, too": (browser, base) =>
+    withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
+      if (!(await openBox(page))) return;
+      await page.getByRole("button", { name: "Sessions" }).click();
+      await page.locator(".empty").waitFor();
+      await page.getByRole("button", { name: "Open a session" }).click();
+      const code = page.getByLabel("Code of a cell");
+      const run = async (text, answer) => {
+        await code.fill(text);
+        await page.keyboard.press("Control+Enter");
+        await page.locator(".cell .sandbox-output", { hasText: answer }).waitFor();
+      };
+      await run("x = 20", "");
+      await run("print('seen'); x + 1", /seen[\s\S]*21/);
+      await run("1 / 0", "ZeroDivisionError");
+      assert.deepEqual(await axeFaults(page), []);
+      await page.getByRole("button", { name: "Fork" }).click();
+      await page.getByRole("button", { name: /python \d+ ←/ }).waitFor();
+      await run("x * 100", "2000");
+      await endBox(page);
+    }),
+
   "a sandbox is made, runs a line and ends": (browser, base) =>
     withPage(browser, base, { hash: "#/sandboxes" }, async ({ page }) => {
       await page.locator(".page table, .failure").first().waitFor();
