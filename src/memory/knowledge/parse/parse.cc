@@ -143,6 +143,11 @@ Result<Parsed> parse_document(std::string_view bytes, const ParseRequest& reques
                        "the document is said to be {}, but its bytes are {}", type,
                        is_text_type(seen) ? "none of that" : seen);
     }
+    const std::string_view named = by_name(request.name);
+    if (asked.empty() && !named.empty() && !is_text_type(named) && is_text_type(seen)) {
+        return fail_on("name", Code::invalid_argument,
+                       "{} is named as {}, but its bytes are none of that", request.name, named);
+    }
     // Any other kind of text is read as text.
     if (type.starts_with("text/") && !is_text_type(type)) type = kPlain;
     for (const Type& known : kTypes) {

@@ -158,6 +158,7 @@ TEST(Parse, BadDocumentsAreToldApart) {
     EXPECT_EQ(parse(" \n\t", "a.txt").error().code, Code::invalid_argument);
     EXPECT_EQ(parse("%PDF-1.4 cut off", "a.pdf").error().code, Code::invalid_argument);
     EXPECT_EQ(parse("words", "a.txt", "application/pdf").error().code, Code::invalid_argument);
+    EXPECT_EQ(parse("just words", "a.pdf").error().subject, "name");
     EXPECT_EQ(parse(std::string("\0\1\2\3\4", 5), "a.bin").error().code, Code::invalid_argument);
     EXPECT_EQ(parse("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1 old", "a.doc").error().code,
               Code::failed_precondition);
