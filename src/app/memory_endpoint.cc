@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/memory_embedder.h"
+#include "app/model_endpoint.h"
 #include "base/json/json.h"
 
 namespace app {
@@ -18,7 +19,13 @@ constexpr std::uint32_t kDimsMax = 1u << 16;
 class EndpointEmbedder final : public memory::Embedder {
 public:
     explicit EndpointEmbedder(EndpointEmbedderOptions options)
-        : options_(std::move(options)), client_(options_.http), id_("endpoint/" + options_.model) {}
+        : options_(std::move(options)),
+          endpoint_({.url = options_.url,
+                     .model = options_.model,
+                     .api_key = options_.api_key,
+                     .timeout = options_.timeout,
+                     .http = options_.http}),
+          id_("endpoint/" + options_.model) {}
 
     /// Asks for one vector to know its length. Errors: those of the endpoint.
     base::Result<void> learn_dims() {
@@ -28,7 +35,7 @@ public:
         const json::array& vector = *DG_TRY(vector_of(answer, 0));
         if (vector.empty() || vector.size() > kDimsMax) {
             return base::fail(Code::failed_precondition,
-                              "{} gave a vector of {} numbers, expected 1 to {}", options_.url,
+                              "{} gave a vector of {} numbers, expected 1 to {}", endpoint_.url(),
                               vector.size(), kDimsMax);
         }
         options_.dims = static_cast<std::uint32_t>(vector.size());
@@ -61,28 +68,19 @@ private:
             // Endpoints refuse an empty text.
             input.emplace_back(text.empty() ? prefix + " " : prefix + std::string(text));
         }
-        base::HttpClient::Request request;
-        request.method = "POST";
-        request.url = options_.url + "/embeddings";
-        request.headers = {{"content-type", "application/json"}};
-        if (!options_.api_key.empty()) {
-            request.headers.emplace_back("authorization", "Bearer " + options_.api_key);
-        }
-        request.body = base::to_text(json::object{
-            {"model", options_.model}, {"input", std::move(input)}, {"encoding_format", "float"}});
-        request.timeout = options_.timeout;
-        const auto response = DG_TRY(client_.send(request));
+        const auto response = DG_TRY(endpoint_.post(
+            "/embeddings", {{"input", std::move(input)}, {"encoding_format", "float"}}));
         if (response.status != 200) {
             const bool retry = response.status == 429 || response.status >= 500;
             return base::fail(retry ? Code::unavailable : Code::failed_precondition,
-                              "{} answered {} for model {}; {}", request.url, response.status,
-                              options_.model,
+                              "{}/embeddings answered {} for model {}; {}", endpoint_.url(),
+                              response.status, endpoint_.model(),
                               retry ? "try again later" : "check the url, the model and the key");
         }
         auto answer = base::parse_json(response.body);
         if (!answer) {
-            return base::fail(Code::unavailable, "{} answered no JSON: {}", request.url,
-                              answer.error().message);
+            return base::fail(Code::unavailable, "{}/embeddings answered no JSON: {}",
+                              endpoint_.url(), answer.error().message);
         }
         return std::move(*answer);
     }
@@ -103,7 +101,8 @@ private:
                 if (is_it && vector != nullptr && vector->is_array()) return &vector->as_array();
             }
         }
-        return base::fail(Code::unavailable, "{} gave no vector for input {}", options_.url, index);
+        return base::fail(Code::unavailable, "{} gave no vector for input {}", endpoint_.url(),
+                          index);
     }
 
     /// Of length 1 from here on, whatever the endpoint does.
@@ -112,14 +111,14 @@ private:
             return base::fail(Code::failed_precondition,
                               "{} gave a vector of {} numbers for model {}, expected {}; another "
                               "model answers to that name",
-                              options_.url, vector.size(), options_.model, out.size());
+                              endpoint_.url(), vector.size(), endpoint_.model(), out.size());
         }
         double squares = 0;
         for (std::size_t d = 0; d < out.size(); ++d) {
             const double x = vector[d].is_number() ? vector[d].to_number<double>() : std::nan("");
             if (!std::isfinite(x)) {
                 return base::fail(Code::unavailable, "{} gave no number at dimension {}",
-                                  options_.url, d);
+                                  endpoint_.url(), d);
             }
             out[d] = static_cast<float>(x);
             squares += x * x;
@@ -131,7 +130,7 @@ private:
     }
 
     EndpointEmbedderOptions options_;
-    const base::HttpClient client_;
+    const ModelEndpoint endpoint_;
     const std::string id_;
 };
 
@@ -148,7 +147,6 @@ base::Result<std::shared_ptr<memory::Embedder>> make_endpoint_embedder(
         return base::fail(Code::invalid_argument, "the embedder at {} needs a model's name",
                           options.url);
     }
-    while (options.url.ends_with('/')) options.url.pop_back();
     options.batch_max = std::max(1u, options.batch_max);
     auto embedder = std::make_shared<EndpointEmbedder>(std::move(options));
     DG_TRY(embedder->learn_dims());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/memory_text.h"
+#include "app/model_endpoint.h"
 #include "base/json/json.h"
 #include "base/json/object_reader.h"
 
@@ -63,7 +64,13 @@ std::string lower(std::string_view text) {
 class EndpointExtractor final : public memory::facts::Extractor {
 public:
     explicit EndpointExtractor(EndpointExtractorOptions options)
-        : options_(std::move(options)), client_(options_.http), id_("chat/" + options_.model) {}
+        : endpoint_({.url = std::move(options.url),
+                     .model = std::move(options.model),
+                     .api_key = std::move(options.api_key),
+                     .timeout = options.timeout,
+                     .http = std::move(options.http)}),
+          tokens_max_(options.tokens_max),
+          id_("chat/" + endpoint_.model()) {}
 
     const std::string& id() const override { return id_; }
 
@@ -78,7 +85,7 @@ public:
             answer.is_object() ? answer.get_object().if_contains("facts") : nullptr;
         if (facts == nullptr || !facts->is_array()) {
             return base::fail(Code::internal, "{} answered without a list of facts",
-                              options_.model);
+                              endpoint_.model());
         }
         std::vector<Assertion> said;
         const std::string words = lower(text);
@@ -100,30 +107,17 @@ private:
             json::object{{"role", "user"},
                          {"content", fmt::format("Speaker: {}\nDate: {}\nText: {}", who,
                                                  time_text(context.said_at_unix_ms), text)}}};
-        base::HttpClient::Request request;
-        request.method = "POST";
-        request.url = options_.url + "/chat/completions";
-        request.headers = {{"content-type", "application/json"}};
-        if (!options_.api_key.empty()) {
-            request.headers.emplace_back("authorization", "Bearer " + options_.api_key);
-        }
-        request.body = base::to_text(json::object{
-            {"model", options_.model},
-            {"messages", std::move(messages)},
-            {"temperature", 0},
-            {"max_tokens", options_.tokens_max},
-            {"response_format",
-             json::object{{"type", "json_schema"},
-                          {"json_schema", json::object{{"name", "facts"},
-                                                       {"strict", true},
-                                                       {"schema", answer_schema()}}}}}});
-        request.timeout = options_.timeout;
-        const auto response = DG_TRY(client_.send(request));
+        const auto response = DG_TRY(endpoint_.post(
+            "/chat/completions", {{"messages", std::move(messages)},
+                                  {"temperature", 0},
+                                  {"max_tokens", tokens_max_},
+                                  {"response_format", held_to("facts", answer_schema())}}));
         // A refusal of the whole service is waited out, whatever it says; 400 is of this text.
         if (response.status != 200) {
             return base::fail(response.status == 400 ? Code::internal : Code::unavailable,
-                              "{} answered {} for model {}; check the url, the model and the key",
-                              request.url, response.status, options_.model);
+                              "{}/chat/completions answered {} for model {}; check the url, the "
+                              "model and the key",
+                              endpoint_.url(), response.status, endpoint_.model());
         }
         return answer_of(response.body);
     }
@@ -131,13 +125,12 @@ private:
     Result<json::value> answer_of(std::string_view body) const {
         const auto parsed = base::parse_json(body);
         if (!parsed) {
-            return base::fail(Code::unavailable, "{} answered no JSON: {}", options_.url,
+            return base::fail(Code::unavailable, "{} answered no JSON: {}", endpoint_.url(),
                               parsed.error().message);
         }
-        boost::system::error_code none;
-        const json::value* content = parsed->find_pointer("/choices/0/message/content", none);
-        if (content == nullptr || !content->is_string()) {
-            return base::fail(Code::internal, "{} answered without a message", options_.model);
+        const json::value* content = chat_content(*parsed);
+        if (content == nullptr) {
+            return base::fail(Code::internal, "{} answered without a message", endpoint_.model());
         }
         return base::parse_json(content->get_string());
     }
@@ -175,8 +168,8 @@ private:
         return said;
     }
 
-    const EndpointExtractorOptions options_;
-    const base::HttpClient client_;
+    const ModelEndpoint endpoint_;
+    const std::uint32_t tokens_max_;
     const std::string id_;
 };
 
@@ -196,7 +189,6 @@ Result<std::shared_ptr<memory::facts::Extractor>> make_endpoint_extractor(
                              "'memory.facts_model' is empty; {} has to be told which model reads",
                              options.url);
     }
-    while (options.url.ends_with('/')) options.url.pop_back();
     return std::make_shared<EndpointExtractor>(std::move(options));
 }
 

@@ -6,6 +6,8 @@
 #include <iostream>
 
 #include "app/commands/knowledge.h"
+#include "app/commands/memory_commands.h"
+#include "app/commands/tell.h"
 #include "app/memory_access.h"
 #include "app/memory_text.h"
 #include "app/server_client.h"
@@ -165,7 +167,7 @@ Result<int> add(const Args& args, Program& program) {
         if (files.size() > 1) bar.update(done, total);
         passages += json_count(*added, "passages");
         if (args.has("--json")) {
-            program.terminal.out(base::to_text(*added) + "\n");
+            print_json(program, *added);
         } else {
             program.terminal.out(fmt::format(
                 "{}  {}, {} passages: {}\n", json_text(*added, "id"), json_text(*added, "how"),
@@ -198,7 +200,7 @@ Result<int> list(const Args& args, Program& program) {
         const json::object answer =
             DG_TRY(access->call("GET", "/v1/knowledge" + labels_query(args)));
         if (args.has("--json")) {
-            program.terminal.out(base::to_text(answer) + "\n");
+            print_json(program, answer);
             return 0;
         }
         for (const json::value& one : data_of(answer)) {
@@ -240,7 +242,7 @@ Result<int> show(const Args& args, Program& program) {
     }
     const json::object document = DG_TRY(access->call("GET", path + labels_query(args)));
     if (args.has("--json")) {
-        program.terminal.out(base::to_text(document) + "\n");
+        print_json(program, document);
         return 0;
     }
     std::string out =
@@ -276,7 +278,7 @@ Result<int> search(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object answer = DG_TRY(access->call("POST", "/v1/knowledge/search", &body));
     if (args.has("--json")) {
-        program.terminal.out(base::to_text(answer) + "\n");
+        print_json(program, answer);
         return 0;
     }
     int number = 0;
@@ -304,7 +306,7 @@ Result<int> conflicts(const Args& args, Program& program) {
     const auto access = DG_TRY(MemoryAccess::open(args, program));
     const json::object answer = DG_TRY(access->call("GET", "/v1/knowledge/conflicts" + query));
     if (args.has("--json")) {
-        program.terminal.out(base::to_text(answer) + "\n");
+        print_json(program, answer);
         return 0;
     }
     for (const json::value& one : data_of(answer)) {
@@ -340,75 +342,59 @@ constexpr OptionSpec kLabel = {"--label", "NAME",
 
 Command command(std::string_view name, std::string_view summary, std::string_view about,
                 std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
+                std::vector<Example> examples, RunCommand run) {
     options.push_back(kLabel);
-    for (const OptionSpec& option : memory_options()) options.push_back(option);
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {"memory"},
-            .run = run,
-            .subcommands = {}};
+    return memory_subcommand(name, summary, about, std::move(positionals), std::move(options),
+                             std::move(examples), run);
 }
 
 }  // namespace
 
 Command knowledge_command() {
     constexpr PositionalSpec kId = {"ID", "a document, as ls shows it", true};
-    return {
-        .name = "knowledge",
-        .summary = "Search documents, cited to page and place",
-        .about =
-            "Knowledge bases of documents: text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, and images "
-            "where tesseract is installed. Each is read in a process of its own that reaches "
-            "nothing.",
-        .positionals = {},
-        .options = {},
-        .examples = {},
-        .config_sections = {},
-        .run = nullptr,
-        .subcommands = {
-            command("add", "Add or replace documents",
-                    "Reads files, and all files of folders. A file that was added before replaces "
-                    "what it was; what did not change keeps its vectors. Bad files are told and "
-                    "passed over.",
-                    {{"FILE", "files and folders; -: standard input", true, true}},
-                    {kBase,
-                     {"--id", "ID", "Its id [default: made from its path]."},
-                     {"--uri", "URI", "Where it comes from [default: its path]."},
-                     {"--title", "TEXT", "Its title [default: as it says itself]."},
-                     {"--media-type", "TYPE", "What it is [default: told from its bytes]."},
-                     {"--meta", "JSON", "Metadata, as {\"year\": 2024}."}},
-                    {{"dougong knowledge add handbook/ --base hr", "Every file of a folder."},
-                     {"dougong knowledge add pay.xlsx --label hr", "For those who hold hr."}},
-                    add),
-            command("ls", "List knowledge bases, or the documents of one",
-                    "Without --base: the bases. With it: its documents.", {}, {kAnyBase},
-                    {{"dougong knowledge ls --base hr", "Its documents."}}, list),
-            command("show", "Show a document: outline, pages, warnings",
-                    "With --text its extracted text, in which citations count bytes.", {kId},
-                    {kBase, {"--text", "", "Its extracted text."}},
-                    {{"dougong knowledge show doc-... --base hr", "Its outline."}}, show),
-            command("search", "Find passages",
-                    "Prints the best passages with document, page, section and place.",
-                    {{"QUERY", "what to look for", true}},
-                    {kAnyBase,
-                     {"--document", "ID", "In this document."},
-                     {"--limit", "N", "Passages at most [default 10]."},
-                     {"--tokens", "N", "Budget of all passages, in tokens."},
-                     {"--where", "EXPR", "Over metadata, as year >= 2024."}},
-                    {{"dougong knowledge search 'how long is parental leave'", "With citations."}},
-                    search),
-            command("conflicts", "List statements of documents that contradict one another",
-                    "Figures, dates and names that different documents give differently.", {},
-                    {kAnyBase}, {{"dougong knowledge conflicts --base hr", "Both places of each."}},
-                    conflicts),
-            command("rm", "Remove documents", "With all their passages.",
-                    {{"ID", "documents, as ls shows them", true, true}}, {kBase},
-                    {{"dougong knowledge rm doc-... --base hr", "Out of every search."}}, rm)}};
+    return command_group(
+        "knowledge", "Search documents, cited to page and place",
+        "Knowledge bases of documents: text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, and images "
+        "where tesseract is installed. Each is read in a process of its own that reaches "
+        "nothing.",
+        {command("add", "Add or replace documents",
+                 "Reads files, and all files of folders. A file that was added before replaces "
+                 "what it was; what did not change keeps its vectors. Bad files are told and "
+                 "passed over.",
+                 {{"FILE", "files and folders; -: standard input", true, true}},
+                 {kBase,
+                  {"--id", "ID", "Its id [default: made from its path]."},
+                  {"--uri", "URI", "Where it comes from [default: its path]."},
+                  {"--title", "TEXT", "Its title [default: as it says itself]."},
+                  {"--media-type", "TYPE", "What it is [default: told from its bytes]."},
+                  {"--meta", "JSON", "Metadata, as {\"year\": 2024}."}},
+                 {{"dougong knowledge add handbook/ --base hr", "Every file of a folder."},
+                  {"dougong knowledge add pay.xlsx --label hr", "For those who hold hr."}},
+                 add),
+         command("ls", "List knowledge bases, or the documents of one",
+                 "Without --base: the bases. With it: its documents.", {}, {kAnyBase},
+                 {{"dougong knowledge ls --base hr", "Its documents."}}, list),
+         command("show", "Show a document: outline, pages, warnings",
+                 "With --text its extracted text, in which citations count bytes.", {kId},
+                 {kBase, {"--text", "", "Its extracted text."}},
+                 {{"dougong knowledge show doc-... --base hr", "Its outline."}}, show),
+         command("search", "Find passages",
+                 "Prints the best passages with document, page, section and place.",
+                 {{"QUERY", "what to look for", true}},
+                 {kAnyBase,
+                  {"--document", "ID", "In this document."},
+                  {"--limit", "N", "Passages at most [default 10]."},
+                  {"--tokens", "N", "Budget of all passages, in tokens."},
+                  {"--where", "EXPR", "Over metadata, as year >= 2024."}},
+                 {{"dougong knowledge search 'how long is parental leave'", "With citations."}},
+                 search),
+         command("conflicts", "List statements of documents that contradict one another",
+                 "Figures, dates and names that different documents give differently.", {},
+                 {kAnyBase}, {{"dougong knowledge conflicts --base hr", "Both places of each."}},
+                 conflicts),
+         command("rm", "Remove documents", "With all their passages.",
+                 {{"ID", "documents, as ls shows them", true, true}}, {kBase},
+                 {{"dougong knowledge rm doc-... --base hr", "Out of every search."}}, rm)});
 }
 
 }  // namespace app

@@ -299,18 +299,10 @@ std::vector<OptionSpec> search_flags() {
 
 Command memory_subcommand(std::string_view name, std::string_view summary, std::string_view about,
                           std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                          std::vector<Example> examples,
-                          Result<int> (*run)(const Args&, Program&)) {
+                          std::vector<Example> examples, RunCommand run) {
     for (const OptionSpec& option : memory_options()) options.push_back(option);
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {"memory"},
-            .run = run,
-            .subcommands = {}};
+    return subcommand(name, summary, about, std::move(positionals), std::move(options),
+                      std::move(examples), run, {"memory"});
 }
 
 std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options) {
@@ -324,77 +316,69 @@ std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options) {
 }
 
 Command memory_command() {
-    Command all = {
-        .name = "memory",
-        .summary = "Remember, and find again",
-        .about =
-            "What agents know: written once, found by words and by meaning. Works on the folder of "
-            "this machine, or on a running server that has it.",
-        .positionals = {},
-        .options = {},
-        .examples = {},
-        .config_sections = {},
-        .run = nullptr,
-        .subcommands = {
-            memory_subcommand(
-                "add", "Remember a text",
-                "Writes one memory and prints its id. It is on the disk when the command "
-                "returns.",
-                {{"TEXT", "what to remember; - or nothing: standard input", false}},
-                with_scope({{"--type", "TYPE",
-                             "short_term, working, long_term, episodic or semantic [default "
-                             "long_term]."},
-                            {"--speaker", "NAME", "Who said it."},
-                            {"--meta", "NAME=VALUE", "Metadata; several times."},
-                            {"--importance", "N", "0 to 1 [default 0.5]."},
-                            {"--ttl-s", "N", "Forget it after so many seconds."},
-                            {"--at", "TIME", "When it happened [default: now]."},
-                            {"--pin", "", "Never expire, compress or merge it away."}}),
-                {{"dougong memory add 'Ann is allergic to nuts' --user ann", "Prints mem-..."},
-                 {"dougong memory add --meta topic=billing < note.txt", "From a file."}},
-                add),
-            memory_subcommand(
-                "search", "Find memories by words and meaning",
-                "Prints the best hits, best first, with their scores.",
-                {{"QUERY", "what to look for", true}}, search_flags(),
-                {{"dougong memory search 'what is Ann allergic to'", "The best ten."}}, search),
-            memory_subcommand(
-                "explain", "Find, and show every part of every score",
-                "As search, with the signals that made each score and the scans that ran.",
-                {{"QUERY", "what to look for", true}}, search_flags(),
-                {{"dougong memory explain 'nut allergy'", "Why these, in this order."}}, explain),
-            memory_subcommand("ls", "List memories by time", "Newest first.", {},
-                              with_scope({{"--limit", "N", "At most [default 20]."},
-                                          {"--type", "TYPE", "Of this type; several times."},
-                                          {"--where", "EXPR", "Over metadata."},
-                                          {"--oldest-first", "", "The other way round."}}),
-                              {{"dougong memory ls --user ann", "Ann's last twenty."}}, list),
-            memory_subcommand("show", "Show one memory", "All that is known of it.", {kId}, {},
-                              {{"dougong memory show mem-...", "Text, times, sources."}}, show),
-            memory_subcommand("history", "Show every state a memory had", "Newest first.", {kId},
-                              {}, {{"dougong memory history mem-...", "Who changed what, when."}},
-                              history),
-            memory_subcommand(
-                "restore", "Take a memory back to an earlier state",
-                "Makes an earlier version the newest; also brings back a removed one.", {kId},
-                {{"--to", "N", "Which version, as history lists them."}},
-                {{"dougong memory restore mem-... --to 1", "As it was first."}}, restore),
-            memory_subcommand(
-                "rm", "Remove memories",
-                "They are found no more; restore brings one back while its history is kept.",
-                {kIds}, {}, {{"dougong memory rm mem-...", "Out of every search."}}, rm),
-            memory_subcommand("stats", "Sizes, and what waits", "Of the whole store.", {}, {},
-                              {{"dougong memory stats", "Entries, versions, bytes."}}, stats),
-            memory_subcommand(
-                "export", "Write all memories of a tenant as JSON lines",
-                "One memory a line, oldest first.", {{"FILE", "where to [default: stdout]"}}, {},
-                {{"dougong memory export all.jsonl", "What import reads."}}, export_all),
-            memory_subcommand(
-                "import", "Read memories from JSON lines",
-                "Reads what export wrote, or any lines with a content. Doing it again within a "
-                "day repeats nothing.",
-                {{"FILE", "JSON lines", true}}, {},
-                {{"dougong memory import all.jsonl", "In batches, with progress."}}, import_all)}};
+    Command all = command_group(
+        "memory", "Remember, and find again",
+        "What agents know: written once, found by words and by meaning. Works on the folder of "
+        "this machine, or on a running server that has it.",
+        {memory_subcommand(
+             "add", "Remember a text",
+             "Writes one memory and prints its id. It is on the disk when the command "
+             "returns.",
+             {{"TEXT", "what to remember; - or nothing: standard input", false}},
+             with_scope({{"--type", "TYPE",
+                          "short_term, working, long_term, episodic or semantic [default "
+                          "long_term]."},
+                         {"--speaker", "NAME", "Who said it."},
+                         {"--meta", "NAME=VALUE", "Metadata; several times."},
+                         {"--importance", "N", "0 to 1 [default 0.5]."},
+                         {"--ttl-s", "N", "Forget it after so many seconds."},
+                         {"--at", "TIME", "When it happened [default: now]."},
+                         {"--pin", "", "Never expire, compress or merge it away."}}),
+             {{"dougong memory add 'Ann is allergic to nuts' --user ann", "Prints mem-..."},
+              {"dougong memory add --meta topic=billing < note.txt", "From a file."}},
+             add),
+         memory_subcommand("search", "Find memories by words and meaning",
+                           "Prints the best hits, best first, with their scores.",
+                           {{"QUERY", "what to look for", true}}, search_flags(),
+                           {{"dougong memory search 'what is Ann allergic to'", "The best ten."}},
+                           search),
+         memory_subcommand(
+             "explain", "Find, and show every part of every score",
+             "As search, with the signals that made each score and the scans that ran.",
+             {{"QUERY", "what to look for", true}}, search_flags(),
+             {{"dougong memory explain 'nut allergy'", "Why these, in this order."}}, explain),
+         memory_subcommand("ls", "List memories by time", "Newest first.", {},
+                           with_scope({{"--limit", "N", "At most [default 20]."},
+                                       {"--type", "TYPE", "Of this type; several times."},
+                                       {"--where", "EXPR", "Over metadata."},
+                                       {"--oldest-first", "", "The other way round."}}),
+                           {{"dougong memory ls --user ann", "Ann's last twenty."}}, list),
+         memory_subcommand("show", "Show one memory", "All that is known of it.", {kId}, {},
+                           {{"dougong memory show mem-...", "Text, times, sources."}}, show),
+         memory_subcommand("history", "Show every state a memory had", "Newest first.", {kId}, {},
+                           {{"dougong memory history mem-...", "Who changed what, when."}},
+                           history),
+         memory_subcommand("restore", "Take a memory back to an earlier state",
+                           "Makes an earlier version the newest; also brings back a removed one.",
+                           {kId}, {{"--to", "N", "Which version, as history lists them."}},
+                           {{"dougong memory restore mem-... --to 1", "As it was first."}},
+                           restore),
+         memory_subcommand(
+             "rm", "Remove memories",
+             "They are found no more; restore brings one back while its history is kept.", {kIds},
+             {}, {{"dougong memory rm mem-...", "Out of every search."}}, rm),
+         memory_subcommand("stats", "Sizes, and what waits", "Of the whole store.", {}, {},
+                           {{"dougong memory stats", "Entries, versions, bytes."}}, stats),
+         memory_subcommand("export", "Write all memories of a tenant as JSON lines",
+                           "One memory a line, oldest first.",
+                           {{"FILE", "where to [default: stdout]"}}, {},
+                           {{"dougong memory export all.jsonl", "What import reads."}}, export_all),
+         memory_subcommand(
+             "import", "Read memories from JSON lines",
+             "Reads what export wrote, or any lines with a content. Doing it again within a "
+             "day repeats nothing.",
+             {{"FILE", "JSON lines", true}}, {},
+             {{"dougong memory import all.jsonl", "In batches, with progress."}}, import_all)});
     for (Command& one : memory_knowing_commands()) all.subcommands.push_back(std::move(one));
     for (Command& one : memory_upkeep_commands()) all.subcommands.push_back(std::move(one));
     return all;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "app/command.h"
+#include "app/commands/subcommand.h"
 #include "app/memory_access.h"
 #include "base/json/json.h"
 
@@ -14,8 +14,7 @@ namespace app {
 /// One subcommand, with --url, --tenant and --json.
 Command memory_subcommand(std::string_view name, std::string_view summary, std::string_view about,
                           std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                          std::vector<Example> examples,
-                          base::Result<int> (*run)(const Args&, Program&));
+                          std::vector<Example> examples, RunCommand run);
 
 /// --user, --agent, --session, --run, after `options`.
 std::vector<OptionSpec> with_scope(std::vector<OptionSpec> options);

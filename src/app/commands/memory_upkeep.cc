@@ -244,45 +244,36 @@ std::vector<OptionSpec> with_owner(std::vector<OptionSpec> options) {
 Command profile_command() {
     constexpr PositionalSpec kName = {"NAME", "a block: human, persona, ...", true};
     constexpr PositionalSpec kText = {"TEXT", "the text; - or nothing: standard input", false};
-    return {
-        .name = "profile",
-        .summary = "Small texts that are always in an agent's context",
-        .about = "Named blocks per user and agent, limited in size, with every state kept.",
-        .positionals = {},
-        .options = {},
-        .examples = {},
-        .config_sections = {},
-        .run = nullptr,
-        .subcommands = {
-            memory_subcommand("ls", "Show all blocks as they go into a prompt",
-                              "The same blocks always give the same text.", {}, with_owner({}),
-                              {{"dougong memory profile ls --user ann", "Ann's blocks."}},
-                              profile_ls),
-            memory_subcommand(
-                "show", "Show one block", "Its text, or every state it had.", {kName},
-                with_owner({{"--history", "", "Every state, newest first."}}),
-                {{"dougong memory profile show human --user ann", "What is known of Ann."}},
-                profile_show),
-            memory_subcommand(
-                "set", "Make or change a block",
-                "Writes the whole text. A block takes as many characters as its limit says.",
-                {kName, kText},
-                with_owner({{"--about", "TEXT", "What the block is for."},
-                            {"--limit", "N", "Characters at most [default 2000]."},
-                            {"--read-only", "", "Agents may not change it."},
-                            {"--unlock", "", "Change it although it is read only."},
-                            {"--to-version", "N", "Back to this version instead."}}),
-                {{"dougong memory profile set human 'Ann. Likes tea.' --user ann",
-                  "The whole text."}},
-                profile_set),
-            memory_subcommand(
-                "append", "Add a line to a block", "At its end.", {kName, kText}, with_owner({}),
-                {{"dougong memory profile append human 'Allergic to nuts.' --user ann",
-                  "One line more."}},
-                profile_append),
-            memory_subcommand("rm", "Remove a block", "With its history.", {kName}, with_owner({}),
-                              {{"dougong memory profile rm human --user ann", "It is gone."}},
-                              profile_rm)}};
+    return command_group(
+        "profile", "Small texts that are always in an agent's context",
+        "Named blocks per user and agent, limited in size, with every state kept.",
+        {memory_subcommand("ls", "Show all blocks as they go into a prompt",
+                           "The same blocks always give the same text.", {}, with_owner({}),
+                           {{"dougong memory profile ls --user ann", "Ann's blocks."}}, profile_ls),
+         memory_subcommand(
+             "show", "Show one block", "Its text, or every state it had.", {kName},
+             with_owner({{"--history", "", "Every state, newest first."}}),
+             {{"dougong memory profile show human --user ann", "What is known of Ann."}},
+             profile_show),
+         memory_subcommand(
+             "set", "Make or change a block",
+             "Writes the whole text. A block takes as many characters as its limit says.",
+             {kName, kText},
+             with_owner({{"--about", "TEXT", "What the block is for."},
+                         {"--limit", "N", "Characters at most [default 2000]."},
+                         {"--read-only", "", "Agents may not change it."},
+                         {"--unlock", "", "Change it although it is read only."},
+                         {"--to-version", "N", "Back to this version instead."}}),
+             {{"dougong memory profile set human 'Ann. Likes tea.' --user ann", "The whole text."}},
+             profile_set),
+         memory_subcommand("append", "Add a line to a block", "At its end.", {kName, kText},
+                           with_owner({}),
+                           {{"dougong memory profile append human 'Allergic to nuts.' --user ann",
+                             "One line more."}},
+                           profile_append),
+         memory_subcommand("rm", "Remove a block", "With its history.", {kName}, with_owner({}),
+                           {{"dougong memory profile rm human --user ann", "It is gone."}},
+                           profile_rm)});
 }
 
 }  // namespace

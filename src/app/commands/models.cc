@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "app/commands/commands.h"
+#include "app/commands/subcommand.h"
 #include "app/commands/tell.h"
 #include "app/model_facts.h"
 #include "app/model_store.h"
@@ -297,16 +298,9 @@ constexpr OptionSpec kType = {"--type", "TYPE",
 
 Command model_command(std::string_view name, std::string_view summary, std::string_view about,
                       std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                      std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {"models"},
-            .run = run,
-            .subcommands = {}};
+                      std::vector<Example> examples, RunCommand run) {
+    return subcommand(name, summary, about, std::move(positionals), std::move(options),
+                      std::move(examples), run, {"models"});
 }
 
 std::vector<Command> subcommands() {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "app/commands/sandbox_commands.h"
+#include "app/commands/subcommand.h"
 #include "app/commands/tell.h"
 #include "app/server_client.h"
 #include "app/terminal/interrupt.h"
@@ -310,26 +311,6 @@ Result<int> top(const Args& args, Program& program) {
     }
 }
 
-std::vector<OptionSpec> with_server(std::vector<OptionSpec> options) {
-    for (const OptionSpec& option : server_options()) options.push_back(option);
-    options.push_back({"--json", "", "What the server answered, as JSON."});
-    return options;
-}
-
-Command command(std::string_view name, std::string_view summary, std::string_view about,
-                std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = with_server(std::move(options)),
-            .examples = std::move(examples),
-            .config_sections = {},
-            .run = run,
-            .subcommands = {}};
-}
-
 /// What a new sandbox can be given, but for its files.
 std::vector<OptionSpec> spec_options() {
     return {{"--name", "NAME", "For people; small letters, digits and '-'."},
@@ -358,7 +339,7 @@ std::vector<OptionSpec> create_options() {
 }
 
 Command snapshot_command() {
-    Command snapshot = command(
+    Command snapshot = server_subcommand(
         "snapshot", "Keep a sandbox's files as they are; list, restore and remove snapshots",
         "Keeps a sandbox's files as they are now and prints the snapshot's id: in the server's "
         "memory until it ends, or with --persist on its disk until it is removed. Without a "
@@ -369,17 +350,20 @@ Command snapshot_command() {
          {"dougong sandbox snapshot", "All there are."}},
         take_snapshot);
     snapshot.subcommands = {
-        command("ls", "List the snapshots", "Id, name, size, where it is kept, and whose it was.",
-                {}, {}, {{"dougong sandbox snapshot ls", "All there are."}}, list_snapshots),
-        command("rm", "Remove snapshots",
-                "Sandboxes that began with one go on; `dougong sandbox rm` ends those.",
-                {{"SNAPSHOT", "snapshots: ids, beginnings of them, or names", true, true}}, {},
-                {{"dougong sandbox snapshot rm tested", "By its name."}}, remove_snapshots),
-        command("restore", "Make a sandbox that begins with a snapshot's files",
-                "Makes a sandbox as `dougong sandbox create` does and prints its id.",
-                {{"SNAPSHOT", "its id, the beginning of it, or its name", true}}, spec_options(),
-                {{"dougong sandbox snapshot restore tested --name again", "Prints sbx-..."}},
-                restore_snapshot)};
+        server_subcommand("ls", "List the snapshots",
+                          "Id, name, size, where it is kept, and whose it was.", {}, {},
+                          {{"dougong sandbox snapshot ls", "All there are."}}, list_snapshots),
+        server_subcommand(
+            "rm", "Remove snapshots",
+            "Sandboxes that began with one go on; `dougong sandbox rm` ends those.",
+            {{"SNAPSHOT", "snapshots: ids, beginnings of them, or names", true, true}}, {},
+            {{"dougong sandbox snapshot rm tested", "By its name."}}, remove_snapshots),
+        server_subcommand(
+            "restore", "Make a sandbox that begins with a snapshot's files",
+            "Makes a sandbox as `dougong sandbox create` does and prints its id.",
+            {{"SNAPSHOT", "its id, the beginning of it, or its name", true}}, spec_options(),
+            {{"dougong sandbox snapshot restore tested --name again", "Prints sbx-..."}},
+            restore_snapshot)};
     return snapshot;
 }
 
@@ -393,41 +377,46 @@ constexpr OptionSpec kAll = {"--all", "", "Every one of the tenant."};
 
 std::vector<Command> sandbox_box_commands() {
     return {
-        command("create", "Make a sandbox on a running server",
-                "Makes a sandbox that stays until it is removed, its lifetime is over or nothing "
-                "used it for the idle timeout, and prints its id.",
-                {}, create_options(),
-                {{"dougong sandbox create --name build --memory-mib 1024", "Prints sbx-..."}},
-                create),
-        command("rm", "Remove sandboxes",
-                "Ends everything in each sandbox and removes it with its files.", {kBoxes}, {kAll},
-                {{"dougong sandbox rm build", "By its name."}}, rm),
-        command("pause", "Freeze sandboxes", "Every process stands still; memory stays.", {kBoxes},
-                {kAll}, {{"dougong sandbox pause build", "Until resume."}}, pause),
-        command("resume", "Let frozen sandboxes go on", "The other end of pause.", {kBoxes}, {kAll},
-                {{"dougong sandbox resume build", "It goes on where it stood."}}, resume),
-        command("stop", "Emergency stop: freeze, end, and refuse new ones until lifted",
-                "Stops one sandbox, those of an agent or all of the tenant at once, and refuses "
-                "new ones in that scope until --lift with the same scope.",
-                {{"BOX", "one sandbox", false}},
-                {{"--agent", "NAME", "Those of an agent."},
-                 kAll,
-                 {"--lift", "", "Allow new ones again."}},
-                {{"dougong sandbox stop --all", "Everything of this tenant, now."},
-                 {"dougong sandbox stop --all --lift", "Sandboxes may be made again."}},
-                stop),
-        command("fork", "Make a sandbox with a copy of another's files",
-                "Makes a new sandbox with the same limits and network and a copy of the files; "
-                "nothing of what runs. Prints its id.",
-                {kBox}, {}, {{"dougong sandbox fork build", "Try something on a copy."}}, fork),
+        server_subcommand(
+            "create", "Make a sandbox on a running server",
+            "Makes a sandbox that stays until it is removed, its lifetime is over or nothing "
+            "used it for the idle timeout, and prints its id.",
+            {}, create_options(),
+            {{"dougong sandbox create --name build --memory-mib 1024", "Prints sbx-..."}}, create),
+        server_subcommand("rm", "Remove sandboxes",
+                          "Ends everything in each sandbox and removes it with its files.",
+                          {kBoxes}, {kAll}, {{"dougong sandbox rm build", "By its name."}}, rm),
+        server_subcommand("pause", "Freeze sandboxes", "Every process stands still; memory stays.",
+                          {kBoxes}, {kAll}, {{"dougong sandbox pause build", "Until resume."}},
+                          pause),
+        server_subcommand("resume", "Let frozen sandboxes go on", "The other end of pause.",
+                          {kBoxes}, {kAll},
+                          {{"dougong sandbox resume build", "It goes on where it stood."}}, resume),
+        server_subcommand(
+            "stop", "Emergency stop: freeze, end, and refuse new ones until lifted",
+            "Stops one sandbox, those of an agent or all of the tenant at once, and refuses "
+            "new ones in that scope until --lift with the same scope.",
+            {{"BOX", "one sandbox", false}},
+            {{"--agent", "NAME", "Those of an agent."},
+             kAll,
+             {"--lift", "", "Allow new ones again."}},
+            {{"dougong sandbox stop --all", "Everything of this tenant, now."},
+             {"dougong sandbox stop --all --lift", "Sandboxes may be made again."}},
+            stop),
+        server_subcommand(
+            "fork", "Make a sandbox with a copy of another's files",
+            "Makes a new sandbox with the same limits and network and a copy of the files; "
+            "nothing of what runs. Prints its id.",
+            {kBox}, {}, {{"dougong sandbox fork build", "Try something on a copy."}}, fork),
         snapshot_command(),
-        command("top", "Show what sandboxes use, live",
-                "A table of the sandboxes with memory, processor share and running commands, "
-                "refreshed until Ctrl-C; once when the output is no terminal.",
-                {},
-                {{"--interval-s", "N", "Between two looks [default 2]."},
-                 {"--once", "", "One table only."}},
-                {{"dougong sandbox top", "Until Ctrl-C."}}, top)};
+        server_subcommand(
+            "top", "Show what sandboxes use, live",
+            "A table of the sandboxes with memory, processor share and running commands, "
+            "refreshed until Ctrl-C; once when the output is no terminal.",
+            {},
+            {{"--interval-s", "N", "Between two looks [default 2]."},
+             {"--once", "", "One table only."}},
+            {{"dougong sandbox top", "Until Ctrl-C."}}, top)};
 }
 
 }  // namespace app

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "app/commands/sandbox_commands.h"
+#include "app/commands/subcommand.h"
 #include "app/server_client.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
@@ -102,51 +103,29 @@ Result<int> remove_images(const Args& args, Program& program) {
     return 0;
 }
 
-Command command(std::string_view name, std::string_view summary, std::string_view about,
-                std::vector<PositionalSpec> positionals, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    for (const OptionSpec& option : server_options()) options.push_back(option);
-    options.push_back({"--json", "", "What the server answered, as JSON."});
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {},
-            .run = run,
-            .subcommands = {}};
-}
-
 }  // namespace
 
 std::vector<Command> sandbox_image_commands() {
-    return {
-        {.name = "image",
-         .summary = "Images that sandboxes may begin with",
-         .about = "Images of a running server: unpacked once, used read-only by many "
-                  "sandboxes. `dougong sandbox create --image NAME` begins with one.",
-         .positionals = {},
-         .options = {},
-         .examples = {},
-         .config_sections = {},
-         .run = nullptr,
-         .subcommands = {
-             command("ls", "List the images", "Id, size, files and name.", {}, {},
-                     {{"dougong sandbox image ls", "All there are."}}, list_images),
-             command("import", "Give the server an image",
-                     "Sends an archive of an image, as `docker save` or `skopeo copy ... "
-                     "oci-archive:` write it, or a tarball of a root, plain or packed with "
-                     "gzip or zstd; prints its id.",
-                     {{"FILE", "the archive", true}},
-                     {{"--name", "NAME", "How it is called [default: the file's name]."}},
-                     {{"dougong sandbox image import python.tar --name python:3.12",
-                       "Prints sha256:..."}},
-                     import_image),
-             command("rm", "Remove images",
-                     "Images that sandboxes use stay; `dougong sandbox rm` ends those.",
-                     {{"IMAGE", "images: names, ids, or beginnings of them", true, true}}, {},
-                     {{"dougong sandbox image rm python:3.12", "By its name."}}, remove_images)}}};
+    return {command_group(
+        "image", "Images that sandboxes may begin with",
+        "Images of a running server: unpacked once, used read-only by many "
+        "sandboxes. `dougong sandbox create --image NAME` begins with one.",
+        {server_subcommand("ls", "List the images", "Id, size, files and name.", {}, {},
+                           {{"dougong sandbox image ls", "All there are."}}, list_images),
+         server_subcommand(
+             "import", "Give the server an image",
+             "Sends an archive of an image, as `docker save` or `skopeo copy ... "
+             "oci-archive:` write it, or a tarball of a root, plain or packed with "
+             "gzip or zstd; prints its id.",
+             {{"FILE", "the archive", true}},
+             {{"--name", "NAME", "How it is called [default: the file's name]."}},
+             {{"dougong sandbox image import python.tar --name python:3.12", "Prints sha256:..."}},
+             import_image),
+         server_subcommand("rm", "Remove images",
+                           "Images that sandboxes use stay; `dougong sandbox rm` ends those.",
+                           {{"IMAGE", "images: names, ids, or beginnings of them", true, true}}, {},
+                           {{"dougong sandbox image rm python:3.12", "By its name."}},
+                           remove_images)})};
 }
 
 }  // namespace app

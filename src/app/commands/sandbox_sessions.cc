@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "app/commands/sandbox_commands.h"
+#include "app/commands/subcommand.h"
 #include "app/server_client.h"
 #include "app/terminal/terminal.h"
 
@@ -125,67 +126,47 @@ Result<int> close_session(const Args& args, Program& program) {
     return 0;
 }
 
+/// Of one sandbox, which stands first.
 Command command(std::string_view name, std::string_view summary, std::string_view about,
                 std::vector<PositionalSpec> more, std::vector<OptionSpec> options,
-                std::vector<Example> examples, Result<int> (*run)(const Args&, Program&)) {
-    std::vector<PositionalSpec> positionals = {
-        {"SANDBOX", "its name, id, or beginning of one", true}};
-    positionals.insert(positionals.end(), more.begin(), more.end());
-    for (const OptionSpec& option : server_options()) options.push_back(option);
-    options.push_back({"--json", "", "What the server answered, as JSON."});
-    return {.name = name,
-            .summary = summary,
-            .about = about,
-            .positionals = std::move(positionals),
-            .options = std::move(options),
-            .examples = std::move(examples),
-            .config_sections = {},
-            .run = run,
-            .subcommands = {}};
+                std::vector<Example> examples, RunCommand run) {
+    more.insert(more.begin(), {"SANDBOX", "its name, id, or beginning of one", true});
+    return server_subcommand(name, summary, about, std::move(more), std::move(options),
+                             std::move(examples), run);
 }
 
 }  // namespace
 
 std::vector<Command> sandbox_session_commands() {
     const PositionalSpec session = {"SESSION", "its number, as ls and open tell it", true};
-    return {
-        {.name = "session",
-         .summary = "Live interpreters in a sandbox",
-         .about = "Interpreters that keep what earlier cells defined, in a sandbox of a running "
-                  "server.",
-         .positionals = {},
-         .options = {},
-         .examples = {},
-         .config_sections = {},
-         .run = nullptr,
-         .subcommands = {
-             command("ls", "List a sandbox's sessions", "Number, language, state and cells.", {},
-                     {}, {{"dougong sandbox session ls work", "Those of the sandbox work."}},
-                     list_sessions),
-             command("open", "Start an interpreter", "Prints the session's number.", {},
-                     {{"--language", "NAME", "python, node or bash [default: python]."}},
-                     {{"dougong sandbox session open work --language node", "Prints 1."}},
-                     open_session),
-             command("run", "Run a cell",
-                     "Prints what the cell printed and the value of its last expression. The exit "
-                     "status is 1 when it failed.",
-                     {session, {"CODE", "the cell's source; - or nothing: from stdin", false}},
-                     {{"--timeout-s", "SECONDS", "Interrupt it after so long [default: 60]."}},
-                     {{"dougong sandbox session run work 1 'x = 20; x + 1'", "Prints 21."}},
-                     run_cell),
-             command("fork", "Fork a live python session",
-                     "A second session that begins with everything the first has in memory; each "
-                     "goes on by itself. Prints its number.",
-                     {session}, {},
-                     {{"dougong sandbox session fork work 1", "Prints 2; both know what 1 knew."}},
-                     fork_session),
-             command(
-                 "interrupt", "Interrupt the running cell", "As Ctrl-C would.", {session}, {},
+    return {command_group(
+        "session", "Live interpreters in a sandbox",
+        "Interpreters that keep what earlier cells defined, in a sandbox of a running "
+        "server.",
+        {command("ls", "List a sandbox's sessions", "Number, language, state and cells.", {}, {},
+                 {{"dougong sandbox session ls work", "Those of the sandbox work."}},
+                 list_sessions),
+         command("open", "Start an interpreter", "Prints the session's number.", {},
+                 {{"--language", "NAME", "python, node or bash [default: python]."}},
+                 {{"dougong sandbox session open work --language node", "Prints 1."}},
+                 open_session),
+         command("run", "Run a cell",
+                 "Prints what the cell printed and the value of its last expression. The exit "
+                 "status is 1 when it failed.",
+                 {session, {"CODE", "the cell's source; - or nothing: from stdin", false}},
+                 {{"--timeout-s", "SECONDS", "Interrupt it after so long [default: 60]."}},
+                 {{"dougong sandbox session run work 1 'x = 20; x + 1'", "Prints 21."}}, run_cell),
+         command("fork", "Fork a live python session",
+                 "A second session that begins with everything the first has in memory; each "
+                 "goes on by itself. Prints its number.",
+                 {session}, {},
+                 {{"dougong sandbox session fork work 1", "Prints 2; both know what 1 knew."}},
+                 fork_session),
+         command("interrupt", "Interrupt the running cell", "As Ctrl-C would.", {session}, {},
                  {{"dougong sandbox session interrupt work 1", "Its cell ends as interrupted."}},
                  interrupt_session),
-             command("rm", "End a session", "Its variables are gone; the sandbox stays.", {session},
-                     {}, {{"dougong sandbox session rm work 1", "Ends session 1."}},
-                     close_session)}}};
+         command("rm", "End a session", "Its variables are gone; the sandbox stays.", {session}, {},
+                 {{"dougong sandbox session rm work 1", "Ends session 1."}}, close_session)})};
 }
 
 }  // namespace app

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/commands.h"
+#include "app/commands/subcommand.h"
 #include "app/terminal/progress_bar.h"
 #include "app/terminal/terminal.h"
 #include "base/http/client.h"
@@ -121,15 +122,8 @@ std::vector<Command> served_models_commands() {
                              std::string_view about, std::vector<PositionalSpec> positionals,
                              std::vector<Example> examples,
                              Result<int> (*run)(const Args&, Program&)) {
-        return Command{.name = name,
-                       .summary = summary,
-                       .about = about,
-                       .positionals = std::move(positionals),
-                       .options = {url, json},
-                       .examples = std::move(examples),
-                       .config_sections = {},
-                       .run = run,
-                       .subcommands = {}};
+        return subcommand(name, summary, about, std::move(positionals), {url, json},
+                          std::move(examples), run);
     };
     return {command("ps", "Show the models of a running server",
                     "Lists what a running server can answer with: which models are in memory, how "

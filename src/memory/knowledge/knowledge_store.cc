@@ -71,7 +71,9 @@ json::object passage_metadata(const Document& document) {
     return out;
 }
 
-Citation citation_of(const Document& document, const PassageRow& row) {
+/// Of a passage, or of a statement.
+template <class Row>
+Citation citation_of(const Document& document, const Row& row) {
     return {.document = document.id,
             .base = document.base,
             .title = document.title,
@@ -513,15 +515,7 @@ Result<std::vector<Conflict>> Bases::conflicts(std::string_view tenant, std::str
                                            .value = row.value,
                                            .normal = row.normal,
                                            .quote = row.quote,
-                                           .at = {.document = document.id,
-                                                  .base = document.base,
-                                                  .title = document.title,
-                                                  .uri = document.uri,
-                                                  .page = row.page,
-                                                  .place = row.place,
-                                                  .section = row.section,
-                                                  .begin = row.begin,
-                                                  .end = row.end}});
+                                           .at = citation_of(document, row)});
         }
         out.push_back(std::move(conflict));
     }

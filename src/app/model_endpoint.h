@@ -1,0 +1,43 @@
+#pragma once
+// A model behind an API that speaks OpenAI's: for embeddings, ranking and answers held to a schema.
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "base/core/result.h"
+#include "base/http/client.h"
+#include "base/json/json.h"
+
+namespace app {
+
+class ModelEndpoint {
+public:
+    struct Options {
+        std::string url;    ///< of the API, up to and with /v1
+        std::string model;  ///< as the endpoint calls it
+        std::string api_key = {};
+        std::chrono::milliseconds timeout{30'000};  ///< of one request
+        base::HttpClient::Options http = {};
+    };
+
+    /// A slash at the end of the url is nothing. Thread-safe.
+    explicit ModelEndpoint(Options options);
+
+    const std::string& url() const { return options_.url; }
+    const std::string& model() const { return options_.model; }
+    /// POST of `body` and the model. Every status is an answer. Errors: those of the connection.
+    base::Result<base::HttpClient::Response> post(std::string_view path,
+                                                  base::json::object body) const;
+
+private:
+    Options options_;
+    base::HttpClient client_;
+};
+
+/// What a chat's `response_format` is to hold its answer to `schema`.
+base::json::object held_to(std::string_view name, base::json::object schema);
+/// The text of a chat's answer; null where it has none.
+const base::json::value* chat_content(const base::json::value& answer);
+
+}  // namespace app
