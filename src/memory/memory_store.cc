@@ -91,7 +91,11 @@ public:
           tasks_(*truth_, clock_),
           facts_(std::move(facts)),
           extraction_(options.extractor ? std::make_unique<facts::ExtractionJob>(
-                                              *truth_, stores_of_facts(), options.extractor)
+                                              *truth_, stores_of_facts(),
+                                              [](std::string_view tenant) {
+                                                  return !knowledge::is_passage_tenant(tenant);
+                                              },
+                                              options.extractor)
                                         : nullptr),
           job_(embedder_ ? std::make_unique<embed::EmbeddingJob>(
                                *truth_, embedder_, [this](auto changes) { tell_each(changes); })

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory/filter.h"
 #include "memory/truth/rewrite.h"
 
 namespace memory::facts {
@@ -44,14 +45,16 @@ std::shared_ptr<Extractor> rule_extractor() {
     return std::make_shared<RuleExtractor>();
 }
 
-ExtractionJob::ExtractionJob(truth::Truth& truth, StoreOf store_of,
+ExtractionJob::ExtractionJob(truth::Truth& truth, StoreOf store_of, Reads reads,
                              std::shared_ptr<Extractor> extractor)
     : truth_(truth),
       store_of_(std::move(store_of)),
+      reads_(std::move(reads)),
       extractor_(std::move(extractor)),
       job_([this] { return one_batch(); }) {}
 
 void ExtractionJob::notify(std::string_view tenant) {
+    if (!reads_(tenant)) return;
     {
         const std::lock_guard lock(mutex_);
         if (!waiting_.contains(tenant)) waiting_.emplace(tenant);
@@ -63,7 +66,9 @@ Result<std::size_t> ExtractionJob::one_batch() {
     if (all_) {
         auto tenants = DG_TRY(truth_.tenants());
         const std::lock_guard lock(mutex_);
-        for (std::string& tenant : tenants) waiting_.insert(std::move(tenant));
+        for (std::string& tenant : tenants) {
+            if (reads_(tenant)) waiting_.insert(std::move(tenant));
+        }
         all_ = false;
     }
     std::string tenant;
@@ -97,6 +102,9 @@ Result<bool> ExtractionJob::read_some(const std::string& tenant) {
     std::vector<std::int64_t> rows;
     for (const auto& change : changes) rows.push_back(change.row);
     const auto versions = DG_TRY(store.versions_read(tenant, extractor_->id(), rows));
+    Filter anybody;  // whoever it is, without labels
+    anybody.scope.tenant = tenant;
+    anybody.expired_too = true;
     std::vector<Reading> readings;
     for (const auto& [row, sequence, gone, entry, embedding] : changes) {
         upto = sequence;
@@ -106,14 +114,16 @@ Result<bool> ExtractionJob::read_some(const std::string& tenant) {
             continue;
         }
         if (read != versions.end() && read->second == entry.version) continue;
+        Reading& reading = readings.emplace_back(
+            Reading{.row = row, .version = entry.version, .source = entry.id});
+        if (!matches(anybody, entry, 0)) continue;
         auto said = extractor_->extract(entry.content, context_of(entry));
         // A text that cannot be read says nothing; it must not stand before all others.
-        if (!said && said.error().code == Code::unavailable) {
+        if (said) {
+            reading.said = std::move(*said);
+        } else if (said.error().code == Code::unavailable) {
             return std::unexpected(std::move(said).error());
         }
-        Reading reading{.row = row, .version = entry.version, .source = entry.id};
-        if (said) reading.said = std::move(*said);
-        readings.push_back(std::move(reading));
     }
     // What was changed or forgotten while it was read leaves no facts behind.
     const auto current = [&](base::store::Transaction& tx, const Reading& reading) {

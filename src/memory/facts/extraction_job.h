@@ -1,7 +1,8 @@
 #pragma once
 // Keeps the facts what the memories say, in the background: what was written is read, what was
 // changed is read again, what is gone takes its facts along. How far it came is on disk with the
-// facts, so that a later process goes on from there.
+// facts, so that a later process goes on from there. Facts have no access labels: entries with some
+// are not read.
 
 #include <cstddef>
 #include <functional>
@@ -22,9 +23,12 @@ namespace memory::facts {
 class ExtractionJob {
 public:
     using StoreOf = std::function<FactStore&(std::string_view tenant)>;
+    using Reads = std::function<bool(std::string_view tenant)>;
 
-    /// Starts with all tenants. Stops after the batch in hand when it goes.
-    ExtractionJob(truth::Truth& truth, StoreOf store_of, std::shared_ptr<Extractor> extractor);
+    /// Starts with all tenants of which `reads` is true; others are never read. Stops after the
+    /// batch in hand when it goes.
+    ExtractionJob(truth::Truth& truth, StoreOf store_of, Reads reads,
+                  std::shared_ptr<Extractor> extractor);
 
     /// Something of this tenant was written.
     void notify(std::string_view tenant);
@@ -37,6 +41,7 @@ private:
 
     truth::Truth& truth_;
     const StoreOf store_of_;
+    const Reads reads_;
     const std::shared_ptr<Extractor> extractor_;
     std::mutex mutex_;
     std::set<std::string, std::less<>> waiting_;  // guarded by mutex_

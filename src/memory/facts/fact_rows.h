@@ -35,12 +35,12 @@ base::Result<std::vector<Assertion>> load_facts_of(base::store::Transaction& tx,
 base::Result<void> load_aliases(
     base::store::Transaction& tx, std::string_view tenant,
     const std::function<void(std::string_view alias, std::string_view name)>& each);
-/// The last id of any tenant; "" without one.
 /// When something of a tenant changed last, as its changes are counted; 0: never.
 base::Result<UnixMs> last_fact_change(base::store::Transaction& tx, std::string_view tenant);
 /// For the next change: `at_least`, and later than any before, whoever made it.
 base::Result<UnixMs> take_fact_change(base::store::Transaction& tx, std::string_view tenant,
                                       UnixMs at_least);
+/// The last id of any tenant; "" without one.
 base::Result<FactId> last_fact_id(base::store::Transaction& tx);
 
 }  // namespace memory::facts

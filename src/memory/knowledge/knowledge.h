@@ -170,6 +170,7 @@ public:
 
 /// The tenant whose memories are the passages of `tenant`. No request can name it: it has a space.
 std::string passage_tenant(std::string_view tenant);
+bool is_passage_tenant(std::string_view tenant);
 
 /// Errors: invalid_argument naming the field.
 base::Result<void> check_document(const NewDocument& document);

@@ -60,6 +60,8 @@ std::string id_of(const NewDocument& document, const std::string& sha256) {
     return "doc-" + base::sha256_hex(document.base + '\n' + what).substr(0, kDigits);
 }
 
+constexpr std::string_view kPassages = " knowledge";  // after the tenant's name
+
 /// What every passage of a document carries: the caller's metadata, and who may see it.
 json::object passage_metadata(const Document& document) {
     json::object out = document.metadata;
@@ -525,7 +527,10 @@ Result<std::vector<Conflict>> Bases::conflicts(std::string_view tenant, std::str
 }  // namespace
 
 std::string passage_tenant(std::string_view tenant) {
-    return std::string(tenant) + " knowledge";
+    return std::string(tenant) + std::string(kPassages);
+}
+bool is_passage_tenant(std::string_view tenant) {
+    return tenant.ends_with(kPassages);
 }
 
 Result<void> check_document(const NewDocument& document) {

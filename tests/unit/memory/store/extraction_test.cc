@@ -7,11 +7,13 @@
 
 #include "memory/facts/extractor.h"
 #include "memory/facts/fact_store.h"
+#include "memory/knowledge/knowledge.h"
 #include "unit/memory/store/store_fixture.h"
 
 namespace memory {
 namespace {
 
+namespace json = base::json;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
@@ -136,6 +138,35 @@ TEST_F(ExtractionTest, AReaderThatIsAwayIsAskedAgainAndNothingIsSkipped) {
     rules_->away = false;
     open(rules_);
     EXPECT_THAT(objects("lives_in"), ElementsAre("Rome"));
+}
+
+/// Facts are seen by whoever asks: what is for some alone must not become one.
+TEST_F(ExtractionTest, WhatHasLabelsIsNotRead) {
+    const json::object labels = {{"labels", json::array{"hr"}}};
+    NewEntry entry;
+    entry.scope = {.tenant = "t", .user = "Ann"};
+    entry.content = "I live in Berlin.";
+    entry.metadata = labels;
+    ASSERT_TRUE(store_->add(entry));
+    EXPECT_THAT(objects("lives_in"), IsEmpty());
+    const MemoryId open_to_all = add("I live in Paris.");
+    EXPECT_THAT(objects("lives_in"), ElementsAre("Paris"));
+    ASSERT_TRUE(store_->update("t", open_to_all, {.metadata = labels}));
+    EXPECT_THAT(objects("lives_in"), IsEmpty());
+    EXPECT_EQ(rules_->read, 1);
+}
+
+TEST_F(ExtractionTest, PassagesOfDocumentsAreNotRead) {
+    knowledge::NewDocument document;
+    document.base = "b";
+    document.name = "a.md";
+    document.bytes = "Ann lives in Berlin.";
+    const auto stored = store_->knowledge().put("t", document, {});
+    ASSERT_TRUE(stored) << stored.error().message;
+    ASSERT_TRUE(store_->settle());
+    open(rules_);
+    ASSERT_TRUE(store_->settle());
+    EXPECT_EQ(rules_->read, 0);
 }
 
 /// What is not worded like the question is found where its facts hang together with it.
