@@ -7,7 +7,8 @@
 namespace memory::index {
 namespace {
 
-constexpr std::size_t kPlacesPiece = 1024 * sizeof(std::uint64_t);
+constexpr unsigned kLog2Places = 10;
+constexpr std::size_t kPlacesPiece = sizeof(std::uint64_t) << kLog2Places;
 constexpr std::size_t kEntriesPiece = 1 << 16;
 
 void write_varint(std::string& out, std::uint64_t value) {
@@ -39,12 +40,13 @@ public:
         at_ += size;
         return text;
     }
-    void terms(std::vector<TermCount>& out) {
+    void terms(std::vector<TermCount>& out, TermId last = kNoTerm) {
         out.clear();
         TermId term = 0;
         for (std::uint64_t left = varint(); left > 0; --left) {
             const std::uint64_t step = varint();
             term += static_cast<TermId>(step >> 1);
+            if (term > last) return;
             out.push_back({term, (step & 1) == 0 ? 1 : static_cast<std::uint32_t>(varint())});
         }
     }
@@ -91,15 +93,26 @@ base::Result<void> EntryLog::append(Slot slot, std::string_view encoded) {
 
 std::string_view EntryLog::encoded(Slot slot) const {
     std::uint64_t place = 0;
-    std::memcpy(&place, places_.at(std::uint64_t{slot} * sizeof(place)), sizeof(place));
+    std::memcpy(&place, places_.record(slot, kLog2Places, sizeof(place)), sizeof(place));
     const std::byte* record = entries_.at(place);
     std::uint32_t size = 0;
     std::memcpy(&size, record, sizeof(size));
     return {reinterpret_cast<const char*>(record) + sizeof(size), size};
 }
 
-void EntryLog::terms_of(Slot slot, std::vector<TermCount>& out) const {
-    Reading(encoded(slot)).terms(out);
+void EntryLog::terms_of(Slot slot, std::vector<TermCount>& out, TermId last) const {
+    Reading(encoded(slot)).terms(out, last);
+}
+
+std::uint64_t EntryLog::words_of(Slot slot) const {
+    std::vector<TermCount> terms;
+    terms_of(slot, terms, kNoTerm);
+    std::uint64_t hash = terms.size();
+    for (const TermCount& t : terms) {
+        hash = (hash ^ (std::uint64_t{t.term} << 32 | t.frequency)) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    return hash;
 }
 
 base::json::object EntryLog::metadata_of(Slot slot) const {

@@ -4,6 +4,7 @@
 // memory.
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,6 +48,12 @@ public:
     const std::byte* at(std::uint64_t position) const {
         const unsigned piece = piece_of(position);
         return pieces_[piece].data + (position - begin_of(piece));
+    }
+    /// The same for records of `bytes`, of which the first piece holds 1 << `log2_first`.
+    const std::byte* record(std::uint64_t index, unsigned log2_first, std::size_t bytes) const {
+        const auto piece = static_cast<unsigned>(std::bit_width((index >> log2_first) + 1)) - 1;
+        const std::uint64_t before = ((std::uint64_t{1} << piece) - 1) << log2_first;
+        return pieces_[piece].data + (index - before) * bytes;
     }
     /// The first position from `end` on where `size` bytes are within one piece.
     std::uint64_t place(std::uint64_t end, std::size_t size) const;

@@ -115,7 +115,7 @@ base::Result<void> State::add(truth::RowId row, std::span<const TermCount> terms
 
 void State::remove(Slot slot) {
     std::vector<TermCount> terms;
-    log_.terms_of(slot, terms);
+    log_.terms_of(slot, terms, kNoTerm);
     keyword_.remove(slot, terms);
     columns_.remove(slot);
     if (vectors_) vectors_->remove(slot);

@@ -88,6 +88,10 @@ public:
 
     std::optional<Slot> slot_of(truth::RowId row) const override { return state_.slot_of(row); }
     SlotFacts facts(Slot slot) const override { return state_.facts(slot); }
+    std::uint64_t words_of(Slot slot) const override { return state_.log().words_of(slot); }
+    std::size_t around(Slot slot, std::uint32_t reach, std::vector<Slot>& out) const override {
+        return state_.columns().around(slot, reach, out);
+    }
     std::vector<Slot> before(Slot slot, std::uint32_t reach) const override {
         return state_.columns().before(slot, reach);
     }

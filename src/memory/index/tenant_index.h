@@ -83,7 +83,12 @@ public:
     /// Where a row stands, if it is here.
     virtual std::optional<Slot> slot_of(truth::RowId row) const = 0;
     virtual SlotFacts facts(Slot slot) const = 0;
-    /// Up to `reach` entries before and after it in its session, in order of time.
+    /// Equal for entries whose words are; about never for others.
+    virtual std::uint64_t words_of(Slot slot) const = 0;
+    /// Up to `reach` entries before it, itself, and as many after it in its session, in order of
+    /// time. `out` is emptied first. Returns where it stands in `out`.
+    virtual std::size_t around(Slot slot, std::uint32_t reach, std::vector<Slot>& out) const = 0;
+    /// Those before it alone, and those after it.
     virtual std::vector<Slot> before(Slot slot, std::uint32_t reach) const = 0;
     virtual std::vector<Slot> after(Slot slot, std::uint32_t reach) const = 0;
     /// Those of `speaker`'s own words, of a session: small lists, ascending.

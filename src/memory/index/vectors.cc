@@ -12,7 +12,8 @@
 namespace memory::index {
 namespace {
 
-constexpr std::size_t kPieceSlots = 256;
+constexpr unsigned kLog2PieceSlots = 8;
+constexpr std::size_t kPieceSlots = 1 << kLog2PieceSlots;
 /// The largest component's code: 16 bits, of which the coarse code is the upper half, rounded.
 constexpr float kCodeMax = 32512;
 constexpr std::int32_t kCoarseMax = 127;
@@ -46,16 +47,16 @@ VectorIndex::VectorIndex(std::uint32_t dims, SpillFile& file)
 
 const std::int8_t* VectorIndex::coarse(Slot slot) const {
     return reinterpret_cast<const std::int8_t*>(
-        coarse_.at(std::uint64_t{slot} * (sizeof(float) + dims_)) + sizeof(float));
+        coarse_.record(slot, kLog2PieceSlots, sizeof(float) + dims_) + sizeof(float));
 }
 
 const std::int8_t* VectorIndex::fine(Slot slot) const {
-    return reinterpret_cast<const std::int8_t*>(fine_.at(std::uint64_t{slot} * dims_));
+    return reinterpret_cast<const std::int8_t*>(fine_.record(slot, kLog2PieceSlots, dims_));
 }
 
-float VectorIndex::scale(Slot slot) const {
+float VectorIndex::scale(const std::int8_t* coarse) {
     float scale = 0;
-    std::memcpy(&scale, coarse(slot) - sizeof(scale), sizeof(scale));
+    std::memcpy(&scale, coarse - sizeof(scale), sizeof(scale));
     return scale;
 }
 
@@ -178,19 +179,24 @@ VectorIndex::Asked VectorIndex::prepare(std::span<const float> query) const {
 }
 
 float VectorIndex::cosine(const Asked& asked, Slot slot) const {
-    return scale(slot) * dot_fine(coarse(slot), fine(slot), asked.unit.data(), dims_);
+    const std::int8_t* codes = coarse(slot);
+    return scale(codes) * dot_fine(codes, fine(slot), asked.unit.data(), dims_);
 }
 
 float VectorIndex::rough_cosine(const Asked& asked, Slot slot) const {
-    return 256 * scale(slot) * asked.step *
-           static_cast<float>(dot_coarse(coarse(slot), asked.codes.data(), dims_));
+    const std::int8_t* codes = coarse(slot);
+    return 256 * scale(codes) * asked.step *
+           static_cast<float>(dot_coarse(codes, asked.codes.data(), dims_));
 }
 
 template <class Each>
 std::vector<Scored> VectorIndex::ranked(const Asked& asked, std::uint32_t limit, Each each) const {
     // Eight bits order well enough that the best are among twice as many.
     BestList rough(2 * std::size_t{limit} + 16);
-    each([&](Slot slot) { rough.offer({slot, rough_cosine(asked, slot)}); });
+    each([&](Slot slot) {
+        const float cosine_about = rough_cosine(asked, slot);
+        if (cosine_about >= rough.threshold()) rough.offer({slot, cosine_about});
+    });
     BestList best(limit);
     for (const Scored& r : rough.take()) best.offer({r.slot, cosine(asked, r.slot)});
     return best.take();

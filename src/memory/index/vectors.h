@@ -57,7 +57,7 @@ private:
     };
 
     Asked prepare(std::span<const float> query) const;
-    float scale(Slot slot) const;
+    static float scale(const std::int8_t* coarse);
     const std::int8_t* coarse(Slot slot) const;
     const std::int8_t* fine(Slot slot) const;
     float cosine(const Asked& asked, Slot slot) const;
