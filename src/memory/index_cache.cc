@@ -29,9 +29,15 @@ Result<IndexCache::Got> IndexCache::get(std::string_view tenant) {
             const IndexPtr index = slot->index;
             order_.splice(order_.begin(), order_, slot->used);
             lock.unlock();
-            auto got = up_to_date(name, *slot, index);
-            // Too far behind to be told: made anew. What the truth cannot say now is an error.
-            if (got || got.error().code != base::Code::failed_precondition) return got;
+            // Too far behind to be told, or its file is damaged: made anew. What the truth cannot
+            // say now is an error.
+            if (index->sound()) {
+                auto got = up_to_date(name, *slot, index);
+                if (got || (got.error().code != base::Code::failed_precondition &&
+                            got.error().code != base::Code::data_loss)) {
+                    return got;
+                }
+            }
             drop(name, slot);
             lock.lock();
         }
@@ -101,6 +107,8 @@ Result<IndexCache::Got> IndexCache::build(const std::string& tenant, const SlotP
         missing = !done && done.error().code == base::Code::unavailable;
         if (missing) done = {};  // told when it is back
     }
+
+    index->settle();
 
     const std::lock_guard lock(mutex_);
     if (done) done = index->apply(slot->pending);

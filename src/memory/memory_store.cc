@@ -483,7 +483,7 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         if (!done) embedding.clear();
     }
     const std::string& tenant = query.filter.scope.tenant;
-    const auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
+    auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
     answer.sessions_missing = sessions_missing;
     if (sessions_missing && only_short_term(query.filter)) {
         return fail(Code::unavailable,
@@ -499,6 +499,11 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         near = DG_TRY(facts(tenant).near_sources(tenant, query.text, kNearMax));
     }
     Found found = DG_TRY(find(*index, wide, embedding, weights, asked, near));
+    if (!index->sound()) {  // the disk failed while it was read: once more, made anew
+        index = DG_TRY(indexes_.get(tenant)).index;
+        found = DG_TRY(find(*index, wide, embedding, weights, asked, near));
+        DG_TRY(index->sound());
+    }
     answer.confidence = found.ranking.confidence;
     answer.candidates = found.ranking.candidates;
     if (query.explain) answer.plan = std::move(found.ranking.plan);

@@ -21,7 +21,15 @@ void write_text(std::string& out, std::string_view text) {
     out += text;
 }
 
-/// Reads what was written above, from memory that only this program wrote.
+/// Nothing where the disk gave zeros.
+base::json::object parsed(std::string_view text) {
+    boost::system::error_code error;
+    const base::json::value value = base::json::parse(text, error);
+    return error || !value.is_object() ? base::json::object() : value.get_object();
+}
+
+/// Reads what was written above, from memory that only this program wrote. Zeros in it shorten what
+/// is read, and lead nowhere else.
 class Reading {
 public:
     explicit Reading(std::string_view bytes) : at_(bytes.data()) {}
@@ -120,16 +128,14 @@ base::json::object EntryLog::metadata_of(Slot slot) const {
     for (std::uint64_t left = reading.varint(); left > 0; --left) {
         if ((reading.varint() & 1) != 0) reading.varint();
     }
-    const std::string_view text = reading.text();
-    return text.empty() ? base::json::object() : base::json::parse(text).get_object();
+    return parsed(reading.text());
 }
 
 void EntryLog::read(Slot slot, std::vector<TermCount>& terms, std::uint32_t& length,
                     Entry& entry) const {
     Reading reading(encoded(slot));
     reading.terms(terms);
-    const std::string_view text = reading.text();
-    entry.metadata = text.empty() ? base::json::object() : base::json::parse(text).get_object();
+    entry.metadata = parsed(reading.text());
     length = static_cast<std::uint32_t>(reading.varint());
     for (std::string* part :
          {&entry.scope.user, &entry.scope.agent, &entry.scope.session, &entry.scope.run}) {

@@ -1,9 +1,10 @@
 #pragma once
 // What need not be in memory: one file without a name, written with system calls (a full disk is an
-// error, not a signal) and read through mappings that the kernel may drop. Without a folder, plain
-// memory.
+// error, not a signal) and read through mappings that the kernel may drop. What its disk does not
+// give reads as zeros, and sound() says so. Without a folder, plain memory.
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "base/core/result.h"
+#include "base/files/mapping_guard.h"
 #include "base/files/unique_fd.h"
 
 namespace memory::index {
@@ -23,6 +25,9 @@ public:
 
     /// False: there is no folder, pieces are plain memory.
     bool on_disk() const { return static_cast<bool>(fd_); }
+    /// Errors: data_loss: it is shorter than what was written, or a page could not be read; then
+    /// anything that was read may have been zeros. One system call.
+    base::Result<void> sound() const;
 
 private:
     friend class SpillStream;
@@ -31,6 +36,7 @@ private:
     base::UniqueFd fd_;
     std::string dir_;
     std::uint64_t end_ = 0;  ///< bytes of the file that streams have
+    std::atomic<bool> damaged_{false};
 };
 
 /// Bytes at positions that stay where they are. Pieces double, so that there are few.
@@ -65,6 +71,7 @@ private:
         std::byte* data = nullptr;
         std::size_t mapped = 0;
         std::uint64_t offset = 0;  ///< in the file
+        base::MappingGuard guard = {};
     };
 
     unsigned piece_of(std::uint64_t position) const;

@@ -106,11 +106,17 @@ public:
     virtual ~TenantIndex() = default;
 
     /// A change seen before, or older than one of its row, is nothing. Thread-safe. Errors:
-    /// failed_precondition (out of order beyond memory: rebuild), those of the file.
+    /// failed_precondition (out of order beyond memory: rebuild), data_loss (the file cannot be
+    /// read: rebuild), those of the file.
     virtual base::Result<void> apply(std::span<const truth::Change> changes) = 0;
     virtual truth::Sequence sequence() const = 0;  ///< the highest applied
     virtual std::unique_ptr<Reader> read() = 0;
     virtual std::uint64_t bytes() const = 0;
+    /// Errors: data_loss: its file could not be read. Whatever a reader said since is worthless;
+    /// only building it anew helps. One system call.
+    virtual base::Result<void> sound() const = 0;
+    /// Dead entries are dropped, and codes made, beside what is read and written. Waits for it.
+    virtual void settle() = 0;
 };
 
 }  // namespace memory::index
