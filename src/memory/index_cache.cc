@@ -99,8 +99,14 @@ void IndexCache::drop(const std::string& tenant, const SlotPtr& slot) {
 }
 
 Result<IndexCache::Got> IndexCache::build(const std::string& tenant, const SlotPtr& slot) {
-    const IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
+    IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
     Result<void> done = read_changes(lasting_, tenant, slot->followed[0], *index);
+    if (!done && !options_.spill_dir.empty() && done.error().code != base::Code::unavailable) {
+        // A full disk, say, must not end searching: all of it in memory then.
+        slot->followed[0] = 0;
+        index = index::TenantIndex::make(options_.dims, "");
+        done = read_changes(lasting_, tenant, slot->followed[0], *index);
+    }
     bool missing = false;
     if (done && sessions_ != nullptr) {
         done = read_changes(*sessions_, tenant, slot->followed[1], *index);

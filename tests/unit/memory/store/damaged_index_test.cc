@@ -66,5 +66,17 @@ TEST(DamagedIndex, IsBuiltAnewAndAnswersAsBefore) {
     EXPECT_EQ(found(*store, "giraffe").at(0), added->id);
 }
 
+TEST(DamagedIndex, WithoutRoomToSpillItIsKeptInMemory) {
+    const TempDir folder;
+    const base::SystemClock clock;
+    const auto store =
+        *memory::MemoryStore::open({.location = folder.path(), .spill_dir = folder.file("nowhere")},
+                                   memory::embed::make_hashed_ngrams(), clock);
+    const auto added = store->add({.scope = {.tenant = "t"}, .content = "a giraffe in the garden"});
+    ASSERT_TRUE(added);
+    EXPECT_EQ(found(*store, "giraffe").at(0), added->id);
+    EXPECT_FALSE(std::filesystem::exists(folder.file("nowhere")));
+}
+
 }  // namespace
 }  // namespace test
