@@ -18,7 +18,7 @@ public:
 
     bool constant() const { return nodes_ == nullptr; }
     /// Errors: as base::Expression::evaluate, with the pointer as subject.
-    base::Result<base::json::value> render(const base::json::object& variables,
+    base::Result<base::json::value> render(const base::Variables& variables,
                                            const base::RenderOptions& options = {}) const;
     const base::json::value& source() const { return source_; }
 
