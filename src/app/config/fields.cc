@@ -7,7 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 namespace app {
 namespace {
@@ -324,7 +324,7 @@ Result<std::string> checked_word(const Field& field, std::string_view text,
         if (choice == text) return std::string(text);
     }
     return fail_on(field.path(), Code::invalid_argument, "{}: {} is '{}', expected {}{}", source,
-                   field.path(), text, range_text(field), did_you_mean(text, field.choices));
+                   field.path(), text, range_text(field), base::did_you_mean(text, field.choices));
 }
 
 template <class T>

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/json/json.h"
-#include "base/json/schema_check.h"
+#include "base/schema/schema_check.h"
 #include "flow/definition/value_template.h"
 
 namespace flow {

@@ -1,4 +1,4 @@
-#include "sphere/policy/document.h"
+#include "base/document/document.h"
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -8,12 +8,8 @@
 #include "base/core/utf8.h"
 #include "base/json/json.h"
 
-namespace sphere::policy {
+namespace base {
 namespace {
-
-using base::Code;
-using base::fail_on;
-using base::Result;
 
 constexpr std::size_t kBytesMax = 1u << 20, kNodesMax = 50'000, kDepthMax = 64;
 
@@ -90,11 +86,11 @@ Result<Node> parse_document(std::string_view text, const std::string& file) {
         return fail_on(file, Code::invalid_argument, "{} has {} bytes, at most {} are read", file,
                        text.size(), kBytesMax);
     }
-    if (const std::size_t valid = base::utf8_valid_prefix_bytes(text); valid != text.size()) {
+    if (const std::size_t valid = utf8_valid_prefix_bytes(text); valid != text.size()) {
         return fail_on(file, Code::invalid_argument, "{}: byte {} is not UTF-8", file, valid);
     }
     if (file.ends_with(".json")) {
-        if (auto json = base::parse_json(text, {.depth_max = kDepthMax}); !json) {
+        if (auto json = parse_json(text, {.depth_max = kDepthMax}); !json) {
             return std::unexpected(std::move(json).error().with_context(file));
         }
     }
@@ -114,4 +110,4 @@ Result<Node> parse_document(std::string_view text, const std::string& file) {
     }
 }
 
-}  // namespace sphere::policy
+}  // namespace base

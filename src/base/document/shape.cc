@@ -1,4 +1,4 @@
-#include "sphere/policy/shape.h"
+#include "base/document/shape.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,13 +7,10 @@
 #include <charconv>
 #include <cmath>
 
-namespace sphere::policy {
+namespace base {
 namespace {
 
-using base::Code;
-using base::Result;
 using Type = Shape::Type;
-namespace json = base::json;
 
 std::string_view type_words(Type type) {
     switch (type) {
@@ -107,11 +104,11 @@ public:
     }
 
 private:
-    std::unexpected<base::Error> fault(const Node& node, const std::string& path,
-                                       const std::string& what) const {
+    std::unexpected<Error> fault(const Node& node, const std::string& path,
+                                 const std::string& what) const {
         const std::string at = place(file_, node);
-        return base::fail_on(at, Code::invalid_argument, "{}: {} {}", at,
-                             path.empty() ? "the policy" : path, what);
+        return fail_on(at, Code::invalid_argument, "{}: {} {}", at,
+                       path.empty() ? "the document" : path, what);
     }
 
     Result<void> check_length(const Node& node, const Shape& shape, const std::string& path,
@@ -307,4 +304,4 @@ json::object json_schema(const Shape& shape, std::string_view id, std::string_vi
     return out;
 }
 
-}  // namespace sphere::policy
+}  // namespace base

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace app {
+namespace base {
 
 /// Letters to insert, delete, replace or swap with their neighbour to get from `a` to `b`
 /// (Damerau 1964, optimal string alignment).
@@ -20,4 +20,4 @@ std::optional<std::string_view> nearest(std::string_view word,
 /// "; did you mean 'x'?" or "".
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
 
-}  // namespace app
+}  // namespace base

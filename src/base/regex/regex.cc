@@ -1,9 +1,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "sphere/policy/regex.h"
+#include "base/regex/regex.h"
 
 #include <pcre2.h>
 
-namespace sphere::policy {
+namespace base {
 namespace {
 constexpr std::uint32_t kStepsMax = 100'000, kDepthMax = 10'000, kHeapKiBMax = 4096;
 constexpr std::size_t kPatternBytesMax = 4096;
@@ -21,10 +21,10 @@ struct Regex::Code {
     }
 };
 
-base::Result<Regex> Regex::compile(std::string_view pattern) {
+Result<Regex> Regex::compile(std::string_view pattern) {
     if (pattern.size() > kPatternBytesMax) {
-        return base::fail(base::Code::invalid_argument, "the pattern has {} bytes, at most {}",
-                          pattern.size(), kPatternBytesMax);
+        return fail(base::Code::invalid_argument, "the pattern has {} bytes, at most {}",
+                    pattern.size(), kPatternBytesMax);
     }
     auto code = std::make_shared<Code>();
     int error = 0;
@@ -36,13 +36,12 @@ base::Result<Regex> Regex::compile(std::string_view pattern) {
     if (code->code == nullptr) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(error, text, sizeof(text));
-        return base::fail(base::Code::invalid_argument, "pattern '{}' at byte {}: {}", pattern,
-                          offset, reinterpret_cast<const char*>(text));
+        return fail(base::Code::invalid_argument, "pattern '{}' at byte {}: {}", pattern, offset,
+                    reinterpret_cast<const char*>(text));
     }
     pcre2_jit_compile(code->code, PCRE2_JIT_COMPLETE);  // a saving only; both ways keep the limits
     code->context = pcre2_match_context_create(nullptr);
-    if (code->context == nullptr)
-        return base::fail(base::Code::resource_exhausted, "out of memory");
+    if (code->context == nullptr) return fail(base::Code::resource_exhausted, "out of memory");
     pcre2_set_match_limit(code->context, kStepsMax);
     pcre2_set_depth_limit(code->context, kDepthMax);
     pcre2_set_heap_limit(code->context, kHeapKiBMax);
@@ -59,4 +58,4 @@ Regex::Match Regex::match(std::string_view text) const {
     return found == PCRE2_ERROR_NOMATCH ? Match::no : Match::gave_up;
 }
 
-}  // namespace sphere::policy
+}  // namespace base

@@ -1,6 +1,6 @@
 #pragma once
 // A YAML or JSON text as a tree that remembers where each value stands, so that what is wrong with
-// a policy can be pointed at.
+// it can be pointed at.
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include "base/core/result.h"
 
-namespace sphere::policy {
+namespace base {
 
 struct Node {
     enum class Kind : std::uint8_t { null, scalar, list, map };
@@ -27,9 +27,9 @@ struct Node {
 /// JSON when `file` ends in .json (RFC 8259 is then held strictly), else YAML. No anchors, one
 /// document, at most 1 MiB, 50,000 values and 64 levels.
 /// Errors: invalid_argument; the subject is "file:line:column", with which the message begins.
-base::Result<Node> parse_document(std::string_view text, const std::string& file);
+Result<Node> parse_document(std::string_view text, const std::string& file);
 
 /// "file:line:column"
 std::string place(const std::string& file, const Node& node);
 
-}  // namespace sphere::policy
+}  // namespace base

@@ -1,11 +1,11 @@
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
-namespace app {
+namespace base {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     // Three rows of the usual table: the one before last is needed for swaps.
@@ -45,4 +45,4 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
     return found ? fmt::format("; did you mean '{}'?", *found) : "";
 }
 
-}  // namespace app
+}  // namespace base

@@ -8,13 +8,13 @@
 
 #include "base/core/result.h"
 
-namespace sphere::policy {
+namespace base {
 
 /// Immutable; any thread may use it.
 class Regex {
 public:
     /// Perl syntax over UTF-8. Errors: invalid_argument with the offset.
-    static base::Result<Regex> compile(std::string_view pattern);
+    static Result<Regex> compile(std::string_view pattern);
 
     /// gave_up: not UTF-8, or over the budget of steps and memory; nothing is known then.
     enum class Match : std::uint8_t { yes, no, gave_up };
@@ -29,4 +29,4 @@ private:
     std::shared_ptr<const Code> code_;
 };
 
-}  // namespace sphere::policy
+}  // namespace base

@@ -1,5 +1,5 @@
 #pragma once
-// What a document may look like, as data: one description checks policies and prints their JSON
+// What a document may look like, as data: one description checks documents and prints their JSON
 // Schema, so that the two cannot differ.
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/document/document.h"
 #include "base/json/json.h"
-#include "sphere/policy/document.h"
 
-namespace sphere::policy {
+namespace base {
 
 struct Field;
 
@@ -46,14 +46,14 @@ struct Field {
 
 /// The first thing in `node` that is not as `shape` says. `path` names the node for people.
 /// Errors: invalid_argument with "file:line:column" as subject.
-base::Result<void> check_shape(const Node& node, const Shape& shape, const std::string& file,
-                               const std::string& path = "");
+Result<void> check_shape(const Node& node, const Shape& shape, const std::string& file,
+                         const std::string& path = "");
 
 /// JSON Schema, draft 2020-12.
-base::json::object json_schema(const Shape& shape, std::string_view id, std::string_view title);
+json::object json_schema(const Shape& shape, std::string_view id, std::string_view title);
 
 /// Whole numbers and decimals as YAML's core schema and JSON write them; nothing else.
 std::optional<double> number_of(const Node& node);
 std::optional<bool> flag_of(const Node& node);
 
-}  // namespace sphere::policy
+}  // namespace base
