@@ -33,7 +33,10 @@ public:
     static base::Result<std::unique_ptr<Runtime>> open(RunLog& log, DefinitionSource& definitions,
                                                        StepRunner& runner, const base::Clock& clock,
                                                        const EngineOptions& options);
-    ~Runtime();  ///< stops deciding; open runs are taken up by the next owner of the log
+    ~Runtime();  ///< halt()
+    /// Stops deciding. Open runs are taken up by the next owner of the log; what the runner still
+    /// says is not heard. Nobody may wait for an answer then. Idempotent.
+    void halt();
 
     /// Returns when the run's start is durable. Errors: RunEngine::start's.
     base::Result<RunId> start(StartRequest request);

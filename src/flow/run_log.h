@@ -34,6 +34,7 @@ struct RunHead {
 struct RunChange {
     RunHead head;
     bool created = false;
+    std::uint64_t first = 0;  ///< place of the first of its events among the run's
     std::vector<Event> events;
     std::string snapshot;  ///< the state after them as JSON; empty: none
 };
@@ -67,7 +68,8 @@ public:
     /// All events of a run, the first `skip` left out, at most `limit`.
     virtual base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                                      std::uint32_t limit) = 0;
-    virtual base::Result<RunHead> head(RunId id) = 0;
+    /// The head alone; does not wait for an index.
+    virtual base::Result<RunHead> load_head(RunId id) = 0;
     virtual base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                                       std::string_view key) = 0;
     /// Every run that is not over.

@@ -29,6 +29,10 @@ Result<std::unique_ptr<Runtime>> Runtime::open(RunLog& log, DefinitionSource& de
 }
 
 Runtime::~Runtime() {
+    halt();
+}
+
+void Runtime::halt() {
     if (!thread_.joinable()) return;
     thread_.request_stop();
     thread_.join();

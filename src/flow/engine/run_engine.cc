@@ -49,7 +49,6 @@ void glance_at(const ScopeState& scope, Glance& out) {
 /// What one write will have brought about.
 struct RunEngine::Commit {
     std::vector<RunChange> changes;
-    std::vector<std::uint64_t> first;    ///< of each change: its first event's place
     std::vector<std::uint64_t> serials;  ///< of each change: the copy of the run it was decided on
     std::vector<Call> calls;
     std::vector<std::pair<RunId, std::string>> cancelled;
@@ -256,8 +255,9 @@ void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
     std::size_t at = 0;
     while (at < commit.changes.size() && commit.changes[at].head.id != run.head.id) ++at;
     if (at == commit.changes.size()) {
-        commit.changes.emplace_back().created = std::exchange(run.created, false);
-        commit.first.push_back(first);
+        RunChange& added = commit.changes.emplace_back();
+        added.created = std::exchange(run.created, false);
+        added.first = first;
         commit.serials.push_back(run.serial);
     }
     RunChange& change = commit.changes[at];
@@ -438,7 +438,7 @@ void RunEngine::durable(Commit& commit) {
         }
         if (is_final(change.head.status)) over.push_back(change.head.id);
         for (const auto& [number, watcher] : watchers_) {
-            watcher(change.head.id, change.events, commit.first[i]);
+            watcher(change.head.id, change.events, change.first);
         }
     }
     for (auto& [run, path] : commit.cancelled) runner_.cancel(run, path);

@@ -213,27 +213,30 @@ Result<StoredRun> JournalRunLog::load(RunId id) {
 
 Result<std::vector<Event>> JournalRunLog::history(RunId id, std::uint64_t skip,
                                                   std::uint32_t limit) {
-    std::vector<std::vector<Event>> parts;
+    std::vector<RunChange> parts;  // the newest first, down to the one that has the first wanted
     for (std::uint64_t address = DG_TRY(address_of(id)); address != 0;) {
         Record record = DG_TRY(decode_record(DG_TRY(journal_.read(Address{address}))));
-        address = record.previous;
-        parts.push_back(std::move(record.change.events));
+        address = record.change.first <= skip ? 0 : record.previous;
+        if (record.change.first < skip + limit) parts.push_back(std::move(record.change));
     }
     std::vector<Event> out;
     for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-        for (Event& event : *part) {
-            if (skip > 0) {
-                --skip;
-            } else if (out.size() < limit) {
-                out.push_back(std::move(event));
-            }
+        std::uint64_t place = part->first;
+        for (Event& event : part->events) {
+            if (place++ >= skip && out.size() < limit) out.push_back(std::move(event));
         }
     }
     return out;
 }
 
-Result<RunHead> JournalRunLog::head(RunId id) {
-    DG_TRY(catch_up());
+Result<RunHead> JournalRunLog::load_head(RunId id) {
+    {
+        const std::lock_guard lock(mutex_);  // the newest that is not indexed stands last
+        const auto row = std::find_if(
+            waiting_.rbegin(), waiting_.rend(),
+            [&](const IndexRow& each) { return each.head.id == id && each.whole_head; });
+        if (row != waiting_.rend()) return row->head;
+    }
     const auto row = DG_TRY(index_->find(id));
     if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));
     return row->head;

@@ -64,6 +64,7 @@ std::string encode(const Record& record) {
     wire.fixed(head.id.high);
     wire.fixed(head.id.low);
     wire.fixed(record.previous);
+    wire.number(record.change.first);
     wire.byte(static_cast<std::uint8_t>(head.status));
     wire.number(static_cast<std::uint64_t>(head.due_ms));
     wire.number(static_cast<std::uint64_t>(head.updated_ms));
@@ -94,6 +95,7 @@ base::Result<Record> decode_record(std::string_view bytes, bool events) {
     head.id.high = wire.fixed();
     head.id.low = wire.fixed();
     record.previous = wire.fixed();
+    record.change.first = wire.number();
     const std::uint8_t status = wire.byte();
     head.status = static_cast<RunStatus>(status);
     head.due_ms = static_cast<std::int64_t>(wire.number());
