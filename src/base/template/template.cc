@@ -14,6 +14,23 @@ struct Expression::Tree {
     tmpl::ExprPtr root;
 };
 
+namespace {
+
+class ObjectVariables final : public Variables {
+public:
+    explicit ObjectVariables(const json::object& object) : object_(object) {}
+    const json::value* find(std::span<const std::string_view> path,
+                            std::size_t& used) const override {
+        used = 1;
+        return object_.if_contains(path[0]);
+    }
+
+private:
+    const json::object& object_;
+};
+
+}  // namespace
+
 Result<Template> Template::parse(std::string_view source, TemplateSyntax syntax) {
     auto tokens = DG_TRY(tmpl::lex_template(source, syntax));
     auto tree = std::make_shared<Tree>();
@@ -22,6 +39,11 @@ Result<Template> Template::parse(std::string_view source, TemplateSyntax syntax)
 }
 
 Result<std::string> Template::render(const json::object& variables,
+                                     const RenderOptions& options) const {
+    return render(ObjectVariables(variables), options);
+}
+
+Result<std::string> Template::render(const Variables& variables,
                                      const RenderOptions& options) const {
     tmpl::Machine machine(variables, options);
     return machine.render(tree_->body);
@@ -36,12 +58,21 @@ Result<Expression> Expression::parse(std::string_view source) {
 
 Result<json::value> Expression::evaluate(const json::object& variables,
                                          const RenderOptions& options) const {
+    return evaluate(ObjectVariables(variables), options);
+}
+
+Result<json::value> Expression::evaluate(const Variables& variables,
+                                         const RenderOptions& options) const {
     tmpl::Machine machine(variables, options);
     const tmpl::Value value = DG_TRY(machine.evaluate(*tree_->root));
     return tmpl::to_json(machine.meter(), value);
 }
 
 Result<bool> Expression::test(const json::object& variables, const RenderOptions& options) const {
+    return test(ObjectVariables(variables), options);
+}
+
+Result<bool> Expression::test(const Variables& variables, const RenderOptions& options) const {
     tmpl::Machine machine(variables, options);
     return tmpl::is_true(DG_TRY(machine.evaluate(*tree_->root)));
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,6 +43,18 @@ struct TemplateSyntax {
     bool keep_trailing_newline = false;  ///< keep the newline that ends the source
 };
 
+/// What a render sees, for callers whose values do not stand in one object.
+class Variables {
+public:
+    virtual ~Variables() = default;
+    /// `path` is a name and the attributes asked of it: {"steps", "fetch", "output"}. Gives the
+    /// value of as much of its beginning as the caller wants to look up itself, and in `used` how
+    /// many of its names that is; the rest is looked up in the value, which must live as long as
+    /// the render. Null: not a variable.
+    virtual const json::value* find(std::span<const std::string_view> path,
+                                    std::size_t& used) const = 0;
+};
+
 /// A parsed template. Immutable: share it between threads; copies share the syntax tree.
 class Template {
 public:
@@ -52,6 +65,7 @@ public:
     /// kind; names the line), resource_exhausted (a limit, named).
     Result<std::string> render(const json::object& variables,
                                const RenderOptions& options = {}) const;
+    Result<std::string> render(const Variables& variables, const RenderOptions& options = {}) const;
 
 private:
     struct Tree;
@@ -68,9 +82,12 @@ public:
     /// The value as JSON: tuples become arrays, undefined becomes null. Errors: as render.
     Result<json::value> evaluate(const json::object& variables,
                                  const RenderOptions& options = {}) const;
+    Result<json::value> evaluate(const Variables& variables,
+                                 const RenderOptions& options = {}) const;
 
     /// Python truth of the value: zero, empty, none and undefined are false. Errors: as render.
     Result<bool> test(const json::object& variables, const RenderOptions& options = {}) const;
+    Result<bool> test(const Variables& variables, const RenderOptions& options = {}) const;
 
 private:
     struct Tree;

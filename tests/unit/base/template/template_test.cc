@@ -339,4 +339,38 @@ TEST(Expression, ErrorsNameThePlace) {
     EXPECT_FALSE(base::evaluate("a.b.c", {{"a", object{}}}).has_value());
 }
 
+/// Two values under one name, one of which may not be touched.
+class TwoOutputs final : public base::Variables {
+public:
+    const base::json::value* find(std::span<const std::string_view> path,
+                                  std::size_t& used) const override {
+        if (path[0] != "steps") return nullptr;
+        used = 1;
+        if (path.size() < 2) return &whole_;
+        used = 2;
+        asked.emplace_back(path[1]);
+        return path[1] == "small" ? &small_ : nullptr;
+    }
+    mutable std::vector<std::string> asked;
+
+private:
+    base::json::value small_ = {{"rows", {1, 2, 3}}, {"items", "an entry"}};
+    base::json::value whole_ = {{"small", {{"rows", {1, 2, 3}}}}, {"items", 7}};
+};
+
+TEST(Variables, APathIsAskedAsAWhole) {
+    const TwoOutputs variables;
+    const auto value = [&](std::string_view text) {
+        return base::to_text(*base::Expression::parse(text)->evaluate(variables));
+    };
+    EXPECT_EQ(value("steps.small.rows[1]"), "2");
+    EXPECT_EQ(variables.asked, std::vector<std::string>{"small"});
+    EXPECT_EQ(value("steps.small.rows | sum"), "6");
+    EXPECT_EQ(value("steps.none is undefined"), "true");
+    EXPECT_EQ(value("steps | length"), "2");
+    EXPECT_EQ(value("steps.small.items() | length"), "2") << "a method, as in an object";
+    EXPECT_EQ(value("steps.items() | length"), "2");
+    EXPECT_FALSE(base::Expression::parse("steps.none.rows")->evaluate(variables).has_value());
+}
+
 }  // namespace
