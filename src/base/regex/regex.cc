@@ -21,7 +21,7 @@ struct Regex::Code {
     }
 };
 
-Result<Regex> Regex::compile(std::string_view pattern) {
+Result<Regex> Regex::compile(std::string_view pattern, Use use) {
     if (pattern.size() > kPatternBytesMax) {
         return fail(base::Code::invalid_argument, "the pattern has {} bytes, at most {}",
                     pattern.size(), kPatternBytesMax);
@@ -29,10 +29,18 @@ Result<Regex> Regex::compile(std::string_view pattern) {
     auto code = std::make_shared<Code>();
     int error = 0;
     PCRE2_SIZE offset = 0;
+    pcre2_compile_context* how = nullptr;
+    std::uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+    if (use == Use::whole) {
+        options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
+    } else {
+        options |= PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF;
+        how = pcre2_compile_context_create(nullptr);
+        if (how != nullptr) pcre2_set_compile_extra_options(how, PCRE2_EXTRA_ALT_BSUX);
+    }
     code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                               PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
-                                   PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
-                               &error, &offset, nullptr);
+                               options, &error, &offset, how);
+    pcre2_compile_context_free(how);
     if (code->code == nullptr) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(error, text, sizeof(text));

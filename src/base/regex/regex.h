@@ -1,5 +1,5 @@
 #pragma once
-// A regular expression that must match the whole text, within a budget. PCRE2 behind it.
+// A regular expression within a budget. PCRE2 behind it.
 
 #include <cstdint>
 #include <memory>
@@ -13,8 +13,11 @@ namespace base {
 /// Immutable; any thread may use it.
 class Regex {
 public:
-    /// Perl syntax over UTF-8. Errors: invalid_argument with the offset.
-    static Result<Regex> compile(std::string_view pattern);
+    /// whole: must match the whole text, Perl syntax. ecma_search: must be somewhere in it, with
+    /// the escapes of ECMA-262, as JSON Schema has it.
+    enum class Use : std::uint8_t { whole, ecma_search };
+    /// Over UTF-8. Errors: invalid_argument with the offset.
+    static Result<Regex> compile(std::string_view pattern, Use use = Use::whole);
 
     /// gave_up: not UTF-8, or over the budget of steps and memory; nothing is known then.
     enum class Match : std::uint8_t { yes, no, gave_up };

@@ -8,13 +8,14 @@
 
 namespace base {
 
-/// A schema, compiled. Immutable; copies share it.
+/// A schema, compiled. Immutable; copies share it; any thread may use it.
 class SchemaCheck {
 public:
     /// Errors: invalid_argument (not a schema; subject is the JSON pointer), unimplemented (a
     /// reference to somewhere else).
     static Result<SchemaCheck> compile(const json::value& schema);
     /// Errors: invalid_argument: the first thing that is wrong; the subject is its JSON pointer.
+    /// resource_exhausted: the schema needs more than a million steps for this value.
     Result<void> check(const json::value& value) const;
     const json::value& source() const;
 
