@@ -63,7 +63,7 @@ Result<void> JournalRunLog::read_tail() {
                       }));
     if (!rows.empty()) DG_TRY(index_->apply(rows, last));
     return index_->open_runs([&](const IndexRow& row) {
-        places_[row.head.id] = {row.last, row.last, 0, false};
+        places_[row.head.id] = {.last = row.last, .durable = row.last};
     });
 }
 
@@ -71,6 +71,13 @@ void JournalRunLog::append(std::vector<RunChange> changes, Done done) {
     auto rows = std::make_shared<std::vector<IndexRow>>();
     rows->reserve(changes.size());
     Group group;
+    for (const RunChange& change : changes) {
+        if (change.created) continue;
+        if (auto known = place_of(change.head.id); !known) {
+            done(std::unexpected(std::move(known).error()));
+            return;
+        }
+    }
     // One lock over all: the journal may say that it is done before append returns, and has to find
     // the addresses then.
     std::unique_lock lock(mutex_);
@@ -107,6 +114,19 @@ void JournalRunLog::append(std::vector<RunChange> changes, Done done) {
         settled(*rows, false);
         done(std::unexpected(first.error()));
     }
+}
+
+/// Has the place of a run that is over in the table again: it goes on.
+Result<void> JournalRunLog::place_of(RunId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (places_.contains(id)) return {};
+    }
+    const auto row = DG_TRY(index_->find(id));
+    if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));
+    const std::lock_guard lock(mutex_);
+    places_.emplace(id, Place{.last = row->last, .durable = row->last, .over = true});
+    return {};
 }
 
 void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {

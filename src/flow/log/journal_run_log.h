@@ -53,6 +53,7 @@ private:
     JournalRunLog(base::journal::Journal& journal, std::unique_ptr<RunIndex> index);
     base::Result<void> read_tail();
     base::Result<std::uint64_t> address_of(RunId id);
+    base::Result<void> place_of(RunId id);
     base::Result<std::size_t> index_batch();
     void settled(std::vector<IndexRow>& rows, bool written);
 

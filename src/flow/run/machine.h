@@ -143,6 +143,7 @@ private:
     Call call_of(const StepRef& ref, const std::string& path, std::uint32_t attempt,
                  base::json::value request) const;
     void cancel_calls(ScopeState& scope);
+    void reset_all(bool (*which)(const StepState&, const Step&));
 
     RunState& state_;
     Decision out_;

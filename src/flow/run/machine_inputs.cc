@@ -281,26 +281,35 @@ base::Result<void> Machine::resume(std::string_view by, std::int64_t now_ms) {
         return fail(Code::failed_precondition, "{} is {}; only a paused run can be resumed",
                     to_text(state_.id), status_name(state_.status));
     }
-    std::vector<std::string> failed;  // what paused the run is tried again
-    const auto walk = [&](const auto& self, ScopeState& scope) -> void {
-        for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
-            if (scope.steps[i].status == StepStatus::failed &&
-                scope.block->steps[i].on_error.what == OnError::Do::pause) {
-                failed.push_back(path_of(scope, i));
-            }
-            for (const auto& inner : scope.steps[i].scopes) self(self, *inner);
-        }
-    };
-    walk(walk, state_.root);
-    for (const std::string& path : failed) {
-        if (!find_step(state_, path)) continue;  // within what was reset before it
-        emit({.kind = EventKind::step_reset, .path = path, .name = "resumed"});
-    }
+    reset_all([](const StepState& step, const Step& definition) {
+        return step.status == StepStatus::failed &&
+               definition.on_error.what == OnError::Do::pause;  // what paused it is tried again
+    });
     emit({.kind = EventKind::run_resumed, .value = json::value(by)});
     while (state_.status == RunStatus::running && tick_scope(state_.root)) {
     }
     settle();
     return {};
+}
+
+/// Every step that `which` wants, in blocks that have not ended, begins anew.
+void Machine::reset_all(bool (*which)(const StepState&, const Step&)) {
+    std::vector<std::string> paths;
+    const auto walk = [&](const auto& self, ScopeState& scope) -> void {
+        for (std::uint32_t i = 0; i < scope.steps.size() && !scope.closed; ++i) {
+            if (which(scope.steps[i], scope.block->steps[i])) {
+                paths.push_back(path_of(scope, i));
+                continue;
+            }
+            for (const auto& inner : scope.steps[i].scopes) self(self, *inner);
+        }
+    };
+    walk(walk, state_.root);
+    for (const std::string& path : paths) {
+        const auto ref = find_step(state_, path);
+        if (!ref || !which(*ref->state, *ref->step)) continue;  // reset with one before it
+        emit({.kind = EventKind::step_reset, .path = path, .name = "the run goes on"});
+    }
 }
 
 base::Result<void> Machine::cancel(std::string_view why, std::int64_t now_ms) {
@@ -338,6 +347,11 @@ base::Result<void> Machine::retry(std::string_view path, std::string_view by, st
         }
     }
     cancel_calls(*ref->scope);
+    if (state_.status == RunStatus::failed) {  // what its failure cut off runs again, too
+        reset_all([](const StepState& step, const Step&) {
+            return step.status == StepStatus::cancelled;
+        });
+    }
     emit({.kind = EventKind::step_reset,
           .path = std::string(path),
           .name = "retried by " + std::string(by)});

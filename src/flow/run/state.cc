@@ -345,6 +345,8 @@ base::Result<void> apply(RunState& state, const Event& event) {
         case EventKind::run_resumed:
             state.status = RunStatus::running;
             state.reason.clear();
+            state.error.reset();
+            state.finished_ms = 0;
             return {};
         case EventKind::run_completed:
             end_run(state, event, RunStatus::completed);
