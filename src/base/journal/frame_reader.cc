@@ -79,8 +79,9 @@ Result<Tail> look_at_tail(const FrameRange& range) {
         }
         if (all_zero(window)) continue;
         tail.dirty = true;
-        for (std::size_t i = find_frame_magic(window, 0); i + kFrameHeaderBytes <= window.size();
+        for (std::size_t i = find_frame_magic(window, 0); i < window.size();
              i = find_frame_magic(window, i + kFrameAlign)) {
+            if (i + kFrameHeaderBytes > window.size()) break;
             const auto header = frame_header(std::string_view(window).substr(i, kFrameHeaderBytes));
             const std::uint64_t here = segment.index * segment.segment_bytes + at + i;
             const bool ours =

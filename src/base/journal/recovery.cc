@@ -105,12 +105,15 @@ Result<void> Recovery::nothing_lost_without_headers() {
 
 /// From the last segment back: each header says where the frames before it end.
 Result<void> Recovery::follow_chain() {
+    for (const auto& [index, candidate] : candidates_) {
+        const auto& header = candidate.header;
+        if (header && (header->journal != out_.id || header->segment_bytes != out_.segment_bytes)) {
+            return damaged(path(index), 0, "it or the last one is of another journal");
+        }
+    }
     std::uint64_t end = last_->second.bytes;
     for (auto it = last_;;) {
         const SegmentHeader& header = *it->second.header;
-        if (header.journal != out_.id || header.segment_bytes != out_.segment_bytes) {
-            return damaged(path(it->first), 0, "it is a segment of another journal");
-        }
         out_.segments.push_back(LiveSegment{header, end});
         if (header.follows == 0) break;
         const std::uint64_t before = (header.follows - 1) / out_.segment_bytes;
@@ -207,6 +210,8 @@ Result<void> Recovery::look_behind_last() {
 /// the sync failed and the kernel forgot about it. It counts from now on, so it is written again,
 /// the same bytes.
 Result<void> Recovery::keep_last_frame() {
+    // Names may be as fresh: a segment that was moved into place and not yet synced.
+    DG_TRY(disk_.sync_dir(dir_));
     if (last_ == candidates_.end()) return {};
     DiskFile& file = *last_->second.file;
     const auto again = [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
@@ -216,8 +221,7 @@ Result<void> Recovery::keep_last_frame() {
     };
     DG_TRY(again(0, kSegmentHeaderBytes));
     if (last_frame_end_ != 0) DG_TRY(again(last_frame_at_, last_frame_end_));
-    DG_TRY(file.sync());
-    return disk_.sync_dir(dir_);
+    return file.sync();
 }
 
 /// Removes what is no part of the journal: half made, or written in vain.
