@@ -28,6 +28,7 @@
 #include "gate/gate.h"
 #include "memory/http/openapi.h"
 #include "sphere/http/openapi.h"
+#include "sphere/sphere.h"
 
 namespace app {
 namespace {

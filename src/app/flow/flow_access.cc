@@ -10,6 +10,7 @@
 #include "app/server_client.h"
 #include "base/http/server.h"
 #include "base/metrics/metrics.h"
+#include "sphere/sphere.h"
 
 namespace app {
 namespace {

@@ -27,7 +27,7 @@ class Flows {
 public:
     /// What steps may use; null or empty where there is none. All outlive this.
     struct Parts {
-        std::unique_ptr<sphere::Sphere> sphere;
+        std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
         bool models = false;  ///< set_models will be called
     };

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "flow/definition/cron.h"
+#include "flow/cron/cron.h"
 #include "flow/run/machine.h"
 #include "flow/run/run_variables.h"
 #include "flow/run/time_text.h"
@@ -148,7 +148,12 @@ void Machine::begin_wait(const StepRef& ref, const std::string& path, const Wait
             fail_step(ref, path, {cron.error()});
             return;
         }
-        event.until_ms = cron->next(now_ms_ / 1000) * 1000;
+        const auto next = cron->next(now_ms_ / 1000);
+        if (!next) {
+            fail_step(ref, path, {Error{Code::invalid_argument, "that moment never comes", {}}});
+            return;
+        }
+        event.until_ms = *next * 1000;
     } else if (wait.until) {
         const auto value = wait.until->render(variables, render_options(now_ms_));
         const auto moment =
