@@ -7,6 +7,7 @@
 
 #include "base/core/utf8.h"
 #include "base/template/machine.h"
+#include "base/template/object_methods.h"
 
 namespace base::tmpl {
 namespace {
@@ -102,6 +103,15 @@ Result<Value> Machine::eval_name(const Expr& expr, Scope& scope) {
     return Value(Undefined{expr.text});
 }
 
+}  // namespace base::tmpl
+
+bool base::is_object_method(std::string_view name) {
+    static tmpl::Dict any;
+    return tmpl::find_method(tmpl::Value(&any), name) != nullptr;
+}
+
+namespace base::tmpl {
+
 bool Machine::is_variable(std::string_view name) const {
     std::size_t used = 1;
     return variables_.find(std::span(&name, 1), used) != nullptr;
@@ -110,7 +120,6 @@ bool Machine::is_variable(std::string_view name) const {
 // A chain of names from a variable on is offered to the caller's variables as a whole: of much that
 // a workflow knows, only what an expression asks for is converted.
 Result<Value> Machine::eval_attribute(const Expr& expr, Scope& scope) {
-    static const Dict any_dict;
     const Expr* root = &expr;
     std::size_t names = 1;
     while (root->kind == ExprKind::attribute) {
@@ -126,11 +135,13 @@ Result<Value> Machine::eval_attribute(const Expr& expr, Scope& scope) {
         path[--at] = link->text;
     }
     path[0] = root->text;
-    std::size_t offered = 1;  // a method of dictionaries is never an entry
-    const Value dict = const_cast<Dict*>(&any_dict);
-    while (offered < names && find_method(dict, path[offered]) == nullptr) ++offered;
     std::size_t used = 1;
-    const json::value* given = variables_.find(std::span(path).first(offered), used);
+    const json::value* given = variables_.find(std::span(path).first(names), used);
+    if (given == nullptr && used > 1) {
+        Value value = Undefined{path[used - 1]};
+        for (; used < names; ++used) value = DG_TRY(attribute(value, path[used]));
+        return value;
+    }
     if (given == nullptr || used <= 1) {
         return attribute(DG_TRY(eval(*expr.items[0], scope)), expr.text);
     }

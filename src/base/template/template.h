@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/result.h"
 #include "base/json/json.h"
@@ -50,9 +51,18 @@ public:
     /// `path` is a name and the attributes asked of it: {"steps", "fetch", "output"}. Gives the
     /// value of as much of its beginning as the caller wants to look up itself, and in `used` how
     /// many of its names that is; the rest is looked up in the value, which must live as long as
-    /// the render. Null: not a variable.
+    /// the render. Null: not a variable; with `used` above 1: a variable in which so many names
+    /// lead to nothing, which is undefined.
     virtual const json::value* find(std::span<const std::string_view> path,
                                     std::size_t& used) const = 0;
+};
+
+/// A variable that a template or an expression reads, and the constant attributes or keys that are
+/// asked of it: {"steps", "fetch", "output"} of `steps.fetch["output"]`.
+struct VariableUse {
+    std::vector<std::string> path;
+    bool open = false;  ///< a computed key follows
+    std::uint32_t line = 1, column = 1;
 };
 
 /// A parsed template. Immutable: share it between threads; copies share the syntax tree.
@@ -66,6 +76,9 @@ public:
     Result<std::string> render(const json::object& variables,
                                const RenderOptions& options = {}) const;
     Result<std::string> render(const Variables& variables, const RenderOptions& options = {}) const;
+
+    /// Without those it sets itself and the functions it calls.
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;
@@ -88,6 +101,8 @@ public:
     /// Python truth of the value: zero, empty, none and undefined are false. Errors: as render.
     Result<bool> test(const json::object& variables, const RenderOptions& options = {}) const;
     Result<bool> test(const Variables& variables, const RenderOptions& options = {}) const;
+
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;

@@ -27,10 +27,10 @@
 namespace flow {
 
 struct StartRequest {
-    std::string tenant, workflow;
+    std::string tenant = {}, workflow;
     std::uint32_t version = 0;  ///< 0: the newest
-    base::json::value input, labels;
-    std::string idempotency_key;  ///< the same key starts one run
+    base::json::value input = {}, labels = {};
+    std::string idempotency_key = {};  ///< the same key starts one run
 };
 
 struct EngineOptions {

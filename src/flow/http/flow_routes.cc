@@ -189,7 +189,7 @@ Result<base::http::Response> FlowApi::deploy(const Request& request) {
         request.query_param("file").value_or(is_json ? "workflow.json" : "workflow.yaml");
     if (DG_TRY(query_flag(request, "dry_run"))) {
         json::array faults;
-        for (const Fault& fault : check_definition(request.body, file)) {
+        for (const base::Fault& fault : read_definition_faults(request.body, file).faults) {
             faults.push_back({{"line", fault.line},
                               {"column", fault.column},
                               {"path", fault.path},

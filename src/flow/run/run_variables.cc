@@ -1,5 +1,7 @@
 #include "flow/run/run_variables.h"
 
+#include "base/template/object_methods.h"
+
 namespace flow {
 
 namespace json = base::json;
@@ -32,17 +34,24 @@ const StepState* find_below(const ScopeState& scope, std::string_view id) {
     return nullptr;
 }
 
-/// As far as `path` names members of objects.
+/// As far as `path` names members of objects; a method is the template's to call.
 const json::value* walk(const json::value& from, std::span<const std::string_view> path,
                         std::size_t& used) {
     const json::value* at = &from;
-    while (used < path.size() && at->is_object()) {
+    while (used < path.size() && at->is_object() && !base::is_object_method(path[used])) {
         const json::value* next = at->get_object().if_contains(path[used]);
         if (next == nullptr) break;
         at = next;
         ++used;
     }
     return at;
+}
+
+/// A step that has given nothing, as far down as is asked: a condition may look at a round that was
+/// not yet, an output at an arm that was not taken.
+const json::value* nothing(std::span<const std::string_view> path, std::size_t& used) {
+    used = path.size();
+    return nullptr;
 }
 
 json::object step_object(const StepState& step) {
@@ -91,9 +100,8 @@ const json::value* RunVariables::step_field(const StepState& step,
                                             std::span<const std::string_view> path,
                                             std::size_t& used) const {
     used = 2;
-    if (path.size() < 3 || path[2] != "output" || step.status != StepStatus::done) {
-        return keep(step_object(step));
-    }
+    if (path.size() < 3 || path[2] != "output") return keep(step_object(step));
+    if (step.status != StepStatus::done) return nothing(path, used);
     used = 3;
     return walk(step.output, path, used);
 }
@@ -121,7 +129,7 @@ const json::value* RunVariables::find(std::span<const std::string_view> path,
     if (name == "steps") {
         if (path.size() > 1) {
             const StepState* found = step(path[1]);
-            return found != nullptr ? step_field(*found, path, used) : keep(json::object());
+            return found != nullptr ? step_field(*found, path, used) : nothing(path, used);
         }
         json::object all;
         for (const ScopeState* scope = scope_ != nullptr ? scope_ : &state_.root; scope != nullptr;

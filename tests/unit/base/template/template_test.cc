@@ -1,5 +1,7 @@
 #include "base/template/template.h"
 
+#include "base/template/object_methods.h"
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -347,6 +349,10 @@ public:
         if (path[0] != "steps") return nullptr;
         used = 1;
         if (path.size() < 2) return &whole_;
+        if (path[1] == "later") {
+            used = path.size();
+            return nullptr;
+        }
         used = 2;
         asked.emplace_back(path[1]);
         return path[1] == "small" ? &small_ : nullptr;
@@ -368,8 +374,12 @@ TEST(Variables, APathIsAskedAsAWhole) {
     EXPECT_EQ(value("steps.small.rows | sum"), "6");
     EXPECT_EQ(value("steps.none is undefined"), "true");
     EXPECT_EQ(value("steps | length"), "2");
+    EXPECT_EQ(value("steps.later.output.rows | default(5)"), "5");
+    EXPECT_EQ(value("steps.later.output.state != 'done'"), "true");
     EXPECT_EQ(value("steps.small.items() | length"), "2") << "a method, as in an object";
     EXPECT_EQ(value("steps.items() | length"), "2");
+    EXPECT_TRUE(base::is_object_method("items"));
+    EXPECT_FALSE(base::is_object_method("rows"));
     EXPECT_FALSE(base::Expression::parse("steps.none.rows")->evaluate(variables).has_value());
 }
 

@@ -16,8 +16,8 @@ using std::chrono::milliseconds;
 constexpr std::string_view kTwo = R"(
 name: two
 steps:
-  - {id: a, call: {function: echo, args: {v: "{{ input.v }}"}}}
-  - {id: b, call: {function: echo, args: {v: "{{ steps.a.output.v + 1 }}"}}}
+  - {id: a, call: {function: echo, arguments: {v: "{{ input.v }}"}}}
+  - {id: b, call: {function: echo, arguments: {v: "{{ steps.a.output.v + 1 }}"}}}
 )";
 
 TEST(RunEngine, AFinishedStepIsNeverCalledAgainAndAnOpenOneIs) {
@@ -66,18 +66,18 @@ TEST(RunEngine, OneKeyStartsOneRunAlsoAfterACrash) {
     EXPECT_NE(world.start("two", {{"v", 1}}, "order-8"), first);
 }
 
-TEST(RunEngine, AFullDiskIsAPauseAndNothingThatCameInIsLost) {
+TEST(RunEngine, ADiskThatRefusesIsAPauseAndNothingThatCameInIsLost) {
     World world(4);
     world.definitions.add(kTwo);
     const auto run = world.start("two", {{"v", 1}});
-    world.disk.limit(1);
+    world.disk.set_faults({.write = 1});
     world.echo(0);
     EXPECT_TRUE(world.calls.held.empty()) << "a's result is not durable";
     EXPECT_EQ(world.engine->stats().stalled_inputs, 1u);
     EXPECT_FALSE(world.start("two", {{"v", 5}}).has_value()) << "and no run is acknowledged";
     world.pass(milliseconds(1'500));
     EXPECT_EQ(world.engine->stats().stalled_inputs, 1u);
-    world.disk.limit(0);
+    world.disk.set_faults({});
     world.pass(milliseconds(1'500));
     ASSERT_EQ(world.calls.held.size(), 1u);
     EXPECT_EQ(world.calls.held[0].call.path, "b");
@@ -114,7 +114,7 @@ TEST(RunEngine, AChildRunIsOneAndItsParentGoesOnInTheSameCommit) {
     world.definitions.add(
         "name: outer\nsteps: [{id: sub, subflow: {workflow: inner, input: {v: 3}}}]");
     world.definitions.add(
-        "name: inner\nsteps: [{id: e, call: {function: echo, args: {v: \"{{ input.v }}\"}}}]");
+        "name: inner\nsteps: [{id: e, call: {function: echo, arguments: {v: \"{{ input.v }}\"}}}]");
     world.definitions.add("name: lost\nsteps: [{id: sub, subflow: {workflow: nowhere}}]");
     const auto outer = world.start("outer", json::object());
     world.crash(SimDisk::Stop::power, true);

@@ -1,6 +1,10 @@
 #include "flow/run/machine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <stdexcept>
 
 #include "flow/definition/read_definition.h"
 
@@ -18,19 +22,20 @@ namespace json = base::json;
 
 /// One run, driven by hand. Every decision is folded into a second state, too, which has to be the
 /// same: what is written down says everything.
-class Run {
+class DrivenRun {
 public:
-    explicit Run(std::string_view yaml, json::value input = json::object()) {
+    explicit DrivenRun(std::string_view yaml, json::value input = json::object()) {
         auto read = flow::read_definition(yaml, "test.yaml");
-        EXPECT_TRUE(read.has_value()) << (read ? "" : read.error().message);
-        if (!read) return;
+        if (!read) throw std::runtime_error(read.error().message);
         definition = *read;
         for (RunState* each : {&state, &folded}) {
             each->id = {7, 9};
             each->definition = definition;
         }
         Machine machine(state);
-        machine.start({.input = std::move(input)}, now);
+        flow::RunStart start;
+        start.input = std::move(input);
+        machine.start(start, now);
         took(machine);
     }
 
@@ -61,10 +66,9 @@ public:
     }
 
     const flow::StepState& step(std::string_view path) {
-        static const flow::StepState kNone;
         const auto found = flow::find_step(state, path);
-        EXPECT_TRUE(found.has_value()) << path;
-        return found ? *found->state : kNone;
+        if (!found) throw std::runtime_error("no step " + std::string(path));
+        return *found->state;
     }
     std::string output() const { return base::to_text(state.output); }
     std::vector<std::string> called() const {
@@ -113,13 +117,13 @@ private:
 };
 
 TEST(Machine, StepsFollowEachOtherAndSeeWhatCameBefore) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: two
 steps:
   - id: first
-    call: {function: echo, args: {x: "{{ input.x }}"}}
+    call: {function: echo, arguments: {x: "{{ input.x }}"}}
   - id: second
-    call: {function: echo, args: {y: "{{ steps.first.output.x + 1 }}"}}
+    call: {function: echo, arguments: {y: "{{ steps.first.output.x + 1 }}"}}
 output: {sum: "{{ steps.first.output.x + steps.second.output.y }}"}
 )",
             {{"x", 4}});
@@ -134,7 +138,7 @@ output: {sum: "{{ steps.first.output.x + steps.second.output.y }}"}
 }
 
 TEST(Machine, IndependentStepsRunAtOnceAndAJoinWaitsForAll) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: diamond
 steps:
   - {id: a, call: {function: echo}}
@@ -154,7 +158,7 @@ steps:
 }
 
 TEST(Machine, AnAttemptThatFailsIsTriedAgainLaterAndThenGivesUp) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: flaky
 steps:
   - id: get
@@ -180,14 +184,14 @@ steps:
 }
 
 TEST(Machine, WhatTimeCannotHealIsNotTriedAgain) {
-    Run run("name: n\nsteps: [{id: a, call: {function: echo}}]");
+    DrivenRun run("name: n\nsteps: [{id: a, call: {function: echo}}]");
     run.fail("a", Code::invalid_argument);
     EXPECT_EQ(run.state.status, RunStatus::failed);
     EXPECT_EQ(run.calls.size(), 1u);
 }
 
 TEST(Machine, AnAttemptThatTakesTooLongIsGivenUpAndItsLateAnswerIgnored) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: slow
 steps: [{id: a, call: {function: echo}, timeout: 10s, retry: {attempts: 2, backoff: 1s, jitter: 0}}]
 )");
@@ -204,7 +208,7 @@ steps: [{id: a, call: {function: echo}, timeout: 10s, retry: {attempts: 2, backo
 }
 
 TEST(Machine, OnErrorSkipsGoesElsewhereOrPauses) {
-    Run skip(R"(
+    DrivenRun skip(R"(
 name: skip
 steps:
   - {id: a, call: {function: echo}, on_error: skip}
@@ -213,7 +217,7 @@ steps:
     skip.fail("a", Code::not_found, "gone");
     EXPECT_EQ(skip.output(), R"({"why":"gone","status":"failed"})");
 
-    Run jump(R"(
+    DrivenRun jump(R"(
 name: jump
 steps:
   - {id: prepare, call: {function: echo}}
@@ -228,7 +232,7 @@ steps:
     jump.finish("use", 3);
     EXPECT_EQ(jump.output(), "3");
 
-    Run pause("name: p\nsteps: [{id: a, call: {function: echo}, on_error: pause}]");
+    DrivenRun pause("name: p\nsteps: [{id: a, call: {function: echo}, on_error: pause}]");
     pause.fail("a", Code::permission_denied, "ask somebody");
     EXPECT_EQ(pause.state.status, RunStatus::paused);
     EXPECT_NE(pause.state.reason.find("ask somebody"), std::string::npos);
@@ -239,15 +243,15 @@ steps:
 }
 
 TEST(Machine, CompensationsRunFromTheLastStepToTheFirst) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: saga
 steps:
   - id: book
     call: {function: echo}
-    compensate: {call: {function: echo, args: {cancel: "{{ steps.book.output }}"}}}
+    compensate: {call: {function: echo, arguments: {cancel: "{{ steps.book.output }}"}}}
   - id: pay
     call: {function: echo}
-    compensate: {call: {function: echo, args: {refund: "{{ steps.pay.output }}"}}}
+    compensate: {call: {function: echo, arguments: {refund: "{{ steps.pay.output }}"}}}
   - {id: ship, call: {function: echo}, on_error: compensate}
 )");
     run.finish("book", "b1");
@@ -264,7 +268,7 @@ steps:
 }
 
 TEST(Machine, ALoopRunsSoManyRoundsAtOnceAndKeepsTheirOrder) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: each
 steps:
   - id: all
@@ -272,7 +276,7 @@ steps:
       in: "{{ input.xs }}"
       as: x
       concurrency: 2
-      steps: [{id: twice, call: {function: echo, args: {v: "{{ x * 2 }}", at: "{{ index }}"}}}]
+      steps: [{id: twice, call: {function: echo, arguments: {v: "{{ x * 2 }}", at: "{{ index }}"}}}]
 )",
             {{"xs", {5, 6, 7}}});
     EXPECT_EQ(run.called(), (std::vector<std::string>{"all[0].twice", "all[1].twice"}));
@@ -294,12 +298,12 @@ steps:
       max: 3
       steps: [{id: get, call: {function: echo}}]
 )";
-    Run run(text);
+    DrivenRun run(text);
     run.finish("poll[0].get", {{"state", "busy"}});
     run.finish("poll[1].get", {{"state", "done"}});
     EXPECT_EQ(run.state.status, RunStatus::completed);
     EXPECT_EQ(run.output(), R"([{"state":"busy"},{"state":"done"}])");
-    Run endless(text);
+    DrivenRun endless(text);
     for (int i = 0; i < 3; ++i) endless.finish(fmt::format("poll[{}].get", i), json::object());
     EXPECT_EQ(endless.state.status, RunStatus::failed);
     EXPECT_EQ(endless.state.error->code, Code::resource_exhausted);
@@ -318,12 +322,12 @@ steps:
       default: [{id: other, set: {got: 3}}]
 output: "{{ vars.got }}"
 )";
-    EXPECT_EQ(Run(text, {{"kind", "b"}}).output(), "2");
-    EXPECT_EQ(Run(text, {{"kind", "z"}}).output(), "3");
-    EXPECT_EQ(Run(R"(
+    EXPECT_EQ(DrivenRun(text, {{"kind", "b"}}).output(), "2");
+    EXPECT_EQ(DrivenRun(text, {{"kind", "z"}}).output(), "3");
+    EXPECT_EQ(DrivenRun(R"(
 name: branch
 steps:
-  - {id: maybe, branch: {if: "input.x > 3", then: [{id: big, set: {size: big}}], else: []}}
+  - {id: maybe, branch: {if: "input.x > 3", then: [{id: big, set: {size: big}}]}}
 output: "{{ steps.big.output.size | default('small') }}"
 )",
                   {{"x", 1}})
@@ -332,7 +336,7 @@ output: "{{ steps.big.output.size | default('small') }}"
 }
 
 TEST(Machine, ParallelBranchesNeedAllOrSome) {
-    Run all(R"(
+    DrivenRun all(R"(
 name: par
 steps:
   - id: both
@@ -341,9 +345,9 @@ steps:
     EXPECT_EQ(all.calls.size(), 2u);
     all.finish("both[y].py", 2);
     all.finish("both[x].px", 1);
-    EXPECT_EQ(all.output(), R"({"y":2,"x":1})");
+    EXPECT_EQ(all.output(), R"({"x":1,"y":2})");
 
-    Run any(R"(
+    DrivenRun any(R"(
 name: any
 steps:
   - id: first
@@ -358,7 +362,7 @@ steps:
 }
 
 TEST(Machine, WaitsForTimeAndSignals) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: waits
 steps:
   - {id: nap, wait: {for: 2d}}
@@ -391,7 +395,7 @@ steps:
       deadline: 3d
       escalate: {after: 1d, to: [lead]}
 )";
-    Run run(text, {{"item", "tea"}});
+    DrivenRun run(text, {{"item", "tea"}});
     EXPECT_EQ(run.step("gate").output.at("prompt"), "Price of tea?");
     run.pass_ms(86'400'000);
     EXPECT_EQ(base::to_text(run.step("gate").output.at("escalated_to")), R"(["lead"])");
@@ -406,12 +410,12 @@ steps:
     EXPECT_EQ(run.output(), R"({"decision":"answered","answer":{"price":3},"by":"ann"})");
     EXPECT_EQ(answer({{"decision", "rejected"}}).error().code, Code::not_found);
 
-    Run late(text, {{"item", "tea"}});
+    DrivenRun late(text, {{"item", "tea"}});
     late.pass_ms(86'400'000);
     late.pass_ms(2 * 86'400'000);
     EXPECT_EQ(late.state.error->code, Code::deadline_exceeded);
 
-    Run no(text, {{"item", "tea"}});
+    DrivenRun no(text, {{"item", "tea"}});
     ASSERT_TRUE(
         no.give([&](Machine& m) {
               return m.answer("gate", {{"decision", "rejected"}, {"answer", "too dear"}}, no.now);
@@ -421,7 +425,7 @@ steps:
 }
 
 TEST(Machine, BudgetsAndDeadlinesEndARun) {
-    Run tokens(R"(
+    DrivenRun tokens(R"(
 name: dear
 budget: {tokens: 100}
 steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]
@@ -429,13 +433,13 @@ steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]
     tokens.finish("a", 1, 101);
     EXPECT_EQ(tokens.state.error->code, Code::resource_exhausted);
     EXPECT_EQ(tokens.calls.size(), 1u);
-    Run late("name: late\ndeadline: 1h\nsteps: [{id: a, wait: {for: 2h}}]");
+    DrivenRun late("name: late\ndeadline: 1h\nsteps: [{id: a, wait: {for: 2h}}]");
     late.pass_ms(3'600'000);
     EXPECT_EQ(late.state.error->code, Code::deadline_exceeded);
 }
 
 TEST(Machine, PausedRunsBeginNothingAndLoseNothing) {
-    Run run("name: p\nsteps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]");
+    DrivenRun run("name: p\nsteps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]");
     ASSERT_TRUE(run.give([&](Machine& m) { return m.pause("lunch", "ann", run.now); }).has_value());
     run.finish("a", 1);
     EXPECT_EQ(run.calls.size(), 1u);
@@ -448,7 +452,7 @@ TEST(Machine, PausedRunsBeginNothingAndLoseNothing) {
 }
 
 TEST(Machine, AFailedRunGoesOnWhenAStepIsRetriedByHand) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: again
 steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}, {id: c, call: {function: echo}}]
 )");
@@ -463,7 +467,7 @@ steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}, {id: c
 }
 
 TEST(Machine, SubflowsAndEventsAreAskedForInTheSameDecision) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: outer
 steps:
   - {id: sub, subflow: {workflow: inner, input: {n: 1}}}
@@ -482,7 +486,7 @@ steps:
 }
 
 TEST(Machine, LongWorkIsDecidedInPieces) {
-    Run run(R"(
+    DrivenRun run(R"(
 name: long
 steps:
   - id: count
@@ -494,7 +498,7 @@ output: "{{ vars.last }}"
 }
 
 TEST(Machine, AWrongExpressionFailsItsStepAndNamesIt) {
-    Run run("name: w\nsteps: [{id: a, set: {x: \"{{ input.n / 0 }}\"}}]", {{"n", 1}});
+    DrivenRun run("name: w\nsteps: [{id: a, set: {x: \"{{ input.n / 0 }}\"}}]", {{"n", 1}});
     EXPECT_EQ(run.state.status, RunStatus::failed);
     EXPECT_TRUE(run.state.error->message.starts_with("step 'a'")) << run.state.error->message;
 }

@@ -1,0 +1,3 @@
+#pragma once
+#include "flow/definition/definition.h"
+namespace flow { base::json::object graph_json(const Definition& definition); }
