@@ -4,6 +4,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "base/core/utf8.h"
 #include "base/json/json.h"
@@ -60,7 +62,12 @@ private:
         if (!names_once(out, key.Scalar())) {
             return fail_on(at, Code::invalid_argument, "{}: {} is there twice", at, key.Scalar());
         }
-        out.members.emplace_back(key.Scalar(), DG_TRY(copy(value, depth + 1)));
+        Node member = DG_TRY(copy(value, depth + 1));
+        if (!key.Mark().is_null()) {
+            member.name_line = static_cast<std::uint32_t>(key.Mark().line + 1);
+            member.name_column = static_cast<std::uint32_t>(key.Mark().column + 1);
+        }
+        out.members.emplace_back(key.Scalar(), std::move(member));
         return {};
     }
     static bool names_once(const Node& map, const std::string& name) { return !map.find(name); }
@@ -108,6 +115,59 @@ Result<Node> parse_document(std::string_view text, const std::string& file) {
     } catch (const std::exception& error) {
         return fail_on(file, Code::invalid_argument, "{}: not YAML: {}", file, error.what());
     }
+}
+
+std::optional<double> number_of(const Node& node) {
+    if (node.kind != Node::Kind::scalar || node.quoted || node.text.empty()) return std::nullopt;
+    const char last = node.text.back(), first = node.text.front();
+    if (!((first >= '0' && first <= '9') || first == '-') || last < '0' || last > '9') {
+        return std::nullopt;  // inf, nan, .5, 1. and hexadecimal are not JSON
+    }
+    const std::string_view digits = std::string_view(node.text).substr(first == '-' ? 1 : 0);
+    if (digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9') {
+        return std::nullopt;  // nor are leading zeros: 007 is a name
+    }
+    double value = 0;
+    const char* const end = node.text.data() + node.text.size();
+    const auto [rest, error] = std::from_chars(node.text.data(), end, value);
+    if (error != std::errc() || rest != end || !std::isfinite(value)) return std::nullopt;
+    return value;
+}
+
+std::optional<bool> flag_of(const Node& node) {
+    if (node.kind != Node::Kind::scalar || node.quoted) return std::nullopt;
+    if (node.text == "true") return true;
+    if (node.text == "false") return false;
+    return std::nullopt;
+}
+
+json::value to_json(const Node& node) {
+    switch (node.kind) {
+        case Node::Kind::null:
+            return nullptr;
+        case Node::Kind::list: {
+            json::array out;
+            out.reserve(node.items.size());
+            for (const Node& item : node.items) out.push_back(to_json(item));
+            return out;
+        }
+        case Node::Kind::map: {
+            json::object out;
+            out.reserve(node.members.size());
+            for (const auto& [name, member] : node.members) out[name] = to_json(member);
+            return out;
+        }
+        case Node::Kind::scalar:
+            break;
+    }
+    if (const auto flag = flag_of(node)) return *flag;
+    const auto number = number_of(node);
+    if (!number) return json::value(node.text);
+    std::int64_t whole = 0;
+    const char* const end = node.text.data() + node.text.size();
+    const auto [rest, error] = std::from_chars(node.text.data(), end, whole);
+    if (error == std::errc() && rest == end) return whole;
+    return *number;
 }
 
 }  // namespace base

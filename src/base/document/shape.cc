@@ -4,16 +4,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+
+#include "base/core/nearest.h"
 
 namespace base {
 namespace {
 
 using Type = Shape::Type;
 
-std::string_view type_words(Type type) {
-    switch (type) {
+std::string type_words(const Shape& shape) {
+    if (!shape.words.empty()) return std::string(shape.words);
+    switch (shape.type) {
         case Type::text:
             return "a text";
         case Type::integer:
@@ -30,6 +32,15 @@ std::string_view type_words(Type type) {
         case Type::object:
         case Type::same:
             return "a map";
+        case Type::any:
+            return "a value";
+        case Type::either: {
+            std::string out;
+            for (const Shape* option : shape.options) {
+                out += (out.empty() ? "" : " or ") + type_words(*option);
+            }
+            return out;
+        }
     }
     return "";
 }
@@ -49,8 +60,8 @@ std::string_view found_words(const Node& node) {
 }
 
 /// In JSON a text has quotes; in YAML `1.0` may be one where a text is expected.
-bool is_of_type(const Node& node, Type type, bool json) {
-    switch (type) {
+bool is_of_type(const Node& node, const Shape& shape, bool json) {
+    switch (shape.type) {
         case Type::text:
             return node.kind == Node::Kind::scalar && (node.quoted || !json);
         case Type::scalar:
@@ -66,120 +77,187 @@ bool is_of_type(const Node& node, Type type, bool json) {
         case Type::object:
             return node.kind == Node::Kind::map;
         case Type::same:
+        case Type::any:
             return true;
+        case Type::either:
+            return std::ranges::any_of(shape.options, [&](const Shape* option) {
+                return is_of_type(node, *option, json);
+            });
     }
     return false;
 }
 
-/// Checks one tree; knows the file for messages.
+/// Where the checker is, for machines and for people.
+struct Spot {
+    std::string path;    ///< from the root
+    std::string within;  ///< from the noun, or from the root where there is none
+    std::string noun;    ///< "step 'fetch'"
+
+    std::string words() const {
+        if (within.empty()) return noun.empty() ? "the document" : noun;
+        return noun.empty() ? within : fmt::format("{} of {}", within, noun);
+    }
+    std::string around() const { return noun.empty() ? words() : noun; }
+    Spot member(std::string_view name) const {
+        const auto join = [&](const std::string& to) {
+            return to.empty() ? std::string(name) : fmt::format("{}.{}", to, name);
+        };
+        return {join(path), join(within), noun};
+    }
+    Spot item(std::size_t i) const {
+        return {fmt::format("{}[{}]", path, i), fmt::format("{}[{}]", within, i), noun};
+    }
+};
+
+/// Checks one tree and gathers what is wrong.
 class Checker {
 public:
-    explicit Checker(const std::string& file) : file_(file) {}
+    Checker(bool json, std::size_t faults_max) : json_(json), faults_max_(faults_max) {}
 
-    Result<void> check(const Node& node, const Shape& shape, const std::string& path) const {
-        if (!is_of_type(node, shape.type, file_.ends_with(".json"))) {
-            return fault(
-                node, path,
-                fmt::format("is {}, expected {}", found_words(node), type_words(shape.type)));
+    void check(const Node& node, const Shape& shape, Spot spot) {
+        if (faults.size() >= faults_max_) return;
+        if (!is_of_type(node, shape, json_)) {
+            return fault(node, spot,
+                         fmt::format("is {}, expected {}", found_words(node), type_words(shape)));
         }
         switch (shape.type) {
             case Type::text:
-                return check_text(node, shape, path);
+                return check_text(node, shape, spot);
             case Type::integer:
             case Type::number:
-                return check_number(node, shape, path);
+                return check_number(node, shape, spot);
             case Type::list:
-                return check_list(node, shape, path);
+                return check_list(node, shape, spot);
             case Type::map:
-                return check_map(node, shape, path);
+                return check_map(node, shape, spot);
             case Type::object:
-                return check_object(node, shape, path);
+                return check_object(node, shape, std::move(spot));
             case Type::same:
-                return check(node, *shape.element, path);
+                return check(node, *shape.element, std::move(spot));
+            case Type::either:
+                for (const Shape* option : shape.options) {
+                    if (is_of_type(node, *option, json_)) return check(node, *option, spot);
+                }
+                break;
             case Type::flag:
             case Type::scalar:
+            case Type::any:
                 break;
         }
-        return {};
     }
+
+    std::vector<Fault> faults;
 
 private:
-    std::unexpected<Error> fault(const Node& node, const std::string& path,
-                                 const std::string& what) const {
-        const std::string at = place(file_, node);
-        return fail_on(at, Code::invalid_argument, "{}: {} {}", at,
-                       path.empty() ? "the document" : path, what);
+    void fault(const Node& node, const Spot& spot, const std::string& what) {
+        faults.push_back(
+            {node.line, node.column, spot.path, fmt::format("{} {}", spot.words(), what)});
     }
 
-    Result<void> check_length(const Node& node, const Shape& shape, const std::string& path,
-                              std::size_t length, std::string_view unit) const {
-        if (length >= shape.length_min && length <= shape.length_max) return {};
-        return fault(node, path,
-                     fmt::format("has {} {}, expected {} to {}", length, unit, shape.length_min,
-                                 shape.length_max));
+    bool check_length(const Node& node, const Shape& shape, const Spot& spot, std::size_t length,
+                      std::string_view unit) {
+        if (length >= shape.length_min && length <= shape.length_max) return true;
+        fault(node, spot,
+              fmt::format("has {} {}, expected {} to {}", length, unit, shape.length_min,
+                          shape.length_max));
+        return false;
     }
 
-    Result<void> check_text(const Node& node, const Shape& shape, const std::string& path) const {
+    void check_text(const Node& node, const Shape& shape, const Spot& spot) {
         if (!shape.one_of.empty() && !std::ranges::count(shape.one_of, node.text)) {
-            return fault(node, path,
-                         fmt::format("is '{}', expected one of {}", node.text,
-                                     fmt::join(shape.one_of, ", ")));
+            return fault(
+                node, spot,
+                fmt::format("is '{}', expected one of {}{}", node.text,
+                            fmt::join(shape.one_of, ", "), did_you_mean(node.text, shape.one_of)));
         }
-        return check_length(node, shape, path, node.text.size(), "bytes");
+        if (!check_length(node, shape, spot, node.text.size(), "bytes")) return;
+        if (shape.fits != nullptr && !shape.fits(node.text)) {
+            fault(node, spot, fmt::format("is '{}', expected {}", node.text, type_words(shape)));
+        }
     }
 
-    Result<void> check_number(const Node& node, const Shape& shape, const std::string& path) const {
+    void check_number(const Node& node, const Shape& shape, const Spot& spot) {
         const double value = *number_of(node);
         if (shape.type == Type::integer && value != std::floor(value)) {
-            return fault(node, path, fmt::format("is {}, expected a whole number", node.text));
+            return fault(node, spot, fmt::format("is {}, expected a whole number", node.text));
         }
         if (value < shape.min || value > shape.max) {
-            return fault(node, path,
-                         fmt::format("is {}, expected {} to {}", node.text, shape.min, shape.max));
+            fault(node, spot,
+                  fmt::format("is {}, expected {} to {}", node.text, shape.min, shape.max));
         }
-        return {};
     }
 
-    Result<void> check_list(const Node& node, const Shape& shape, const std::string& path) const {
-        DG_TRY(check_length(node, shape, path, node.items.size(), "items"));
+    void check_list(const Node& node, const Shape& shape, const Spot& spot) {
+        if (!check_length(node, shape, spot, node.items.size(), "items")) return;
         for (std::size_t i = 0; i < node.items.size(); ++i) {
-            DG_TRY(check(node.items[i], *shape.element, fmt::format("{}[{}]", path, i)));
+            check(node.items[i], *shape.element, spot.item(i));
         }
-        return {};
     }
 
-    Result<void> check_map(const Node& node, const Shape& shape, const std::string& path) const {
-        DG_TRY(check_length(node, shape, path, node.members.size(), "members"));
+    void check_map(const Node& node, const Shape& shape, const Spot& spot) {
+        if (!check_length(node, shape, spot, node.members.size(), "members")) return;
         for (const auto& [name, value] : node.members) {
-            DG_TRY(check(value, *shape.element, join(path, name)));
+            check(value, *shape.element, spot.member(name));
         }
-        return {};
     }
 
-    Result<void> check_object(const Node& node, const Shape& shape, const std::string& path) const {
+    void check_object(const Node& node, const Shape& shape, Spot spot) {
+        if (!shape.noun.empty()) {
+            const Node* name = node.find(shape.noun_field);
+            const bool named = name != nullptr && name->kind == Node::Kind::scalar;
+            spot.noun = named ? fmt::format("{} '{}'", shape.noun, name->text)
+                              : fmt::format("the {} {}", shape.noun, spot.path);
+            spot.within.clear();
+        }
         for (const auto& [name, value] : node.members) {
             const auto field = std::ranges::find(shape.fields, name, &Field::name);
             if (field == shape.fields.end()) {
-                std::vector<std::string_view> known;
-                for (const Field& each : shape.fields) known.push_back(each.name);
-                return fault(value, join(path, name),
-                             fmt::format("is not known; there are {}", fmt::join(known, ", ")));
+                unknown(value, name, shape, spot);
+            } else {
+                check(value, field->shape, spot.member(name));
             }
-            DG_TRY(check(value, field->shape, join(path, name)));
         }
         for (const Field& field : shape.fields) {
             if (field.required && node.find(field.name) == nullptr) {
-                return fault(node, path, fmt::format("lacks {}", field.name));
+                fault(node, spot, fmt::format("lacks {}", field.name));
             }
         }
-        return {};
+        if (!shape.one_field.empty()) check_one_field(node, shape, spot);
     }
 
-    static std::string join(const std::string& path, std::string_view name) {
-        return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
+    void check_one_field(const Node& node, const Shape& shape, const Spot& spot) {
+        std::vector<std::string_view> found;
+        for (const std::string_view name : shape.one_field) {
+            if (node.find(name) != nullptr) found.push_back(name);
+        }
+        if (found.empty()) {
+            fault(node, spot,
+                  fmt::format("lacks what it does: one of {}", fmt::join(shape.one_field, ", ")));
+        } else if (found.size() > 1) {
+            fault(*node.find(found[1]), spot,
+                  fmt::format("has {}, expected one of them", fmt::join(found, " and ")));
+        }
     }
 
-    const std::string& file_;
+    void unknown(const Node& value, const std::string& name, const Shape& shape, const Spot& spot) {
+        std::vector<std::string_view> known, candidates;
+        for (const Field& each : shape.fields) known.push_back(each.name);
+        candidates = known;
+        for (const Field& each : shape.fields) {
+            candidates.insert(candidates.end(), each.otherwise.begin(), each.otherwise.end());
+        }
+        auto meant = nearest(name, candidates);
+        for (const Field& each : shape.fields) {
+            if (meant && std::ranges::count(each.otherwise, *meant) > 0) meant = each.name;
+        }
+        const std::string hint = meant ? fmt::format(": did you mean '{}'?", *meant)
+                                       : fmt::format("; there are {}", fmt::join(known, ", "));
+        faults.push_back({value.name_line, value.name_column, spot.member(name).path,
+                          fmt::format("unknown field '{}' in {}{}", name, spot.words(), hint)});
+    }
+
+    const bool json_;
+    const std::size_t faults_max_;
 };
 
 /// Writes schemas; named shapes once, into $defs.
@@ -231,6 +309,13 @@ private:
             case Type::object:
                 object(shape, out);
                 break;
+            case Type::either: {
+                json::array options;
+                for (const Shape* option : shape.options) options.push_back(write(*option));
+                out["anyOf"] = std::move(options);
+                break;
+            }
+            case Type::any:
             case Type::same:
                 break;  // write() has followed it
         }
@@ -248,6 +333,7 @@ private:
             out["enum"] = json::value_from(shape.one_of);
         } else {
             out["minLength"] = std::min<std::size_t>(shape.length_min, 1);
+            if (!shape.pattern.empty()) out["pattern"] = shape.pattern;
             out["maxLength"] = shape.length_max;  // bytes here, characters there: never stricter
         }
     }
@@ -263,6 +349,11 @@ private:
         out["properties"] = std::move(properties);
         if (!required.empty()) out["required"] = std::move(required);
         out["additionalProperties"] = false;
+        json::array choices;
+        for (const std::string_view name : shape.one_field) {
+            choices.push_back(json::object{{"required", json::array{name}}});
+        }
+        if (!choices.empty()) out["oneOf"] = std::move(choices);
     }
 
     json::object defs_;
@@ -270,29 +361,20 @@ private:
 
 }  // namespace
 
-std::optional<double> number_of(const Node& node) {
-    if (node.kind != Node::Kind::scalar || node.quoted || node.text.empty()) return std::nullopt;
-    const char last = node.text.back(), first = node.text.front();
-    if (!((first >= '0' && first <= '9') || first == '-') || last < '0' || last > '9') {
-        return std::nullopt;  // inf, nan, .5, 1. and hexadecimal are not JSON
-    }
-    double value = 0;
-    const char* const end = node.text.data() + node.text.size();
-    const auto [rest, error] = std::from_chars(node.text.data(), end, value);
-    if (error != std::errc() || rest != end || !std::isfinite(value)) return std::nullopt;
-    return value;
-}
-
-std::optional<bool> flag_of(const Node& node) {
-    if (node.kind != Node::Kind::scalar || node.quoted) return std::nullopt;
-    if (node.text == "true") return true;
-    if (node.text == "false") return false;
-    return std::nullopt;
-}
-
 Result<void> check_shape(const Node& node, const Shape& shape, const std::string& file,
                          const std::string& path) {
-    return Checker(file).check(node, shape, path);
+    Checker checker(file.ends_with(".json"), 1);
+    checker.check(node, shape, {path, path, ""});
+    if (checker.faults.empty()) return {};
+    const Fault& first = checker.faults.front();
+    const std::string at = fmt::format("{}:{}:{}", file, first.line, first.column);
+    return fail_on(at, Code::invalid_argument, "{}: {}", at, first.message);
+}
+
+std::vector<Fault> shape_faults(const Node& node, const Shape& shape, bool json) {
+    Checker checker(json, 200);
+    checker.check(node, shape, {});
+    return std::move(checker.faults);
 }
 
 json::object json_schema(const Shape& shape, std::string_view id, std::string_view title) {

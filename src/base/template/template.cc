@@ -2,6 +2,7 @@
 
 #include "base/template/lexer.h"
 #include "base/template/machine.h"
+#include "base/template/names.h"
 #include "base/template/parser.h"
 
 namespace base {
@@ -49,6 +50,10 @@ Result<std::string> Template::render(const Variables& variables,
     return machine.render(tree_->body);
 }
 
+std::vector<VariableUse> Template::variables() const {
+    return tmpl::variables_of(tree_->body);
+}
+
 Result<Expression> Expression::parse(std::string_view source) {
     auto tokens = DG_TRY(tmpl::lex_expression(source));
     auto tree = std::make_shared<Tree>();
@@ -75,6 +80,10 @@ Result<bool> Expression::test(const json::object& variables, const RenderOptions
 Result<bool> Expression::test(const Variables& variables, const RenderOptions& options) const {
     tmpl::Machine machine(variables, options);
     return tmpl::is_true(DG_TRY(machine.evaluate(*tree_->root)));
+}
+
+std::vector<VariableUse> Expression::variables() const {
+    return tmpl::variables_of(*tree_->root);
 }
 
 Result<json::value> evaluate(std::string_view expression, const json::object& variables,

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/result.h"
 #include "base/json/json.h"
@@ -55,6 +56,14 @@ public:
                                     std::size_t& used) const = 0;
 };
 
+/// A variable that a template or an expression reads, and the constant attributes or keys that are
+/// asked of it: {"steps", "fetch", "output"} of `steps.fetch["output"]`.
+struct VariableUse {
+    std::vector<std::string> path;
+    bool open = false;  ///< a computed key follows
+    std::uint32_t line = 1, column = 1;
+};
+
 /// A parsed template. Immutable: share it between threads; copies share the syntax tree.
 class Template {
 public:
@@ -66,6 +75,9 @@ public:
     Result<std::string> render(const json::object& variables,
                                const RenderOptions& options = {}) const;
     Result<std::string> render(const Variables& variables, const RenderOptions& options = {}) const;
+
+    /// Without those it sets itself and the functions it calls.
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;
@@ -88,6 +100,8 @@ public:
     /// Python truth of the value: zero, empty, none and undefined are false. Errors: as render.
     Result<bool> test(const json::object& variables, const RenderOptions& options = {}) const;
     Result<bool> test(const Variables& variables, const RenderOptions& options = {}) const;
+
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;
