@@ -97,7 +97,6 @@ struct Spot {
         if (within.empty()) return noun.empty() ? "the document" : noun;
         return noun.empty() ? within : fmt::format("{} of {}", within, noun);
     }
-    std::string around() const { return noun.empty() ? words() : noun; }
     Spot member(std::string_view name) const {
         const auto join = [&](const std::string& to) {
             return to.empty() ? std::string(name) : fmt::format("{}.{}", to, name);
@@ -206,7 +205,8 @@ private:
             const Node* name = node.find(shape.noun_field);
             const bool named = name != nullptr && name->kind == Node::Kind::scalar;
             spot.noun = named ? fmt::format("{} '{}'", shape.noun, name->text)
-                              : fmt::format("the {} {}", shape.noun, spot.path);
+                              : fmt::format("the {}{}{}", shape.noun, spot.path.empty() ? "" : " ",
+                                            spot.path);
             spot.within.clear();
         }
         for (const auto& [name, value] : node.members) {

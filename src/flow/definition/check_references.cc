@@ -27,7 +27,14 @@ std::vector<std::string> around(const Places& places, const std::string& id) {
 
 class ReferenceCheck {
 public:
-    ReferenceCheck(Reader& in, const Names& names) : in_(in), names_(names) {}
+    ReferenceCheck(Reader& in, const Names& names)
+        : in_(in), names_(names), before_(names.places.size()) {
+        for (const auto& [id, place] : names.places) {
+            number_[id] = ids_.size();
+            ids_.push_back(id);
+            if (!place.jump.empty()) jumping_blocks_.insert(place.block);
+        }
+    }
 
     void check(const Reference& reference) {
         const std::vector<std::string>& path = reference.use.path;
@@ -171,9 +178,7 @@ private:
                                      holder);
         }
         if (depends(my_step, their_step)) return "";
-        for (const auto& [name, place] : places) {
-            if (place.block == places.at(my_step).block && !place.jump.empty()) return "";
-        }
+        if (jumping_blocks_.contains(places.at(my_step).block)) return "";
         if (depends(their_step, my_step)) {
             return fmt::format("'{}' runs later{}", id,
                                id == their_step ? "" : fmt::format(", in '{}'", their_step));
@@ -184,35 +189,44 @@ private:
 
     /// Does `from` wait for `on`, directly or not? Both are in one block.
     bool depends(const std::string& from, const std::string& on) {
-        auto known = before_.find(from);
-        if (known == before_.end()) {
-            std::set<std::string> all;
-            std::vector<std::string> open = names_.places.at(from).before;
-            while (!open.empty()) {
-                const std::string next = open.back();
-                open.pop_back();
-                if (!all.insert(next).second) continue;
-                const auto& more = names_.places.at(next).before;
-                open.insert(open.end(), more.begin(), more.end());
-            }
-            known = before_.emplace(from, std::move(all)).first;
+        return before(number_.at(from)).at(number_.at(on));
+    }
+
+    /// All that a step waits for. A circle, which has been told, ends where it began.
+    const std::vector<bool>& before(std::size_t step) {
+        std::vector<bool>& all = before_[step];
+        if (!all.empty()) return all;
+        all.resize(ids_.size());
+        for (const std::string& need : names_.places.at(ids_[step]).before) {
+            const std::size_t other = number_.at(need);
+            const std::vector<bool>& theirs = before(other);
+            for (std::size_t i = 0; i < all.size(); ++i) all[i] = all[i] || theirs[i];
+            all[other] = true;
         }
-        return known->second.contains(on);
+        return all;
     }
 
     Reader& in_;
     const Names& names_;
-    std::map<std::string, std::set<std::string>> before_;
+    std::vector<std::string> ids_;
+    std::map<std::string, std::size_t> number_;
+    std::vector<std::vector<bool>> before_;  ///< by number; empty: not asked yet
+    std::set<std::uint32_t> jumping_blocks_;
 };
 
 }  // namespace
 
 void check_references(Reader& in, const Names& names) {
     ReferenceCheck check(in, names);
-    for (const Reference& reference : in.references) check.check(reference);
+    for (const Reference& reference : in.references) {
+        if (in.full()) return;
+        check.check(reference);
+    }
 }
 
 void check_failure_paths(Reader& in, const Places& places) {
+    const bool anything =
+        std::ranges::any_of(places, [](const auto& each) { return each.second.undoes; });
     for (const auto& [id, place] : places) {
         if (place.jump_node != nullptr) {
             const auto target = places.find(place.jump);
@@ -243,8 +257,6 @@ void check_failure_paths(Reader& in, const Places& places) {
                                  holds_steps ? "put `compensate` on the steps inside of it"
                                              : "take `compensate` away"));
         }
-        const bool anything =
-            std::ranges::any_of(places, [](const auto& each) { return each.second.undoes; });
         if (place.asks_undo && !anything) {
             in.fault(*place.node->find("on_error"), place.path + ".on_error",
                      fmt::format("step '{}' asks to undo what was done, but no step has "

@@ -190,7 +190,8 @@ Action StepReader::wait(const Node& node, const std::string& path) {
     Reader::text(node, "cron", wait.cron);
     if (!wait.cron.empty()) {
         if (const auto cron = Cron::parse(wait.cron); !cron) {
-            in_.fault(*node.find("cron"), path + ".cron", "cron: " + cron.error().message);
+            in_.fault(*node.find("cron"), path + ".cron",
+                      in_.words(path + ".cron") + ": " + cron.error().message);
         }
     }
     Reader::text(node, "signal", wait.signal);

@@ -21,6 +21,8 @@ namespace json = base::json;
 
 namespace {
 
+constexpr std::size_t kStepsMax = 4000;
+
 /// The syntax error of a document, whose subject is "file:line:column" or the file.
 Fault syntax_fault(const base::Error& error, const std::string& file) {
     Fault fault;
@@ -76,6 +78,13 @@ public:
             out->output = in_.value(*output, "output", Sight::output);
         }
         read_limits(root, *out, steps.places());
+        if (steps.places().size() > kStepsMax) {
+            in_.fault(root, "steps",
+                      fmt::format("the workflow has {} steps, at most {}; put some into workflows "
+                                  "of their own and call them by `subflow`",
+                                  steps.places().size(), kStepsMax));
+            return out;
+        }
         check_failure_paths(in_, steps.places());
         check_names(root, steps.places());
         return out;
@@ -108,7 +117,10 @@ private:
         if (const Node* queue = root.find("queue")) check_queue(*queue, "queue", out);
         for (const auto& [id, place] : places) {
             if (const Node* queue = place.node->find("queue")) {
+                in_.step = id;
+                in_.step_path = place.path;
                 check_queue(*queue, place.path + ".queue", out);
+                in_.step.clear();
             }
         }
         Reader::number(root, "priority", out.priority);
@@ -131,7 +143,7 @@ private:
         for (const Queue& queue : out.queues) known.push_back(queue.name);
         if (std::ranges::count(known, std::string_view(node.text)) > 0) return;
         in_.fault(node, path,
-                  fmt::format("{}: there is no queue '{}'{}; declare it under `queues`", path,
+                  fmt::format("{} is '{}', which is not under `queues`{}", in_.words(path),
                               node.text, base::did_you_mean(node.text, known)));
     }
 
@@ -177,7 +189,7 @@ private:
     }
 
     void check_names(const Node& root, const std::map<std::string, StepPlace>& places) {
-        Names names{.places = places, .vars = {}, .inputs = {}};
+        Names names{.places = places};
         for (const auto& [id, place] : places) {
             if (place.kind != "set") continue;
             const Node* set = place.node->find("set");

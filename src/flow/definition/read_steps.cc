@@ -73,12 +73,14 @@ void StepReader::step(const Node& node, const std::string& path, const std::stri
     place.outer = outer;
     place.block = block;
     const std::string around = std::exchange(in_.step, out.id);
+    const std::string around_path = std::exchange(in_.step_path, path);
     if (takes_its_time(kind)) out.timeout = milliseconds(0);
     policies(node, path, out, place);
     if (!kind.empty()) {
         out.action = action(kind, *node.find(kind), fmt::format("{}.{}", path, kind), out);
     }
     in_.step = around;
+    in_.step_path = around_path;
 }
 
 void StepReader::policies(const Node& node, const std::string& path, Step& out, StepPlace& place) {

@@ -63,13 +63,23 @@ Reader::Reader(std::string_view text, bool json) : json_(json) {
     }
 }
 
+bool Reader::full() const {
+    return faults.size() >= kFaultsMax;
+}
+
 void Reader::fault_at(std::uint32_t line, std::uint32_t column, const std::string& path,
                       std::string message) {
-    if (faults.size() < kFaultsMax) faults.push_back({line, column, path, std::move(message)});
+    if (!full()) faults.push_back({line, column, path, std::move(message)});
 }
 
 void Reader::fault(const Node& node, const std::string& path, std::string message) {
     fault_at(node.line, node.column, path, std::move(message));
+}
+
+std::string Reader::words(const std::string& path) const {
+    if (step.empty()) return path;
+    if (!path.starts_with(step_path + ".")) return fmt::format("{} of step '{}'", path, step);
+    return fmt::format("{} of step '{}'", path.substr(step_path.size() + 1), step);
 }
 
 std::pair<std::uint32_t, std::uint32_t> Reader::within(const Node& node, std::uint32_t line,
@@ -116,7 +126,7 @@ void Reader::values_of(const Node& node, const std::string& path, Sight sight) {
     if (!parsed) {
         const Told told = take_place(parsed.error().message);
         const auto [line, column] = within(node, told.line, told.column);
-        fault_at(line, column, path, fmt::format("{}: {}", path, told.what));
+        fault_at(line, column, path, fmt::format("{}: {}", words(path), told.what));
         return;
     }
     std::vector<base::VariableUse> uses;
@@ -141,7 +151,7 @@ std::optional<base::Expression> Reader::expression(const Node& node, const std::
         const auto [line, column] =
             within(node, told.line,
                    told.column + (told.line == 1 ? static_cast<std::uint32_t>(inside.offset) : 0));
-        fault_at(line, column, path, fmt::format("{}: {}", path, told.what));
+        fault_at(line, column, path, fmt::format("{}: {}", words(path), told.what));
         return std::nullopt;
     }
     std::vector<base::VariableUse> uses = parsed->variables();
@@ -170,7 +180,7 @@ std::optional<base::SchemaCheck> Reader::schema(const Node& node, const std::str
         if (next == nullptr) break;
         at = next;
     }
-    fault(*at, path, fmt::format("{}: {}", path, compiled.error().message));
+    fault(*at, path, fmt::format("{}: {}", words(path), compiled.error().message));
     return std::nullopt;
 }
 

@@ -81,8 +81,14 @@ public:
         out = static_cast<T>(*found);
     }
 
-    std::string step;      ///< being read
-    bool undoing = false;  ///< reading its compensation
+    /// So many faults that no more are kept.
+    bool full() const;
+    /// The path as people read it: "http.url of step 'fetch'".
+    std::string words(const std::string& path) const;
+
+    std::string step;       ///< being read
+    std::string step_path;  ///< its own
+    bool undoing = false;   ///< reading its compensation
     std::vector<base::Fault> faults;
     std::vector<Reference> references;
 
