@@ -7,7 +7,7 @@
 #include <deque>
 
 #include "app/config/fields.h"
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 namespace app {
 namespace {
@@ -118,14 +118,14 @@ base::Error explain_extra(const std::vector<const Command*>& path, const std::st
         }
         const std::string typed = extra.substr(0, extra.find('='));
         const std::vector<std::string_view> known(names.begin(), names.end());
-        const std::string guess = did_you_mean(typed, known);
+        const std::string guess = base::did_you_mean(typed, known);
         return {Code::invalid_argument,
                 fmt::format("unknown option {}{}", typed, guess.empty() ? help : guess), typed};
     }
     if (!command.subcommands.empty()) {
         std::vector<std::string_view> known;
         for (const Command& sub : command.subcommands) known.push_back(sub.name);
-        const std::string guess = did_you_mean(extra, known);
+        const std::string guess = base::did_you_mean(extra, known);
         return {Code::invalid_argument,
                 fmt::format("unknown command '{}'{}", extra, guess.empty() ? help : guess), extra};
     }

@@ -143,6 +143,10 @@ const std::string& Memories::unavailable() const {
     return impl_->unavailable.message;
 }
 
+memory::MemoryStore* Memories::store() {
+    return impl_->store.get();
+}
+
 void Memories::stop() {
     if (impl_->api) impl_->api->stop();
     impl_->api.reset();

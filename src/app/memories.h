@@ -29,6 +29,8 @@ public:
     void register_routes(base::http::Router& router);
     /// Why there are none; empty when there are.
     const std::string& unavailable() const;
+    /// Null where there are none; gone with stop().
+    memory::MemoryStore* store();
     /// After the server's stop. Idempotent.
     void stop();
 

@@ -231,6 +231,11 @@ const std::string& Sandboxes::unavailable() const {
     return impl_->unavailable.message;
 }
 
+std::unique_ptr<sphere::Sphere> Sandboxes::sphere_as(std::string_view actor) {
+    if (!impl_->guard) return nullptr;
+    return impl_->guard->sphere().as(std::string(actor));
+}
+
 std::string Sandboxes::policies() const {
     return impl_->guard ? impl_->guard->policies() : "";
 }

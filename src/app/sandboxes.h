@@ -13,6 +13,9 @@
 namespace base::metrics {
 class Registry;
 }
+namespace sphere {
+class Sphere;
+}
 
 namespace app {
 
@@ -42,6 +45,9 @@ public:
     void register_routes(base::http::Router& router);
     /// Why there are none; empty when there are.
     const std::string& unavailable() const;
+    /// The same sandboxes as another part of the server uses them: under `actor` in the record.
+    /// Null where there are none. Must go before stop().
+    std::unique_ptr<sphere::Sphere> sphere_as(std::string_view actor);
     /// For the log: where policies come from and their digest; where the record is. Empty without.
     std::string policies() const;
     std::string audit_dir() const;

@@ -9,6 +9,7 @@
 #include "app/config/print.h"
 #include "app/console_files.h"
 #include "app/engine_backend.h"
+#include "app/flow/flows.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -27,6 +28,7 @@
 #include "gate/gate.h"
 #include "memory/http/openapi.h"
 #include "sphere/http/openapi.h"
+#include "sphere/sphere.h"
 
 namespace app {
 namespace {
@@ -196,6 +198,21 @@ void tidy_up(const Program& program, ModelPool& pool) {
     if (!dir.empty()) engine::sweep_packed_dir(dir);
 }
 
+/// Workflows, where the configuration and the folder allow them. Errors: Flows::open's with
+/// flow.enabled on.
+Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& sandboxes,
+                                          Memories& memories, base::Error& why_not) {
+    const std::string& enabled = program.config().flow.enabled;
+    why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
+    if (enabled == "off") return std::unique_ptr<Flows>();
+    auto flows = Flows::open(
+        program,
+        {.sphere = sandboxes.sphere_as("flow"), .memories = memories.store(), .models = true});
+    if (flows || enabled == "on") return flows;
+    why_not = {Code::unavailable, std::move(flows).error().message, ""};
+    return std::unique_ptr<Flows>();
+}
+
 /// One fact a line on stdout, the address first: it answers while the model is still read.
 void announce_address(const Terminal& terminal, const std::string& url) {
     terminal.out(fmt::format("listening  {}\n", terminal.out_styled(Style::bold, url)));
@@ -228,6 +245,8 @@ Result<int> serve(Program& program) {
     const auto logger = DG_TRY(open_log(config.log, sandboxes->scrubber()));
     SpanExport spans(config.trace);
     const auto memories = DG_TRY(Memories::open(program, metrics));
+    base::Error no_flows;
+    const auto flows = DG_TRY(open_flows(program, *sandboxes, *memories, no_flows));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));
@@ -240,6 +259,11 @@ Result<int> serve(Program& program) {
     gateway.register_routes(*server);
     sandboxes->register_routes(server->router());
     memories->register_routes(server->router());
+    if (flows) {
+        flows->register_routes(server->router());
+    } else {
+        refuse_flow_routes(server->router(), no_flows);
+    }
     const ConsoleFiles console;
     if (config.server.console) console.serve_on(*server);
     server->start();
@@ -257,10 +281,17 @@ Result<int> serve(Program& program) {
         logger->info("memories", {{"dir", base::without_password(memory_dir(program))}});
     }
 
+    if (!flows) {
+        logger->warn("no workflows", {{"reason", no_flows.message}});
+    } else {
+        logger->info("workflows", {{"dir", flow_dir(program)}});
+    }
+
     // The port is open and /healthz answers while the model is pulled and read.
     const auto loaded = load_models(program, backend);
     if (loaded) {
         const ServiceManager manager(variable(program.environment, "NOTIFY_SOCKET").value_or(""));
+        if (flows) flows->set_models(server->url() + "/v1");
         announce_ready(program, server->url(), *loaded);
         logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
         manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));
@@ -275,6 +306,7 @@ Result<int> serve(Program& program) {
     gateway.begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
+    if (flows) flows->stop();
     sandboxes->stop();
     memories->stop();
     backend.close();

@@ -6,7 +6,6 @@
 #include <sqlite3.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,15 +13,9 @@
 #include <vector>
 
 #include "base/core/rng.h"
+#include "support/fault_runs.h"
 
 namespace test {
-
-/// How many histories with faults a test runs: few each time, more where DG_FAULT_RUNS says so, as
-/// for the long runs that docs/spec.md records.
-inline std::uint64_t fault_runs(std::uint64_t usual) {
-    const char* asked = std::getenv("DG_FAULT_RUNS");
-    return asked == nullptr ? usual : std::strtoull(asked, nullptr, 10);
-}
 
 class FaultDisk {
 public:

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <utility>
 
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 namespace app {
 namespace {

@@ -6,10 +6,10 @@
 #include "app/chat/conversation.h"
 #include "app/commands/asking.h"
 #include "app/commands/commands.h"
-#include "app/config/nearest.h"
 #include "app/terminal/interrupt.h"
 #include "app/terminal/line_editor.h"
 #include "app/terminal/terminal.h"
+#include "base/core/nearest.h"
 #include "base/files/files.h"
 
 namespace app {
@@ -103,7 +103,7 @@ private:
             names.push_back(action.name);
         }
         complain(fmt::format("there is no /{}{}; /help lists what there is", command.name,
-                             did_you_mean(command.name, names)));
+                             base::did_you_mean(command.name, names)));
     }
 
     /// Answers the last question. A failed one is taken back, so that it can be asked again.

@@ -16,6 +16,7 @@ Command memory_command();
 Command bench_command();
 Command audit_command();
 Command policy_command();
+Command flow_command();
 Command config_command();
 Command version_command();
 Command completion_command();

@@ -85,6 +85,12 @@ struct MemoryConfig {
     double versions_keep_days = 30;
 };
 
+struct FlowConfig {
+    std::string enabled = "auto";
+    std::string dir;
+    std::uint32_t threads = 16;
+};
+
 struct LogConfig {
     std::string level = "info";
     std::string format = "auto";
@@ -122,6 +128,7 @@ struct Config {
     ModelsConfig models;
     SandboxConfig sandbox;
     MemoryConfig memory;
+    FlowConfig flow;
     LogConfig log;
     TraceConfig trace;
     LimitsConfig limits;

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 namespace app {
 namespace {
@@ -193,6 +193,15 @@ const std::vector<Field>& table() {
     number("memory", "versions_keep_days", "", "days", 0, 36'500, DG_AT(memory.versions_keep_days),
          "How long earlier versions and removed entries can be brought back."),
 
+    word("flow", "enabled", "", {"auto", "on", "off"}, DG_AT(flow.enabled),
+         "Offer workflows under /v1/workflows and /v1/runs: auto does without where the folder is in "
+         "use; on fails."),
+    text("flow", "dir", "", DG_AT(flow.dir),
+         "Folder of workflows and their journal; empty: $XDG_DATA_HOME/dougong/flow or "
+         "~/.local/share/dougong/flow."),
+    number("flow", "threads", "", "threads", 1, 1024, DG_AT(flow.threads),
+         "Steps that may wait for something at once: models, sandboxes, other servers."),
+
     word("log", "level", "--log-level", {"debug", "info", "warn", "error", "off"}, DG_AT(log.level),
          "The least severe lines that are written."),
     word("log", "format", "", {"auto", "text", "json"}, DG_AT(log.format),
@@ -324,7 +333,7 @@ Result<std::string> checked_word(const Field& field, std::string_view text,
         if (choice == text) return std::string(text);
     }
     return fail_on(field.path(), Code::invalid_argument, "{}: {} is '{}', expected {}{}", source,
-                   field.path(), text, range_text(field), did_you_mean(text, field.choices));
+                   field.path(), text, range_text(field), base::did_you_mean(text, field.choices));
 }
 
 template <class T>

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "app/config/fields.h"
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 #include "base/core/url_password.h"
 
 extern char** environ;  // NOLINT: POSIX gives it no header in strict mode
@@ -82,8 +82,8 @@ std::vector<std::string> misspelt_variables(const Environment& environment) {
     std::vector<std::string> warnings;
     for (const auto& [name, value] : environment) {
         if (!name.starts_with("DOUGONG_")) continue;
-        const auto guess = nearest(name, known);
-        if (!guess || *guess == name || edit_distance(name, *guess) > 3) continue;
+        const auto guess = base::nearest(name, known);
+        if (!guess || *guess == name || base::edit_distance(name, *guess) > 3) continue;
         warnings.push_back(
             fmt::format("{} is not a variable of dougong; did you mean {}?", name, *guess));
     }

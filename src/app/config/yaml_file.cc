@@ -6,7 +6,7 @@
 
 #include "app/config/fields.h"
 #include "app/config/load.h"
-#include "app/config/nearest.h"
+#include "base/core/nearest.h"
 
 namespace app {
 namespace {
@@ -45,7 +45,7 @@ Result<Setting> read_field(const std::string& file, const std::string& section,
     const std::string path = section + "." + name;
     if (find_field(path) == nullptr) {
         return fail_on(at, Code::invalid_argument, "{}: unknown field {}{}", at, path,
-                       did_you_mean(name, field_names(section)));
+                       base::did_you_mean(name, field_names(section)));
     }
     if (!value.IsScalar() && !value.IsNull()) {
         return fail_on(at, Code::invalid_argument, "{}: {} is a {}, expected one value", at, path,
@@ -64,7 +64,7 @@ Result<void> read_section(const std::string& file, const YAML::Node& key, const 
     const auto known = section_names();
     if (std::find(known.begin(), known.end(), section) == known.end()) {
         return fail_on(at, Code::invalid_argument, "{}: unknown section {}{}", at, section,
-                       did_you_mean(section, known));
+                       base::did_you_mean(section, known));
     }
     if (body.IsNull()) return {};
     if (!body.IsMap()) {

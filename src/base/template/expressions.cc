@@ -1,12 +1,20 @@
 // Expressions: what each operator, access and call does.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 
 #include "base/core/utf8.h"
 #include "base/template/machine.h"
+#include "base/template/object_methods.h"
 
 namespace base::tmpl {
+namespace {
+
+constexpr std::size_t kPathMax = 16;
+
+}  // namespace
 
 std::unexpected<Error> located(Position at, Error error) {
     if (error.subject.empty()) {
@@ -45,7 +53,7 @@ Result<Value> Machine::eval_kind(const Expr& expr, Scope& scope) {
         case ExprKind::dict:
             return eval_dict(expr, scope);
         case ExprKind::attribute:
-            return attribute(DG_TRY(eval(*expr.items[0], scope)), expr.text);
+            return eval_attribute(expr, scope);
         case ExprKind::subscript:
             return eval_subscript(expr, scope);
         case ExprKind::slice:
@@ -79,7 +87,9 @@ Result<Value> Machine::eval_kind(const Expr& expr, Scope& scope) {
 // The caller's variables are converted when first used, and then kept.
 Result<Value> Machine::eval_name(const Expr& expr, Scope& scope) {
     if (const Value* known = scope.find(expr.text)) return *known;
-    if (const json::value* given = variables_.if_contains(expr.text)) {
+    const std::string_view name = expr.text;
+    std::size_t used = 1;
+    if (const json::value* given = variables_.find(std::span(&name, 1), used)) {
         Value value = DG_TRY(heap_.from_json(*given));
         globals_.set(expr.text, value);
         return value;
@@ -91,6 +101,53 @@ Result<Value> Machine::eval_name(const Expr& expr, Scope& scope) {
             })));
     }
     return Value(Undefined{expr.text});
+}
+
+}  // namespace base::tmpl
+
+bool base::is_object_method(std::string_view name) {
+    static tmpl::Dict any;
+    return tmpl::find_method(tmpl::Value(&any), name) != nullptr;
+}
+
+namespace base::tmpl {
+
+bool Machine::is_variable(std::string_view name) const {
+    std::size_t used = 1;
+    return variables_.find(std::span(&name, 1), used) != nullptr;
+}
+
+// A chain of names from a variable on is offered to the caller's variables as a whole: of much that
+// a workflow knows, only what an expression asks for is converted.
+Result<Value> Machine::eval_attribute(const Expr& expr, Scope& scope) {
+    const Expr* root = &expr;
+    std::size_t names = 1;
+    while (root->kind == ExprKind::attribute) {
+        root = root->items[0].get();
+        ++names;
+    }
+    if (root->kind != ExprKind::name || names > kPathMax || scope.find(root->text) != nullptr) {
+        return attribute(DG_TRY(eval(*expr.items[0], scope)), expr.text);
+    }
+    std::array<std::string_view, kPathMax> path;
+    std::size_t at = names;
+    for (const Expr* link = &expr; link->kind == ExprKind::attribute; link = link->items[0].get()) {
+        path[--at] = link->text;
+    }
+    path[0] = root->text;
+    std::size_t used = 1;
+    const json::value* given = variables_.find(std::span(path).first(names), used);
+    if (given == nullptr && used > 1) {
+        Value value = Undefined{path[used - 1]};
+        for (; used < names; ++used) value = DG_TRY(attribute(value, path[used]));
+        return value;
+    }
+    if (given == nullptr || used <= 1) {
+        return attribute(DG_TRY(eval(*expr.items[0], scope)), expr.text);
+    }
+    Value value = DG_TRY(heap_.from_json(*given));
+    for (; used < names; ++used) value = DG_TRY(attribute(value, path[used]));
+    return value;
 }
 
 Result<Value> Machine::eval_list(const Expr& expr, Scope& scope) {
@@ -298,7 +355,7 @@ Result<Value> Machine::eval_call(const Expr& expr, Scope& scope) {
         return call(function, arguments);
     }
     if (callee.kind == ExprKind::name && scope.find(callee.text) == nullptr &&
-        !variables_.contains(callee.text)) {
+        !is_variable(callee.text)) {
         if (const GlobalFunction global = find_global(callee.text)) {
             Arguments arguments = DG_TRY(eval_arguments(expr, scope));
             return global(*this, arguments);

@@ -26,7 +26,7 @@ void Scope::set(std::string_view name, Value value) {
     names.emplace_back(name, std::move(value));
 }
 
-Machine::Machine(const json::object& variables, const RenderOptions& options)
+Machine::Machine(const Variables& variables, const RenderOptions& options)
     : options_(options), variables_(variables), heap_(options.limits) {}
 
 Result<std::string> Machine::render(const Body& body) {

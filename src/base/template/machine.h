@@ -24,7 +24,7 @@ struct Scope {
 
 class Machine {
 public:
-    Machine(const json::object& variables, const RenderOptions& options);
+    Machine(const Variables& variables, const RenderOptions& options);
 
     Result<std::string> render(const Body& body);
     Result<Value> evaluate(const Expr& expr) { return eval(expr, globals_); }
@@ -72,6 +72,8 @@ private:
     Result<Value> eval(const Expr& expr, Scope& scope);
     Result<Value> eval_kind(const Expr& expr, Scope& scope);
     Result<Value> eval_name(const Expr& expr, Scope& scope);
+    bool is_variable(std::string_view name) const;
+    Result<Value> eval_attribute(const Expr& expr, Scope& scope);
     Result<Value> eval_list(const Expr& expr, Scope& scope);
     Result<Value> eval_dict(const Expr& expr, Scope& scope);
     Result<Value> eval_subscript(const Expr& expr, Scope& scope);
@@ -91,7 +93,7 @@ private:
     Result<Arguments> eval_arguments(const Expr& expr, Scope& scope);
 
     RenderOptions options_;
-    const json::object& variables_;
+    const Variables& variables_;
     Heap heap_;
     std::deque<Scope> scopes_;
     Scope globals_;

@@ -10,8 +10,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/result.h"
 #include "base/json/json.h"
@@ -42,6 +44,27 @@ struct TemplateSyntax {
     bool keep_trailing_newline = false;  ///< keep the newline that ends the source
 };
 
+/// What a render sees, for callers whose values do not stand in one object.
+class Variables {
+public:
+    virtual ~Variables() = default;
+    /// `path` is a name and the attributes asked of it: {"steps", "fetch", "output"}. Gives the
+    /// value of as much of its beginning as the caller wants to look up itself, and in `used` how
+    /// many of its names that is; the rest is looked up in the value, which must live as long as
+    /// the render. Null: not a variable; with `used` above 1: a variable in which so many names
+    /// lead to nothing, which is undefined.
+    virtual const json::value* find(std::span<const std::string_view> path,
+                                    std::size_t& used) const = 0;
+};
+
+/// A variable that a template or an expression reads, and the constant attributes or keys that are
+/// asked of it: {"steps", "fetch", "output"} of `steps.fetch["output"]`.
+struct VariableUse {
+    std::vector<std::string> path;
+    bool open = false;  ///< a computed key follows
+    std::uint32_t line = 1, column = 1;
+};
+
 /// A parsed template. Immutable: share it between threads; copies share the syntax tree.
 class Template {
 public:
@@ -52,6 +75,10 @@ public:
     /// kind; names the line), resource_exhausted (a limit, named).
     Result<std::string> render(const json::object& variables,
                                const RenderOptions& options = {}) const;
+    Result<std::string> render(const Variables& variables, const RenderOptions& options = {}) const;
+
+    /// Without those it sets itself and the functions it calls.
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;
@@ -68,9 +95,14 @@ public:
     /// The value as JSON: tuples become arrays, undefined becomes null. Errors: as render.
     Result<json::value> evaluate(const json::object& variables,
                                  const RenderOptions& options = {}) const;
+    Result<json::value> evaluate(const Variables& variables,
+                                 const RenderOptions& options = {}) const;
 
     /// Python truth of the value: zero, empty, none and undefined are false. Errors: as render.
     Result<bool> test(const json::object& variables, const RenderOptions& options = {}) const;
+    Result<bool> test(const Variables& variables, const RenderOptions& options = {}) const;
+
+    std::vector<VariableUse> variables() const;
 
 private:
     struct Tree;

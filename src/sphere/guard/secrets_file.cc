@@ -6,10 +6,10 @@
 #include <map>
 #include <utility>
 
+#include "base/document/document.h"
 #include "base/files/file_error.h"
 #include "base/files/unique_fd.h"
 #include "sphere/guard/secret_store.h"
-#include "sphere/policy/document.h"
 
 namespace sphere::guard {
 namespace {
@@ -88,25 +88,25 @@ bool plain_name(std::string_view name) {
 }
 
 Result<Values> parse_values(const std::string& text, const std::string& path) {
-    auto parsed = policy::parse_document(text, path);
+    auto parsed = base::parse_document(text, path);
     if (!parsed) {
         // A parser's message may quote the text; only the place is told.
         return base::fail_on(parsed.error().subject, Code::invalid_argument,
                              "{}: not a map of names to values in YAML", parsed.error().subject);
     }
-    const policy::Node& root = *parsed;
+    const base::Node& root = *parsed;
     Values values;
-    if (root.kind == policy::Node::Kind::null) return values;
-    const auto fault = [&](const policy::Node& node, std::string_view what) {
-        const std::string at = policy::place(path, node);
+    if (root.kind == base::Node::Kind::null) return values;
+    const auto fault = [&](const base::Node& node, std::string_view what) {
+        const std::string at = base::place(path, node);
         return base::fail_on(at, Code::invalid_argument, "{}: {}", at, what);
     };
-    if (root.kind != policy::Node::Kind::map) return fault(root, "expected NAME: VALUE lines");
+    if (root.kind != base::Node::Kind::map) return fault(root, "expected NAME: VALUE lines");
     for (const auto& [name, node] : root.members) {
         if (!plain_name(name)) {
             return fault(node, "a secret's name is 1 to 128 letters, digits, '_', '-' or '.'");
         }
-        if (node.kind != policy::Node::Kind::scalar || node.text.empty()) {
+        if (node.kind != base::Node::Kind::scalar || node.text.empty()) {
             return fault(node, "a secret's value is a text that is not empty");
         }
         if (node.text.find('\0') != std::string::npos) {

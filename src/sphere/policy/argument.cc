@@ -130,12 +130,12 @@ private:
         if (!value_.is_string())
             return unclear(fmt::format("is {}, expected a text", shown(value_)));
         switch (constraint_.pattern->match(text_in(value_))) {
-            case Regex::Match::yes:
+            case base::Regex::Match::yes:
                 return;
-            case Regex::Match::no:
+            case base::Regex::Match::no:
                 return no(fmt::format("is {}, which does not match {}", shown(value_),
                                       constraint_.pattern->pattern()));
-            case Regex::Match::gave_up:
+            case base::Regex::Match::gave_up:
                 return unclear(fmt::format("could not be matched with {} within the budget",
                                            constraint_.pattern->pattern()));
         }

@@ -12,7 +12,7 @@
 
 #include "base/core/result.h"
 #include "base/json/json.h"
-#include "sphere/policy/regex.h"
+#include "base/regex/regex.h"
 #include "sphere/spec.h"
 #include "sphere/spec_words.h"
 
@@ -29,7 +29,7 @@ struct Constraint {
     std::optional<ArgumentType> type;
     bool required = false;
     std::vector<base::json::value> one_of;
-    std::optional<Regex> pattern;              ///< of the whole text
+    std::optional<base::Regex> pattern;        ///< of the whole text
     std::optional<double> min, max;            ///< of a number
     std::optional<std::uint64_t> length_max;   ///< bytes of a text, items of a list
     std::vector<std::string> path_prefixes;    ///< absolute, normal; the text is a path beneath one

@@ -1,9 +1,12 @@
 #pragma once
 // What a policy file may say: the one table behind its check and its JSON Schema.
 
-#include "sphere/policy/shape.h"
+#include "base/document/shape.h"
 
 namespace sphere::policy {
+
+using base::Field;
+using base::Shape;
 
 const Shape& policy_shape();
 

@@ -17,6 +17,8 @@ namespace sphere::policy {
 namespace {
 
 using base::Code;
+using base::Node;
+using base::Regex;
 using base::Result;
 namespace json = base::json;
 
@@ -274,7 +276,7 @@ std::string_view audit_level_name(AuditLevel level) {
 }
 
 Result<std::vector<Policy>> parse_policies(std::string_view text, const std::string& file) {
-    const Node root = DG_TRY(parse_document(text, file));
+    const Node root = DG_TRY(base::parse_document(text, file));
     std::vector<Policy> policies;
     const Node* many = root.find("policies");
     if (many == nullptr) {

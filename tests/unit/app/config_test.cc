@@ -8,7 +8,6 @@
 
 #include "app/config/fields.h"
 #include "app/config/load.h"
-#include "app/config/nearest.h"
 #include "app/config/print.h"
 #include "base/core/rng.h"
 #include "base/json/json.h"
@@ -244,21 +243,6 @@ TEST(ConfigPrint, SchemaHasOneEntryPerField) {
     const auto schema = base::parse_json(config_schema_json());
     ASSERT_TRUE(schema);
     EXPECT_EQ(schema->get_array().size(), config_fields().size());
-}
-
-TEST(Nearest, CountsSwapsAsOneSlip) {
-    EXPECT_EQ(edit_distance("serve", "sevre"), 1u);
-    EXPECT_EQ(edit_distance("", "abc"), 3u);
-    EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
-    EXPECT_EQ(edit_distance("same", "same"), 0u);
-}
-
-TEST(Nearest, SuggestsOnlyWhatIsNear) {
-    const std::vector<std::string_view> words = {"serve", "chat", "models"};
-    EXPECT_EQ(nearest("serv", words), "serve");
-    EXPECT_EQ(nearest("modles", words), "models");
-    EXPECT_FALSE(nearest("xyzzy", words));
-    EXPECT_FALSE(nearest("", words));
 }
 
 TEST_F(ConfigFile, ADatabaseIsAUrlWhosePasswordIsNeverPrinted) {

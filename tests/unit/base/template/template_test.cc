@@ -1,5 +1,7 @@
 #include "base/template/template.h"
 
+#include "base/template/object_methods.h"
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -337,6 +339,80 @@ TEST(Expression, ErrorsNameThePlace) {
               std::string::npos);
     EXPECT_FALSE(base::Expression::parse("1 2").has_value());
     EXPECT_FALSE(base::evaluate("a.b.c", {{"a", object{}}}).has_value());
+}
+
+/// Two values under one name, one of which may not be touched.
+class TwoOutputs final : public base::Variables {
+public:
+    const base::json::value* find(std::span<const std::string_view> path,
+                                  std::size_t& used) const override {
+        if (path[0] != "steps") return nullptr;
+        used = 1;
+        if (path.size() < 2) return &whole_;
+        if (path[1] == "later") {
+            used = path.size();
+            return nullptr;
+        }
+        used = 2;
+        asked.emplace_back(path[1]);
+        return path[1] == "small" ? &small_ : nullptr;
+    }
+    mutable std::vector<std::string> asked;
+
+private:
+    base::json::value small_ = {{"rows", {1, 2, 3}}, {"items", "an entry"}};
+    base::json::value whole_ = {{"small", {{"rows", {1, 2, 3}}}}, {"items", 7}};
+};
+
+TEST(Variables, APathIsAskedAsAWhole) {
+    const TwoOutputs variables;
+    const auto value = [&](std::string_view text) {
+        return base::to_text(*base::Expression::parse(text)->evaluate(variables));
+    };
+    EXPECT_EQ(value("steps.small.rows[1]"), "2");
+    EXPECT_EQ(variables.asked, std::vector<std::string>{"small"});
+    EXPECT_EQ(value("steps.small.rows | sum"), "6");
+    EXPECT_EQ(value("steps.none is undefined"), "true");
+    EXPECT_EQ(value("steps | length"), "2");
+    EXPECT_EQ(value("steps.later.output.rows | default(5)"), "5");
+    EXPECT_EQ(value("steps.later.output.state != 'done'"), "true");
+    EXPECT_EQ(value("steps.small.items() | length"), "2") << "a method, as in an object";
+    EXPECT_EQ(value("steps.items() | length"), "2");
+    EXPECT_TRUE(base::is_object_method("items"));
+    EXPECT_FALSE(base::is_object_method("rows"));
+    EXPECT_FALSE(base::Expression::parse("steps.none.rows")->evaluate(variables).has_value());
+}
+
+std::vector<std::string> paths(const std::vector<VariableUse>& uses) {
+    std::vector<std::string> out;
+    for (const VariableUse& use : uses) {
+        std::string text;
+        for (const std::string& name : use.path) text += (text.empty() ? "" : ".") + name;
+        out.push_back(text + (use.open ? ".*" : ""));
+    }
+    return out;
+}
+
+TEST(Variables, AreNamedWithWhatIsAskedOfThem) {
+    const auto of = [](std::string_view text) {
+        return paths(Expression::parse(text).value().variables());
+    };
+    EXPECT_EQ(of("a.b['c'] + d[e.f].g"), (std::vector<std::string>{"a.b.c", "e.f", "d.*"}));
+    EXPECT_EQ(of("range(n) | map(attribute='x')"), (std::vector<std::string>{"n"}));
+    EXPECT_EQ(of("a.f(b) if c is defined else 1"), (std::vector<std::string>{"a.f", "b", "c"}));
+    const auto use = Expression::parse("1 +\n  zz.y").value().variables().at(0);
+    EXPECT_EQ(use.line, 2u);
+    EXPECT_EQ(use.column, 3u);
+}
+
+TEST(Variables, OfATemplateLeaveOutItsOwn) {
+    const auto of = [](std::string_view text) {
+        return paths(Template::parse(text).value().variables());
+    };
+    EXPECT_EQ(of("{% for x in items %}{{ x.a }}{{ loop.index }}{{ y }}{% endfor %}"),
+              (std::vector<std::string>{"items", "y"}));
+    EXPECT_EQ(of("{% set s = a.b %}{{ s }}{% if c %}{{ d }}{% endif %}"),
+              (std::vector<std::string>{"a.b", "c", "d"}));
 }
 
 }  // namespace

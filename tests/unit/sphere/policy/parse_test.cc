@@ -41,7 +41,7 @@ TEST(ParsePolicy, ReadsEveryField) {
 
 TEST(ParsePolicy, SaysLineAndColumn) {
     EXPECT_EQ(fault_at("version: 1\nname: p\nlimits:\n  cpus: many\n"), "p.yaml:4:9");
-    EXPECT_EQ(fault_at("version: 1\nname: p\nunknown: 1\n"), "p.yaml:3:10");
+    EXPECT_EQ(fault_at("version: 1\nname: p\nunknown: 1\n"), "p.yaml:3:1");
     EXPECT_EQ(fault_at("version: 1\nname: p\nname: q\n"), "p.yaml:3:1");
     EXPECT_EQ(fault_at("version: 2\nname: p\n"), "p.yaml:1:10");
     EXPECT_EQ(fault_at("version: 1\nname: p\ntools: [{id: a, effect: allow, tools: ['a b']}]"),

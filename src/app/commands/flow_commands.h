@@ -1,0 +1,13 @@
+#pragma once
+// Parts of `dougong flow`.
+
+#include <vector>
+
+#include "app/command.h"
+
+namespace app {
+
+/// Subcommands about runs: of a server, or of this machine's folder.
+std::vector<Command> flow_run_commands();
+
+}  // namespace app

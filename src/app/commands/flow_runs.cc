@@ -1,0 +1,412 @@
+// dougong flow deploy|run|list|show|watch|...: workflows that run, from the command line.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <iostream>
+#include <iterator>
+
+#include "app/commands/flow_commands.h"
+#include "app/commands/subcommand.h"
+#include "app/commands/tell.h"
+#include "app/flow/flow_access.h"
+#include "app/server_client.h"
+#include "app/terminal/interrupt.h"
+#include "app/terminal/terminal.h"
+#include "base/files/files.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::Result;
+namespace json = base::json;
+
+constexpr std::uint64_t kFileBytesMax = 8u << 20;
+
+/// JSON of a flag: the text itself, @FILE, or - for standard input.
+Result<json::value> json_of(std::string_view flag, const std::string& text) {
+    std::string source = text;
+    if (text == "-") {
+        source.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else if (text.starts_with('@')) {
+        source = DG_TRY(base::read_file(text.substr(1), kFileBytesMax));
+    }
+    auto value = base::parse_json(source, {.depth_max = 128});
+    if (value) return value;
+    return base::fail_on(std::string(flag), Code::invalid_argument, "{} is not JSON: {}", flag,
+                         value.error().message);
+}
+
+bool is_file(const std::string& word) {
+    return word.ends_with(".yaml") || word.ends_with(".yml") || word.ends_with(".json");
+}
+
+Result<json::object> deploy_file(FlowAccess& access, const std::string& file) {
+    const std::string text = DG_TRY(base::read_file(file, kFileBytesMax));
+    const bool is_json = file.ends_with(".json");
+    return access.post("/v1/workflows?file=" + url_escape(file),
+                       is_json ? "application/json" : "application/yaml", text);
+}
+
+std::string clock_text(std::int64_t unix_ms) {
+    const std::time_t seconds = unix_ms / 1000;
+    std::tm local{};
+    localtime_r(&seconds, &local);
+    return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+std::string short_text(const json::value& value, std::size_t length = 100) {
+    std::string text = value.is_string() ? std::string(value.get_string()) : base::to_text(value);
+    std::ranges::replace(text, '\n', ' ');
+    if (text.size() <= length) return text;
+    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+    return text.substr(0, length) + "...";
+}
+
+/// One line about an event; empty for those that say nothing to people.
+std::string event_line(const json::object& event) {
+    const std::string kind = json_text(event, "event");
+    const std::string step = json_text(event, "step");
+    std::string what;
+    const json::value* value = event.if_contains("value");
+    const json::value* error = event.if_contains("error");
+    const std::string why = error != nullptr && error->is_object()
+                                ? json_text(error->get_object(), "message")
+                                : json_text(event, "name");
+    if (kind == "step_started") {
+        const auto attempt = json_count(event, "attempt");
+        what = attempt > 1 ? fmt::format("started, attempt {}", attempt) : "started";
+    } else if (kind == "step_finished") {
+        what = "done" + (value != nullptr ? "   " + short_text(*value) : "");
+    } else if (kind == "step_failed") {
+        what =
+            event.contains("until_ms") ? "failed, will be tried again: " + why : "failed: " + why;
+    } else if (kind == "step_skipped") {
+        what = "skipped";
+    } else if (kind == "step_waiting") {
+        what = "waits";
+        if (value != nullptr && value->is_object()) {
+            what += " for a person: " + json_text(value->get_object(), "prompt");
+        } else if (const std::string name = json_text(event, "name"); !name.empty()) {
+            what += " for " + name;
+        } else if (const auto until = json_count(event, "until_ms"); until != 0) {
+            what += " until " + clock_text(static_cast<std::int64_t>(until));
+        }
+    } else if (kind.starts_with("run_") || kind == "step_reset" || kind == "signal_received") {
+        what = kind.substr(kind.find('_') + 1) + (why.empty() ? "" : ": " + why);
+    }
+    if (what.empty()) return what;
+    return fmt::format("{}  {:<24}  {}\n",
+                       clock_text(static_cast<std::int64_t>(json_count(event, "at_ms"))),
+                       step.empty() ? "run" : step, what);
+}
+
+/// Prints events until the run is over. Gives the exit status.
+Result<int> follow(FlowAccess& access, const Args& args, Program& program, const std::string& run) {
+    Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
+    int status = -1;
+    json::value output;
+    const bool as_json = args.has("--json");
+    DG_TRY(access.watch(
+        run,
+        [&](const json::object& event) {
+            const std::string kind = json_text(event, "event");
+            if (as_json) {
+                print_json(program, event);
+            } else {
+                program.terminal.out(event_line(event));
+            }
+            if (kind == "run_completed") {
+                status = 0;
+                if (const json::value* value = event.if_contains("value")) output = *value;
+            }
+            if (kind == "run_failed" || kind == "run_cancelled") status = 1;
+            return status < 0;
+        },
+        [&] { return interrupt.wait_ms(0); }));
+    if (status < 0) {
+        program.terminal.out(fmt::format(
+            "{} is not over; {}\n", run,
+            access.local() ? "it goes on with 'dougong flow watch " + run + "' or a server"
+                           : "the server goes on with it"));
+        return 0;
+    }
+    if (status == 0 && !as_json) program.terminal.out(base::to_text(output) + "\n");
+    return status;
+}
+
+Result<int> deploy(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    json::array all;
+    std::string text;
+    for (const std::string& file : args.all("FILE")) {
+        json::object one = DG_TRY(deploy_file(*access, file));
+        const json::value* same = one.if_contains("unchanged");
+        text += fmt::format(
+            "{} version {}{}\n", json_text(one, "name"), json_count(one, "version"),
+            same != nullptr && same->is_bool() && same->get_bool() ? ", as it was" : "");
+        all.push_back(std::move(one));
+    }
+    return tell(args, program, {{"object", "list"}, {"data", std::move(all)}}, text);
+}
+
+Result<int> run(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const std::string word = args.value("WORKFLOW").value_or("");
+    std::string name = word;
+    json::object body;
+    if (is_file(word)) {
+        const json::object deployed = DG_TRY(deploy_file(*access, word));
+        name = json_text(deployed, "name");
+        body["version"] = json_count(deployed, "version");
+    } else if (const auto version = DG_TRY(args.count("--version", 1, 1u << 30))) {
+        body["version"] = *version;
+    }
+    if (const auto input = args.value("--input"))
+        body["input"] = DG_TRY(json_of("--input", *input));
+    if (const auto key = args.value("--key")) body["idempotency_key"] = *key;
+    if (args.has("--label")) {
+        json::object labels;
+        for (const std::string& label : args.all("--label")) {
+            const std::size_t equals = label.find('=');
+            if (equals == std::string::npos) {
+                return base::fail_on("--label", Code::invalid_argument, "write it as NAME=VALUE");
+            }
+            labels[label.substr(0, equals)] = label.substr(equals + 1);
+        }
+        body["labels"] = std::move(labels);
+    }
+    const json::object started =
+        DG_TRY(access->call("POST", "/v1/workflows/" + url_escape(name) + "/runs", &body));
+    const std::string id = json_text(started, "id");
+    if (args.has("--detach")) {
+        if (access->local()) {
+            return base::fail_on(
+                "--detach", Code::failed_precondition,
+                "no server runs here: {} is written down and goes on with 'dougong "
+                "flow watch {}' or when one starts",
+                id, id);
+        }
+        return tell(args, program, started, id + "\n");
+    }
+    if (!args.has("--json")) program.terminal.out(id + "\n");
+    return follow(*access, args, program, id);
+}
+
+Result<int> watch(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    return follow(*access, args, program, args.value("RUN").value_or(""));
+}
+
+Result<int> list(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    std::string path =
+        "/v1/runs?limit=" + std::to_string(DG_TRY(args.count("--limit", 1, 1000)).value_or(50));
+    for (const auto& [flag, name] : {std::pair{"--workflow", "workflow"},
+                                     {"--status", "status"},
+                                     {"--waiting", "waiting"},
+                                     {"--label", "label"},
+                                     {"--after", "after"}}) {
+        if (const auto text = args.value(flag))
+            path += fmt::format("&{}={}", name, url_escape(*text));
+    }
+    const json::object answer = DG_TRY(access->call("GET", path));
+    std::string text;
+    for (const json::value& one : answer.at("data").as_array()) {
+        const json::object& head = one.as_object();
+        std::string note = json_text(head, "error");
+        if (const json::value* waiting = head.if_contains("waiting")) {
+            note = "waits for " + short_text(*waiting, 60);
+        }
+        text += fmt::format("{}  {:<10}  {:<20}  {}\n", json_text(head, "id"),
+                            json_text(head, "status"), json_text(head, "workflow"), note);
+    }
+    return tell(args, program, answer, text.empty() ? "no runs\n" : text);
+}
+
+Result<int> workflows(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const json::object answer = DG_TRY(access->call("GET", "/v1/workflows"));
+    std::string text;
+    for (const json::value& one : answer.at("data").as_array()) {
+        const json::object& head = one.as_object();
+        text += fmt::format("{:<24}  version {:<4}  {}\n", json_text(head, "name"),
+                            json_count(head, "version"), json_text(head, "description"));
+    }
+    return tell(args, program, answer, text.empty() ? "no workflows\n" : text);
+}
+
+void describe_scope(const json::object& scope, const std::string& indent, std::string& out) {
+    const json::value* steps = scope.if_contains("steps");
+    if (steps == nullptr || !steps->is_array()) return;
+    for (const json::value& each : steps->get_array()) {
+        const json::object& step = each.as_object();
+        std::string note;
+        if (const json::value* error = step.if_contains("error"); error && error->is_object()) {
+            note = json_text(error->get_object(), "message");
+        } else if (const json::value* output = step.if_contains("output")) {
+            note = short_text(*output, 80);
+        }
+        out += fmt::format("{}{:<{}}  {:<9}  {}\n", indent, json_text(step, "id"),
+                           std::max<int>(24 - static_cast<int>(indent.size()), 1),
+                           json_text(step, "status"), note);
+        const json::value* scopes = step.if_contains("scopes");
+        if (scopes == nullptr || !scopes->is_array()) continue;
+        for (const json::value& inner : scopes->get_array()) {
+            out += fmt::format("{}  [{}]\n", indent, json_text(inner.as_object(), "key"));
+            describe_scope(inner.as_object(), indent + "    ", out);
+        }
+    }
+}
+
+Result<int> show(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const json::object answer =
+        DG_TRY(access->call("GET", "/v1/runs/" + url_escape(args.value("RUN").value_or(""))));
+    std::string text =
+        fmt::format("{}  {}  {} version {}\n", json_text(answer, "id"), json_text(answer, "status"),
+                    json_text(answer, "workflow"), json_count(answer, "version"));
+    if (const json::value* error = answer.if_contains("error"); error && error->is_object()) {
+        text += json_text(error->get_object(), "message") + "\n";
+    }
+    if (const json::value* root = answer.if_contains("root"); root && root->is_object()) {
+        describe_scope(root->get_object(), "  ", text);
+    }
+    if (const json::value* output = answer.if_contains("output")) {
+        text += base::to_text(*output) + "\n";
+    }
+    return tell(args, program, answer, text);
+}
+
+Result<int> steer(const Args& args, Program& program, std::string_view what, json::object body) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const std::string run = args.value("RUN").value_or("");
+    const json::object answer =
+        DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/{}", url_escape(run), what), &body));
+    return tell(args, program, answer, fmt::format("{}  {}\n", run, json_text(answer, "status")));
+}
+
+json::object why_of(const Args& args) {
+    json::object body{{"by", "command line"}};
+    if (const auto why = args.value("--why")) body["why"] = *why;
+    return body;
+}
+
+Result<int> pause(const Args& args, Program& program) {
+    return steer(args, program, "pause", why_of(args));
+}
+Result<int> resume(const Args& args, Program& program) {
+    return steer(args, program, "resume", {{"by", "command line"}});
+}
+Result<int> cancel(const Args& args, Program& program) {
+    return steer(args, program, "cancel", why_of(args));
+}
+Result<int> retry(const Args& args, Program& program) {
+    return steer(args, program, "retry",
+                 {{"by", "command line"}, {"step", args.value("STEP").value_or("")}});
+}
+
+Result<int> signal(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const std::string run = args.value("RUN").value_or(""), name = args.value("NAME").value_or("");
+    std::string payload;
+    if (const auto text = args.value("PAYLOAD")) {
+        payload = base::to_text(DG_TRY(json_of("PAYLOAD", *text)));
+    }
+    const json::object answer = DG_TRY(
+        access->post(fmt::format("/v1/runs/{}/signals/{}", url_escape(run), url_escape(name)),
+                     "application/json", payload));
+    return tell(args, program, answer, fmt::format("{} got {}\n", run, name));
+}
+
+Result<int> answer(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const std::string run = args.value("RUN").value_or("");
+    json::object body{{"step", args.value("STEP").value_or("")}};
+    if (const auto user = variable(program.environment, "USER")) body["by"] = *user;
+    if (args.has("--approve") + args.has("--reject") + args.has("--answer") != 1) {
+        return base::fail_on("--approve", Code::invalid_argument,
+                             "say one of --approve, --reject and --answer JSON");
+    }
+    body["decision"] = args.has("--approve")  ? "approved"
+                       : args.has("--reject") ? "rejected"
+                                              : "answered";
+    if (const auto text = args.value("--answer"))
+        body["answer"] = DG_TRY(json_of("--answer", *text));
+    if (const auto why = args.value("--why")) body["answer"] = *why;
+    const json::object told =
+        DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/answer", url_escape(run)), &body));
+    return tell(args, program, told,
+                fmt::format("{}  {}\n", json_text(told, "step"), json_text(told, "decision")));
+}
+
+std::vector<OptionSpec> with(std::vector<OptionSpec> own) {
+    for (OptionSpec& option : flow_options()) own.push_back(std::move(option));
+    return own;
+}
+
+const PositionalSpec kRun{"RUN", "The run's id.", true, false};
+const OptionSpec kWhy{"--why", "TEXT", "Kept in the run's history."};
+
+}  // namespace
+
+std::vector<Command> flow_run_commands() {
+    return {
+        subcommand("deploy", "Makes workflows known under their names.",
+                   "Each change of a workflow is a version; runs keep the one they began with.",
+                   {{"FILE", "YAML or JSON.", true, true}}, with({}),
+                   {{"dougong flow deploy analytics.yaml", "Checks it and keeps it."}}, deploy,
+                   {"flow"}),
+        subcommand(
+            "run", "Runs a workflow and shows what happens.",
+            "A file is deployed first. Without a server the run happens in this process: "
+            "should it be killed, 'dougong flow watch RUN' goes on where it stood.",
+            {{"WORKFLOW", "A deployed workflow's name, or a file.", true, false}},
+            with({{"--input", "JSON", "Its input: JSON, @FILE, or - for standard input."},
+                  {"--version", "N", "Not the newest version."},
+                  {"--key", "TEXT", "The same key starts one run."},
+                  {"--label", "NAME=VALUE", "For finding it; may be repeated."},
+                  {"--detach", "", "Do not wait for its end."}}),
+            {{"dougong flow run hello.yaml --input '{\"name\": \"Ann\"}'", "Deploy and run."}}, run,
+            {"flow"}),
+        subcommand("workflows", "Lists deployed workflows.", "", {}, with({}), {}, workflows,
+                   {"flow"}),
+        subcommand(
+            "list", "Lists runs, the newest first.", "", {},
+            with({{"--workflow", "NAME", "Of this workflow."},
+                  {"--status", "WORD", "open, running, paused, completed, failed, cancelled."},
+                  {"--waiting", "WORD", "That wait for this: human, signal:paid, event/news."},
+                  {"--label", "NAME=VALUE", "With this label."},
+                  {"--limit", "N", "At most so many [default: 50]."},
+                  {"--after", "RUN", "The page after this run."}}),
+            {{"dougong flow list --waiting human", "What waits for people."}}, list, {"flow"}),
+        subcommand("show", "Shows a run and each of its steps.", "", {kRun}, with({}), {}, show,
+                   {"flow"}),
+        subcommand("watch", "Follows a run to its end.", "", {kRun}, with({}), {}, watch, {"flow"}),
+        subcommand("signal", "Sends a run a signal.", "",
+                   {kRun,
+                    {"NAME", "What it waits for.", true, false},
+                    {"PAYLOAD", "JSON, @FILE, or -.", false, false}},
+                   with({}), {{"dougong flow signal RUN paid '{\"amount\": 12}'", ""}}, signal,
+                   {"flow"}),
+        subcommand("answer", "Answers a step that waits for a person.", "",
+                   {kRun, {"STEP", "The step's path, as 'flow show' tells it.", true, false}},
+                   with({{"--approve", "", "Go on."},
+                         {"--reject", "", "The step fails."},
+                         {"--answer", "JSON", "For steps that ask for something."},
+                         kWhy}),
+                   {{"dougong flow answer RUN gate --approve", ""}}, answer, {"flow"}),
+        subcommand("pause", "Lets a run begin nothing new.", "", {kRun}, with({kWhy}), {}, pause,
+                   {"flow"}),
+        subcommand("resume", "Goes on with a paused run.",
+                   "Steps whose failure paused it are tried again.", {kRun}, with({}), {}, resume,
+                   {"flow"}),
+        subcommand("cancel", "Ends a run.", "", {kRun}, with({kWhy}), {}, cancel, {"flow"}),
+        subcommand("retry", "Runs a step again, and what came after it.", "",
+                   {kRun, {"STEP", "The step's path.", true, false}}, with({}), {}, retry,
+                   {"flow"}),
+    };
+}
+
+}  // namespace app

@@ -1,0 +1,236 @@
+#include "app/flow/flow_access.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "app/flow/flows.h"
+#include "app/memories.h"
+#include "app/sandboxes.h"
+#include "app/server_client.h"
+#include "base/http/server.h"
+#include "base/metrics/metrics.h"
+#include "sphere/sphere.h"
+
+namespace app {
+namespace {
+
+using base::Code;
+using base::Result;
+namespace json = base::json;
+
+/// An answer that stays in this process.
+class Answer final : public base::http::Responder {
+public:
+    void send(base::http::Response response) override {
+        const std::lock_guard lock(mutex_);
+        response_ = std::move(response);
+        ended_ = true;
+        changed_.notify_all();
+    }
+    void begin_stream(int status, base::http::Headers) override {
+        const std::lock_guard lock(mutex_);
+        response_.status = status;
+    }
+    bool write(std::string_view chunk) override {
+        const std::lock_guard lock(mutex_);
+        waiting_ += chunk;
+        changed_.notify_all();
+        return !closed_;
+    }
+    void set_source(std::function<void(std::string&)>) override {}
+    void notify() override {}
+    void end() override {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        changed_.notify_all();
+    }
+    void accept_web_socket(const base::http::WebSocketOptions&,
+                           std::shared_ptr<base::http::WebSocketEvents>) override {}
+    void on_closed(std::function<void()>) override {}
+    bool closed() const override { return closed_; }
+    void add_header(std::string, std::string) override {}
+
+    base::http::Response take() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return ended_; });
+        return std::move(response_);
+    }
+    /// What was streamed since the last call; nothing once it has ended. Waits a little at most.
+    std::optional<std::string> next() {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, std::chrono::milliseconds(200),
+                          [&] { return ended_ || !waiting_.empty(); });
+        if (ended_ && waiting_.empty()) return std::nullopt;
+        return std::exchange(waiting_, {});
+    }
+    void close() {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+    }
+    int status() {
+        const std::lock_guard lock(mutex_);
+        return response_.status;
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    base::http::Response response_;
+    std::string waiting_;
+    bool ended_ = false;
+    std::atomic<bool> closed_ = false;
+};
+
+class ServerAccess final : public FlowAccess {
+public:
+    explicit ServerAccess(const Args& args) : client_(args) {}
+    Result<json::object> call(const std::string& method, const std::string& path,
+                              const json::object* body) override {
+        return client_.call(method, path, body);
+    }
+    Result<json::object> post(const std::string& path, const std::string& content_type,
+                              std::string text) override {
+        auto request = client_.request("POST", path);
+        request.headers.emplace_back("Content-Type", content_type);
+        request.body = std::move(text);
+        std::string answer;
+        DG_TRY(client_.download(std::move(request), [&](std::string_view bytes) -> Result<void> {
+            answer += bytes;
+            return {};
+        }));
+        return DG_TRY(base::parse_json(answer)).as_object();
+    }
+    Result<void> watch(const std::string& run,
+                       const std::function<bool(const json::object&)>& on_event,
+                       const std::function<bool()>& cancelled) override {
+        return client_.stream(client_.request("GET", "/v1/runs/" + run + "/watch"), on_event,
+                              cancelled);
+    }
+    bool local() const override { return false; }
+
+private:
+    ServerClient client_;
+};
+
+class FolderAccess final : public FlowAccess {
+public:
+    FolderAccess(const Program& program, std::string tenant) : tenant_(std::move(tenant)) {
+        // What a step cannot have here it is told when it asks.
+        if (auto opened = Sandboxes::open(program, metrics_)) sandboxes_ = std::move(*opened);
+        if (auto opened = Memories::open(program, metrics_)) memories_ = std::move(*opened);
+    }
+    ~FolderAccess() override {
+        if (flows_) flows_->stop();
+        if (sandboxes_) sandboxes_->stop();
+        if (memories_) memories_->stop();
+    }
+    Result<void> start(const Program& program) {
+        flows_ = DG_TRY(
+            Flows::open(program, {.sphere = sandboxes_ ? sandboxes_->sphere_as("flow") : nullptr,
+                                  .memories = memories_ ? memories_->store() : nullptr,
+                                  .models = false}));
+        flows_->register_routes(router_);
+        return {};
+    }
+
+    Result<json::object> call(const std::string& method, const std::string& path,
+                              const json::object* body) override {
+        return send(method, path, "application/json", body == nullptr ? "" : base::to_text(*body));
+    }
+    Result<json::object> post(const std::string& path, const std::string& content_type,
+                              std::string text) override {
+        return send("POST", path, content_type, std::move(text));
+    }
+    Result<void> watch(const std::string& run,
+                       const std::function<bool(const json::object&)>& on_event,
+                       const std::function<bool()>& cancelled) override {
+        const auto answer = DG_TRY(ask("GET", "/v1/runs/" + run + "/watch", "", ""));
+        std::string text;
+        while (!cancelled()) {
+            const auto more = answer->next();
+            if (!more) break;
+            text += *more;
+            for (std::size_t end; (end = text.find("\n\n")) != std::string::npos;) {
+                const std::size_t data = text.find("data: ");
+                if (data < end) {
+                    const auto event =
+                        DG_TRY(base::parse_json(text.substr(data + 6, end - data - 6)));
+                    if (event.is_object() && !on_event(event.get_object())) {
+                        answer->close();
+                        return {};
+                    }
+                }
+                text.erase(0, end + 2);
+            }
+        }
+        answer->close();
+        const int status = answer->status();
+        if (status < 300) return {};
+        return std::unexpected(refusal("the folder of workflows", status, answer->take().body));
+    }
+    bool local() const override { return true; }
+
+private:
+    Result<std::shared_ptr<Answer>> ask(const std::string& method, const std::string& path,
+                                        const std::string& content_type, std::string body) {
+        base::http::Request request;
+        request.method = method;
+        const std::size_t question = path.find('?');
+        request.path = DG_TRY(base::http::percent_decode(path.substr(0, question)));
+        if (question != std::string::npos) request.query = path.substr(question + 1);
+        if (!tenant_.empty()) request.headers.add("X-Dougong-Tenant", tenant_);
+        if (!content_type.empty()) request.headers.add("Content-Type", content_type);
+        request.body = std::move(body);
+        const auto match = router_.match(method, request.path);
+        if (match.handler == nullptr) {
+            return base::fail(Code::not_found, "there is no {} {}", method, request.path);
+        }
+        request.params = match.params;
+        request.route = match.route;
+        auto answer = std::make_shared<Answer>();
+        (*match.handler)(request, answer);
+        return answer;
+    }
+    Result<json::object> send(const std::string& method, const std::string& path,
+                              const std::string& content_type, std::string body) {
+        const auto answer = DG_TRY(ask(method, path, content_type, std::move(body)))->take();
+        if (answer.status >= 300) {
+            return std::unexpected(refusal("the folder of workflows", answer.status, answer.body));
+        }
+        return DG_TRY(base::parse_json(answer.body)).as_object();
+    }
+
+    const std::string tenant_;
+    base::metrics::Registry metrics_;
+    std::unique_ptr<Sandboxes> sandboxes_;
+    std::unique_ptr<Memories> memories_;
+    std::unique_ptr<Flows> flows_;
+    base::http::Router router_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FlowAccess>> FlowAccess::open(const Args& args, const Program& program) {
+    if (args.has("--url")) return std::make_unique<ServerAccess>(args);
+    auto folder = std::make_unique<FolderAccess>(program, args.value("--tenant").value_or(""));
+    const auto started = folder->start(program);
+    if (started) return folder;
+    // A server has the folder: it is asked where servers are by default.
+    if (started.error().code != Code::failed_precondition) {
+        return std::unexpected(started.error());
+    }
+    std::unique_ptr<FlowAccess> server = std::make_unique<ServerAccess>(args);
+    if (server->call("GET", "/v1/flow")) return server;
+    return std::unexpected(base::Error(started.error())
+                               .with_context("no server answers at http://127.0.0.1:8080 (name it "
+                                             "with --url), and"));
+}
+
+std::vector<OptionSpec> flow_options() {
+    return {{"--url", "URL", "A running server instead of the folder on this machine."},
+            {"--tenant", "NAME", "Whose workflows [default: default]."},
+            {"--json", "", "The answer as JSON."}};
+}
+
+}  // namespace app

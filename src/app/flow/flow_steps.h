@@ -1,0 +1,48 @@
+#pragma once
+// Does the calls of workflow steps with what this server has. [AInfra 2.4]: one path for every
+// call, with its policy, its limits and its record.
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "app/flow/step_adapters.h"
+#include "base/exec/worker.h"
+#include "flow/run_log.h"
+#include "flow/step_runner.h"
+
+namespace app {
+
+class FlowSteps final : public flow::StepRunner {
+public:
+    /// What there is; null where the server has none. All outlive this.
+    struct Parts {
+        sphere::Sphere* sphere = nullptr;
+        memory::MemoryStore* memories = nullptr;
+        /// Waits until models answer; null: there are none, or the call was cancelled.
+        std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
+        flow::RunLog* log = nullptr;  ///< whose run it is
+    };
+    FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
+    ~FlowSteps() override;
+
+    void run(flow::Call call, Done done) override;
+    void cancel(flow::RunId run, std::string_view path) override;
+    /// Finishes what runs. Idempotent.
+    void stop();
+
+private:
+    base::Result<flow::StepOutput> make(const flow::Call& call,
+                                        const std::shared_ptr<std::atomic<bool>>& cancelled);
+
+    const Parts parts_;
+    const base::Clock& clock_;
+    const base::HttpClient http_;
+    std::mutex mutex_;                                                           // guards calls_
+    std::unordered_map<std::string, std::shared_ptr<std::atomic<bool>>> calls_;  ///< run/path
+    base::Worker workers_;
+};
+
+}  // namespace app

@@ -1,0 +1,134 @@
+#include "app/flow/flows.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "app/flow/flow_steps.h"
+#include "base/api/error_answer.h"
+#include "base/files/files.h"
+#include "base/files/linux_disk.h"
+#include "base/http/server.h"
+#include "base/journal/journal.h"
+#include "flow/http/flow_routes.h"
+#include "flow/log/journal_run_log.h"
+
+namespace app {
+
+using base::Code;
+using base::Result;
+
+std::string flow_dir(const Program& program) {
+    if (const std::string& dir = program.config().flow.dir; !dir.empty()) return dir;
+    if (const auto data = variable(program.environment, "XDG_DATA_HOME")) {
+        return *data + "/dougong/flow";
+    }
+    if (const auto home = variable(program.environment, "HOME")) {
+        return *home + "/.local/share/dougong/flow";
+    }
+    return "/var/lib/dougong/flow";
+}
+
+/// From the bottom up: what is declared later uses what stands above it.
+struct Flows::Impl {
+    Parts parts;
+    std::mutex mutex;  // guards model
+    std::condition_variable model_known;
+    std::unique_ptr<ModelEndpoint> model;
+    std::atomic<bool> stopping = false;
+
+    base::LinuxDisk disk;
+    std::unique_ptr<base::journal::Journal> journal;
+    std::unique_ptr<flow::JournalRunLog> log;
+    std::unique_ptr<flow::DefinitionStore> definitions;
+    std::unique_ptr<FlowSteps> steps;
+    std::unique_ptr<flow::Runtime> runtime;
+    std::optional<flow::FlowApi> api;
+
+    const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
+        if (!parts.models) return nullptr;
+        std::unique_lock lock(mutex);
+        while (model == nullptr && !cancelled.load() && !stopping.load()) {
+            model_known.wait_for(lock, std::chrono::milliseconds(200));
+        }
+        return model.get();
+    }
+};
+
+Flows::Flows(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Flows::~Flows() {
+    stop();
+}
+
+Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
+    const std::string dir = flow_dir(program);
+    DG_TRY(base::make_dirs(dir));
+    auto impl = std::make_unique<Impl>();
+    Impl& self = *impl;
+    self.parts = std::move(parts);
+    self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
+    self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
+    self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+    const std::size_t threads = program.config().flow.threads;
+    self.steps = std::make_unique<FlowSteps>(
+        FlowSteps::Parts{.sphere = self.parts.sphere.get(),
+                         .memories = self.parts.memories,
+                         .model =
+                             [&self](const std::atomic<bool>& cancelled) {
+                                 return self.wait_for_model(cancelled);
+                             },
+                         .log = self.log.get()},
+        program.clock, threads, 100'000);
+    self.runtime =
+        DG_TRY(flow::Runtime::open(*self.log, *self.definitions, *self.steps, program.clock, {}));
+    self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
+    return std::unique_ptr<Flows>(new Flows(std::move(impl)));
+}
+
+void Flows::register_routes(base::http::Router& router) {
+    impl_->api->register_routes(router);
+}
+
+void Flows::set_models(const std::string& url) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->model = std::make_unique<ModelEndpoint>(
+        ModelEndpoint::Options{.url = url, .model = {}, .timeout = std::chrono::minutes(10)});
+    impl_->model_known.notify_all();
+}
+
+flow::Runtime& Flows::runtime() {
+    return *impl_->runtime;
+}
+flow::RunLog& Flows::log() {
+    return *impl_->log;
+}
+flow::DefinitionStore& Flows::definitions() {
+    return *impl_->definitions;
+}
+
+void Flows::stop() {
+    if (impl_->runtime == nullptr) return;
+    impl_->stopping = true;
+    impl_->model_known.notify_all();
+    impl_->api.reset();
+    impl_->runtime->halt();  // what steps say from now on is for the next start
+    impl_->steps->stop();
+    impl_->runtime.reset();
+    impl_->steps.reset();
+    impl_->log.reset();
+    impl_->journal.reset();
+    impl_->parts.sphere.reset();
+}
+
+void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
+    const auto refuse = [why](const base::http::Request&,
+                              const base::http::ResponderPtr& responder) {
+        responder->send(base::api::error_response(why));
+    };
+    for (const char* pattern : {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs",
+                                "/v1/runs/{rest...}", "/v1/events/{name}", "/v1/flow"}) {
+        for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
+    }
+}
+
+}  // namespace app

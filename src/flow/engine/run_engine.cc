@@ -1,0 +1,605 @@
+#include "flow/engine/run_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace flow {
+
+using base::Code;
+using base::Error;
+using base::fail;
+namespace json = base::json;
+
+namespace {
+
+constexpr std::int64_t kStallMs = 1'000;  // until the log is tried again
+
+std::string key_of(std::string_view tenant, std::string_view name) {
+    return std::string(tenant) + '\n' + std::string(name);
+}
+
+/// What the state says of its run in the log's index.
+struct Glance {
+    bool calls_out = false;
+    std::vector<std::string> waiting;
+};
+
+void glance_at(const ScopeState& scope, Glance& out) {
+    for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
+        const StepState& step = scope.steps[i];
+        if (step.status == StepStatus::pending || is_settled(step.status)) continue;
+        out.calls_out = out.calls_out || step.status == StepStatus::running;
+        if (step.status == StepStatus::waiting) {
+            if (std::holds_alternative<HumanAction>(scope.block->steps[i].action)) {
+                out.waiting.push_back("human:" + path_of(scope, i));
+            } else if (step.name.starts_with("event/")) {
+                out.waiting.push_back(step.name);
+            } else if (!step.name.empty()) {
+                out.waiting.push_back("signal:" + step.name);
+            } else {
+                out.waiting.push_back("time:" + path_of(scope, i));
+            }
+        }
+        for (const auto& inner : step.scopes) glance_at(*inner, out);
+    }
+}
+
+}  // namespace
+
+/// What one write will have brought about.
+struct RunEngine::Commit {
+    std::vector<RunChange> changes;
+    std::vector<std::uint64_t> serials;  ///< of each change: the copy of the run it was decided on
+    std::vector<Call> calls;
+    std::vector<std::pair<RunId, std::string>> cancelled;
+    std::vector<RunId> more;
+    std::vector<Waiting> inputs;  ///< what came in
+    Started started;
+    std::string key;  ///< of keys_
+    RunId run;        ///< that was started
+
+    bool empty() const { return changes.empty(); }
+};
+
+RunEngine::RunEngine(RunLog& log, DefinitionSource& definitions, StepRunner& runner,
+                     const base::Clock& clock, std::uint64_t seed, const EngineOptions& options,
+                     Post post)
+    : log_(log),
+      definitions_(definitions),
+      runner_(runner),
+      clock_(clock),
+      rng_(seed),
+      options_(options),
+      post_(std::move(post)) {}
+
+RunEngine::~RunEngine() = default;
+
+// ---- runs in memory ----------------------------------------------------------------------------
+
+base::Result<RunEngine::Hot*> RunEngine::hot(RunId run) {
+    if (const auto found = hot_.find(run); found != hot_.end()) {
+        found->second->used = ++use_;
+        return found->second.get();
+    }
+    StoredRun stored = DG_TRY(log_.load(run));
+    auto made = std::make_unique<Hot>();
+    made->state.id = run;
+    made->state.definition = DG_TRY(definitions_.by_hash(stored.head.hash));
+    if (!stored.snapshot.empty()) {
+        const json::value snapshot = DG_TRY(base::parse_json(stored.snapshot, {.depth_max = 512}));
+        DG_TRY(from_json(snapshot.as_object(), made->state));
+        made->snapshot_at = made->state.events;
+    }
+    for (const Event& event : stored.events) DG_TRY(apply(made->state, event));
+    made->head = std::move(stored.head);
+    made->serial = ++serial_last_;
+    made->used = ++use_;
+    Hot* out = made.get();
+    hot_[run] = std::move(made);
+    return out;
+}
+
+void RunEngine::evict() {
+    if (hot_.size() <= options_.hot_runs_max) return;
+    std::vector<std::pair<std::uint64_t, RunId>> old;
+    for (const auto& [id, run] : hot_) {
+        if (run->writes == 0) old.emplace_back(run->used, id);
+    }
+    const std::size_t goal = std::min(old.size(), hot_.size() - options_.hot_runs_max * 9 / 10);
+    std::ranges::nth_element(old, old.begin() + static_cast<std::ptrdiff_t>(goal));
+    for (std::size_t i = 0; i < goal; ++i) hot_.erase(old[i].second);
+}
+
+/// Brings the head, the timers and the index of waits to what the state says.
+void RunEngine::refresh(Hot& run) {
+    const RunState& state = run.state;
+    RunHead& head = run.head;
+    index_waits(head, false);
+    Glance glance;
+    if (!is_final(state.status)) glance_at(state.root, glance);
+    if (state.status == RunStatus::undoing) glance.calls_out = true;
+    head.status = state.status;
+    head.updated_ms = now_ms();
+    head.finished_ms = state.finished_ms;
+    head.due_ms = flow::next_due_ms(state);
+    head.calls_out = glance.calls_out;
+    head.waiting = std::move(glance.waiting);
+    head.error = state.error ? state.error->message : state.reason;
+    if (is_final(state.status)) return;
+    index_waits(head, true);
+    Open& open = open_[head.id];
+    if (head.due_ms != 0 && head.due_ms != open.due_ms) timers_.add(head.due_ms, head.id);
+    open.due_ms = head.due_ms;
+}
+
+void RunEngine::index_waits(const RunHead& head, bool add) {
+    for (const std::string& wait : head.waiting) {
+        if (!wait.starts_with("event/")) continue;
+        const std::string key = key_of(head.tenant, wait);
+        if (add) {
+            event_waits_[key].insert(head.id);
+        } else if (const auto found = event_waits_.find(key); found != event_waits_.end()) {
+            found->second.erase(head.id);
+            if (found->second.empty()) event_waits_.erase(found);
+        }
+    }
+}
+
+base::Result<void> RunEngine::recover() {
+    std::vector<RunId> at_work;
+    DG_TRY(log_.open_runs([&](const RunHead& head) {
+        open_[head.id].due_ms = head.due_ms;
+        index_waits(head, true);
+        if (head.due_ms != 0) timers_.add(head.due_ms, head.id);
+        if (head.calls_out || head.waiting.empty()) at_work.push_back(head.id);
+    }));
+    for (const RunId run : at_work) post_([this, run] { resume(run); });
+    return {};
+}
+
+/// After a restart: what was out is asked for again, what was not decided is decided.
+void RunEngine::resume(RunId run) {
+    const auto found = hot(run);
+    if (!found) return;
+    for (Call& call : Machine((*found)->state).outstanding()) make(std::move(call));
+    input(
+        run,
+        [](Machine& machine, std::int64_t now) -> base::Result<void> {
+            machine.proceed(now);
+            return {};
+        },
+        {}, true);
+}
+
+// ---- deciding ----------------------------------------------------------------------------------
+
+base::Result<json::value> RunEngine::checked_input(const Definition& definition,
+                                                   const json::value& input) const {
+    json::value whole = input;
+    if (const json::object* defaults = definition.input_defaults.if_object()) {
+        if (whole.is_null()) whole = json::object();
+        if (json::object* given = whole.if_object()) {
+            for (const auto& [name, value] : *defaults) {
+                if (!given->contains(name)) (*given)[name] = value;
+            }
+        }
+    }
+    if (definition.input_check) {
+        if (auto fits = definition.input_check->check(whole); !fits) {
+            Error error = std::move(fits).error();
+            error.message = fmt::format("the input of workflow '{}' at '{}': {}", definition.name,
+                                        error.subject, error.message);
+            error.subject = "input" + error.subject;
+            return std::unexpected(std::move(error));
+        }
+    }
+    return whole;
+}
+
+void RunEngine::start(const StartRequest& request, Started started) {
+    auto definition = definitions_.find(request.tenant, request.workflow, request.version);
+    if (!definition) return started(std::unexpected(std::move(definition).error()));
+    auto input = checked_input(**definition, request.input);
+    if (!input) return started(std::unexpected(std::move(input).error()));
+    Commit commit;
+    if (!request.idempotency_key.empty()) {
+        commit.key = key_of(request.tenant, request.idempotency_key);
+        if (const auto found = keys_.find(commit.key); found != keys_.end()) {
+            found->second.others.push_back(std::move(started));
+            return;
+        }
+        auto known = log_.by_key(request.tenant, request.idempotency_key);
+        if (!known) return started(std::unexpected(std::move(known).error()));
+        if (*known) return started(**known);
+    }
+    StartRequest whole = request;
+    whole.input = *std::move(input);
+    commit.run = make_run_id(now_ms(), rng_);
+    commit.started = std::move(started);
+    if (!commit.key.empty()) keys_[commit.key].run = commit.run;
+    create(commit, commit.run, whole, *std::move(definition), std::nullopt);
+    append(std::move(commit));
+}
+
+void RunEngine::create(Commit& commit, RunId id, const StartRequest& request,
+                       std::shared_ptr<const Definition> definition, std::optional<Parent> parent) {
+    auto made = std::make_unique<Hot>();
+    Hot& run = *made;
+    run.state.id = id;
+    run.state.definition = std::move(definition);
+    run.serial = ++serial_last_;
+    run.used = ++use_;
+    run.created = true;
+    run.head.id = id;
+    run.head.tenant = request.tenant;
+    run.head.workflow = run.state.definition->name;
+    run.head.hash = run.state.definition->hash;
+    run.head.version = run.state.definition->version;
+    run.head.idempotency_key = request.idempotency_key;
+    run.head.labels = request.labels;
+    run.head.started_ms = now_ms();
+    if (parent) run.head.parent = parent->run;
+    hot_[id] = std::move(made);
+    open_[id];
+    Machine machine(run.state);
+    machine.start({request.tenant, request.idempotency_key, request.input, request.labels, parent},
+                  now_ms());
+    decided(commit, run, machine);
+}
+
+void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
+    Decision decision = machine.take();
+    refresh(run);
+    if (decision.events.empty()) return;
+    const std::uint64_t first = run.state.events - decision.events.size();
+    std::size_t at = 0;
+    while (at < commit.changes.size() && commit.changes[at].head.id != run.head.id) ++at;
+    if (at == commit.changes.size()) {
+        RunChange& added = commit.changes.emplace_back();
+        added.created = std::exchange(run.created, false);
+        added.first = first;
+        commit.serials.push_back(run.serial);
+    }
+    RunChange& change = commit.changes[at];
+    change.head = run.head;
+    std::ranges::move(decision.events, std::back_inserter(change.events));
+    if (run.state.events - run.snapshot_at >= options_.snapshot_events && !decision.ended) {
+        change.snapshot = json::serialize(to_json(run.state));
+        run.snapshot_at = run.state.events;
+    } else {
+        change.snapshot.clear();  // one of an earlier decision in this commit is not the last state
+    }
+    std::ranges::move(decision.calls, std::back_inserter(commit.calls));
+    for (std::string& path : decision.cancelled) {
+        commit.cancelled.emplace_back(run.head.id, std::move(path));
+    }
+    if (decision.more) commit.more.push_back(run.head.id);
+    start_children(commit, run, std::move(decision.children));
+    send(commit, run, std::move(decision.sendings));
+    if (decision.ended) tell_parent(commit, run);
+}
+
+void RunEngine::start_children(Commit& commit, Hot& run, std::vector<ChildStart> children) {
+    for (ChildStart& child : children) {
+        const auto refuse = [&](Error error) {
+            if (child.detached) return;
+            give_to(commit, run.head.id, [&](Machine& machine) {
+                machine.child_finished(child.path, std::unexpected(error), now_ms());
+            });
+        };
+        std::uint32_t depth = 0;
+        std::optional<RunId> ancestor = run.head.id;
+        while (ancestor && depth <= options_.depth_max) {
+            const auto found = hot(*ancestor);
+            ancestor = found ? (*found)->head.parent : std::nullopt;
+            ++depth;
+        }
+        if (depth > options_.depth_max) {
+            refuse({Code::resource_exhausted,
+                    fmt::format("subflows within subflows: more than {}", options_.depth_max),
+                    {}});
+            continue;
+        }
+        auto definition = definitions_.find(run.head.tenant, child.workflow, child.version);
+        if (!definition) {
+            refuse(std::move(definition).error());
+            continue;
+        }
+        auto input = checked_input(**definition, child.input);
+        if (!input) {
+            refuse(std::move(input).error());
+            continue;
+        }
+        StartRequest request;
+        request.tenant = run.head.tenant;
+        request.input = *std::move(input);
+        request.labels = run.head.labels;
+        std::optional<Parent> parent;
+        if (!child.detached) parent = Parent{run.head.id, child.path};
+        create(commit, child.id, request, *std::move(definition), std::move(parent));
+    }
+}
+
+void RunEngine::send(Commit& commit, Hot& run, std::vector<Sending> sendings) {
+    for (const Sending& sending : sendings) {
+        if (sending.run) {
+            const auto target = hot(*sending.run);
+            if (!target || (*target)->head.tenant != run.head.tenant) continue;
+            give_to(commit, *sending.run, [&](Machine& machine) {
+                (void)machine.signal(sending.name, sending.payload, now_ms());
+            });
+            continue;
+        }
+        const std::string name = "event/" + sending.name;
+        const auto found = event_waits_.find(key_of(run.head.tenant, name));
+        if (found == event_waits_.end()) continue;
+        const std::vector<RunId> targets(found->second.begin(), found->second.end());
+        for (const RunId target : targets) {
+            give_to(commit, target, [&](Machine& machine) {
+                (void)machine.signal(name, sending.payload, now_ms());
+            });
+        }
+    }
+}
+
+void RunEngine::give_to(Commit& commit, RunId run, const std::function<void(Machine&)>& input) {
+    const auto found = hot(run);
+    if (!found) return;
+    Machine machine((*found)->state);
+    input(machine);
+    decided(commit, **found, machine);
+}
+
+void RunEngine::tell_parent(Commit& commit, Hot& run) {
+    if (!run.state.parent) return;
+    const Parent parent = *run.state.parent;
+    base::Result<json::value> result = run.state.output;
+    if (run.state.status != RunStatus::completed) {
+        Error error = run.state.error.value_or(
+            Error{Code::cancelled, "the run it waited for was cancelled", {}});
+        result =
+            std::unexpected(std::move(error).with_context("workflow '" + run.head.workflow + "'"));
+    }
+    give_to(commit, parent.run, [&](Machine& machine) {
+        machine.child_finished(parent.path, std::move(result), now_ms());
+    });
+}
+
+void RunEngine::input(RunId run, Input input, Done done, bool keep) {
+    if (keep && !stalled_.empty()) {
+        stalled_.push_back({run, std::move(input), std::move(done), keep});
+        return;
+    }
+    const auto found = hot(run);
+    if (!found) {
+        if (done) done(std::unexpected(found.error()));
+        return;
+    }
+    Machine machine((*found)->state);
+    if (base::Result<void> taken = input(machine, now_ms()); !taken) {
+        if (done) done(std::move(taken));
+        return;
+    }
+    Commit commit;
+    decided(commit, **found, machine);
+    if (commit.empty()) {
+        if (done) done({});
+        return;
+    }
+    commit.inputs.push_back({run, std::move(input), std::move(done), keep});
+    append(std::move(commit));
+}
+
+void RunEngine::publish(std::string_view tenant, std::string_view event, const json::value& payload,
+                        Done done) {
+    const std::string name = "event/" + std::string(event);
+    Commit commit;
+    if (const auto found = event_waits_.find(key_of(tenant, name)); found != event_waits_.end()) {
+        const std::vector<RunId> targets(found->second.begin(), found->second.end());
+        for (const RunId target : targets) {
+            give_to(commit, target,
+                    [&](Machine& machine) { (void)machine.signal(name, payload, now_ms()); });
+        }
+    }
+    if (commit.empty()) {
+        if (done) done({});
+        return;
+    }
+    commit.inputs.push_back({{}, {}, std::move(done), false});
+    append(std::move(commit));
+}
+
+// ---- writing -----------------------------------------------------------------------------------
+
+void RunEngine::append(Commit commit) {
+    for (const RunChange& change : commit.changes) ++hot_.at(change.head.id)->writes;
+    auto kept = std::make_shared<Commit>(std::move(commit));
+    log_.append(kept->changes, [this, kept](base::Result<void> written) {
+        post_([this, kept, written = std::move(written)] {
+            if (written) {
+                durable(*kept);
+            } else {
+                failed(*kept, written.error());
+            }
+        });
+    });
+}
+
+void RunEngine::durable(Commit& commit) {
+    ++stats_.commits;
+    std::vector<RunId> over;
+    for (std::size_t i = 0; i < commit.changes.size(); ++i) {
+        const RunChange& change = commit.changes[i];
+        stats_.events += change.events.size();
+        if (change.created) ++stats_.started;
+        const auto found = hot_.find(change.head.id);
+        if (found != hot_.end() && found->second->serial == commit.serials[i]) {
+            --found->second->writes;
+        }
+        if (is_final(change.head.status)) over.push_back(change.head.id);
+        for (const auto& [number, watcher] : watchers_) {
+            watcher(change.head.id, change.events, change.first);
+        }
+    }
+    for (auto& [run, path] : commit.cancelled) runner_.cancel(run, path);
+    if (commit.started) commit.started(commit.run);
+    if (const auto found = keys_.find(commit.key); found != keys_.end() && !commit.key.empty()) {
+        for (const Started& other : found->second.others) other(commit.run);
+        keys_.erase(found);
+    }
+    for (Waiting& waiting : commit.inputs) {
+        if (waiting.done) waiting.done({});
+    }
+    for (Call& call : commit.calls) make(std::move(call));
+    for (const RunId run : over) {
+        open_.erase(run);
+        if (const auto found = hot_.find(run); found != hot_.end()) answer_waiters(*found->second);
+    }
+    for (const RunId run : commit.more) {
+        input(
+            run,
+            [](Machine& machine, std::int64_t now) -> base::Result<void> {
+                machine.proceed(now);
+                return {};
+            },
+            {}, true);
+    }
+    evict();
+}
+
+/// The runs it touched are ahead of the log: they leave memory, and what came in comes again.
+void RunEngine::failed(Commit& commit, const Error& error) {
+    for (std::size_t i = 0; i < commit.changes.size(); ++i) {
+        const RunChange& change = commit.changes[i];
+        const auto found = hot_.find(change.head.id);
+        if (found != hot_.end() && found->second->serial == commit.serials[i]) {
+            index_waits(found->second->head, false);
+            hot_.erase(found);
+            if (change.created) {
+                open_.erase(change.head.id);
+            } else if (const auto stored = log_.load(change.head.id); stored) {
+                index_waits(stored->head, true);
+                if (is_final(stored->head.status)) {
+                    open_.erase(change.head.id);
+                } else {
+                    open_[change.head.id].due_ms = now_ms() + kStallMs;
+                    timers_.add(now_ms() + kStallMs, change.head.id);
+                }
+            }
+        }
+    }
+    if (commit.started) commit.started(std::unexpected(error));
+    if (const auto found = keys_.find(commit.key); found != keys_.end() && !commit.key.empty()) {
+        for (const Started& other : found->second.others) other(std::unexpected(error));
+        keys_.erase(found);
+    }
+    for (Waiting& waiting : commit.inputs) {
+        if (waiting.keep) {
+            stalled_.push_back(std::move(waiting));
+        } else if (waiting.done) {
+            waiting.done(std::unexpected(error));
+        }
+    }
+    stalled_until_ms_ = now_ms() + kStallMs;
+}
+
+void RunEngine::make(Call call) {
+    ++stats_.calls_out;
+    const RunId run = call.run;
+    const std::string path = call.path;
+    const std::uint32_t attempt = call.attempt;
+    runner_.run(std::move(call), [this, run, path, attempt](base::Result<StepOutput> result) {
+        auto kept = std::make_shared<base::Result<StepOutput>>(std::move(result));
+        post_([this, run, path, attempt, kept] {
+            --stats_.calls_out;
+            input(
+                run,
+                [path, attempt, kept](Machine& machine, std::int64_t now) -> base::Result<void> {
+                    machine.finished(path, attempt, *kept, now);
+                    return {};
+                },
+                {}, true);
+        });
+    });
+}
+
+// ---- time, waiting, looking
+// ----------------------------------------------------------------------
+
+void RunEngine::tick() {
+    const std::int64_t now = now_ms();
+    if (!stalled_.empty() && stalled_until_ms_ <= now) {
+        std::deque<Waiting> again = std::exchange(stalled_, {});
+        for (Waiting& waiting : again) {
+            input(waiting.run, std::move(waiting.input), std::move(waiting.done), waiting.keep);
+        }
+    }
+    while (timers_.next_ms() != 0 && timers_.next_ms() <= now) {
+        const RunId run = timers_.pop();
+        const auto found = open_.find(run);
+        if (found == open_.end() || found->second.due_ms == 0 || found->second.due_ms > now)
+            continue;
+        found->second.due_ms = 0;
+        input(run,
+              [](Machine& machine, std::int64_t at) -> base::Result<void> {
+                  machine.tick(at);
+                  return {};
+              },
+              {});
+    }
+}
+
+std::int64_t RunEngine::next_due_ms() const {
+    std::int64_t next = timers_.next_ms();
+    if (!stalled_.empty() && (next == 0 || stalled_until_ms_ < next)) next = stalled_until_ms_;
+    return next;
+}
+
+void RunEngine::when_ended(RunId run, Ended ended) {
+    if (open_.contains(run)) {
+        waiters_[run].push_back(std::move(ended));
+        return;
+    }
+    const auto found = hot(run);
+    if (!found) return ended(std::unexpected(found.error()), {});
+    ended((*found)->head, (*found)->state.output);
+}
+
+void RunEngine::answer_waiters(Hot& run) {
+    switch (run.state.status) {
+        case RunStatus::completed:
+            ++stats_.completed;
+            break;
+        case RunStatus::failed:
+            ++stats_.failed;
+            break;
+        default:
+            ++stats_.cancelled;
+            break;
+    }
+    const auto found = waiters_.find(run.head.id);
+    if (found == waiters_.end()) return;
+    const std::vector<Ended> all = std::move(found->second);
+    waiters_.erase(found);
+    for (const Ended& ended : all) ended(run.head, run.state.output);
+}
+
+std::uint64_t RunEngine::watch(Watcher watcher) {
+    watchers_[++watcher_last_] = std::move(watcher);
+    return watcher_last_;
+}
+
+base::Result<const RunState*> RunEngine::state(RunId run) {
+    return &DG_TRY(hot(run))->state;
+}
+
+EngineStats RunEngine::stats() const {
+    EngineStats out = stats_;
+    out.runs_open = open_.size();
+    out.runs_hot = hot_.size();
+    out.timers = timers_.size();
+    out.stalled_inputs = stalled_.size();
+    return out;
+}
+
+}  // namespace flow

@@ -1,0 +1,464 @@
+#include "flow/http/flow_routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "base/api/error_answer.h"
+#include "base/api/request_parts.h"
+#include "base/json/object_reader.h"
+#include "flow/definition/graph.h"
+#include "flow/definition/read_definition.h"
+#include "flow/http/run_streams.h"
+
+namespace flow {
+
+namespace json = base::json;
+using base::Code;
+using base::ObjectReader;
+using base::Result;
+using base::api::body_of;
+using base::api::error_response;
+using base::api::json_answer;
+using base::api::query_flag;
+using base::api::query_number;
+using base::api::tenant_of;
+using base::http::ResponderPtr;
+
+namespace {
+
+constexpr std::size_t kNameMax = 256;
+constexpr std::int64_t kWaitMax = 24 * 3'600'000;
+constexpr std::chrono::milliseconds kWaitGrain{50};
+
+json::object deployed_json(const Deployed& one) {
+    return {{"object", "workflow"},           {"name", one.name},
+            {"version", one.version},         {"hash", one.hash},
+            {"description", one.description}, {"created_unix_ms", one.created_ms}};
+}
+
+json::object end_json(RunId run, const RunHead& head, const json::value& output) {
+    json::object out{{"object", "run"}, {"id", to_text(run)}, {"status", status_name(head.status)}};
+    if (head.status == RunStatus::completed) {
+        out["output"] = output;
+    } else if (!head.error.empty()) {
+        out["error"] = head.error;
+    }
+    return out;
+}
+
+/// A body that may be any JSON value; empty is null.
+Result<json::value> value_of(const base::http::Request& request) {
+    if (request.body.empty()) return json::value();
+    return base::parse_json(request.body, {.depth_max = 128});
+}
+
+}  // namespace
+
+json::object to_json(const RunHead& head) {
+    json::object out{{"object", "run"},
+                     {"id", to_text(head.id)},
+                     {"workflow", head.workflow},
+                     {"version", head.version},
+                     {"status", status_name(head.status)},
+                     {"started_unix_ms", head.started_ms},
+                     {"updated_unix_ms", head.updated_ms}};
+    if (head.finished_ms != 0) out["finished_unix_ms"] = head.finished_ms;
+    if (head.due_ms != 0) out["due_unix_ms"] = head.due_ms;
+    if (head.parent) out["parent"] = to_text(*head.parent);
+    if (!head.labels.is_null()) out["labels"] = head.labels;
+    if (!head.error.empty()) out["error"] = head.error;
+    if (!head.waiting.empty()) out["waiting"] = json::value_from(head.waiting);
+    if (!head.idempotency_key.empty()) out["idempotency_key"] = head.idempotency_key;
+    return out;
+}
+
+/// Requests that wait for a run's end no longer than they said.
+class FlowApi::Waits : public std::enable_shared_from_this<Waits> {
+public:
+    explicit Waits(const base::Clock& clock)
+        : clock_(clock), job_([this] { return answer_late(); }, kWaitGrain) {}
+
+    struct Wait {
+        ResponderPtr responder;
+        std::mutex mutex;
+        bool answered = false;
+        bool claim() {
+            const std::lock_guard lock(mutex);
+            return !std::exchange(answered, true);
+        }
+    };
+    void add(RunId run, std::int64_t patience_ms, std::shared_ptr<Wait> wait) {
+        const std::lock_guard lock(mutex_);
+        late_.emplace(clock_.now() + std::chrono::milliseconds(patience_ms),
+                      std::pair(run, std::move(wait)));
+    }
+
+private:
+    Result<std::size_t> answer_late() {
+        std::vector<std::pair<RunId, std::shared_ptr<Wait>>> due;
+        {
+            const std::lock_guard lock(mutex_);
+            const auto end = late_.upper_bound(clock_.now());
+            for (auto at = late_.begin(); at != end; ++at) due.push_back(std::move(at->second));
+            late_.erase(late_.begin(), end);
+        }
+        for (const auto& [run, wait] : due) {
+            if (!wait->claim()) continue;
+            wait->responder->send(
+                json_answer(202, {{"object", "run"}, {"id", to_text(run)}, {"status", "running"}}));
+        }
+        return 0;
+    }
+
+    const base::Clock& clock_;
+    std::mutex mutex_;  // guards late_
+    std::multimap<base::Instant, std::pair<RunId, std::shared_ptr<Wait>>> late_;
+    base::BatchJob job_;
+};
+
+FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
+                 const base::Clock& clock)
+    : runtime_(runtime),
+      log_(log),
+      definitions_(definitions),
+      pool_(4, 4'096),
+      streams_(std::make_shared<RunStreams>(runtime, log)),
+      waits_(std::make_shared<Waits>(clock)) {
+    streams_->attach();
+}
+
+FlowApi::~FlowApi() {
+    stop();
+}
+
+void FlowApi::stop() {
+    pool_.stop();
+    if (streams_) streams_->detach();
+    streams_.reset();
+}
+
+void FlowApi::register_routes(base::http::Router& router) {
+    using Member = Result<Response> (FlowApi::*)(const Request&);
+    const auto add = [&](std::string_view method, std::string_view pattern, Member member) {
+        pool_.route(router, method, pattern,
+                    [this, member](const Request& request) { return (this->*member)(request); });
+    };
+    add("POST", "/v1/workflows", &FlowApi::deploy);
+    add("GET", "/v1/workflows", &FlowApi::workflows);
+    add("GET", "/v1/workflows/{name}", &FlowApi::workflow);
+    add("DELETE", "/v1/workflows/{name}", &FlowApi::remove);
+    add("GET", "/v1/workflows/{name}/graph", &FlowApi::graph);
+    router.add("POST", "/v1/workflows/{name}/runs",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   start(request, responder);
+               });
+    add("GET", "/v1/runs", &FlowApi::runs);
+    add("GET", "/v1/runs/{id}", &FlowApi::run);
+    add("GET", "/v1/runs/{id}/events", &FlowApi::events);
+    add("POST", "/v1/runs/{id}/signals/{name}", &FlowApi::signal);
+    add("POST", "/v1/runs/{id}/answer", &FlowApi::answer);
+    add("POST", "/v1/runs/{id}/pause", &FlowApi::pause);
+    add("POST", "/v1/runs/{id}/resume", &FlowApi::resume);
+    add("POST", "/v1/runs/{id}/cancel", &FlowApi::cancel);
+    add("POST", "/v1/runs/{id}/retry", &FlowApi::retry);
+    add("POST", "/v1/events/{name}", &FlowApi::publish);
+    add("GET", "/v1/flow", &FlowApi::stats);
+    router.add("GET", "/v1/runs/{id}/watch",
+               [this](const Request& request, const ResponderPtr& responder) {
+                   pool_.post(responder, [this, request, responder] {
+                       const auto run = own_run(request);
+                       if (!run) return responder->send(error_response(run.error()));
+                       std::uint64_t after = 0;
+                       std::string from(request.headers.get("Last-Event-ID"));
+                       if (from.empty()) from = request.query_param("after").value_or("");
+                       std::from_chars(from.data(), from.data() + from.size(), after);
+                       streams_->open(*run, after, responder);
+                   });
+               });
+}
+
+// ---- definitions -------------------------------------------------------------------------------
+
+Result<base::http::Response> FlowApi::deploy(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const bool is_json = request.headers.get("Content-Type").find("json") != std::string_view::npos;
+    const std::string file =
+        request.query_param("file").value_or(is_json ? "workflow.json" : "workflow.yaml");
+    if (DG_TRY(query_flag(request, "dry_run"))) {
+        json::array faults;
+        for (const base::Fault& fault : read_definition_faults(request.body, file).faults) {
+            faults.push_back({{"line", fault.line},
+                              {"column", fault.column},
+                              {"path", fault.path},
+                              {"message", fault.message}});
+        }
+        const bool valid = faults.empty();
+        return json_answer(200, {{"valid", valid}, {"faults", std::move(faults)}});
+    }
+    const Deployed deployed = DG_TRY(definitions_.deploy(tenant, request.body, file));
+    json::object answer = deployed_json(deployed);
+    answer["unchanged"] = deployed.unchanged;
+    return json_answer(deployed.unchanged ? 200 : 201, answer);
+}
+
+Result<base::http::Response> FlowApi::workflows(const Request& request) {
+    json::array data;
+    for (const Deployed& one : DG_TRY(definitions_.list(DG_TRY(tenant_of(request))))) {
+        data.push_back(deployed_json(one));
+    }
+    return json_answer(200, {{"object", "list"}, {"data", std::move(data)}});
+}
+
+Result<base::http::Response> FlowApi::workflow(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const std::string name(request.param("name"));
+    const auto version =
+        static_cast<std::uint32_t>(DG_TRY(query_number(request, "version", 0, 1ll << 31, 0)));
+    const auto versions = DG_TRY(definitions_.versions(tenant, name));
+    const auto definition = DG_TRY(definitions_.find(tenant, name, version));
+    json::object answer;
+    for (const Deployed& one : versions) {
+        if (one.version == definition->version) answer = deployed_json(one);
+    }
+    json::array all;
+    for (const Deployed& one : versions) {
+        all.push_back({{"version", one.version}, {"created_unix_ms", one.created_ms}});
+    }
+    answer["versions"] = std::move(all);
+    answer["source"] = DG_TRY(definitions_.source(tenant, name, definition->version));
+    answer["document"] = definition->document;
+    return json_answer(200, answer);
+}
+
+Result<base::http::Response> FlowApi::remove(const Request& request) {
+    const std::string name(request.param("name"));
+    DG_TRY(definitions_.remove(DG_TRY(tenant_of(request)), name));
+    return json_answer(200, {{"name", name}, {"removed", true}});
+}
+
+Result<base::http::Response> FlowApi::graph(const Request& request) {
+    const auto version =
+        static_cast<std::uint32_t>(DG_TRY(query_number(request, "version", 0, 1ll << 31, 0)));
+    const auto definition =
+        DG_TRY(definitions_.find(DG_TRY(tenant_of(request)), request.param("name"), version));
+    return json_answer(200, graph_json(*definition));
+}
+
+// ---- runs --------------------------------------------------------------------------------------
+
+void FlowApi::start(const Request& request, const ResponderPtr& responder) {
+    StartRequest start;
+    std::int64_t wait_ms = 0;
+    const auto read = [&]() -> Result<void> {
+        start.tenant = DG_TRY(tenant_of(request));
+        start.workflow = request.param("name");
+        const json::object body = DG_TRY(body_of(request));
+        ObjectReader in(body);
+        in.integer<std::uint32_t>("version", start.version, 0, 1u << 31);
+        in.text("idempotency_key", start.idempotency_key, kNameMax);
+        in.integer<std::int64_t>("wait_ms", wait_ms, 0, kWaitMax);
+        if (const json::value* input = in.value("input")) start.input = *input;
+        if (const json::value* labels = in.value("labels")) {
+            if (labels->is_object()) {
+                start.labels = *labels;
+            } else {
+                in.fault("labels", "must be an object");
+            }
+        }
+        if (start.idempotency_key.empty()) {
+            start.idempotency_key = request.headers.get("Idempotency-Key");
+        }
+        return in.done();
+    };
+    if (auto well = read(); !well) return responder->send(error_response(well.error()));
+    runtime_.start(std::move(start), [this, responder, wait_ms](const Result<RunId>& run) {
+        if (!run) return responder->send(error_response(run.error()));
+        if (wait_ms == 0) {
+            return responder->send(json_answer(
+                201, {{"object", "run"}, {"id", to_text(*run)}, {"status", "running"}}));
+        }
+        auto wait = std::make_shared<Waits::Wait>();
+        wait->responder = responder;
+        // This is the runtime's thread: the run cannot end between the two.
+        runtime_.engine().when_ended(
+            *run, [wait, id = *run](const Result<RunHead>& head, const json::value& output) {
+                if (!wait->claim()) return;
+                wait->responder->send(head ? json_answer(200, end_json(id, *head, output))
+                                           : error_response(head.error()));
+            });
+        waits_->add(*run, wait_ms, wait);
+    });
+}
+
+Result<RunId> FlowApi::own_run(const Request& request) {
+    const std::string tenant = DG_TRY(tenant_of(request));
+    const auto id = run_id_from(request.param("id"));
+    const auto unknown = [&] {
+        return base::fail_on("id", Code::not_found, "there is no run '{}'", request.param("id"));
+    };
+    if (!id) return unknown();
+    const auto stored = log_.load_head(*id);
+    if (!stored && stored.error().code == Code::not_found) return unknown();
+    if (!stored) return std::unexpected(stored.error());
+    if (stored->tenant != tenant) return unknown();
+    return *id;
+}
+
+Result<base::http::Response> FlowApi::runs(const Request& request) {
+    RunFilter filter;
+    filter.tenant = DG_TRY(tenant_of(request));
+    filter.workflow = request.query_param("workflow").value_or("");
+    filter.status = request.query_param("status").value_or("");
+    filter.waiting = request.query_param("waiting").value_or("");
+    filter.text = request.query_param("text").value_or("");
+    if (const auto label = request.query_param("label")) {
+        const std::size_t equals = label->find('=');
+        if (equals == std::string::npos) {
+            return base::fail_on("label", Code::invalid_argument, "write it as label=NAME=VALUE");
+        }
+        filter.label_name = label->substr(0, equals);
+        filter.label_value = label->substr(equals + 1);
+    }
+    filter.started_from_ms = DG_TRY(query_number(request, "from_unix_ms", 0, 1ll << 50, 0));
+    filter.started_to_ms = DG_TRY(query_number(request, "to_unix_ms", 0, 1ll << 50, 0));
+    filter.limit = static_cast<std::uint32_t>(DG_TRY(query_number(request, "limit", 1, 1000, 50)));
+    for (const auto& [name, target] :
+         {std::pair{"after", &filter.after}, std::pair{"parent", &filter.parent}}) {
+        const auto text = request.query_param(name);
+        if (!text) continue;
+        *target = run_id_from(*text);
+        if (!*target) return base::fail_on(name, Code::invalid_argument, "'{}' is no run", *text);
+    }
+    json::array data;
+    const auto found = DG_TRY(log_.list(filter));
+    for (const RunHead& head : found) data.push_back(to_json(head));
+    const bool more = found.size() == filter.limit;
+    json::object answer{{"object", "list"}, {"data", std::move(data)}, {"has_more", more}};
+    if (more) answer["next"] = to_text(found.back().id);
+    return json_answer(200, answer);
+}
+
+Result<base::http::Response> FlowApi::run(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    json::object answer = DG_TRY(runtime_.show(id));
+    answer["object"] = "run";
+    return json_answer(200, answer);
+}
+
+Result<base::http::Response> FlowApi::events(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    const auto after = DG_TRY(query_number(request, "after", 0, 1ll << 50, 0));
+    const auto limit = DG_TRY(query_number(request, "limit", 1, 1000, 200));
+    const auto found = DG_TRY(
+        log_.history(id, static_cast<std::uint64_t>(after), static_cast<std::uint32_t>(limit)));
+    json::array data;
+    std::int64_t place = after;
+    for (const Event& event : found) {
+        json::object one = to_json(event);
+        one["place"] = ++place;
+        data.push_back(std::move(one));
+    }
+    return json_answer(200, {{"object", "list"},
+                             {"data", std::move(data)},
+                             {"has_more", static_cast<std::int64_t>(found.size()) == limit}});
+}
+
+Result<base::http::Response> FlowApi::signal(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    DG_TRY(runtime_.signal(id, request.param("name"), DG_TRY(value_of(request))));
+    return json_answer(202, {{"id", to_text(id)}, {"signal", request.param("name")}});
+}
+
+Result<base::http::Response> FlowApi::answer(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    const json::object body = DG_TRY(body_of(request));
+    std::string step, decision, by;
+    ObjectReader in(body);
+    in.text("step", step, 4096);
+    in.text("decision", decision, kNameMax);
+    in.text("by", by, kNameMax);
+    const json::value* content = in.value("answer");
+    DG_TRY(in.done());
+    json::object given{{"decision", decision}};
+    if (!by.empty()) given["by"] = by;
+    if (content != nullptr) given["answer"] = *content;
+    DG_TRY(runtime_.answer(id, step, std::move(given)));
+    return json_answer(200, {{"id", to_text(id)}, {"step", step}, {"decision", decision}});
+}
+
+namespace {
+
+struct Steering {
+    std::string why, by = "api", step;
+};
+Result<Steering> steering_of(const base::http::Request& request) {
+    Steering out;
+    const json::object body = DG_TRY(body_of(request));
+    ObjectReader in(body);
+    in.text("why", out.why, 4096);
+    in.text("by", out.by, kNameMax);
+    in.text("step", out.step, 4096);
+    DG_TRY(in.done());
+    return out;
+}
+
+base::http::Response steered(RunId id, std::string_view status) {
+    return json_answer(200, {{"id", to_text(id)}, {"status", status}});
+}
+
+}  // namespace
+
+Result<base::http::Response> FlowApi::pause(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    const Steering how = DG_TRY(steering_of(request));
+    DG_TRY(runtime_.pause(id, how.why, how.by));
+    return steered(id, "paused");
+}
+
+Result<base::http::Response> FlowApi::resume(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    DG_TRY(runtime_.resume(id, DG_TRY(steering_of(request)).by));
+    return steered(id, "running");
+}
+
+Result<base::http::Response> FlowApi::cancel(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    DG_TRY(runtime_.cancel(id, DG_TRY(steering_of(request)).why));
+    return steered(id, "cancelled");
+}
+
+Result<base::http::Response> FlowApi::retry(const Request& request) {
+    const RunId id = DG_TRY(own_run(request));
+    const Steering how = DG_TRY(steering_of(request));
+    if (how.step.empty()) {
+        return base::fail_on("step", Code::invalid_argument, "'step' names the step to run again");
+    }
+    DG_TRY(runtime_.retry(id, how.step, how.by));
+    return steered(id, "running");
+}
+
+Result<base::http::Response> FlowApi::publish(const Request& request) {
+    DG_TRY(runtime_.publish(DG_TRY(tenant_of(request)), request.param("name"),
+                            DG_TRY(value_of(request))));
+    return json_answer(202, {{"event", request.param("name")}});
+}
+
+Result<base::http::Response> FlowApi::stats(const Request&) {
+    const EngineStats stats = runtime_.stats();
+    return json_answer(200, {{"runs_open", stats.runs_open},
+                             {"runs_in_memory", stats.runs_hot},
+                             {"calls_out", stats.calls_out},
+                             {"timers", stats.timers},
+                             {"stalled_inputs", stats.stalled_inputs},
+                             {"started", stats.started},
+                             {"completed", stats.completed},
+                             {"failed", stats.failed},
+                             {"cancelled", stats.cancelled},
+                             {"events", stats.events},
+                             {"commits", stats.commits}});
+}
+
+}  // namespace flow

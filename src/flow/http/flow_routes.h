@@ -1,0 +1,64 @@
+#pragma once
+// /v1/workflows and /v1/runs: deploy, start, watch, answer, steer.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/api/call_pool.h"
+#include "base/exec/batch_job.h"
+#include "base/http/router.h"
+#include "base/http/server.h"
+#include "flow/flow.h"
+#include "flow/store/definition_store.h"
+
+namespace flow {
+
+class RunStreams;
+
+class FlowApi {
+public:
+    /// All outlive it.
+    FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions, const base::Clock& clock);
+    ~FlowApi();  ///< stop()
+
+    void register_routes(base::http::Router& router);
+    /// After the server's stop, before the runtime's end. Idempotent.
+    void stop();
+
+private:
+    using Request = base::http::Request;
+    using Response = base::http::Response;
+    base::Result<Response> deploy(const Request& request);
+    base::Result<Response> workflows(const Request& request);
+    base::Result<Response> workflow(const Request& request);
+    base::Result<Response> remove(const Request& request);
+    base::Result<Response> graph(const Request& request);
+    base::Result<Response> runs(const Request& request);
+    base::Result<Response> run(const Request& request);
+    base::Result<Response> events(const Request& request);
+    base::Result<Response> signal(const Request& request);
+    base::Result<Response> answer(const Request& request);
+    base::Result<Response> pause(const Request& request);
+    base::Result<Response> resume(const Request& request);
+    base::Result<Response> cancel(const Request& request);
+    base::Result<Response> retry(const Request& request);
+    base::Result<Response> publish(const Request& request);
+    base::Result<Response> stats(const Request& request);
+    void start(const Request& request, const base::http::ResponderPtr& responder);
+    base::Result<RunId> own_run(const Request& request);
+
+    Runtime& runtime_;
+    RunLog& log_;
+    DefinitionStore& definitions_;
+    base::api::CallPool pool_;
+    std::shared_ptr<RunStreams> streams_;
+    class Waits;
+    std::shared_ptr<Waits> waits_;
+};
+
+base::json::object to_json(const RunHead& head);
+
+}  // namespace flow

@@ -1,0 +1,111 @@
+#include "flow/http/run_streams.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+
+#include "base/api/error_answer.h"
+
+namespace flow {
+namespace {
+
+constexpr std::uint32_t kPage = 1'000;
+
+std::string frame(const Event& event, std::uint64_t place) {
+    return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", place + 1, event_name(event.kind),
+                       base::to_text(to_json(event)));
+}
+
+bool ends(const Event& event) {
+    return event.kind == EventKind::run_completed || event.kind == EventKind::run_failed ||
+           event.kind == EventKind::run_cancelled;
+}
+
+}  // namespace
+
+void RunStreams::attach() {
+    std::promise<void> attached;
+    runtime_.post([&] {
+        watcher_ = runtime_.engine().watch(
+            [self = weak_from_this()](RunId run, const std::vector<Event>& events,
+                                      std::uint64_t first) {
+                if (const auto alive = self.lock()) alive->publish(run, events, first);
+            });
+        attached.set_value();
+    });
+    attached.get_future().wait();
+}
+
+void RunStreams::detach() {
+    std::promise<void> detached;
+    runtime_.post([&] {
+        runtime_.engine().unwatch(watcher_);
+        detached.set_value();
+    });
+    detached.get_future().wait();
+    const std::lock_guard lock(mutex_);
+    for (auto& [run, streams] : streams_) {
+        for (Stream& stream : streams) stream.responder->end();
+    }
+    streams_.clear();
+}
+
+void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint64_t first) {
+    const std::lock_guard lock(mutex_);
+    const auto found = streams_.find(run);
+    if (found == streams_.end()) return;
+    bool over = false;
+    std::erase_if(found->second, [&](Stream& stream) {
+        std::string text;
+        for (std::size_t i = 0; i < events.size(); ++i) {
+            const std::uint64_t place = first + i;
+            if (place < stream.next) continue;
+            text += frame(events[i], place);
+            stream.next = place + 1;
+            over = over || ends(events[i]);
+        }
+        const bool open = text.empty() || stream.responder->write(text);
+        if (over) stream.responder->end();
+        return over || !open;
+    });
+    if (found->second.empty()) streams_.erase(found);
+}
+
+void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder) {
+    auto past = log_.history(run, after, kPage);
+    if (!past) {
+        responder->send(base::api::error_response(past.error()));
+        return;
+    }
+    responder->begin_stream(200,
+                            {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}});
+    std::uint64_t next = after;
+    bool over = false;
+    const auto give = [&](const std::vector<Event>& events) {
+        std::string text;
+        for (const Event& event : events) {
+            over = over || ends(event);
+            text += frame(event, next++);
+        }
+        return text.empty() || responder->write(text);
+    };
+    while (past && !past->empty()) {
+        if (!give(*past)) return;
+        if (past->size() < kPage) break;
+        past = log_.history(run, next, kPage);
+    }
+    if (over || !past) {
+        responder->end();
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        streams_[run].push_back({responder, next});
+    }
+    // What became durable between the last page and the line above is in the journal by now.
+    const auto missed = log_.history(run, next, kPage);
+    if (missed && !missed->empty()) publish(run, *missed, next);
+}
+
+}  // namespace flow

@@ -1,0 +1,284 @@
+#include "flow/log/journal_run_log.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace flow {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::journal::Address;
+using base::journal::Group;
+
+namespace {
+
+constexpr std::size_t kBatchMax = 5'000;  // rows in one transaction of the index
+
+std::string key_of(std::string_view tenant, std::string_view key) {
+    return std::string(tenant) + '\n' + std::string(key);
+}
+
+}  // namespace
+
+JournalRunLog::JournalRunLog(base::journal::Journal& journal, std::unique_ptr<RunIndex> index)
+    : journal_(journal), index_(std::move(index)) {}
+
+JournalRunLog::~JournalRunLog() {
+    journal_.flush();  // its callbacks come to us
+    job_.reset();
+}
+
+Result<std::unique_ptr<JournalRunLog>> JournalRunLog::open(base::journal::Journal& journal,
+                                                           const std::string& index_path,
+                                                           bool threaded) {
+    auto index = DG_TRY(RunIndex::open(index_path));
+    std::unique_ptr<JournalRunLog> log(new JournalRunLog(journal, std::move(index)));
+    DG_TRY(log->read_tail());
+    if (threaded) {
+        log->job_ =
+            std::make_unique<base::BatchJob>([self = log.get()] { return self->index_batch(); });
+    }
+    return log;
+}
+
+/// What the index lacks, from the journal; then the places of open runs, from the index.
+Result<void> JournalRunLog::read_tail() {
+    const std::uint64_t position = DG_TRY(index_->position());
+    const bool known = position != 0 && Address{position} >= journal_.begin() &&
+                       Address{position} < journal_.end();
+    std::vector<IndexRow> rows;
+    std::uint64_t last = 0;
+    DG_TRY(
+        journal_.scan(known ? Address{position} : Address{},
+                      [&](Address at, std::string_view bytes) -> Result<bool> {
+                          Record record = DG_TRY(decode_record(bytes, false));
+                          rows.push_back({std::move(record.change.head), at.n, record.whole_head});
+                          last = at.n;
+                          if (rows.size() >= kBatchMax) {
+                              DG_TRY(index_->apply(rows, last));
+                              rows.clear();
+                          }
+                          return true;
+                      }));
+    if (!rows.empty()) DG_TRY(index_->apply(rows, last));
+    return index_->open_runs([&](const IndexRow& row) {
+        places_[row.head.id] = {.last = row.last, .durable = row.last};
+    });
+}
+
+void JournalRunLog::append(std::vector<RunChange> changes, Done done) {
+    auto rows = std::make_shared<std::vector<IndexRow>>();
+    rows->reserve(changes.size());
+    Group group;
+    for (const RunChange& change : changes) {
+        if (change.created) continue;
+        if (auto known = place_of(change.head.id); !known) {
+            done(std::unexpected(std::move(known).error()));
+            return;
+        }
+    }
+    // One lock over all: the journal may say that it is done before append returns, and has to find
+    // the addresses then.
+    std::unique_lock lock(mutex_);
+    const bool broken = std::ranges::any_of(changes, [&](const RunChange& change) {
+        const auto place = places_.find(change.head.id);
+        return place != places_.end() && place->second.broken;
+    });
+    if (broken) {
+        lock.unlock();
+        done(fail(Code::unavailable, "an earlier write of this run has failed"));
+        return;
+    }
+    for (RunChange& change : changes) {
+        Record record;
+        record.change = std::move(change);
+        record.whole_head = record.change.created || !record.change.snapshot.empty();
+        Place& place = places_[record.change.head.id];
+        record.previous = place.last;
+        ++place.writes;
+        group.add(encode(record));
+        rows->push_back({std::move(record.change.head), 0, record.whole_head});
+    }
+    const auto first = journal_.append(group, [this, rows, done](Result<void> result) {
+        settled(*rows, result.has_value());
+        done(std::move(result));
+    });
+    for (std::size_t i = 0; first && i < rows->size(); ++i) {
+        IndexRow& row = (*rows)[i];
+        row.last = group.address(*first, i).n;
+        places_[row.head.id].last = row.last;
+    }
+    lock.unlock();
+    if (!first) {
+        settled(*rows, false);
+        done(std::unexpected(first.error()));
+    }
+}
+
+/// Has the place of a run that is over in the table again: it goes on.
+Result<void> JournalRunLog::place_of(RunId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (places_.contains(id)) return {};
+    }
+    const auto row = DG_TRY(index_->find(id));
+    if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));
+    const std::lock_guard lock(mutex_);
+    places_.emplace(id, Place{.last = row->last, .durable = row->last, .over = true});
+    return {};
+}
+
+void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
+    const std::lock_guard lock(mutex_);
+    for (IndexRow& row : rows) {
+        Place& place = places_[row.head.id];
+        --place.writes;
+        if (!written) {
+            place.broken = place.writes != 0;
+            if (place.writes == 0) place.last = place.durable;
+            if (place.durable == 0 && place.writes == 0) places_.erase(row.head.id);
+            continue;
+        }
+        place.durable = row.last;
+        place.over = is_final(row.head.status);
+        if (row.whole_head && !row.head.idempotency_key.empty()) {
+            keys_[key_of(row.head.tenant, row.head.idempotency_key)] = row.head.id;
+        }
+        waiting_.push_back(std::move(row));
+    }
+    if (written && job_ != nullptr) job_->notify();
+}
+
+Result<std::size_t> JournalRunLog::index_batch() {
+    const std::lock_guard one(indexing_);
+    std::vector<IndexRow> rows;
+    {
+        const std::lock_guard lock(mutex_);
+        const std::size_t count = std::min(waiting_.size(), kBatchMax);
+        rows.assign(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    if (rows.empty()) return 0;
+    DG_TRY(index_->apply(rows, rows.back().last));
+    const std::lock_guard lock(mutex_);
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(rows.size()));
+    for (const IndexRow& row : rows) {
+        if (row.whole_head && !row.head.idempotency_key.empty()) {
+            keys_.erase(key_of(row.head.tenant, row.head.idempotency_key));
+        }
+        const auto place = places_.find(row.head.id);
+        if (place != places_.end() && place->second.over && place->second.writes == 0 &&
+            place->second.durable == row.last) {
+            places_.erase(place);
+        }
+    }
+    return rows.size();
+}
+
+Result<void> JournalRunLog::catch_up() {
+    while (DG_TRY(index_batch()) != 0) {
+    }
+    return {};
+}
+
+Result<std::uint64_t> JournalRunLog::address_of(RunId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto place = places_.find(id);
+        if (place != places_.end() && place->second.durable != 0) return place->second.durable;
+    }
+    const auto row = DG_TRY(index_->find(id));
+    if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));
+    return row->last;
+}
+
+Result<StoredRun> JournalRunLog::load(RunId id) {
+    std::uint64_t address = DG_TRY(address_of(id));
+    StoredRun out;
+    std::vector<Record> records;
+    for (bool newest = true; address != 0; newest = false) {
+        Record record = DG_TRY(decode_record(DG_TRY(journal_.read(Address{address}))));
+        if (record.change.head.id != id) {
+            return fail(Code::data_loss, "the journal has another run's record where one of {} was",
+                        to_text(id));
+        }
+        RunHead& head = record.change.head;
+        if (newest) {
+            out.head = head;
+        } else if (record.whole_head) {
+            // What never changes stands in whole heads alone.
+            RunHead whole = head;
+            whole.status = out.head.status;
+            whole.updated_ms = out.head.updated_ms;
+            whole.finished_ms = out.head.finished_ms;
+            whole.due_ms = out.head.due_ms;
+            whole.calls_out = out.head.calls_out;
+            whole.error = out.head.error;
+            whole.waiting = out.head.waiting;
+            out.head = std::move(whole);
+        }
+        address = record.previous;
+        const bool enough = !record.change.snapshot.empty();
+        records.push_back(std::move(record));
+        if (enough) break;
+    }
+    if (records.empty()) return fail(Code::not_found, "there is no run {}", to_text(id));
+    out.snapshot = std::move(records.back().change.snapshot);
+    if (!out.snapshot.empty()) records.pop_back();  // its events are in the snapshot
+    for (auto record = records.rbegin(); record != records.rend(); ++record) {
+        std::ranges::move(record->change.events, std::back_inserter(out.events));
+    }
+    return out;
+}
+
+Result<std::vector<Event>> JournalRunLog::history(RunId id, std::uint64_t skip,
+                                                  std::uint32_t limit) {
+    std::vector<RunChange> parts;  // the newest first, down to the one that has the first wanted
+    for (std::uint64_t address = DG_TRY(address_of(id)); address != 0;) {
+        Record record = DG_TRY(decode_record(DG_TRY(journal_.read(Address{address}))));
+        address = record.change.first <= skip ? 0 : record.previous;
+        if (record.change.first < skip + limit) parts.push_back(std::move(record.change));
+    }
+    std::vector<Event> out;
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+        std::uint64_t place = part->first;
+        for (Event& event : part->events) {
+            if (place++ >= skip && out.size() < limit) out.push_back(std::move(event));
+        }
+    }
+    return out;
+}
+
+Result<RunHead> JournalRunLog::load_head(RunId id) {
+    {
+        const std::lock_guard lock(mutex_);  // the newest that is not indexed stands last
+        const auto row = std::find_if(
+            waiting_.rbegin(), waiting_.rend(),
+            [&](const IndexRow& each) { return each.head.id == id && each.whole_head; });
+        if (row != waiting_.rend()) return row->head;
+    }
+    const auto row = DG_TRY(index_->find(id));
+    if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));
+    return row->head;
+}
+
+Result<std::optional<RunId>> JournalRunLog::by_key(std::string_view tenant, std::string_view key) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = keys_.find(key_of(tenant, key));
+        if (found != keys_.end()) return found->second;
+    }
+    return index_->by_key(tenant, key);
+}
+
+Result<void> JournalRunLog::open_runs(const std::function<void(const RunHead&)>& each) {
+    DG_TRY(catch_up());
+    return index_->open_runs([&](const IndexRow& row) { each(row.head); });
+}
+
+Result<std::vector<RunHead>> JournalRunLog::list(const RunFilter& filter) {
+    DG_TRY(catch_up());
+    return index_->list(filter);
+}
+
+}  // namespace flow

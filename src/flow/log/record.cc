@@ -1,0 +1,125 @@
+#include "flow/log/record.h"
+
+#include "flow/run/wire.h"
+
+namespace flow {
+
+using base::Code;
+using base::fail;
+
+namespace {
+
+constexpr std::uint8_t kFormat = 1;
+enum Flag : std::uint8_t { created = 1, whole_head = 2, snapshot = 4, calls_out = 8 };
+
+void write_names(WireWriter& wire, const RunHead& head) {
+    wire.text(head.tenant);
+    wire.text(head.workflow);
+    wire.text(head.hash);
+    wire.text(head.idempotency_key);
+    wire.number(head.version);
+    wire.number(static_cast<std::uint64_t>(head.started_ms));
+    wire.byte(head.parent ? 1 : 0);
+    if (head.parent) {
+        wire.fixed(head.parent->high);
+        wire.fixed(head.parent->low);
+    }
+    wire.text(head.labels.is_null() ? std::string() : base::json::serialize(head.labels));
+}
+
+void read_names(WireReader& wire, RunHead& head) {
+    head.tenant = wire.text();
+    head.workflow = wire.text();
+    head.hash = wire.text();
+    head.idempotency_key = wire.text();
+    head.version = static_cast<std::uint32_t>(wire.number());
+    head.started_ms = static_cast<std::int64_t>(wire.number());
+    if (wire.byte() != 0) {
+        RunId parent;
+        parent.high = wire.fixed();
+        parent.low = wire.fixed();
+        head.parent = parent;
+    }
+    if (const std::string_view labels = wire.text(); !labels.empty()) {
+        boost::system::error_code wrong;
+        head.labels = base::json::parse(labels, wrong);
+        if (wrong) wire.spoil();
+    }
+}
+
+}  // namespace
+
+std::string encode(const Record& record) {
+    const RunHead& head = record.change.head;
+    std::string out;
+    out.reserve(160 + 96 * record.change.events.size() + record.change.snapshot.size());
+    WireWriter wire(out);
+    std::uint8_t flags = 0;
+    if (record.change.created) flags |= Flag::created;
+    if (record.whole_head) flags |= Flag::whole_head;
+    if (!record.change.snapshot.empty()) flags |= Flag::snapshot;
+    if (head.calls_out) flags |= Flag::calls_out;
+    wire.byte(kFormat);
+    wire.byte(flags);
+    wire.fixed(head.id.high);
+    wire.fixed(head.id.low);
+    wire.fixed(record.previous);
+    wire.number(record.change.first);
+    wire.byte(static_cast<std::uint8_t>(head.status));
+    wire.number(static_cast<std::uint64_t>(head.due_ms));
+    wire.number(static_cast<std::uint64_t>(head.updated_ms));
+    wire.number(static_cast<std::uint64_t>(head.finished_ms));
+    wire.text(head.error);
+    wire.number(head.waiting.size());
+    for (const std::string& wait : head.waiting) wire.text(wait);
+    if (record.whole_head) write_names(wire, head);
+    wire.number(record.change.events.size());
+    for (const Event& event : record.change.events) encode(event, out);
+    if (!record.change.snapshot.empty()) wire.text(record.change.snapshot);
+    return out;
+}
+
+base::Result<Record> decode_record(std::string_view bytes, bool events) {
+    WireReader wire(bytes);
+    Record record;
+    RunHead& head = record.change.head;
+    const std::uint8_t format = wire.byte();
+    const std::uint8_t flags = wire.byte();
+    if (format != kFormat) {
+        return fail(Code::data_loss, "a record of a run has format {}; this program reads {}",
+                    format, kFormat);
+    }
+    record.change.created = (flags & Flag::created) != 0;
+    record.whole_head = (flags & Flag::whole_head) != 0;
+    head.calls_out = (flags & Flag::calls_out) != 0;
+    head.id.high = wire.fixed();
+    head.id.low = wire.fixed();
+    record.previous = wire.fixed();
+    record.change.first = wire.number();
+    const std::uint8_t status = wire.byte();
+    head.status = static_cast<RunStatus>(status);
+    head.due_ms = static_cast<std::int64_t>(wire.number());
+    head.updated_ms = static_cast<std::int64_t>(wire.number());
+    head.finished_ms = static_cast<std::int64_t>(wire.number());
+    head.error = wire.text();
+    const std::uint64_t waits = wire.number();
+    for (std::uint64_t i = 0; i < waits && wire.good(); ++i) head.waiting.emplace_back(wire.text());
+    if (record.whole_head) read_names(wire, head);
+    if (!wire.good() || status > static_cast<std::uint8_t>(RunStatus::cancelled)) {
+        return fail(Code::data_loss, "a record of a run does not read as one");
+    }
+    if (!events) return record;
+    const std::uint64_t count = wire.number();
+    std::string_view rest = wire.rest();
+    for (std::uint64_t i = 0; i < count; ++i) {
+        record.change.events.push_back(DG_TRY(decode_event(rest)));
+    }
+    if ((flags & Flag::snapshot) != 0) {
+        WireReader tail(rest);
+        record.change.snapshot = tail.text();
+        if (!tail.good()) return fail(Code::data_loss, "a snapshot of a run is cut off");
+    }
+    return record;
+}
+
+}  // namespace flow

@@ -1,0 +1,253 @@
+#include "flow/log/run_index.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/json/json.h"
+
+namespace flow {
+
+using base::Code;
+using base::Result;
+using base::store::Blob;
+using base::store::Parameter;
+using base::store::Row;
+using base::store::Transaction;
+namespace json = base::json;
+
+namespace {
+
+std::string id_bytes(RunId id) {
+    std::string out(16, '\0');  // big-endian, so that keys sort as the ids do
+    for (std::size_t i = 0; i < 8; ++i) {
+        out[i] = static_cast<char>(id.high >> (56 - 8 * i));
+        out[8 + i] = static_cast<char>(id.low >> (56 - 8 * i));
+    }
+    return out;
+}
+
+RunId id_of(std::string_view bytes) {
+    RunId id;
+    for (std::size_t i = 0; i < 8 && bytes.size() == 16; ++i) {
+        id.high = id.high << 8 | static_cast<std::uint8_t>(bytes[i]);
+        id.low = id.low << 8 | static_cast<std::uint8_t>(bytes[8 + i]);
+    }
+    return id;
+}
+
+std::string joined(const std::vector<std::string>& waiting) {
+    std::string out;
+    for (const std::string& wait : waiting) out += "\n" + wait;
+    return out.empty() ? out : out + "\n";
+}
+
+constexpr std::string_view kColumns =
+    "id, tenant, workflow, version, hash, key, status, started, updated, finished, due, calls, "
+    "parent, labels, error, waiting, last";
+
+IndexRow row_of(const Row& row) {
+    IndexRow out;
+    RunHead& head = out.head;
+    out.whole_head = true;
+    head.id = id_of(row.text(0));
+    head.tenant = row.text(1);
+    head.workflow = row.text(2);
+    head.version = static_cast<std::uint32_t>(row.integer(3));
+    head.hash = row.text(4);
+    head.idempotency_key = row.text(5);
+    head.status = static_cast<RunStatus>(row.integer(6));
+    head.started_ms = row.integer(7);
+    head.updated_ms = row.integer(8);
+    head.finished_ms = row.integer(9);
+    head.due_ms = row.integer(10);
+    head.calls_out = row.integer(11) != 0;
+    if (!row.null(12)) head.parent = id_of(row.text(12));
+    if (const std::string_view labels = row.text(13); !labels.empty()) {
+        boost::system::error_code wrong;
+        head.labels = json::parse(labels, wrong);
+    }
+    head.error = row.text(14);
+    std::string_view waiting = row.text(15);
+    while (waiting.size() > 1) {
+        waiting.remove_prefix(1);
+        const std::size_t end = waiting.find('\n');
+        head.waiting.emplace_back(waiting.substr(0, end));
+        waiting.remove_prefix(std::min(end, waiting.size()));
+    }
+    out.last = static_cast<std::uint64_t>(row.integer(16));
+    return out;
+}
+
+Result<void> run(Transaction& tx, std::string_view sql,
+                 std::initializer_list<Parameter> parameters) {
+    DG_TRY(tx.run(sql, parameters));
+    return {};
+}
+
+Result<void> put(Transaction& tx, const IndexRow& row) {
+    const RunHead& head = row.head;
+    const std::string id = id_bytes(head.id);
+    const std::string waiting = joined(head.waiting);
+    if (!row.whole_head) {
+        return run(
+            tx,
+            "UPDATE runs SET status = $2, updated = $3, finished = $4, due = $5, calls = $6, "
+            "error = $7, waiting = $8, last = $9 WHERE id = $1",
+            {Blob{id}, static_cast<std::int64_t>(head.status), head.updated_ms, head.finished_ms,
+             head.due_ms, std::int64_t{head.calls_out}, head.error, waiting,
+             static_cast<std::int64_t>(row.last)});
+    }
+    const std::string parent = head.parent ? id_bytes(*head.parent) : std::string();
+    const std::string labels = head.labels.is_null() ? std::string() : json::serialize(head.labels);
+    const Parameter parent_value = head.parent ? Parameter(Blob{parent}) : Parameter(nullptr);
+    return run(
+        tx,
+        "INSERT OR REPLACE INTO runs(" + std::string(kColumns) +
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
+            "$17)",
+        {Blob{id}, head.tenant, head.workflow, std::int64_t{head.version}, head.hash,
+         head.idempotency_key, static_cast<std::int64_t>(head.status), head.started_ms,
+         head.updated_ms, head.finished_ms, head.due_ms, std::int64_t{head.calls_out}, parent_value,
+         labels, head.error, waiting, static_cast<std::int64_t>(row.last)});
+}
+
+const std::vector<std::string>& tables() {
+    static const std::vector<std::string> kSteps = {
+        "CREATE TABLE runs(id BLOB PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL, "
+        "version INTEGER NOT NULL, hash TEXT NOT NULL, key TEXT NOT NULL, status INTEGER NOT NULL, "
+        "started INTEGER NOT NULL, updated INTEGER NOT NULL, finished INTEGER NOT NULL, "
+        "due INTEGER NOT NULL, calls INTEGER NOT NULL, parent BLOB, labels TEXT NOT NULL, "
+        "error TEXT NOT NULL, waiting TEXT NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX runs_open ON runs(status) WHERE status < 3",
+        "CREATE INDEX runs_key ON runs(tenant, key) WHERE key <> ''",
+        "CREATE INDEX runs_workflow ON runs(tenant, workflow, id)",
+        "CREATE TABLE progress(one INTEGER PRIMARY KEY, position INTEGER NOT NULL)",
+    };
+    return kSteps;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RunIndex>> RunIndex::open(const std::string& path) {
+    auto store = base::store::Store::open(path, {.readers = 2});
+    if (!store && store.error().code == Code::data_loss) {
+        for (const char* end : {"", "-wal", "-shm"}) std::remove((path + end).c_str());
+        store = base::store::Store::open(path, {.readers = 2});
+    }
+    if (!store) return std::unexpected(std::move(store).error());
+    DG_TRY(base::store::migrate(**store, "flow_runs", tables()));
+    return std::unique_ptr<RunIndex>(new RunIndex(*std::move(store)));
+}
+
+Result<void> RunIndex::apply(std::span<const IndexRow> rows, std::uint64_t position) {
+    return store_->write([&](Transaction& tx) -> Result<void> {
+        for (const IndexRow& row : rows) DG_TRY(put(tx, row));
+        return run(tx, "INSERT OR REPLACE INTO progress(one, position) VALUES (1, $1)",
+                   {static_cast<std::int64_t>(position)});
+    });
+}
+
+Result<std::uint64_t> RunIndex::position() {
+    std::uint64_t position = 0;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query("SELECT position FROM progress", {}, [&](const Row& row) {
+            position = static_cast<std::uint64_t>(row.integer(0));
+            return false;
+        });
+    }));
+    return position;
+}
+
+Result<std::optional<IndexRow>> RunIndex::find(RunId id) {
+    std::optional<IndexRow> found;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE id = $1",
+                        {Blob{id_bytes(id)}}, [&](const Row& row) {
+                            found = row_of(row);
+                            return false;
+                        });
+    }));
+    return found;
+}
+
+Result<std::optional<RunId>> RunIndex::by_key(std::string_view tenant, std::string_view key) {
+    std::optional<RunId> found;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query("SELECT id FROM runs WHERE tenant = $1 AND key = $2 AND key <> ''",
+                        {tenant, key}, [&](const Row& row) {
+                            found = id_of(row.text(0));
+                            return false;
+                        });
+    }));
+    return found;
+}
+
+Result<void> RunIndex::open_runs(const std::function<void(const IndexRow&)>& each) {
+    return store_->read([&](Transaction& tx) {
+        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE status < 3", {},
+                        [&](const Row& row) {
+                            each(row_of(row));
+                            return true;
+                        });
+    });
+}
+
+Result<std::vector<RunHead>> RunIndex::list(const RunFilter& filter) {
+    std::string where = "1 = 1";
+    std::vector<Parameter> parameters;
+    std::deque<std::string> held;  // what parameters look at
+    const auto add = [&](std::string_view condition, Parameter value) {
+        parameters.push_back(value);
+        where += " AND ";
+        where += condition;
+        where += " $" + std::to_string(parameters.size());
+    };
+    const auto hold = [&](std::string text) -> std::string_view {
+        return held.emplace_back(std::move(text));
+    };
+    add("tenant =", filter.tenant);
+    if (!filter.workflow.empty()) add("workflow =", filter.workflow);
+    if (filter.status == "open") {
+        where += " AND status < 3";
+    } else if (!filter.status.empty()) {
+        std::int64_t wanted = -1;
+        for (int s = 0; s <= static_cast<int>(RunStatus::cancelled); ++s) {
+            if (status_name(static_cast<RunStatus>(s)) == filter.status) wanted = s;
+        }
+        if (wanted < 0) {
+            return base::fail_on(
+                "status", Code::invalid_argument,
+                "status '{}' is none of open, running, paused, undoing, completed, "
+                "failed, cancelled",
+                filter.status);
+        }
+        add("status =", wanted);
+    }
+    if (!filter.waiting.empty())
+        add("instr(waiting, char(10) || ", hold(filter.waiting)), where += ") > 0";
+    if (filter.parent) add("parent =", Blob{hold(id_bytes(*filter.parent))});
+    if (filter.started_from_ms != 0) add("started >=", filter.started_from_ms);
+    if (filter.started_to_ms != 0) add("started <", filter.started_to_ms);
+    if (!filter.label_name.empty()) {
+        parameters.push_back(hold("$.\"" + filter.label_name + "\""));
+        where += " AND labels <> '' AND json_extract(labels, $" +
+                 std::to_string(parameters.size()) + ") =";
+        parameters.push_back(filter.label_value);
+        where += " $" + std::to_string(parameters.size());
+    }
+    if (!filter.text.empty())
+        add("instr(lower(error), lower(", hold(filter.text)), where += ")) > 0";
+    if (filter.after) add("id <", Blob{hold(id_bytes(*filter.after))});
+    add("1 = 1 ORDER BY id DESC LIMIT", static_cast<std::int64_t>(std::min(filter.limit, 1000u)));
+    std::vector<RunHead> out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE " + where,
+                        std::span<const Parameter>(parameters), [&](const Row& row) {
+                            out.push_back(row_of(row).head);
+                            return true;
+                        });
+    }));
+    return out;
+}
+
+}  // namespace flow

@@ -1,0 +1,43 @@
+#pragma once
+// What is asked of many runs at once, in SQLite: a copy of heads and of where each run's last
+// record is. Disposable: it says up to which record it has come, and what it lacks is read from the
+// journal again.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/store/store.h"
+#include "flow/run_log.h"
+
+namespace flow {
+
+struct IndexRow {
+    RunHead head;
+    std::uint64_t last = 0;   ///< address of its last record
+    bool whole_head = false;  ///< else only what changes is in `head`
+};
+
+class RunIndex {
+public:
+    /// A file that is damaged is made anew. Errors: the store's.
+    static base::Result<std::unique_ptr<RunIndex>> open(const std::string& path);
+
+    /// All in one transaction, with how far it has come.
+    base::Result<void> apply(std::span<const IndexRow> rows, std::uint64_t position);
+    /// 0: nothing was applied.
+    base::Result<std::uint64_t> position();
+    base::Result<std::optional<IndexRow>> find(RunId id);
+    base::Result<std::optional<RunId>> by_key(std::string_view tenant, std::string_view key);
+    base::Result<void> open_runs(const std::function<void(const IndexRow&)>& each);
+    base::Result<std::vector<RunHead>> list(const RunFilter& filter);
+
+private:
+    explicit RunIndex(std::unique_ptr<base::store::Store> store) : store_(std::move(store)) {}
+    std::unique_ptr<base::store::Store> store_;
+};
+
+}  // namespace flow

@@ -1,0 +1,80 @@
+#pragma once
+// Where the events of runs are kept: the only truth about them. Embedded over the journal
+// (`log/journal_run_log.h`); in a shared database where many processes work on the same runs.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+#include "flow/run/event.h"
+#include "flow/run/run_id.h"
+#include "flow/run/state.h"
+
+namespace flow {
+
+/// What can be asked of runs without folding their events.
+struct RunHead {
+    RunId id;
+    std::string tenant, workflow, hash, idempotency_key;
+    std::uint32_t version = 0;
+    RunStatus status = RunStatus::running;
+    std::int64_t started_ms = 0, updated_ms = 0, finished_ms = 0;
+    std::int64_t due_ms = 0;  ///< when it wants to be looked at; 0: never
+    std::optional<RunId> parent;
+    base::json::value labels;
+    std::string error;                 ///< why it failed, is paused or was cancelled
+    std::vector<std::string> waiting;  ///< "human:gate", "signal:paid", "event/news"
+    bool calls_out = false;            ///< something outside is at work for it
+};
+
+/// What is added to one run.
+struct RunChange {
+    RunHead head;
+    bool created = false;
+    std::uint64_t first = 0;  ///< place of the first of its events among the run's
+    std::vector<Event> events;
+    std::string snapshot;  ///< the state after them as JSON; empty: none
+};
+
+struct StoredRun {
+    RunHead head;
+    std::string snapshot;       ///< the last one; empty: the events are all
+    std::vector<Event> events;  ///< after it
+};
+
+struct RunFilter {
+    std::string tenant, workflow, status, label_name, label_value, waiting;  ///< empty: any
+    std::optional<RunId> parent;
+    std::int64_t started_from_ms = 0, started_to_ms = 0;
+    std::string text;            ///< in the error or the id
+    std::optional<RunId> after;  ///< of the last page; the newest come first
+    std::uint32_t limit = 50;
+};
+
+class RunLog {
+public:
+    virtual ~RunLog() = default;
+    using Done = std::function<void(base::Result<void>)>;
+    /// All or none of the changes, durable when `done` is called: on any thread, in the order of
+    /// the calls. A change that failed has not happened, and those behind it fail, too.
+    /// Errors: resource_exhausted (full disk), unavailable.
+    virtual void append(std::vector<RunChange> changes, Done done) = 0;
+
+    /// Errors of these: not_found, data_loss, unavailable.
+    virtual base::Result<StoredRun> load(RunId id) = 0;
+    /// All events of a run, the first `skip` left out, at most `limit`.
+    virtual base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
+                                                     std::uint32_t limit) = 0;
+    /// The head alone; does not wait for an index.
+    virtual base::Result<RunHead> load_head(RunId id) = 0;
+    virtual base::Result<std::optional<RunId>> by_key(std::string_view tenant,
+                                                      std::string_view key) = 0;
+    /// Every run that is not over.
+    virtual base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) = 0;
+    virtual base::Result<std::vector<RunHead>> list(const RunFilter& filter) = 0;
+};
+
+}  // namespace flow

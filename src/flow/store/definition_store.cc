@@ -1,0 +1,223 @@
+#include "flow/store/definition_store.h"
+
+#include "flow/definition/read_definition.h"
+
+namespace flow {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::store::Row;
+using base::store::Transaction;
+
+struct DefinitionStore::Row {
+    std::string tenant, name, hash, text, file;
+    std::uint32_t version = 0;
+};
+
+namespace {
+
+std::string key_of(std::string_view tenant, std::string_view name) {
+    return std::string(tenant) + '\n' + std::string(name);
+}
+
+std::vector<std::string> tables() {
+    return {
+        "CREATE TABLE workflows(tenant TEXT NOT NULL, name TEXT NOT NULL, version BIGINT NOT NULL, "
+        "hash TEXT NOT NULL, file TEXT NOT NULL, source TEXT NOT NULL, description TEXT NOT NULL, "
+        "created BIGINT NOT NULL, removed BIGINT NOT NULL, PRIMARY KEY(tenant, name, version))",
+        "CREATE INDEX workflows_hash ON workflows(hash)",
+    };
+}
+
+Deployed deployed_of(const base::store::Row& row) {
+    Deployed out;
+    out.name = row.text(0);
+    out.version = static_cast<std::uint32_t>(row.integer(1));
+    out.hash = row.text(2);
+    out.description = row.text(3);
+    out.created_ms = row.integer(4);
+    return out;
+}
+
+std::unexpected<base::Error> unknown(std::string_view name, std::uint32_t version) {
+    if (version == 0) {
+        return base::fail_on("workflow", Code::not_found,
+                             "there is no workflow '{}'; deploy it with POST /v1/workflows or "
+                             "'dougong flow deploy FILE'",
+                             name);
+    }
+    return base::fail_on("version", Code::not_found, "workflow '{}' has no version {}", name,
+                         version);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DefinitionStore>> DefinitionStore::open(std::string_view location,
+                                                               const base::Clock& clock) {
+    auto store = DG_TRY(base::store::Store::open(location, {}));
+    DG_TRY(base::store::migrate(*store, "flow_workflows", tables()));
+    return std::unique_ptr<DefinitionStore>(new DefinitionStore(std::move(store), clock));
+}
+
+Result<std::shared_ptr<const Definition>> DefinitionStore::read(const Row& row) {
+    const auto parsed = DG_TRY(read_definition(row.text, row.file));
+    auto own = std::make_shared<Definition>(*parsed);
+    own->version = row.version;
+    const std::lock_guard lock(mutex_);
+    by_hash_[row.hash] = own;
+    return std::shared_ptr<const Definition>(own);
+}
+
+Result<Deployed> DefinitionStore::deploy(std::string_view tenant, std::string_view text,
+                                         const std::string& file) {
+    const auto parsed = DG_TRY(read_definition(text, file));
+    Deployed out;
+    out.name = parsed->name;
+    out.hash = parsed->hash;
+    out.description = parsed->description;
+    DG_TRY(store_->write([&](Transaction& tx) -> Result<void> {
+        std::uint32_t newest = 0;
+        out.unchanged = false;
+        DG_TRY(
+            tx.query("SELECT version, hash, removed, created FROM workflows WHERE tenant = $1 "
+                     "AND name = $2 ORDER BY version DESC LIMIT 1",
+                     {tenant, out.name}, [&](const base::store::Row& row) {
+                         newest = static_cast<std::uint32_t>(row.integer(0));
+                         out.unchanged = row.text(1) == out.hash && row.integer(2) == 0;
+                         out.created_ms = row.integer(3);
+                         return false;
+                     }));
+        out.version = out.unchanged ? newest : newest + 1;
+        if (out.unchanged) return {};
+        out.created_ms = clock_.unix_ns() / 1'000'000;
+        DG_TRY(
+            tx.run("INSERT INTO workflows(tenant, name, version, hash, file, source, "
+                   "description, created, removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
+                   {tenant, out.name, std::int64_t{out.version}, out.hash, file, text,
+                    out.description, out.created_ms}));
+        return {};
+    }));
+    const std::lock_guard lock(mutex_);
+    newest_.erase(key_of(tenant, out.name));
+    return out;
+}
+
+Result<std::vector<Deployed>> DefinitionStore::list(std::string_view tenant) {
+    std::vector<Deployed> out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT name, version, hash, description, created FROM workflows AS w WHERE tenant = "
+            "$1 AND removed = 0 AND version = (SELECT max(version) FROM workflows WHERE tenant = "
+            "w.tenant AND name = w.name) ORDER BY name",
+            {tenant}, [&](const base::store::Row& row) {
+                out.push_back(deployed_of(row));
+                return true;
+            });
+    }));
+    return out;
+}
+
+Result<std::vector<Deployed>> DefinitionStore::versions(std::string_view tenant,
+                                                        std::string_view name) {
+    std::vector<Deployed> out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT name, version, hash, description, created FROM workflows WHERE "
+            "tenant = $1 AND name = $2 AND removed = 0 ORDER BY version DESC",
+            {tenant, name}, [&](const base::store::Row& row) {
+                out.push_back(deployed_of(row));
+                return true;
+            });
+    }));
+    if (out.empty()) return unknown(name, 0);
+    return out;
+}
+
+Result<std::string> DefinitionStore::source(std::string_view tenant, std::string_view name,
+                                            std::uint32_t version) {
+    std::optional<std::string> out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT source FROM workflows WHERE tenant = $1 AND name = $2 AND removed "
+            "= 0 AND (version = $3 OR $3 = 0) ORDER BY version DESC LIMIT 1",
+            {tenant, name, std::int64_t{version}}, [&](const base::store::Row& row) {
+                out = std::string(row.text(0));
+                return false;
+            });
+    }));
+    if (!out) return unknown(name, version);
+    return *std::move(out);
+}
+
+Result<void> DefinitionStore::remove(std::string_view tenant, std::string_view name) {
+    std::int64_t removed = 0;
+    DG_TRY(store_->write([&](Transaction& tx) -> Result<void> {
+        removed =
+            DG_TRY(tx.run("UPDATE workflows SET removed = $3 WHERE tenant = $1 AND name = $2 "
+                          "AND removed = 0",
+                          {tenant, name, clock_.unix_ns() / 1'000'000}));
+        return {};
+    }));
+    const std::lock_guard lock(mutex_);
+    newest_.erase(key_of(tenant, name));
+    if (removed == 0) return unknown(name, 0);
+    return {};
+}
+
+Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view tenant,
+                                                                std::string_view name,
+                                                                std::uint32_t version) {
+    const std::string key = key_of(tenant, name);
+    if (version == 0) {
+        const std::lock_guard lock(mutex_);
+        const auto found = newest_.find(key);
+        if (found != newest_.end()) return found->second;
+    }
+    std::optional<Row> row;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT hash, source, file, version FROM workflows WHERE tenant = $1 AND "
+            "name = $2 AND removed = 0 AND (version = $3 OR $3 = 0) ORDER BY version "
+            "DESC LIMIT 1",
+            {tenant, name, std::int64_t{version}}, [&](const base::store::Row& found) {
+                row = Row{std::string(tenant),        std::string(name),
+                          std::string(found.text(0)), std::string(found.text(1)),
+                          std::string(found.text(2)), static_cast<std::uint32_t>(found.integer(3))};
+                return false;
+            });
+    }));
+    if (!row) return unknown(name, version);
+    auto definition = DG_TRY(read(*row));
+    if (version == 0) {
+        const std::lock_guard lock(mutex_);
+        newest_[key] = definition;
+    }
+    return definition;
+}
+
+Result<std::shared_ptr<const Definition>> DefinitionStore::by_hash(std::string_view hash) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = by_hash_.find(std::string(hash));
+        if (found != by_hash_.end()) return found->second;
+    }
+    std::optional<Row> row;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT tenant, name, source, file, version FROM workflows WHERE hash = $1 "
+            "ORDER BY created DESC LIMIT 1",
+            {hash}, [&](const base::store::Row& found) {
+                row = Row{std::string(found.text(0)), std::string(found.text(1)),
+                          std::string(hash),          std::string(found.text(2)),
+                          std::string(found.text(3)), static_cast<std::uint32_t>(found.integer(4))};
+                return false;
+            });
+    }));
+    if (!row) {
+        return fail(Code::not_found, "the definition {} of a run is not in the store", hash);
+    }
+    return read(*row);
+}
+
+}  // namespace flow
