@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/commands.h"
+#include "app/commands/flow_commands.h"
 #include "app/commands/subcommand.h"
 #include "app/terminal/terminal.h"
 #include "base/files/files.h"
@@ -86,7 +87,7 @@ Result<int> schema(const Args&, Program& program) {
 }  // namespace
 
 Command flow_command() {
-    return command_group(
+    Command group = command_group(
         "flow", "check, draw and run workflows",
         "A workflow says in YAML or JSON which steps run, in which order, and what happens when "
         "one "
@@ -106,6 +107,8 @@ Command flow_command() {
          subcommand("schema", "print the JSON Schema of a workflow, for editors", "", {}, {},
                     {{"dougong flow schema > workflow.schema.json", "Keep it for an editor."}},
                     schema)});
+    for (Command& command : flow_run_commands()) group.subcommands.push_back(std::move(command));
+    return group;
 }
 
 }  // namespace app
