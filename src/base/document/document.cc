@@ -1,11 +1,13 @@
 #include "base/document/document.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include "base/core/utf8.h"
 #include "base/json/json.h"
@@ -17,6 +19,35 @@ constexpr std::size_t kBytesMax = 1u << 20, kNodesMax = 50'000, kDepthMax = 64;
 
 std::string place(const std::string& file, const YAML::Mark& mark) {
     return mark.is_null() ? file : fmt::format("{}:{}:{}", file, mark.line + 1, mark.column + 1);
+}
+
+/// Counts documents and looks at nothing in them.
+class DocumentCounter final : public YAML::EventHandler {
+public:
+    int documents = 0;
+    void OnDocumentStart(const YAML::Mark&) override { ++documents; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+};
+
+/// 0, 1, or 2 for more. yaml-cpp finds documents without end in a text such as ",", so nothing may
+/// ask it for all of them.
+int count_documents(const std::string& text) {
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    DocumentCounter counter;
+    while (counter.documents < 2 && parser.HandleNextDocument(counter)) {
+    }
+    return counter.documents;
 }
 
 /// Copies yaml-cpp's tree. An alias is the same node a second time, so the budget also bounds what
@@ -102,13 +133,14 @@ Result<Node> parse_document(std::string_view text, const std::string& file) {
         }
     }
     try {
-        const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-        if (documents.empty()) return Node{};
-        if (documents.size() > 1) {
-            return fail_on(file, Code::invalid_argument, "{} holds {} documents, expected one",
-                           file, documents.size());
+        const std::string whole(text);
+        const int documents = count_documents(whole);
+        if (documents == 0) return Node{};
+        if (documents > 1) {
+            return fail_on(file, Code::invalid_argument,
+                           "{} holds more than one document, expected one", file);
         }
-        return Copier(file).copy(documents.front());
+        return Copier(file).copy(YAML::Load(whole));
     } catch (const YAML::Exception& error) {
         const std::string at = place(file, error.mark);
         return fail_on(at, Code::invalid_argument, "{}: not YAML: {}", at, error.msg);

@@ -37,7 +37,7 @@ struct Graph {
 
 Graph graph_of(const Definition& definition);
 
-/// {"name", "nodes": [{"id", "kind", "title", "outer", "arm", "when", "line"}], "edges": [...]}
+/// {"name", "nodes": [{"id", "kind", "title", "outer", "arm", ...}], "edges": [...]}
 base::json::object graph_json(const Definition& definition);
 /// Graphviz, what a step holds in a cluster.
 std::string graph_dot(const Definition& definition);

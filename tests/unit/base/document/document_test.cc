@@ -34,5 +34,12 @@ TEST(Document, PointsAtWhatItCannotRead) {
     EXPECT_NE(fault_at(std::string(70, '[') + std::string(70, ']')), "none");
 }
 
+TEST(Document, EndsWhereTheParserFindsDocumentsWithoutEnd) {
+    EXPECT_NE(fault_at(",\n---1\n"), "none");
+    EXPECT_NE(fault_at(","), "none");
+    EXPECT_EQ(fault_at(""), "none");
+    EXPECT_EQ(fault_at("# nothing\n"), "none");
+}
+
 }  // namespace
 }  // namespace base

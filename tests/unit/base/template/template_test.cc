@@ -383,9 +383,9 @@ TEST(Variables, APathIsAskedAsAWhole) {
     EXPECT_FALSE(base::Expression::parse("steps.none.rows")->evaluate(variables).has_value());
 }
 
-std::vector<std::string> paths(const std::vector<VariableUse>& uses) {
+std::vector<std::string> paths(const std::vector<base::VariableUse>& uses) {
     std::vector<std::string> out;
-    for (const VariableUse& use : uses) {
+    for (const base::VariableUse& use : uses) {
         std::string text;
         for (const std::string& name : use.path) text += (text.empty() ? "" : ".") + name;
         out.push_back(text + (use.open ? ".*" : ""));
@@ -395,19 +395,19 @@ std::vector<std::string> paths(const std::vector<VariableUse>& uses) {
 
 TEST(Variables, AreNamedWithWhatIsAskedOfThem) {
     const auto of = [](std::string_view text) {
-        return paths(Expression::parse(text).value().variables());
+        return paths(base::Expression::parse(text).value().variables());
     };
     EXPECT_EQ(of("a.b['c'] + d[e.f].g"), (std::vector<std::string>{"a.b.c", "e.f", "d.*"}));
     EXPECT_EQ(of("range(n) | map(attribute='x')"), (std::vector<std::string>{"n"}));
     EXPECT_EQ(of("a.f(b) if c is defined else 1"), (std::vector<std::string>{"a.f", "b", "c"}));
-    const auto use = Expression::parse("1 +\n  zz.y").value().variables().at(0);
+    const auto use = base::Expression::parse("1 +\n  zz.y").value().variables().at(0);
     EXPECT_EQ(use.line, 2u);
     EXPECT_EQ(use.column, 3u);
 }
 
 TEST(Variables, OfATemplateLeaveOutItsOwn) {
     const auto of = [](std::string_view text) {
-        return paths(Template::parse(text).value().variables());
+        return paths(base::Template::parse(text).value().variables());
     };
     EXPECT_EQ(of("{% for x in items %}{{ x.a }}{{ loop.index }}{{ y }}{% endfor %}"),
               (std::vector<std::string>{"items", "y"}));

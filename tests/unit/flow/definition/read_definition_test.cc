@@ -122,7 +122,7 @@ TEST(ReadDefinition, FillsInWhatTheEngineRuns) {
     EXPECT_EQ(collect.retry.backoff, milliseconds(2000));
     EXPECT_EQ(collect.timeout, milliseconds(30'000));
     EXPECT_EQ(collect.retry.on, (std::vector<std::string>{"unavailable"}));
-    EXPECT_EQ(collect.line, 18u);
+    EXPECT_EQ(collect.line, 16u);
     const Step& gate = made->body->steps[3];
     EXPECT_EQ(gate.timeout, std::chrono::days(3));
     EXPECT_EQ(std::get<HumanAction>(gate.action).escalate_after, std::chrono::days(1));
@@ -222,7 +222,7 @@ TEST(ReadDefinition, SurvivesRandomDamage) {
     for (const fs::path& file : files_of(kSource / "tests/golden/flows", ".yaml")) {
         wholes.push_back(read_file(file));
     }
-    test::for_each_seed(1500, [&](base::Rng& rng) {
+    test::for_each_seed(500, [&](base::Rng& rng) {
         const std::string& whole = wholes[rng.below(wholes.size())];
         std::string text = whole;
         for (std::uint64_t i = 0; i < 1 + rng.below(6) && !text.empty(); ++i) {
