@@ -32,7 +32,7 @@ Journal::Impl::Impl(Disk& disk, std::string dir, const Options& options, Recover
       id_(found.id),
       clock_(options.clock != nullptr ? *options.clock : system_clock_),
       lock_(std::move(lock)),
-      files_(disk, dir_, segment_bytes_, options.threaded, found.spare),
+      files_(disk, dir_, segment_bytes_, options.threaded, found.spare, clock_),
       next_index_(found.next_index),
       next_offset_(found.next_offset),
       next_sequence_(found.sequence),

@@ -19,7 +19,7 @@ std::string zeros(std::size_t bytes) {
 
 TEST(SimDisk, WhatIsSyncedStaysAndWhatIsNotIsKeptOrLostSectorBySector) {
     std::set<std::string> found;
-    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 400; ++seed) {
         SimDisk disk(seed);
         auto file = *disk.open("d/a", Disk::Mode::fresh);
         ASSERT_TRUE(file->write(0, std::string(1536, '1')));
