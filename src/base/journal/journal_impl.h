@@ -70,6 +70,7 @@ private:
     bool may_lead(const Frame& frame) const;
     std::string path(std::uint64_t index) const { return files_.path(index); }
     Result<FilePtr> file_of(std::uint64_t index);
+    void note_opened(Segment& segment, FilePtr file);
     std::string_view in_memory(Address address) const;
     Result<void> drop_dead();
     Result<bool> scan_segment(const LiveSegment& segment, Address from, const Each& each);
@@ -97,8 +98,8 @@ private:
     Instant gather_until_;
     std::uint32_t gather_skips_ = 0, gather_misses_ = 0;  // writes at once that many times
     std::uint32_t room_waiters_ = 0, flush_waiters_ = 0;
-    std::uint64_t frames_made_ = 0,
-                  frames_settled_ = 0;        // settled in order: done or failed, and said
+    // Settled, in order: durable or failed, and said so.
+    std::uint64_t frames_made_ = 0, frames_settled_ = 0;
     std::uint64_t next_index_, next_offset_;  // of the next frame
     std::uint64_t next_sequence_;
     std::uint64_t end_;  // durable

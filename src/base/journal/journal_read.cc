@@ -40,16 +40,20 @@ Result<Journal::Impl::FilePtr> Journal::Impl::file_of(std::uint64_t index) {
     std::lock_guard lock(mutex_);
     const auto found = segments_.find(index);
     if (found == segments_.end() || found->second.file) return file;
-    found->second.file = file;
-    opened_.push_back(index);
-    if (opened_.size() > kFilesOpenMax) {
-        // Who reads it still holds it; the active one is held by who writes.
-        if (const auto old = segments_.find(opened_.front()); old != segments_.end()) {
-            old->second.file.reset();
-        }
-        opened_.pop_front();
-    }
+    note_opened(found->second, file);
     return file;
+}
+
+/// Under the lock. Closes the file that was opened longest ago where there are many: who reads it
+/// still holds it, and the active one is held by who writes.
+void Journal::Impl::note_opened(Segment& segment, FilePtr file) {
+    segment.file = std::move(file);
+    opened_.push_back(segment.live.header.index);
+    if (opened_.size() <= kFilesOpenMax) return;
+    if (const auto old = segments_.find(opened_.front()); old != segments_.end()) {
+        old->second.file.reset();
+    }
+    opened_.pop_front();
 }
 
 std::string_view Journal::Impl::in_memory(Address address) const {

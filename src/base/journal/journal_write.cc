@@ -253,7 +253,7 @@ void Journal::Impl::note_durable(const FramePtr& frame, Duration took) {
     Segment& segment = segments_[frame->index()];
     if (frame->opens_segment()) {
         segment.live.header = *segment_header(frame->bytes());
-        segment.file = active_;
+        note_opened(segment, active_);
     }
     segment.live.end = frame->end() - frame->index() * segment_bytes_;
     ++stats_.syncs;
