@@ -39,6 +39,8 @@ public:
     std::uint32_t records() const { return static_cast<std::uint32_t>(starts_.size()); }
     std::uint32_t groups() const { return groups_; }
     std::uint64_t records_bytes() const { return records_end_ - bytes_of_headers_; }
+    /// Callers that wait for it, one a group.
+    std::uint64_t commits() const { return groups_ - dones_.size(); }
     bool has_dones() const { return !dones_.empty(); }
 
     /// The record that begins at `address`; nullptr data: none does.

@@ -91,15 +91,17 @@ public:
     Result<Address> append(const Group& group, Done done);
     /// Appends and waits until durable; waits for room, too. Errors: as append, and the write's.
     Result<Address> commit(const Group& group);
-    /// Waits until everything appended before is durable or failed, and said so.
+    /// Waits until everything appended before is durable or failed, and said so. Pre: not from a
+    /// `done`.
     void flush();
 
-    /// One record, checked; also one that still waits for the disk. Errors: not_found (dropped,
-    /// or no record is there), data_loss.
+    /// One record, checked; also one that still waits for the disk. Errors: not_found (dropped, or
+    /// outside of what is written), data_loss (no record begins there, or a damaged one).
     Result<std::string> read(Address address) const;
     /// Calls `each` for the durable records from `from` on (0: the first there is), in order, up
     /// to the end that was durable when it was called. Beside appends and other scans. Errors:
-    /// not_found (`from` was dropped), data_loss with segment and offset, those of `each`.
+    /// not_found (`from` was dropped, or drop_before came in its way), data_loss with segment and
+    /// offset, those of `each`.
     Result<void> scan(Address from, const Each& each) const;
 
     /// Removes, or moves to the archive, the segments that lie before `address` as a whole.

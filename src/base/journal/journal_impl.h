@@ -63,11 +63,16 @@ private:
     void remember(const FramePtr& frame);
     bool step(std::unique_lock<std::mutex>& lock);
     void run();
+    void expect_return(const Frame& frame, Duration took);
+    bool gather(std::unique_lock<std::mutex>& lock);
+    void wake_thread();
     void set_next(std::uint64_t index, std::uint64_t offset);
     bool may_lead(const Frame& frame) const;
     std::string path(std::uint64_t index) const { return files_.path(index); }
     Result<FilePtr> file_of(std::uint64_t index);
+    void note_opened(Segment& segment, FilePtr file);
     std::string_view in_memory(Address address) const;
+    Result<void> drop_dead();
     Result<bool> scan_segment(const LiveSegment& segment, Address from, const Each& each);
 
     Disk& disk_;
@@ -86,10 +91,15 @@ private:
     std::deque<FramePtr> queue_;     // not yet taken; the last one gathers
     FramePtr writing_;               // taken
     std::vector<FramePtr> deliver_;  // finished, their dones not yet called
-    bool delivering_ = false, stopping_ = false, thread_sleeps_ = false;
+    bool delivering_ = false, stopping_ = false, thread_sleeps_ = false, thread_gathers_ = false;
+    // Commits that were answered together come again together: the thread waits a moment for them.
+    std::uint64_t queued_groups_ = 0;
+    std::uint64_t gather_target_ = 0;  // of queued groups; 0: writes at once
+    Instant gather_until_;
+    std::uint32_t gather_skips_ = 0, gather_misses_ = 0;  // writes at once that many times
     std::uint32_t room_waiters_ = 0, flush_waiters_ = 0;
-    std::uint64_t frames_made_ = 0,
-                  frames_settled_ = 0;        // settled in order: done or failed, and said
+    // Settled, in order: durable or failed, and said so.
+    std::uint64_t frames_made_ = 0, frames_settled_ = 0;
     std::uint64_t next_index_, next_offset_;  // of the next frame
     std::uint64_t next_sequence_;
     std::uint64_t end_;  // durable

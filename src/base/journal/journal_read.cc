@@ -1,6 +1,7 @@
 // Reading beside appends, and letting go of what is old.
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -39,16 +40,20 @@ Result<Journal::Impl::FilePtr> Journal::Impl::file_of(std::uint64_t index) {
     std::lock_guard lock(mutex_);
     const auto found = segments_.find(index);
     if (found == segments_.end() || found->second.file) return file;
-    found->second.file = file;
-    opened_.push_back(index);
-    if (opened_.size() > kFilesOpenMax) {
-        // Who reads it still holds it; the active one is held by who writes.
-        if (const auto old = segments_.find(opened_.front()); old != segments_.end()) {
-            old->second.file.reset();
-        }
-        opened_.pop_front();
-    }
+    note_opened(found->second, file);
     return file;
+}
+
+/// Under the lock. Closes the file that was opened longest ago where there are many: who reads it
+/// still holds it, and the active one is held by who writes.
+void Journal::Impl::note_opened(Segment& segment, FilePtr file) {
+    segment.file = std::move(file);
+    opened_.push_back(segment.live.header.index);
+    if (opened_.size() <= kFilesOpenMax) return;
+    if (const auto old = segments_.find(opened_.front()); old != segments_.end()) {
+        old->second.file.reset();
+    }
+    opened_.pop_front();
 }
 
 std::string_view Journal::Impl::in_memory(Address address) const {
@@ -143,8 +148,26 @@ Result<void> Journal::Impl::check_all() {
     return {};
 }
 
+/// Removes segments between live ones: written in vain, and not removed then. An older file than
+/// one that is missing would look like a gap.
+Result<void> Journal::Impl::drop_dead() {
+    bool removed = false;
+    for (const std::string& name : DG_TRY(disk_.list(dir_))) {
+        const std::optional<std::uint64_t> index = segment_index(name);
+        if (!index) continue;
+        {
+            std::lock_guard lock(mutex_);
+            if (*index >= segments_.rbegin()->first || segments_.contains(*index)) continue;
+        }
+        DG_TRY(disk_.remove(path(*index)));
+        removed = true;
+    }
+    return removed ? disk_.sync_dir(dir_) : Result<void>();
+}
+
 Result<void> Journal::Impl::drop_before(Address address) {
     std::lock_guard one_at_a_time(drop_mutex_);
+    bool first = true;
     while (true) {
         std::uint64_t oldest = 0;
         {
@@ -153,6 +176,7 @@ Result<void> Journal::Impl::drop_before(Address address) {
             oldest = segments_.begin()->first;
         }
         if (oldest >= address.n / segment_bytes_) return {};
+        if (std::exchange(first, false)) DG_TRY(drop_dead());
         // Oldest first, each durably: a crash never leaves a gap that would look like damage.
         if (options_.archive_dir.empty()) {
             DG_TRY(disk_.remove(path(oldest)));

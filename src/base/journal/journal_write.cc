@@ -12,6 +12,10 @@ namespace {
 /// More goes into the next frame: a write this large keeps the disk busy anyway.
 constexpr std::uint64_t kFrameBytesMax = 4u << 20;
 
+/// The longest that a commit waits for others to come along.
+constexpr Duration kGatherMax = std::chrono::milliseconds(1);
+constexpr std::uint32_t kGatherMissesMax = 8;
+
 template <std::size_t N>
 void count(std::array<std::uint64_t, N>& histogram, std::uint64_t value) {
     ++histogram[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(value)), N - 1)];
@@ -28,7 +32,7 @@ Journal::Impl::Impl(Disk& disk, std::string dir, const Options& options, Recover
       id_(found.id),
       clock_(options.clock != nullptr ? *options.clock : system_clock_),
       lock_(std::move(lock)),
-      files_(disk, dir_, segment_bytes_, options.threaded, found.spare),
+      files_(disk, dir_, segment_bytes_, options.threaded, found.spare, clock_),
       next_index_(found.next_index),
       next_offset_(found.next_offset),
       next_sequence_(found.sequence),
@@ -89,7 +93,7 @@ Result<Address> Journal::Impl::append(const Group& group, Done done) {
                     stats_.pending_bytes, dir_, options_.pending_bytes_max);
     }
     const Address first = put(group, std::move(done), nullptr);
-    if (thread_sleeps_ && !writing_) work_.notify_one();
+    wake_thread();
     return first;
 }
 
@@ -109,8 +113,8 @@ Result<Address> Journal::Impl::commit(const Group& group) {
         leads = may_lead(*frame);
         if (leads) {
             take();
-        } else if (thread_sleeps_ && !writing_) {
-            work_.notify_one();
+        } else {
+            wake_thread();
         }
     }
     if (leads) write_out(frame);
@@ -122,13 +126,20 @@ Result<Address> Journal::Impl::commit(const Group& group) {
 /// A commit that comes alone writes by itself: two switches of threads less. What has callbacks is
 /// the thread's, and so is whatever queues up meanwhile.
 bool Journal::Impl::may_lead(const Frame& frame) const {
-    return options_.threaded && !writing_ && queue_.size() == 1 && !frame.has_dones() &&
-           deliver_.empty() && !delivering_;
+    return options_.threaded && !writing_ && gather_target_ == 0 && queue_.size() == 1 &&
+           !frame.has_dones() && deliver_.empty() && !delivering_;
+}
+
+void Journal::Impl::wake_thread() {
+    const bool enough = !thread_gathers_ || queued_groups_ >= gather_target_;
+    const bool has_work = !deliver_.empty() || (!queue_.empty() && !writing_ && enough);
+    if (thread_sleeps_ && (has_work || stopping_)) work_.notify_one();
 }
 
 Address Journal::Impl::put(const Group& group, Done done, FramePtr* frame) {
     Frame& open = frame_with_room(group.bytes());
     stats_.pending_bytes += group.bytes();
+    ++queued_groups_;
     if (frame != nullptr) *frame = queue_.back();
     return open.add(group, std::move(done));
 }
@@ -157,6 +168,9 @@ void Journal::Impl::set_next(std::uint64_t index, std::uint64_t offset) {
 Journal::Impl::FramePtr Journal::Impl::take() {
     writing_ = std::move(queue_.front());
     queue_.pop_front();
+    if (queued_groups_ >= gather_target_) gather_misses_ = 0;
+    queued_groups_ -= writing_->groups();
+    gather_target_ = 0;
     writing_->close();
     if (queue_.empty()) {
         set_next(writing_->index(), writing_->end() - writing_->index() * segment_bytes_);
@@ -175,6 +189,7 @@ void Journal::Impl::write_out(const FramePtr& frame) {
         writing_.reset();
         if (written) {
             note_durable(frame, took);
+            expect_return(*frame, took);
         } else {
             settled = fail_all(frame);
         }
@@ -187,9 +202,7 @@ void Journal::Impl::write_out(const FramePtr& frame) {
                 ++frames_settled_;
             }
         }
-        if (thread_sleeps_ && (!queue_.empty() || !deliver_.empty() || stopping_)) {
-            work_.notify_one();
-        }
+        wake_thread();
         if (room_waiters_ > 0) room_.notify_all();
         if (flush_waiters_ > 0) idle_.notify_all();
     }
@@ -227,6 +240,7 @@ std::vector<Journal::Impl::FramePtr> Journal::Impl::fail_all(const FramePtr& fir
     std::vector<FramePtr> failed{first};
     std::ranges::move(queue_, std::back_inserter(failed));
     queue_.clear();
+    queued_groups_ = 0;
     // Behind every address that was given, so that none is given twice.
     set_next(failed.back()->index() + 1, 0);
     next_sequence_ = first->sequence();
@@ -239,7 +253,7 @@ void Journal::Impl::note_durable(const FramePtr& frame, Duration took) {
     Segment& segment = segments_[frame->index()];
     if (frame->opens_segment()) {
         segment.live.header = *segment_header(frame->bytes());
-        segment.file = active_;
+        note_opened(segment, active_);
     }
     segment.live.end = frame->end() - frame->index() * segment_bytes_;
     ++stats_.syncs;
@@ -257,6 +271,37 @@ void Journal::Impl::remember(const FramePtr& frame) {
         recent_bytes_ -= recent_.front()->bytes().size();
         recent_.pop_front();
     }
+}
+
+/// Who just got an answer may commit again at once. Where several did, or others queue already,
+/// writing for those alone would make two groups that take turns, each of half the size.
+void Journal::Impl::expect_return(const Frame& frame, Duration took) {
+    const std::uint64_t returning = frame.commits();
+    if (!options_.threaded || returning == 0 || returning + queued_groups_ < 2) return;
+    if (gather_skips_ > 0) {
+        --gather_skips_;
+        return;
+    }
+    gather_target_ = returning + queued_groups_;
+    gather_until_ = clock_.now() + std::min(took, kGatherMax);
+}
+
+/// Waits for those who are to return; false: not any longer.
+bool Journal::Impl::gather(std::unique_lock<std::mutex>& lock) {
+    if (queue_.empty() || writing_ || stopping_ || queued_groups_ >= gather_target_) return false;
+    const Duration left = gather_until_ - clock_.now();
+    if (left <= Duration{}) {
+        // They do not come: ask less and less often.
+        const bool most_came = queued_groups_ * 4 >= gather_target_ * 3;
+        gather_misses_ = most_came ? 0 : std::min(gather_misses_ + 1, kGatherMissesMax);
+        gather_skips_ = most_came ? 0 : 1u << gather_misses_;
+        gather_target_ = 0;
+        return false;
+    }
+    thread_sleeps_ = thread_gathers_ = true;
+    work_.wait_for(lock, left);
+    thread_sleeps_ = thread_gathers_ = false;
+    return true;
 }
 
 /// One thing that waits to be done, without the lock; false: nothing does.
@@ -283,6 +328,7 @@ bool Journal::Impl::step(std::unique_lock<std::mutex>& lock) {
 void Journal::Impl::run() {
     std::unique_lock lock(mutex_);
     while (true) {
+        if (deliver_.empty() && gather(lock)) continue;
         if (step(lock)) continue;
         if (stopping_ && !writing_) return;
         thread_sleeps_ = true;

@@ -10,8 +10,6 @@ namespace {
 constexpr std::string_view kSuffix = ".journal";
 constexpr std::size_t kDigits = 16;
 constexpr std::uint64_t kZerosBytes = 1u << 20;
-// Syncs of commits wait for what the device has to do: small bites.
-constexpr std::uint64_t kBiteBytes = 4u << 20;
 
 }  // namespace
 
@@ -28,8 +26,12 @@ std::optional<std::uint64_t> segment_index(std::string_view name) {
 }
 
 SegmentFiles::SegmentFiles(Disk& disk, std::string dir, std::uint64_t segment_bytes, bool threaded,
-                           std::optional<std::uint64_t> spare)
-    : disk_(disk), dir_(std::move(dir)), segment_bytes_(segment_bytes), spare_(spare) {
+                           std::optional<std::uint64_t> spare, const Clock& clock)
+    : disk_(disk),
+      dir_(std::move(dir)),
+      segment_bytes_(segment_bytes),
+      clock_(clock),
+      spare_(spare) {
     if (threaded) thread_ = std::thread([this] { run(); });
 }
 
@@ -45,13 +47,13 @@ SegmentFiles::~SegmentFiles() {
 void SegmentFiles::want(std::uint64_t index) {
     {
         std::lock_guard lock(mutex_);
-        if (spare_ || wanted_) return;
+        if (spare_ || wanted_ || given_up_ == index) return;
         if (thread_.joinable()) wanted_ = index;
     }
     if (thread_.joinable()) {
         changed_.notify_all();
-    } else if (make(index)) {
-        spare_ = index;
+    } else {
+        (make(index) ? spare_ : given_up_) = index;
     }
 }
 
@@ -65,7 +67,7 @@ void SegmentFiles::run() {
         const bool made = make(index).has_value();
         lock.lock();
         wanted_.reset();
-        if (made) spare_ = index;
+        (made ? spare_ : given_up_) = index;
         changed_.notify_all();
     }
 }
@@ -74,7 +76,10 @@ Result<std::unique_ptr<DiskFile>> SegmentFiles::take(std::uint64_t index) {
     std::optional<std::uint64_t> spare;
     {
         std::unique_lock lock(mutex_);
+        urgent_ = true;
+        changed_.notify_all();
         changed_.wait(lock, [this] { return !wanted_; });
+        urgent_ = false;
         spare = std::exchange(spare_, std::nullopt);
     }
     if (!spare) return make(index);
@@ -104,15 +109,23 @@ Result<std::unique_ptr<DiskFile>> SegmentFiles::fill(const std::string& path) {
     const std::string zeros(std::min(kZerosBytes, segment_bytes_), '\0');
     for (std::uint64_t at = 0; at < segment_bytes_; at += zeros.size()) {
         const std::uint64_t bytes = std::min<std::uint64_t>(zeros.size(), segment_bytes_ - at);
+        const Instant began = clock_.now();
         DG_TRY(file->write(at, std::string_view(zeros).substr(0, bytes)));
-        if (at % kBiteBytes == 0 && at > 0) {
-            DG_TRY(file->sync());
-            std::lock_guard lock(mutex_);
-            if (stopping_) return fail(Code::cancelled, "the journal in {} closes", dir_);
-        }
+        if (!thread_.joinable()) continue;
+        // In bites, each synced: commits wait for what the device has been given.
+        DG_TRY(file->sync());
+        DG_TRY(make_way(clock_.now() - began));
     }
     DG_TRY(file->sync());
     return file;
+}
+
+/// Leaves the device to commits for as long as it was taken, unless one waits for the segment.
+Result<void> SegmentFiles::make_way(Duration took) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, took, [this] { return stopping_ || urgent_ || !wanted_; });
+    if (stopping_) return fail(Code::cancelled, "the journal in {} closes", dir_);
+    return {};
 }
 
 }  // namespace base::journal

@@ -299,7 +299,7 @@ Result<std::vector<std::string>> SimDisk::list(const std::string& dir) {
     DG_TRY(alive("list", dir));
     std::vector<std::string> names;
     for (const auto& [path, file] : now_) {
-        if (parent_of(path) == dir) names.push_back(path.substr(dir.size() + 1));
+        if (parent_of(path) == dir) names.push_back(path.substr(path.rfind('/') + 1));
     }
     return names;
 }

@@ -290,6 +290,15 @@ TEST_F(JournalTest, ReadsNothingFromWhereNoRecordBegins) {
     }
 }
 
+TEST_F(JournalTest, ManySegmentsDoNotTakeManyFilesOpen) {
+    options_.segment_bytes = 4096;
+    auto journal = open();
+    for (int i = 0; i < 150; ++i) ASSERT_TRUE(journal->commit(group_of({std::string(3000, 'x')})));
+    EXPECT_EQ(all_of(*journal).size(), 150u);
+    const auto files = std::filesystem::directory_iterator("/proc/self/fd");
+    EXPECT_LT(std::distance(begin(files), end(files)), 100);
+}
+
 TEST_F(JournalTest, MadeAheadSegmentsAreUsedAndLeftoversGo) {
     {
         auto journal = open();
