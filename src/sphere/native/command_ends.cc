@@ -16,7 +16,9 @@ using base::Instant;
 constexpr std::chrono::milliseconds kCpuCheckMin{5}, kKillPatience{2000};
 /// A box that ends with its command must not pay for a next one.
 constexpr std::chrono::milliseconds kPrepareAfter{3};
-constexpr ExecId kNoExec = 0;  ///< of a due: time to prepare the box's next command
+constexpr std::chrono::milliseconds kRushPause{20};
+constexpr int kPreparesAtOnce = 8;  ///< under the lock
+constexpr ExecId kNoExec = 0;       ///< of a due: time to prepare the box's next command
 
 std::uint64_t microseconds(base::Duration duration) {
     return static_cast<std::uint64_t>(duration.count() / 1000);
@@ -141,7 +143,13 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
     if (box.meter) tell_closed_ports(box);
     sink.on_end(result);
     const Lock lock(mutex_);
-    if (box.execs.empty()) dues_.insert({clock_.now() + kPrepareAfter, box.number, kNoExec});
+    if (box.execs.empty()) prepare_later(box);
+}
+
+void NativeSphere::prepare_later(const Box& box) {
+    const Instant due = clock_.now() + kPrepareAfter;
+    dues_.insert({due, box.number, kNoExec});
+    if (due < loop_sleeps_until_) wake();
 }
 
 void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
@@ -155,12 +163,18 @@ void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
 void NativeSphere::run_timers() {
     const Lock lock(mutex_);
     const Instant now = clock_.now();
+    int prepares = 0;
     while (!dues_.empty() && std::get<Instant>(*dues_.begin()) <= now) {
         const auto [due, number, id] = *dues_.begin();
         const auto box = by_number_.find(number);
         if (id == kNoExec) {
             dues_.erase(dues_.begin());
-            if (box != by_number_.end()) prepare_next(*box->second);
+            if (box == by_number_.end()) continue;
+            if (is_rushed() || ++prepares > kPreparesAtOnce) {
+                dues_.insert({now + kRushPause, number, id});
+            } else {
+                prepare_next(*box->second);
+            }
             continue;
         }
         if (box == by_number_.end() || !box->second->execs.contains(id)) {

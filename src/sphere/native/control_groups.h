@@ -2,7 +2,7 @@
 // Limits and whole-tree stops through control groups: version 2 where its controllers are, else
 // version 1, and a version 2 tree without controllers for killing, freezing and counting.
 //
-//   <own group>/dougong-<token>/<box>/{init,e<exec>}     version 2
+//   <own group>/dougong-<token>/<box>/{init,e<exec>}     version 2; init where it has controllers
 //   <own group>/dougong-<token>/<box>                    each version 1 controller
 //
 // What this process may not create is left out and told by mechanisms().
@@ -117,6 +117,8 @@ public:
 private:
     base::Result<void> limit_memory(std::uint64_t bytes) const;
     static std::string exec_name(std::uint64_t group);
+    /// With controllers a group that has groups below may have no process of its own.
+    bool has_controllers() const { return unified_memory_ || unified_cpu_ || unified_pids_; }
 
     GroupFolder unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;
