@@ -3,8 +3,6 @@
 #include <linux/filter.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 #include <csignal>
@@ -18,6 +16,7 @@
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
 #include "sphere/launcher/plain_setup.h"
+#include "sphere/launcher/reaper.h"
 #include "sphere/launcher/system_space.h"
 #include "sphere/launcher/workspace_mount.h"
 
@@ -308,11 +307,7 @@ bool read_all(Spawner& spawner) {
 }
 
 void reap(Spawner& spawner) {
-    signalfd_siginfo ignored[8];
-    while (::read(spawner.children, ignored, sizeof(ignored)) > 0) {
-    }
-    int status = 0;
-    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    reap_children(spawner.children, [&](pid_t pid, int status, const rusage&) {
         for (std::size_t i = 0; i < spawner.boxes_used; ++i) {
             if (boxes[i].pid != pid) continue;
             auto told = make_message<Ended>();
@@ -321,7 +316,7 @@ void reap(Spawner& spawner) {
             boxes[i] = {};
             send_message(spawner.server, told);
         }
-    }
+    });
 }
 
 /// The server is gone: so is every box, before we are.
@@ -338,13 +333,7 @@ void end_all(const Spawner& spawner) {
 int run_spawner(int server) {
     Spawner spawner;
     spawner.server = server;
-    sigset_t all;
-    sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    spawner.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    spawner.children = watch_children();
     if (spawner.children < 0) return 1;
     for (;;) {
         pollfd waits[2] = {{server, POLLIN, 0}, {spawner.children, POLLIN, 0}};

@@ -1,11 +1,10 @@
 // A command from its first instruction to its report: time limits, how it ended, what it leaves.
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <csignal>
 #include <tuple>
 
 #include "sphere/launcher/channel.h"
+#include "sphere/native/command_end.h"
 #include "sphere/native/native_sphere.h"
 
 namespace sphere::native {
@@ -82,23 +81,11 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         const Lock lock(mutex_);
         sent_signal = exec.sent_signal;
     }
-    const bool oom = box.groups.oom_kills() > exec.oom_kills_before;
-    if (exited == nullptr) {  // with its box
-        result.signal = SIGKILL;
-        result.reason = oom ? EndReason::memory : EndReason::stopped;
-    } else if (WIFEXITED(exited->wait_status)) {
-        result.exit_code = WEXITSTATUS(exited->wait_status);
-        if (oom && result.exit_code == 128 + SIGKILL) result.reason = EndReason::memory;
-    } else {
-        result.signal = WTERMSIG(exited->wait_status);
-        result.reason =
-            result.signal == SIGSYS           ? EndReason::forbidden
-            : result.signal == SIGKILL && oom ? EndReason::memory
-            : result.signal == sent_signal    ? EndReason::stopped
-            : exec.cpu_timeout.count() > 0 && (result.signal == SIGXCPU || result.signal == SIGKILL)
-                ? EndReason::cpu_time
-                : EndReason::signalled;
-    }
+    judge_end({.exited = exited,
+              .out_of_memory = box.groups.oom_kills() > exec.oom_kills_before,
+              .sent_signal = sent_signal,
+              .cpu_limited = exec.cpu_timeout.count() > 0},
+             result);
     result.output_bytes = exec.output_bytes;
     result.output_dropped = exec.output_bytes - exec.delivered;
     const Instant now = clock_.now();
