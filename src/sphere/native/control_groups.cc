@@ -147,14 +147,13 @@ Hierarchies find_hierarchies() {
     return found;
 }
 
-Result<GroupTree> GroupTree::make(const Hierarchies& hierarchies, const std::string& token) {
+Result<GroupTree> GroupTree::make(const Hierarchies& hierarchies, const std::string& name) {
     GroupTree tree;
     tree.hierarchies_ = hierarchies;
-    const std::string name = "/dougong-" + token;
     Hierarchies& made = tree.hierarchies_;
     for (std::string* folder : {&made.unified, &made.memory, &made.cpu, &made.pids}) {
         if (folder->empty()) continue;
-        *folder += name;
+        *folder += "/" + name;
         DG_TRY(make_folder(*folder));
     }
     if (!made.unified.empty()) {
