@@ -490,11 +490,11 @@ void GuestBox::on_exited(const launcher::Exited* exited, Exec& exec) {
     {
         const Lock lock(mutex_);
         native::judge_end({.exited = exited,
-                          .out_of_memory = usage.oom_kills > exec.before.oom_kills ||
-                                           (exited != nullptr && exited->out_of_memory != 0),
-                          .sent_signal = exec.sent_signal,
-                          .cpu_limited = exec.cpu_timeout.count() > 0},
-                         result);
+                           .out_of_memory = usage.oom_kills > exec.before.oom_kills ||
+                                            (exited != nullptr && exited->out_of_memory != 0),
+                           .sent_signal = exec.sent_signal,
+                           .cpu_limited = exec.cpu_timeout.count() > 0},
+                          result);
         if (exec.forced) {
             result.reason = *exec.forced;
         } else if (forced_ && (exited == nullptr || result.signal != 0 || result.exit_code != 0)) {

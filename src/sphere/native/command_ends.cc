@@ -82,10 +82,10 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         sent_signal = exec.sent_signal;
     }
     judge_end({.exited = exited,
-              .out_of_memory = box.groups.oom_kills() > exec.oom_kills_before,
-              .sent_signal = sent_signal,
-              .cpu_limited = exec.cpu_timeout.count() > 0},
-             result);
+               .out_of_memory = box.groups.oom_kills() > exec.oom_kills_before,
+               .sent_signal = sent_signal,
+               .cpu_limited = exec.cpu_timeout.count() > 0},
+              result);
     result.output_bytes = exec.output_bytes;
     result.output_dropped = exec.output_bytes - exec.delivered;
     const Instant now = clock_.now();
