@@ -9,6 +9,7 @@
 #include "base/files/files.h"
 #include "base/json/json.h"
 #include "sphere/audit/shipping.h"
+#include "sphere/tools/sandbox_tools.h"
 
 namespace app {
 namespace {
@@ -187,8 +188,16 @@ const std::string& SandboxGuard::audit_dir() const {
 }
 
 std::string default_server_policy() {
-    return "version: 1\nname: default\naudit: full\nroots: [host, imported]\nnetwork: {mode: "
-           "loopback}\n";
+    // The tools work in a sandbox, which the rest of the policy bounds.
+    std::string tools;
+    for (const auto& tool : sphere::tools::SandboxTools::all()) {
+        tools += (tools.empty() ? "" : ", ") + std::string(tool.name);
+    }
+    return fmt::format(
+        "version: 1\nname: default\naudit: full\nroots: [host, imported]\nnetwork: {{mode: "
+        "loopback}}\ntools: [{{id: sandbox-tools, effect: allow, tools: [{}], other_arguments: "
+        "true}}]\n",
+        tools);
 }
 
 std::string command_line_policy(const sphere::SandboxSpec& spec) {

@@ -16,6 +16,7 @@
 #include "sphere/http/port_routes.h"
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/http/session_routes.h"
+#include "sphere/http/tool_routes.h"
 #include "sphere/sphere.h"
 
 namespace app {
@@ -110,6 +111,7 @@ struct Sandboxes::Impl {
     std::optional<sphere::PortApi> ports;
     std::optional<sphere::SessionManager> sessions;
     std::optional<sphere::SessionApi> session_api;
+    std::optional<sphere::ToolApi> tool_api;
     std::optional<StopSignal> stop_signal;
 
     sphere::SandboxApiOptions api_options(std::string upload_dir) const {
@@ -200,6 +202,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(const Program& program,
             impl->sessions.emplace(*impl->over_http, program.clock, modules_of(config));
             impl->session_api.emplace(*impl->over_http, *impl->sessions);
             impl->guard_api.emplace(*impl->over_http);
+            impl->tool_api.emplace(*impl->over_http, *impl->sessions);
             impl->stop_signal->start(*impl->by_signal);
         }
     }
@@ -211,6 +214,7 @@ void Sandboxes::register_routes(base::http::Router& router) {
         impl_->api->register_routes(router);
         impl_->ports->register_routes(router);
         impl_->session_api->register_routes(router);
+        impl_->tool_api->register_routes(router);
         return impl_->guard_api->register_routes(router);
     }
     const auto refuse = [this](const base::http::Request&,
@@ -252,10 +256,12 @@ std::function<std::string(std::string_view)> Sandboxes::scrubber() const {
 
 void Sandboxes::stop() {
     impl_->stop_signal.reset();
+    if (impl_->tool_api) impl_->tool_api->stop();
     if (impl_->session_api) impl_->session_api->stop();
     if (impl_->ports) impl_->ports->stop();
     if (impl_->api) impl_->api->stop();
     if (impl_->guard_api) impl_->guard_api->stop();
+    impl_->tool_api.reset();
     impl_->sessions.reset();
     impl_->guard.reset();
 }

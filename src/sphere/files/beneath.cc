@@ -13,6 +13,7 @@
 
 #include "base/files/file_error.h"
 #include "sphere/files/name_text.h"
+#include "sphere/files/workspace.h"
 
 namespace sphere::files {
 namespace {
@@ -144,7 +145,7 @@ Result<Place> open_parent(int root, const std::vector<std::string>& parts) {
     return Place{DG_TRY(open_beneath(root, above, O_PATH | O_DIRECTORY)), parts.back()};
 }
 
-Result<Place> make_parent(int root, const std::vector<std::string>& parts) {
+Result<Place> make_parent(int root, const std::vector<std::string>& parts, const Owner* owner) {
     const std::span<const std::string> above(parts.data(), parts.size() - 1);
     // The longest part of the way that is there, then one folder after the other.
     std::size_t depth = above.size();
@@ -157,7 +158,10 @@ Result<Place> make_parent(int root, const std::vector<std::string>& parts) {
     }
     for (; depth < above.size(); ++depth) {
         const std::string& name = above[depth];
-        if (::mkdirat(folder.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
+        const bool made = ::mkdirat(folder.get(), name.c_str(), 0755) == 0;
+        if ((!made && errno != EEXIST) || (made && owner != nullptr &&
+                                           ::fchownat(folder.get(), name.c_str(), owner->uid,
+                                                      owner->gid, AT_SYMLINK_NOFOLLOW) != 0)) {
             return fail_name(errno, "make the folder of", parts);
         }
         folder =

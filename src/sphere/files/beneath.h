@@ -39,8 +39,11 @@ struct Place {
 };
 base::Result<Place> open_parent(int root, const std::vector<std::string>& parts);
 
-/// As open_parent, making folders that are not there (mode 0755, not through links).
-base::Result<Place> make_parent(int root, const std::vector<std::string>& parts);
+struct Owner;  ///< workspace.h
+/// As open_parent, making folders that are not there (mode 0755, not through links), of `owner`
+/// unless that is null.
+base::Result<Place> make_parent(int root, const std::vector<std::string>& parts,
+                                const Owner* owner);
 
 /// errno as an Error about a name in a workspace, printable whatever bytes the name has.
 std::unexpected<base::Error> fail_name(int error_number, std::string_view action,

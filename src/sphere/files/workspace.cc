@@ -172,8 +172,9 @@ Result<void> Workspace::rename(std::string_view from, std::string_view to, bool 
 Result<void> Workspace::make_folder(std::string_view name, bool parents) const {
     const auto parts = DG_TRY(split_name(name));
     if (parts.empty()) return {};
-    const Place place =
-        parents ? DG_TRY(make_parent(root_.get(), parts)) : DG_TRY(open_parent(root_.get(), parts));
+    const Place place = parents
+                            ? DG_TRY(make_parent(root_.get(), parts, owner_ ? &*owner_ : nullptr))
+                            : DG_TRY(open_parent(root_.get(), parts));
     if (::mkdirat(place.folder.get(), place.name.c_str(), 0755) != 0) {
         if (errno != EEXIST) return fail_name(errno, "make", parts);
         const Entry entry = DG_TRY(stat_entry(place.folder.get(), place.name, parts));
@@ -190,7 +191,7 @@ Result<void> Workspace::make_folder(std::string_view name, bool parents) const {
 
 Result<void> Workspace::make_link(std::string_view name, const std::string& target) const {
     const auto parts = DG_TRY(named(name, "make a link of"));
-    const Place place = DG_TRY(make_parent(root_.get(), parts));
+    const Place place = DG_TRY(make_parent(root_.get(), parts, owner_ ? &*owner_ : nullptr));
     if (::symlinkat(target.c_str(), place.folder.get(), place.name.c_str()) != 0) {
         return fail_name(errno, "link", parts);
     }
@@ -221,8 +222,10 @@ Result<FileWriter> FileWriter::create(const Workspace& workspace, std::string_vi
     FileWriter writer;
     writer.parts_ = DG_TRY(named(name, "write"));
     writer.replace_ = options.replace;
-    Place place = options.create_parents ? DG_TRY(make_parent(workspace.root(), writer.parts_))
-                                         : DG_TRY(open_parent(workspace.root(), writer.parts_));
+    const Owner* const owner = workspace.owner() ? &*workspace.owner() : nullptr;
+    Place place = options.create_parents
+                      ? DG_TRY(make_parent(workspace.root(), writer.parts_, owner))
+                      : DG_TRY(open_parent(workspace.root(), writer.parts_));
     struct stat old {};
     const bool there =
         ::fstatat(place.folder.get(), place.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;

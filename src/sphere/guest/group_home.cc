@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/core/rng.h"
+#include "sphere/native/owner_name.h"
 
 namespace sphere::guest {
 
@@ -23,14 +24,16 @@ Result<GroupHome> GroupHome::open(const std::string& state_dir) {
     home.state_ = DG_TRY(native::StateFile::make(state_dir, token));
     home.staging_ = std::filesystem::absolute(home.state_.staging()).string();
     const native::Hierarchies hierarchies = native::find_hierarchies();
+    native::clean_ownerless(hierarchies);
+    const std::string name = native::owner_name(token, native::this_owner());
     // Recorded before they exist: what is made and not recorded would never be found again.
     std::vector<std::string> planned;
     for (const std::string* folder :
          {&hierarchies.unified, &hierarchies.memory, &hierarchies.cpu, &hierarchies.pids}) {
-        if (!folder->empty()) planned.push_back(*folder + "/dougong-" + token);
+        if (!folder->empty()) planned.push_back(*folder + "/" + name);
     }
     DG_TRY(home.state_.record(planned));
-    home.groups_ = DG_TRY(native::GroupTree::make(hierarchies, token));
+    home.groups_ = DG_TRY(native::GroupTree::make(hierarchies, name));
     return home;
 }
 

@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
+#include "sphere/native/command_end.h"
 #include "sphere/native/command_words.h"
 
 namespace sphere::guest {
@@ -489,24 +489,12 @@ void GuestBox::on_exited(const launcher::Exited* exited, Exec& exec) {
     ExecSink* const sink = exec.sink;
     {
         const Lock lock(mutex_);
-        const bool oom = usage.oom_kills > exec.before.oom_kills ||
-                         (exited != nullptr && exited->out_of_memory != 0);
-        if (exited == nullptr) {  // with its box
-            result.signal = SIGKILL;
-            result.reason = oom ? EndReason::memory : EndReason::stopped;
-        } else if (WIFEXITED(exited->wait_status)) {
-            result.exit_code = WEXITSTATUS(exited->wait_status);
-            if (oom && result.exit_code == 128 + SIGKILL) result.reason = EndReason::memory;
-        } else {
-            result.signal = WTERMSIG(exited->wait_status);
-            result.reason = result.signal == SIGSYS             ? EndReason::forbidden
-                            : result.signal == SIGKILL && oom   ? EndReason::memory
-                            : result.signal == exec.sent_signal ? EndReason::stopped
-                            : exec.cpu_timeout.count() > 0 &&
-                                    (result.signal == SIGXCPU || result.signal == SIGKILL)
-                                ? EndReason::cpu_time
-                                : EndReason::signalled;
-        }
+        native::judge_end({.exited = exited,
+                           .out_of_memory = usage.oom_kills > exec.before.oom_kills ||
+                                            (exited != nullptr && exited->out_of_memory != 0),
+                           .sent_signal = exec.sent_signal,
+                           .cpu_limited = exec.cpu_timeout.count() > 0},
+                          result);
         if (exec.forced) {
             result.reason = *exec.forced;
         } else if (forced_ && (exited == nullptr || result.signal != 0 || result.exit_code != 0)) {

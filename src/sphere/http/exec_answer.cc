@@ -83,11 +83,14 @@ void ExecAnswer::begin(const ExecSpec& spec) {
         append_event(event, "start", base::to_text(json::object{{"exec", *started}}));
         responder_->write(event);
     }
+    std::optional<std::string> early;
     {
         const std::lock_guard lock(mutex_);
         exec_ = *started;
         open_ = true;
+        early = std::move(early_);
     }
+    if (early) responder_->send(text_response(200, "application/json", std::move(*early)));
     tell();  // what came meanwhile
     responder_->on_closed([keep] { keep->client_left(); });
 }
@@ -147,10 +150,6 @@ void ExecAnswer::on_end(const ExecResult& result) {
         tell();
         return;
     }
-    {
-        const std::lock_guard lock(mutex_);
-        ended_ = true;
-    }
     std::string body = R"({"object":"exec")";
     for (const Stream stream : {Stream::out, Stream::err}) {
         StreamState& from = state(stream);
@@ -158,6 +157,15 @@ void ExecAnswer::on_end(const ExecResult& result) {
         if (!from.text.append_json(body, from.gathered, true)) body += R"("")";
     }
     body += ',' + base::to_text(answer).substr(1);
+    {
+        // Who has the answer finds the command in the log.
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        if (!open_) {
+            early_ = std::move(body);
+            return;
+        }
+    }
     responder_->send(text_response(200, "application/json", std::move(body)));
 }
 

@@ -79,6 +79,7 @@ private:
     std::string events_;
     bool open_ = false, ended_ = false, left_ = false;
     ExecId exec_ = 0;
+    std::optional<std::string> early_;  ///< the answer, when it ended before the log had it
 };
 
 }  // namespace sphere

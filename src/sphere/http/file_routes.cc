@@ -17,6 +17,7 @@
 #include "sphere/http/byte_range.h"
 #include "sphere/http/file_json.h"
 #include "sphere/http/request_parts.h"
+#include "sphere/tools/box_files.h"
 
 namespace sphere {
 namespace {
@@ -139,14 +140,7 @@ void FileRoutes::register_routes(base::http::Router& router) {
 Result<files::Workspace> FileRoutes::admit(const Request& request, Kind kind, std::string_view name,
                                            std::uint64_t bytes) {
     const SandboxInfo info = DG_TRY(find_box(sphere_, request));
-    DG_TRY(sphere_.admit_file(info.id, {kind, std::string(name), bytes}));
-    base::UniqueFd root(DG_TRY(sphere_.open_workspace(info.id)));
-    struct stat about {};
-    if (::fstat(root.get(), &about) != 0) {
-        return base::fail(Code::unavailable, "sandbox {} shows no workspace", info.id);
-    }
-    // What comes from outside belongs to the box, as if made inside.
-    return files::Workspace(std::move(root), files::Owner{about.st_uid, about.st_gid});
+    return tools::open_files(sphere_, info.id, {kind, std::string(name), bytes});
 }
 
 void FileRoutes::get(const Request& request, const ResponderPtr& responder) {

@@ -50,6 +50,10 @@ json::object port_example() {
 json::object session_example() {
     return parsed(R"({"language": "python"})");
 }
+json::object tool_example() {
+    return parsed(R"({"agent": "helper", "session": "conversation 7", "sandbox": "", "spec": {},)"
+                  R"( "arguments": {"code": "1 + 1"}})");
+}
 json::object cell_example() {
     return parsed(R"({"code": "1 + 1", "wall_timeout_ms": 60000, "output_bytes_max": 1048576,)"
                   R"("stream": false})");
@@ -80,6 +84,12 @@ const std::array kOperations = {
     Operation{"get", "/v1/sandboxes", "List the caller's sandboxes.", "The sandboxes."},
     Operation{"get", "/v1/sandboxes/host", "What this host can enforce.",
               "Levels, and each primitive with what is weaker without it."},
+    Operation{"get", "/v1/sandboxes/tools", "What an agent can do with a sandbox.",
+              "Tools as MCP lists them, with JSON schemas of their arguments."},
+    Operation{"post", "/v1/sandboxes/tools/{name}",
+              "Call a tool for an agent's session, in the sandbox kept for it or in the named one.",
+              "The tool's result, as MCP's tools/call tells it; isError says what to do.",
+              tool_example},
     Operation{"get", "/v1/sandboxes/{id}", "One sandbox.", "The sandbox."},
     Operation{"delete", "/v1/sandboxes/{id}", "End a sandbox.", "What was ended."},
     Operation{"post", "/v1/sandboxes/{id}/pause", "Freeze a sandbox.", "The sandbox."},

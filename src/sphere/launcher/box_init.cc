@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -17,6 +16,7 @@
 #include "sphere/launcher/confine.h"
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/plain_setup.h"
+#include "sphere/launcher/reaper.h"
 
 namespace sphere::launcher {
 namespace {
@@ -224,17 +224,9 @@ std::uint64_t microseconds(const timeval& time) {
 }
 
 void reap(Init& init) {
-    signalfd_siginfo signals[8];
-    for (ssize_t got; (got = ::read(init.children, signals, sizeof(signals))) > 0;) {
-        for (std::size_t i = 0; i < static_cast<std::size_t>(got) / sizeof(signals[0]); ++i) {
-            if (signals[i].ssi_signo == SIGTERM) leave(init);
-        }
-    }
-    int status = 0;
-    rusage usage;
-    for (pid_t pid; (pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    const auto ended = [&](pid_t pid, int status, const rusage& usage) {
         Running* const running = find(init, pid);
-        if (running == nullptr) continue;
+        if (running == nullptr) return;
         auto told = make_message<Exited>();
         told.exec = running->exec;
         told.wait_status = status;
@@ -242,7 +234,9 @@ void reap(Init& init) {
         told.resident_bytes_max = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
         *running = {};
         send_message(init.server, told);
-    }
+    };
+    reap_children(
+        init.children, [&](int) { leave(init); }, ended);
 }
 
 /// Never waits: whoever asked does.
@@ -322,14 +316,7 @@ void run_box_init(int server, const sock_fprog& filter, bool plain) {
     init.plain = plain;
     void* const shared =
         ::mmap(nullptr, sizeof(Outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    sigset_t all;
-    sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    if (plain) sigaddset(&child, SIGTERM);  // the launcher is gone
-    init.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    init.children = watch_children(plain ? SIGTERM : 0);  // the launcher is gone
     if (shared == MAP_FAILED || init.children < 0) ::_exit(1);
     init.child_outcome = static_cast<Outcome*>(shared);
 

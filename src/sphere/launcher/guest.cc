@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +22,7 @@
 #include "sphere/launcher/box_init.h"
 #include "sphere/launcher/guest_setup.h"
 #include "sphere/launcher/kernel.h"
+#include "sphere/launcher/reaper.h"
 
 namespace sphere::launcher {
 namespace {
@@ -288,16 +288,11 @@ void report_end(const Agent& agent, Job& job, int status, const rusage& usage) {
 }
 
 void reap(const Agent& agent) {
-    signalfd_siginfo ignored[8];
-    while (::read(agent.children, ignored, sizeof(ignored)) > 0) {
-    }
-    int status = 0;
-    rusage usage;
-    for (pid_t pid; (pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    reap_children(agent.children, [&](pid_t pid, int status, const rusage& usage) {
         for (Job& job : jobs) {
             if (job.used && job.pid == pid) report_end(agent, job, status, usage);
         }
-    }
+    });
 }
 
 void pass_signal(const Signal& signal) {
@@ -370,13 +365,7 @@ void handle(Agent& agent, std::span<std::byte> packet) {
 }
 
 int serve(Agent& agent) {
-    sigset_t all;
-    sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    agent.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    agent.children = watch_children();
     void* const shared =
         ::mmap(nullptr, sizeof(Outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (agent.children < 0 || shared == MAP_FAILED) return 1;

@@ -5,34 +5,24 @@
 #include <unistd.h>
 
 namespace sphere::launcher {
+namespace {
 
-int NetworkSpaces::make() {
+int make() {
     if (::unshare(CLONE_NEWNET) != 0) return -1;
     return ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 }
 
-int NetworkSpaces::enter() {
-    refused_ = false;
-    if (idle_count_ == 0) return make();
-    const int space = idle_[--idle_count_];
-    if (::setns(space, CLONE_NEWNET) == 0) return space;
-    ::close(space);
-    return -1;
-}
+}  // namespace
 
-void NetworkSpaces::give_back(int space) {
-    if (space < 0) return;
-    if (idle_count_ < kIdleMax) {
-        idle_[idle_count_++] = space;
-    } else {
-        ::close(space);
-    }
+int NetworkSpaces::take() {
+    refused_ = false;
+    return ahead_count_ > 0 ? ahead_[--ahead_count_] : make();
 }
 
 void NetworkSpaces::make_ahead() {
     const int space = make();
     refused_ = space < 0;
-    give_back(space);
+    if (space >= 0) ahead_[ahead_count_++] = space;
 }
 
 }  // namespace sphere::launcher

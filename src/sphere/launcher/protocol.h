@@ -15,7 +15,7 @@
 namespace sphere::launcher {
 
 inline constexpr std::uint32_t kMagic = 0x58426744;  // "DgBX"
-inline constexpr std::uint16_t kVersion = 3;
+inline constexpr std::uint16_t kVersion = 4;
 inline constexpr std::size_t kMessageBytesMax = 128 * 1024;
 inline constexpr std::size_t kDescriptorsMax = 40;
 inline constexpr std::uint32_t kLayersMax = 16;    ///< below one workspace
@@ -124,12 +124,14 @@ enum CreateFlags : std::uint32_t {
     kTemplateRoot = 4,  ///< a folder to be the root, instead of the host's system
     kNoNetwork = 8,     ///< no interface will ever be up: a namespace that others had will do
     kBroker = 16,       ///< with kLoopback: every address is local, and the server listens to it
+    kUsedNetwork = 32,  ///< with kNoNetwork: this one, which a box had that has ended
 };
 inline constexpr std::uint16_t kHttpProxyPort = 3128, kSocksPort = 1080;  ///< of 127.0.0.1
 inline constexpr std::size_t kPortsMax = 64;  ///< that one box is listened to at
 /// Descriptors: the init's socket; with kLeafGroup the group's folder; with kTemplateRoot the
-/// folder, in a plain launcher always the box's /workspace and /tmp; then `layers` folders, the
-/// topmost first, over which /workspace is made; then `joins` files `tasks`.
+/// folder, in a plain launcher always the box's /workspace and /tmp; with kUsedNetwork the network
+/// namespace; then `layers` folders, the topmost first, over which /workspace is made; then `joins`
+/// files `tasks`.
 struct Create {
     static constexpr Type kType = Type::create;
     Head head;
@@ -145,7 +147,8 @@ struct Create {
     std::uint16_t ports[kPortsMax] = {};  ///< with kBroker: TCP, on every address
     char hostname[64] = {};
 };
-/// Descriptors: the init's pidfd; its /workspace; the layer that what it writes goes to.
+/// Descriptors: the init's pidfd; its /workspace; the layer that what it writes goes to; with
+/// kNoNetwork and without kUsedNetwork its network namespace.
 struct Created {
     static constexpr Type kType = Type::created;
     Head head;

@@ -3,8 +3,6 @@
 #include <linux/filter.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 #include <csignal>
@@ -18,6 +16,7 @@
 #include "sphere/launcher/kernel.h"
 #include "sphere/launcher/network_space.h"
 #include "sphere/launcher/plain_setup.h"
+#include "sphere/launcher/reaper.h"
 #include "sphere/launcher/system_space.h"
 #include "sphere/launcher/workspace_mount.h"
 
@@ -29,8 +28,7 @@ constexpr int kQuietMs = 2;  ///< without a message: time to make things ahead
 
 struct Box {
     std::uint64_t id = 0;
-    pid_t pid = 0;     ///< 0: the place is free
-    int network = -1;  ///< its namespace, when the next box may have it
+    pid_t pid = 0;  ///< 0: the place is free
 };
 
 struct Spawner {
@@ -122,69 +120,75 @@ pid_t pid_of(const Spawner& spawner, std::uint64_t box) {
     return 0;
 }
 
+/// Where an init is born; -1: in none.
+struct BirthPlace {
+    int group = -1, network = -1;
+    bool new_network = false;  ///< made for it: the server's to keep
+};
+
 /// The descriptors of `packet` in the order of the message; they stay the packet's to close.
 BoxDescriptors read_descriptors(const Spawner& spawner, const Create& create, const Packet& packet,
-                                int& group, const int*& layers) {
+                                BirthPlace& place, const int*& layers) {
     std::size_t next = 0;
     const auto give = [&](bool wanted) {
         return wanted && next < packet.fd_count ? packet.fds[next++] : -1;
     };
     BoxDescriptors fds;
     fds.server = give(true);
-    group = give((create.flags & kLeafGroup) != 0);
+    place.group = give((create.flags & kLeafGroup) != 0);
     fds.template_root = give((create.flags & kTemplateRoot) != 0);
     fds.workspace = give(spawner.plain);
     fds.temporary = give(spawner.plain);
+    place.network = give((create.flags & kUsedNetwork) != 0);
     layers = packet.fds + next;
     next += create.layers;
     for (std::size_t i = 0; i < std::size(fds.joins); ++i) fds.joins[i] = give(i < create.joins);
     return fds;
 }
 
-Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& fds, int group,
-                  int go_write, int layer) {
+Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& fds,
+                  BirthPlace birth, int go_write, int layer) {
     Box* const place = free_place(spawner);
     if (place == nullptr) return {Step::table_full, EAGAIN};
-    int pidfd = -1, network = -1;
+    int pidfd = -1;
     CloneArgs args;
     args.flags = CLONE_PIDFD;
     if (!spawner.plain) {
         args.flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
     }
     if ((create.flags & kNoNetwork) != 0) {
-        network = spawner.networks.enter();
-        if (network < 0) return failed(Step::clone);
+        if (birth.network < 0 || ::setns(birth.network, CLONE_NEWNET) != 0) {
+            return failed(Step::clone);
+        }
     } else if (!spawner.plain) {
         args.flags |= CLONE_NEWNET;
     }
     args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
     args.exit_signal = SIGCHLD;
-    if (group >= 0) {
+    if (birth.group >= 0) {
         args.flags |= kCloneIntoCgroup;
-        args.cgroup = static_cast<std::uint64_t>(group);
+        args.cgroup = static_cast<std::uint64_t>(birth.group);
     }
     const bool of_system = !spawner.plain && (create.flags & kTemplateRoot) == 0;
     Outcome cloned = of_system ? spawner.system.enter() : Outcome{};
     const long pid = cloned ? clone3(args) : -1;
     if (cloned && pid < 0) cloned = failed(Step::clone);
     if (pid != 0 && of_system) spawner.system.leave();
-    if (!cloned) {
-        spawner.networks.give_back(network);
-        return cloned;
-    }
+    if (!cloned) return cloned;
     if (pid == 0) {
         ::close(go_write);  // or it would wait for itself
         be_box(spawner, create, fds);
     }
-    *place = {create.box, static_cast<pid_t>(pid), network};
+    *place = {create.box, static_cast<pid_t>(pid)};
     const Outcome outcome = admit(spawner, create, static_cast<pid_t>(pid));
     if (outcome && ::write(go_write, "g", 1) == 1) {
         auto created = make_message<Created>();
         created.box = create.box;
         created.pid = static_cast<std::int32_t>(pid);
-        const int given[3] = {
-            pidfd, ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), layer};
-        send_message(spawner.server, created, given);
+        const int given[4] = {pidfd,
+                              ::openat(fds.workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              layer, birth.network};
+        send_message(spawner.server, created, {given, birth.new_network ? 4u : 3u});
         ::close(given[1]);
     } else {
         send_signal(pidfd, SIGKILL);
@@ -194,17 +198,20 @@ Outcome clone_box(Spawner& spawner, const Create& create, const BoxDescriptors& 
 }
 
 Outcome create_box(Spawner& spawner, const Create& create, const Packet& packet) {
-    int group = -1, go[2];
+    int go[2];
+    BirthPlace birth;
     const int* layers = nullptr;
     if (create.layers > kLayersMax || create.layers >= packet.fd_count) {
         return {Step::message, EINVAL};
     }
-    BoxDescriptors fds = read_descriptors(spawner, create, packet, group, layers);
+    BoxDescriptors fds = read_descriptors(spawner, create, packet, birth, layers);
     if (fds.server < 0 || create.joins > std::size(fds.joins)) return {Step::message, EINVAL};
     if (::pipe2(go, O_CLOEXEC) != 0) return failed(Step::clone);
     fds.go = go[0];
+    birth.new_network = (create.flags & kNoNetwork) != 0 && birth.network < 0;
+    if (birth.new_network) birth.network = spawner.networks.take();
     if (spawner.plain) {
-        const Outcome cloned = clone_box(spawner, create, fds, group, go[1], fds.workspace);
+        const Outcome cloned = clone_box(spawner, create, fds, birth, go[1], fds.workspace);
         ::close(go[0]);
         ::close(go[1]);
         return cloned;
@@ -219,9 +226,10 @@ Outcome create_box(Spawner& spawner, const Create& create, const Packet& packet)
         outcome = from == 0 ? Outcome{Step::keep_temporary, ESRCH}
                             : copy_temporary(from, fds.temporary, fds.shared);
     }
-    if (outcome) outcome = clone_box(spawner, create, fds, group, go[1], workspace.layer);
+    if (outcome) outcome = clone_box(spawner, create, fds, birth, go[1], workspace.layer);
+    const int new_network = birth.new_network ? birth.network : -1;
     for (const int fd :
-         {go[0], go[1], workspace.mount, workspace.layer, fds.temporary, fds.shared}) {
+         {go[0], go[1], workspace.mount, workspace.layer, fds.temporary, fds.shared, new_network}) {
         if (fd >= 0) ::close(fd);
     }
     return outcome;
@@ -299,21 +307,16 @@ bool read_all(Spawner& spawner) {
 }
 
 void reap(Spawner& spawner) {
-    signalfd_siginfo ignored[8];
-    while (::read(spawner.children, ignored, sizeof(ignored)) > 0) {
-    }
-    int status = 0;
-    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    reap_children(spawner.children, [&](pid_t pid, int status, const rusage&) {
         for (std::size_t i = 0; i < spawner.boxes_used; ++i) {
             if (boxes[i].pid != pid) continue;
             auto told = make_message<Ended>();
             told.box = boxes[i].id;
             told.wait_status = status;
-            spawner.networks.give_back(boxes[i].network);
             boxes[i] = {};
             send_message(spawner.server, told);
         }
-    }
+    });
 }
 
 /// The server is gone: so is every box, before we are.
@@ -330,13 +333,7 @@ void end_all(const Spawner& spawner) {
 int run_spawner(int server) {
     Spawner spawner;
     spawner.server = server;
-    sigset_t all;
-    sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    spawner.children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    spawner.children = watch_children();
     if (spawner.children < 0) return 1;
     for (;;) {
         pollfd waits[2] = {{server, POLLIN, 0}, {spawner.children, POLLIN, 0}};

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 
 #include "sphere/launcher/channel.h"
 #include "sphere/launcher/kernel.h"
+#include "sphere/launcher/reaper.h"
 #include "sphere/launcher/system_root.h"
 
 namespace sphere::launcher {
@@ -154,11 +154,7 @@ Outcome tell_ready() {
     Outcome outcome = prepare(stage);
     if (outcome) outcome = tell_ready();
     if (!outcome) ::_exit(fail(outcome));
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    ::sigprocmask(SIG_BLOCK, &child, nullptr);
-    const int children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    const int children = watch_children();
     const pid_t runtime = ::fork();
     if (runtime == 0) run_runtime(stage);
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -168,13 +164,9 @@ Outcome tell_ready() {
         pollfd waits[2] = {{kServerFd, POLLIN, 0}, {children, POLLIN, 0}};
         if (::poll(waits, 2, -1) < 0 && errno != EINTR) ::_exit(1);
         if (waits[0].revents != 0) ::_exit(0);
-        signalfd_siginfo ignored[8];
-        while (::read(children, ignored, sizeof(ignored)) > 0) {
-        }
-        int status = 0;
-        for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+        reap_children(children, [&](pid_t pid, int status, const rusage&) {
             if (pid == runtime) ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-        }
+        });
     }
 }
 

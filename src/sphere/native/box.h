@@ -128,7 +128,8 @@ struct Box {
     BoxGroups groups;
     WatchedFd init, life;  ///< the socket to the init; its pidfd
     base::UniqueFd workspace;
-    base::UniqueFd layer;  ///< where what it writes really is: becomes a layer of a snapshot
+    base::UniqueFd layer;    ///< where what it writes really is: becomes a layer of a snapshot
+    base::UniqueFd network;  ///< its namespace, without a network: the next box's
     Beginning beginning;
     images::ImagePtr image;                   ///< whose files are its root, when it began with one
     bool held = false;                        ///< by a snapshot: nothing starts until it is done

@@ -27,7 +27,7 @@ using base::Result;
 
 constexpr std::chrono::seconds kMakingMax{20}, kDyingMax{20};
 constexpr std::chrono::milliseconds kKeeperPause{250};
-constexpr std::size_t kEndedKept = 1024;
+constexpr std::size_t kEndedKept = 1024, kSpareNetworksMax = 128;
 constexpr double kQuickCpus = 0.5;  ///< with so much an init ends within one period's quota
 
 /// What a process of this host cannot be given.
@@ -152,6 +152,10 @@ Result<void> NativeSphere::ask_launcher(Box& box, int init_socket, std::uint64_t
         files[1] = DG_TRY(open_template(at + "/tmp"));
         for (const base::UniqueFd& each : files) fds.push_back(each.get());
     }
+    if (box.network) {
+        message.flags |= launcher::kUsedNetwork;
+        fds.push_back(box.network.get());
+    }
     for (const auto& layer : box.beginning.layers) fds.push_back(layer->root.get());
     message.layers = static_cast<std::uint32_t>(box.beginning.layers.size());
     const NetworkMode network = box.spec.network.mode;
@@ -220,11 +224,17 @@ Result<NativeSphere::BoxPtr> NativeSphere::make_box(const SandboxSpec& spec, Beg
         box->number = next_box_++;
         by_number_[box->number] = box;
         watch(box->init, Watch::Kind::init, box, 0);
+        if (spec.network.mode == NetworkMode::none && !spare_networks_.empty()) {
+            box->network = std::move(spare_networks_.back());
+            spare_networks_.pop_back();
+        }
     }
     auto asked = ask_launcher(*box, theirs.get(), predecessor == nullptr ? 0 : predecessor->number);
     Lock lock(mutex_);
     if (predecessor != nullptr) {
         box->groups = {};  // the predecessor's until it takes its place
+    } else if (asked && is_rushed()) {
+        prepare_later(*box);
     } else if (asked) {
         prepare_next(*box);  // read as soon as the init is ready
     }
@@ -379,6 +389,10 @@ bool NativeSphere::take_out(Lock& lock, const BoxPtr& box) {
         lock.lock();
     }
     if (by_number_.erase(box->number) == 0) return false;
+    // Every process of the box is known to be dead, and its sockets with them.
+    if (box->gone && box->life.fd && box->network && spare_networks_.size() < kSpareNetworksMax) {
+        spare_networks_.push_back(std::move(box->network));
+    }
     const bool published = boxes_.erase(box->id) > 0;
     std::erase(pool_, box);
     if (published) {

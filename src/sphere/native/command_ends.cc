@@ -1,11 +1,10 @@
 // A command from its first instruction to its report: time limits, how it ended, what it leaves.
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <csignal>
 #include <tuple>
 
 #include "sphere/launcher/channel.h"
+#include "sphere/native/command_end.h"
 #include "sphere/native/native_sphere.h"
 
 namespace sphere::native {
@@ -16,7 +15,9 @@ using base::Instant;
 constexpr std::chrono::milliseconds kCpuCheckMin{5}, kKillPatience{2000};
 /// A box that ends with its command must not pay for a next one.
 constexpr std::chrono::milliseconds kPrepareAfter{3};
-constexpr ExecId kNoExec = 0;  ///< of a due: time to prepare the box's next command
+constexpr std::chrono::milliseconds kRushPause{20};
+constexpr int kPreparesAtOnce = 8;  ///< under the lock
+constexpr ExecId kNoExec = 0;       ///< of a due: time to prepare the box's next command
 
 std::uint64_t microseconds(base::Duration duration) {
     return static_cast<std::uint64_t>(duration.count() / 1000);
@@ -80,23 +81,11 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
         const Lock lock(mutex_);
         sent_signal = exec.sent_signal;
     }
-    const bool oom = box.groups.oom_kills() > exec.oom_kills_before;
-    if (exited == nullptr) {  // with its box
-        result.signal = SIGKILL;
-        result.reason = oom ? EndReason::memory : EndReason::stopped;
-    } else if (WIFEXITED(exited->wait_status)) {
-        result.exit_code = WEXITSTATUS(exited->wait_status);
-        if (oom && result.exit_code == 128 + SIGKILL) result.reason = EndReason::memory;
-    } else {
-        result.signal = WTERMSIG(exited->wait_status);
-        result.reason =
-            result.signal == SIGSYS           ? EndReason::forbidden
-            : result.signal == SIGKILL && oom ? EndReason::memory
-            : result.signal == sent_signal    ? EndReason::stopped
-            : exec.cpu_timeout.count() > 0 && (result.signal == SIGXCPU || result.signal == SIGKILL)
-                ? EndReason::cpu_time
-                : EndReason::signalled;
-    }
+    judge_end({.exited = exited,
+               .out_of_memory = box.groups.oom_kills() > exec.oom_kills_before,
+               .sent_signal = sent_signal,
+               .cpu_limited = exec.cpu_timeout.count() > 0},
+              result);
     result.output_bytes = exec.output_bytes;
     result.output_dropped = exec.output_bytes - exec.delivered;
     const Instant now = clock_.now();
@@ -141,7 +130,13 @@ void NativeSphere::report(Box& box, Exec& exec, const launcher::Exited* exited) 
     if (box.meter) tell_closed_ports(box);
     sink.on_end(result);
     const Lock lock(mutex_);
-    if (box.execs.empty()) dues_.insert({clock_.now() + kPrepareAfter, box.number, kNoExec});
+    if (box.execs.empty()) prepare_later(box);
+}
+
+void NativeSphere::prepare_later(const Box& box) {
+    const Instant due = clock_.now() + kPrepareAfter;
+    dues_.insert({due, box.number, kNoExec});
+    if (due < loop_sleeps_until_) wake();
 }
 
 void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
@@ -155,12 +150,18 @@ void NativeSphere::set_due(Box& box, Exec& exec, Instant due) {
 void NativeSphere::run_timers() {
     const Lock lock(mutex_);
     const Instant now = clock_.now();
+    int prepares = 0;
     while (!dues_.empty() && std::get<Instant>(*dues_.begin()) <= now) {
         const auto [due, number, id] = *dues_.begin();
         const auto box = by_number_.find(number);
         if (id == kNoExec) {
             dues_.erase(dues_.begin());
-            if (box != by_number_.end()) prepare_next(*box->second);
+            if (box == by_number_.end()) continue;
+            if (is_rushed() || ++prepares > kPreparesAtOnce) {
+                dues_.insert({now + kRushPause, number, id});
+            } else {
+                prepare_next(*box->second);
+            }
             continue;
         }
         if (box == by_number_.end() || !box->second->execs.contains(id)) {

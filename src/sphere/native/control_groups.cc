@@ -147,14 +147,13 @@ Hierarchies find_hierarchies() {
     return found;
 }
 
-Result<GroupTree> GroupTree::make(const Hierarchies& hierarchies, const std::string& token) {
+Result<GroupTree> GroupTree::make(const Hierarchies& hierarchies, const std::string& name) {
     GroupTree tree;
     tree.hierarchies_ = hierarchies;
-    const std::string name = "/dougong-" + token;
     Hierarchies& made = tree.hierarchies_;
     for (std::string* folder : {&made.unified, &made.memory, &made.cpu, &made.pids}) {
         if (folder->empty()) continue;
-        *folder += name;
+        *folder += "/" + name;
         DG_TRY(make_folder(*folder));
     }
     if (!made.unified.empty()) {
@@ -195,7 +194,9 @@ Result<BoxGroups> BoxGroups::make(const GroupTree& tree, const std::string& box,
         return {};
     };
     auto made = make_in(in.unified, groups.unified_);
-    if (made && groups.has_tree()) made = make_folder(groups.unified_.path() + "/init");
+    if (made && groups.has_tree() && groups.has_controllers()) {
+        made = make_folder(groups.unified_.path() + "/init");
+    }
     if (made && !in.unified_memory) made = make_in(in.memory, groups.memory_);
     if (made && !in.unified_cpu) made = make_in(in.cpu, groups.cpu_);
     if (made && !in.unified_pids) made = make_in(in.pids, groups.pids_);
@@ -249,7 +250,7 @@ Result<void> BoxGroups::limit_memory(std::uint64_t bytes) const {
 
 std::optional<base::UniqueFd> BoxGroups::open_init_group() const {
     if (!has_tree()) return std::nullopt;
-    auto folder = unified_.open("init", O_RDONLY | O_DIRECTORY);
+    auto folder = unified_.open(has_controllers() ? "init" : ".", O_RDONLY | O_DIRECTORY);
     if (!folder) return std::nullopt;
     return std::move(*folder);
 }

@@ -2,8 +2,8 @@
 // Limits and whole-tree stops through control groups: version 2 where its controllers are, else
 // version 1, and a version 2 tree without controllers for killing, freezing and counting.
 //
-//   <own group>/dougong-<token>/<box>/{init,e<exec>}     version 2
-//   <own group>/dougong-<token>/<box>                    each version 1 controller
+//   <own group>/<owner_name>/<box>/{init,e<exec>}     version 2; init where it has controllers
+//   <own group>/<owner_name>/<box>                    each version 1 controller
 //
 // What this process may not create is left out and told by mechanisms().
 
@@ -44,8 +44,8 @@ std::uint64_t cpu_quota_us(double cpus);
 class GroupTree {
 public:
     GroupTree() = default;
-    /// Makes `token`'s folder in every hierarchy. Errors: unavailable.
-    static base::Result<GroupTree> make(const Hierarchies& hierarchies, const std::string& token);
+    /// Makes a folder `name` in every hierarchy (owner_name.h). Errors: unavailable.
+    static base::Result<GroupTree> make(const Hierarchies& hierarchies, const std::string& name);
 
     const Hierarchies& hierarchies() const { return hierarchies_; }
     /// Every folder made, for whoever cleans up after a killed process.
@@ -117,6 +117,8 @@ public:
 private:
     base::Result<void> limit_memory(std::uint64_t bytes) const;
     static std::string exec_name(std::uint64_t group);
+    /// With controllers a group that has groups below may have no process of its own.
+    bool has_controllers() const { return unified_memory_ || unified_cpu_ || unified_pids_; }
 
     GroupFolder unified_, memory_, cpu_, pids_;
     bool unified_memory_ = false, unified_cpu_ = false, unified_pids_ = false;

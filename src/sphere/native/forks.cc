@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -77,11 +78,12 @@ pid_t sender_of(int socket) {
     return sender;
 }
 
-/// What a command says of itself, fit for people.
-std::string reason_of(int socket) {
+/// What a command says of itself, fit for people; nothing when it says nothing.
+std::optional<std::string> reason_of(int socket) {
     char text[kReasonMax];
     const ssize_t got = ::recv(socket, text, sizeof(text), MSG_DONTWAIT);
-    std::string reason(text, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got <= 0) return std::nullopt;  // it closed its input, by ending as a rule
+    std::string reason(text, static_cast<std::size_t>(got));
     reason.resize(std::min(reason.find('\n'), reason.size()));
     std::ranges::replace_if(
         reason, [](char c) { return c < ' ' || c > '~'; }, '?');
@@ -139,7 +141,9 @@ Result<NativeSphere::Forked> NativeSphere::await_fork(int parent, int child) con
     Forked forked;
     if ((waits[0].revents & POLLIN) != 0) forked.pid = sender_of(child);
     if (forked.pid <= 0 && (waits[1].revents & POLLIN) != 0) {
-        return fail(Code::failed_precondition, "the command does not fork: {}", reason_of(parent));
+        if (const auto reason = reason_of(parent)) {
+            return fail(Code::failed_precondition, "the command does not fork: {}", *reason);
+        }
     }
     if (forked.pid > 0) {
         forked.life = base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, forked.pid, 0u)));

@@ -15,7 +15,7 @@
 
 #include "base/files/files.h"
 #include "sphere/files/remove_tree.h"
-#include "sphere/native/control_groups.h"
+#include "sphere/native/owner_name.h"
 
 namespace sphere::native {
 namespace {
@@ -142,6 +142,25 @@ void StateFile::remove() {
     ::unlink((path_ + kUnfinished).c_str());
     file_.reset();
     path_.clear();
+}
+
+std::uint32_t clean_ownerless(const Hierarchies& hierarchies) {
+    std::uint32_t cleaned = 0;
+    for (const std::string* in :
+         {&hierarchies.unified, &hierarchies.memory, &hierarchies.cpu, &hierarchies.pids}) {
+        std::error_code ignored;
+        if (in->empty()) continue;
+        for (const auto& entry : std::filesystem::directory_iterator(*in, ignored)) {
+            const std::string folder = entry.path().string();
+            const auto owner = read_owner(entry.path().filename().string());
+            struct stat facts {};
+            if (owner && is_gone(*owner) && ::lstat(folder.c_str(), &facts) == 0 &&
+                facts.st_uid == ::geteuid() && is_ours(folder) && end_group(folder)) {
+                ++cleaned;
+            }
+        }
+    }
+    return cleaned;
 }
 
 std::uint32_t clean_leftovers(const std::string& state_dir) {

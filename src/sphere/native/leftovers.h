@@ -8,6 +8,7 @@
 
 #include "base/core/result.h"
 #include "base/files/unique_fd.h"
+#include "sphere/native/control_groups.h"
 
 namespace sphere::native {
 
@@ -37,5 +38,8 @@ private:
 
 /// Kills and removes what dead spheres left. Returns how many there were.
 std::uint32_t clean_leftovers(const std::string& state_dir);
+/// The same for groups in `hierarchies` that no state file is left of: of this user, and by their
+/// names (owner_name.h) of a process that is gone. Returns how many groups there were.
+std::uint32_t clean_ownerless(const Hierarchies& hierarchies);
 
 }  // namespace sphere::native

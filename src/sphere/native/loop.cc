@@ -136,12 +136,13 @@ void NativeSphere::on_launcher() {
         launcher::CreateFailed failed;
         if (launcher::read_message(packet.bytes, created)) {
             const auto at = by_number_.find(created.box);
-            if (at != by_number_.end() && packet.fd_count == 3) {
+            if (at != by_number_.end() && packet.fd_count >= 3) {
                 Box& box = *at->second;
                 box.pid = created.pid;
                 box.life.fd = base::UniqueFd(packet.take());
                 box.workspace = base::UniqueFd(packet.take());
                 box.layer = base::UniqueFd(packet.take());
+                if (packet.fd_count == 4) box.network = base::UniqueFd(packet.take());
                 watch(box.life, Watch::Kind::life, at->second, 0);
                 if (box.ending) kill_box(box, EndReason::stopped);
                 if (box.init_ready && box.phase == Box::Phase::making) {

@@ -20,6 +20,7 @@
 #include "base/core/rng.h"
 #include "sphere/launcher/channel.h"
 #include "sphere/native/launcher_image.h"
+#include "sphere/native/owner_name.h"
 #include "sphere/native/seccomp_program.h"
 #include "sphere/native/users.h"
 
@@ -86,11 +87,13 @@ Result<void> NativeSphere::begin() {
     const std::string token = fmt::format("{:016x}", base::entropy64());
     state_ = DG_TRY(StateFile::make(options_.state_dir, token));
     const Hierarchies hierarchies = find_hierarchies();
+    clean_ownerless(hierarchies);
+    const std::string name = owner_name(token, this_owner());
     // Recorded before they exist: what is made and not recorded would never be found again.
     std::vector<std::string> planned;
     for (const std::string* folder :
          {&hierarchies.unified, &hierarchies.memory, &hierarchies.cpu, &hierarchies.pids}) {
-        if (!folder->empty()) planned.push_back(*folder + "/dougong-" + token);
+        if (!folder->empty()) planned.push_back(*folder + "/" + name);
     }
     if (is_plain()) {
         box_folder_ = StateFile::files_folder(token);
@@ -101,7 +104,7 @@ Result<void> NativeSphere::begin() {
         (::mkdir(box_folder_.c_str(), 0711) != 0 || ::chmod(box_folder_.c_str(), 0711) != 0)) {
         return fail(Code::unavailable, "{}: {}", box_folder_, std::strerror(errno));
     }
-    groups_ = DG_TRY(GroupTree::make(hierarchies, token));
+    groups_ = DG_TRY(GroupTree::make(hierarchies, name));
     DG_TRY(start_launcher_process());
 
     epoll_ = base::UniqueFd(::epoll_create1(EPOLL_CLOEXEC));

@@ -208,6 +208,10 @@ private:
     /// Has the init make the next command's process, when nothing runs in the box. Best effort: a
     /// command without one is started by the init.
     void prepare_next(Box& box);
+    /// In a moment, or when no more wait for boxes than can be made at once.
+    void prepare_later(const Box& box);
+    /// Who waits for a box comes before what nobody waits for.
+    bool is_rushed() const { return creating_ > processors_; }
     /// A group for a command and its folder, opened. Pre: has_tree().
     static base::Result<base::UniqueFd> take_group(Box& box, ExecGroup& group);
     /// To the next command when it is empty, else as soon as it is.
@@ -271,8 +275,9 @@ private:
     std::unordered_map<std::uint64_t, BoxPtr> by_number_;  ///< every one not buried
     std::deque<BoxPtr> pool_;
     PoolDemand demand_;
-    std::vector<WarmPool> warm_;     ///< by SphereOptions::warm_commands
-    std::vector<BoxPtr> discarded_;  ///< untold; the keeper ends them
+    std::vector<WarmPool> warm_;                  ///< by SphereOptions::warm_commands
+    std::vector<base::UniqueFd> spare_networks_;  ///< namespaces whose boxes have ended
+    std::vector<BoxPtr> discarded_;               ///< untold; the keeper ends them
     std::vector<BoxPtr> graves_;     ///< dead, out of the tables; the keeper removes their groups
     std::deque<SandboxInfo> ended_;  ///< the latest, so that a known id stays known
     std::vector<StopScope> stops_;
@@ -285,7 +290,8 @@ private:
     std::uint32_t making_ = 0;    ///< for the pool
     std::uint32_t creating_ = 0;  ///< for callers who wait
     /// More at once would only wait for each other, in the kernel and in no order.
-    Turns turns_{2 * std::max(1u, std::thread::hardware_concurrency())};
+    const std::uint32_t processors_ = std::max(1u, std::thread::hardware_concurrency());
+    Turns turns_{2 * processors_};
     bool launcher_gone_ = false, stopping_ = false;
     std::unordered_map<std::uint64_t, Watch> watches_;
     std::set<std::tuple<base::Instant, std::uint64_t, ExecId>> dues_;  ///< when to look at an exec

@@ -45,6 +45,9 @@ public:
     void remove();
 
 private:
+    static constexpr int kTries = 4;  ///< sets looked at, each a file to read
+    std::optional<GroupSet> take_deserted();
+
     std::mutex mutex_;
     std::deque<GroupSet> sets_;  ///< the one that waits longest first
 };

@@ -246,15 +246,18 @@ TEST_F(AbuseTest, DestroyedBoxesAndClosedSpheresLeaveNoGroup) {
     for (const std::string& group : groups) EXPECT_FALSE(std::filesystem::exists(group)) << group;
 }
 
-TEST_F(AbuseTest, AKilledServerLeavesNoProcessAndTheNextOneNoGroup) {
-    sphere.reset();
+/// A server of its own process with a box in which something runs; its number once it is up.
+pid_t start_server(const std::string& state_dir) {
     int told[2];
-    ASSERT_EQ(::pipe2(told, O_CLOEXEC), 0);
+    if (::pipe2(told, O_CLOEXEC) != 0) return -1;
     const pid_t server = ::fork();
     if (server == 0) {
+        // Nothing of the test's: what it holds locked would stay so as long as this process lives.
+        const int tell = ::dup2(told[1], 3);
+        ::close_range(4, ~0u, 0);
         base::SystemClock theirs;
         auto opened = sphere::Sphere::open(
-            {.state_dir = state.path(), .sandboxes_max = 8, .pool_size = 2}, theirs);
+            {.state_dir = state_dir, .sandboxes_max = 8, .pool_size = 2}, theirs);
         if (!opened) ::_exit(1);
         const auto box = (*opened)->create({});
         Recorder heard;
@@ -262,16 +265,60 @@ TEST_F(AbuseTest, AKilledServerLeavesNoProcessAndTheNextOneNoGroup) {
                         *box, {.argv = {"sh", "-c", "setsid sleep 12345 & sleep 12345"}}, heard)) {
             ::_exit(2);
         }
-        if (::write(told[1], "x", 1) != 1) ::_exit(3);
+        if (::write(tell, "x", 1) != 1) ::_exit(3);
         for (;;) ::pause();
     }
     ::close(told[1]);
     char up = 0;
-    ASSERT_EQ(::read(told[0], &up, 1), 1);
+    const bool is_up = ::read(told[0], &up, 1) == 1;
+    ::close(told[0]);
+    return is_up ? server : -1;
+}
+
+TEST_F(AbuseTest, AServersGroupsAreFoundWhenNothingElseIsLeftOfIt) {
+    if (recorded_groups().empty()) GTEST_SKIP() << "no groups on this host";
+    sphere.reset();
+    const pid_t killed = start_server(state.path());
+    ASSERT_GT(killed, 0);
+    const std::vector<std::string> of_killed = recorded_groups();
+    for (const auto& entry : std::filesystem::directory_iterator(state.path())) {
+        std::filesystem::remove_all(entry.path());
+    }
+    const pid_t living = start_server(state.path());
+    ASSERT_GT(living, 0);
+    const std::vector<std::string> of_living = recorded_groups();
+    for (const std::string& group : of_killed) {
+        EXPECT_TRUE(std::filesystem::exists(group)) << group << ": its server lived";
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(state.path())) {
+        std::filesystem::remove_all(entry.path());
+    }
+    ASSERT_EQ(::kill(killed, SIGKILL), 0);
+    ::waitpid(killed, nullptr, 0);
+    open();
+    for (const std::string& group : of_killed) {
+        EXPECT_FALSE(std::filesystem::exists(group)) << group;
+    }
+    for (const std::string& group : of_living) {
+        EXPECT_TRUE(std::filesystem::exists(group)) << group << ": its server lives";
+        EXPECT_FALSE(group_is_empty(group)) << group << ": and so does its box";
+    }
+    ASSERT_EQ(::kill(living, SIGKILL), 0);
+    ::waitpid(living, nullptr, 0);
+    sphere.reset();
+    open();
+    for (const std::string& group : of_living) {
+        EXPECT_FALSE(std::filesystem::exists(group)) << group;
+    }
+}
+
+TEST_F(AbuseTest, AKilledServerLeavesNoProcessAndTheNextOneNoGroup) {
+    sphere.reset();
+    const pid_t server = start_server(state.path());
+    ASSERT_GT(server, 0);
     const std::vector<std::string> groups = recorded_groups();
     ASSERT_EQ(::kill(server, SIGKILL), 0);
     ::waitpid(server, nullptr, 0);
-    ::close(told[0]);
     // Its boxes end by themselves: every group runs empty before anybody cleans up.
     for (const std::string& group : groups) {
         for (int tries = 0; !group_is_empty(group); ++tries) {

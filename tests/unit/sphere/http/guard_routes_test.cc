@@ -16,6 +16,7 @@
 #include "sphere/http/sandbox_routes.h"
 #include "sphere/http/session_routes.h"
 #include "sphere/http/spec_json.h"
+#include "sphere/http/tool_routes.h"
 #include "support/raw_client.h"
 
 namespace test {
@@ -165,6 +166,8 @@ TEST_F(GuardRoutes, OpenApiDescribesEveryRouteOfThePlaneAndOnlyThose) {
     sphere::SessionApi sessions(*guard, interpreters);
     sphere::PortApi ports(*guard, clock, {});
     sphere::GuardApi rest(*guard);
+    sphere::ToolApi tools(*guard, interpreters);
+    tools.register_routes(router);
     boxes.register_routes(router);
     ports.register_routes(router);
     sessions.register_routes(router);

@@ -223,7 +223,9 @@ TEST_F(SessionForks, ACommandThatCannotForkIsNotAskedTo) {
         box_, {.argv = {"sh", "-c", "read -r order"}, .stdin_open = true, .stdin_socket = true},
         sink);
     ASSERT_TRUE(gone);
-    EXPECT_EQ(sphere_->fork_command(box_, *gone, fork).error().code, Code::unavailable);
+    const Code code = sphere_->fork_command(box_, *gone, fork).error().code;
+    EXPECT_TRUE(code == Code::unavailable || code == Code::not_found)
+        << "it may have been seen to end before it was answered for";
     ASSERT_TRUE(sphere_->destroy(box_));
 }
 
