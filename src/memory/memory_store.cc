@@ -113,7 +113,7 @@ public:
             }));
         forget::Hooks hooks;
         hooks.hear = [this](std::string_view tenant, auto changes) { heard(tenant, changes); };
-        hooks.drop_index = [this](std::string_view tenant) { indexes_.drop(tenant); };
+        hooks.purge_index = [this](std::string_view tenant) { indexes_.purge(tenant); };
         hooks.reload_facts = [this](std::string_view tenant) { facts(tenant).reload(tenant); };
         if (sessions_) hooks.beyond_reach = "Redis at " + sessions_location_;
         forgetting_ = DG_TRY(

@@ -63,6 +63,7 @@ private:
 
     base::Result<void> read_facts(base::store::Transaction& tx);
     base::Result<void> read_entries(base::store::Transaction& tx);
+    base::Result<void> judge_entry(const truth::StoredEntry& stored);
     base::Result<void> read_versions(base::store::Transaction& tx);
     base::Result<void> read_checkpoints(base::store::Transaction& tx);
     base::Result<void> read_blocks(base::store::Transaction& tx);

@@ -29,8 +29,8 @@ using base::store::Store;
 using base::store::Transaction;
 
 constexpr std::size_t kIdsMax = 10'000, kSubjectBytesMax = 1024;
-constexpr std::size_t kRowsAtOnce = 1'000;  // of one transaction: others write in between
-constexpr int kScrubsMax = 3;               // until what is still found is told instead
+constexpr std::size_t kRowsAtOnce = 10'000;  // of one transaction: others write in between
+constexpr int kScrubsMax = 3;                // until what is still found is told instead
 constexpr std::chrono::seconds kRetryAfter{5};
 /// A file is rewritten as often as leaves it this many times as long for everything else.
 constexpr int kQuietFactor = 10;
@@ -255,7 +255,7 @@ private:
             later = true;
             return {};
         }
-        for (const Open& open : all) hooks_.drop_index(open.tenant);
+        for (const Open& open : all) hooks_.purge_index(open.tenant);
         for (int turn = 1;; ++turn) {
             const base::Instant began = clock_.now();
             DG_TRY(store.scrub());
@@ -288,11 +288,11 @@ private:
     Result<void> erase(Store& store, Open& open, const std::stop_token& stop) {
         for (std::size_t at = 0; at < open.rows.size() && !stop.stop_requested();) {
             const std::size_t count = std::min(kRowsAtOnce, open.rows.size() - at);
-            const auto some = std::span(open.rows).subspan(at, count);
             Receipt counted;
             DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
                 const truth::Erased erased =
-                    DG_TRY(truth::erase_beside(tx, open.tenant_number, some));
+                    DG_TRY(truth::erase_beside(tx, open.tenant_number, rows_of(open.receipt.id),
+                                               open.rows[at], open.rows[at + count - 1]));
                 counted = open.receipt;
                 counted.counts["versions"] += erased.versions;
                 counted.counts["embeddings"] += erased.embeddings;
@@ -309,7 +309,8 @@ private:
     Result<Scan> verify(Store& store, const Open& open) {
         Scan scan;
         DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-            scan.rows_left = DG_TRY(truth::rows_left(tx, open.tenant_number, open.rows));
+            scan.rows_left =
+                DG_TRY(truth::rows_left(tx, open.tenant_number, rows_of(open.receipt.id)));
             return {};
         }));
         const NeedleSet needles(open.needles);

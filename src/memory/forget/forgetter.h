@@ -16,8 +16,8 @@ namespace memory::forget {
 /// What other parts of the store must do. Called on any thread, under no lock.
 struct Hooks {
     std::function<void(std::string_view tenant, std::span<const truth::Change>)> hear;
-    /// Indexes and pictures that may still hold bytes of it are made anew.
-    std::function<void(std::string_view tenant)> drop_index;
+    /// Indexes that heard of it leave no trace of it.
+    std::function<void(std::string_view tenant)> purge_index;
     std::function<void(std::string_view tenant)> reload_facts;
     /// Where entries are that forgetting does not reach, for people; empty: nowhere. Nothing is
     /// forgotten then, because the receipt would not be true.

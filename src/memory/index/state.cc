@@ -92,17 +92,16 @@ base::Result<void> State::apply(const truth::Change& change) {
         columns_.set(known, change.entry);
         return {};
     }
-    DG_TRY(add(change.row, terms, length, change.entry, encoded, change.embedding));
+    if (vectors_) DG_TRY(vectors_->set(slots_, change.embedding));
+    DG_TRY(add(change.row, terms, length, change.entry, encoded));
     if (is_live) remove(known);
     return {};
 }
 
 base::Result<void> State::add(truth::RowId row, std::span<const TermCount> terms,
-                              std::uint32_t length, const Entry& entry, std::string_view encoded,
-                              std::span<const float> vector) {
+                              std::uint32_t length, const Entry& entry, std::string_view encoded) {
     const Slot slot = slots_;
     DG_TRY(log_.append(slot, encoded));
-    if (vectors_) DG_TRY(vectors_->set(slot, vector));
     keyword_.add(slot, terms, length);
     columns_.add(slot, row, entry);
     live_.resize(slot + 1);
@@ -125,6 +124,8 @@ void State::remove(Slot slot) {
 
 base::Result<std::unique_ptr<State>> State::compacted() const {
     auto state = DG_TRY(make(dims_, dir_));
+    if (vectors_) state->vectors_->fit_like(*vectors_);
+    std::vector<TermId> places(keyword_.dictionary().size(), kNoTerm);  // of terms, in the new one
     std::vector<TermCount> terms;
     for (std::size_t at = live_.next(0); at < live_.size(); at = live_.next(at + 1)) {
         const auto slot = static_cast<Slot>(at);
@@ -133,12 +134,16 @@ base::Result<std::unique_ptr<State>> State::compacted() const {
         log_.read(slot, terms, length, entry);
         columns_.read(slot, entry);
         for (TermCount& t : terms) {
-            t.term = state->keyword_.dictionary().intern(keyword_.dictionary().text(t.term));
+            TermId& place = places[t.term];
+            if (place == kNoTerm) {
+                place = state->keyword_.dictionary().intern(keyword_.dictionary().text(t.term));
+            }
+            t.term = place;
         }
         std::ranges::sort(terms, {}, &TermCount::term);
         const std::string encoded = encode_logged(terms, length, entry);
-        DG_TRY(state->add(columns_.row(slot), terms, length, entry, encoded,
-                          vectors_ ? vectors_->decoded(slot) : std::vector<float>()));
+        if (vectors_) DG_TRY(state->vectors_->copy(state->slots_, *vectors_, slot));
+        DG_TRY(state->add(columns_.row(slot), terms, length, entry, encoded));
     }
     return state;
 }

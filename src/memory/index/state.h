@@ -23,7 +23,7 @@ public:
 
     /// Errors: those of the file; the change is then not in, everything before is.
     base::Result<void> apply(const truth::Change& change);
-    /// A state with the live entries alone, in the same order.
+    /// A state with the live entries alone, in the same order; nothing else of this one is in it.
     base::Result<std::unique_ptr<State>> compacted() const;
 
     std::uint32_t live() const { return live_count_; }
@@ -45,9 +45,9 @@ private:
     Slot find(truth::RowId row) const;
     void place_row(Slot slot);
     void remove(Slot slot);
+    /// In the next slot, whose vector is there already.
     base::Result<void> add(truth::RowId row, std::span<const TermCount> terms, std::uint32_t length,
-                           const Entry& entry, std::string_view encoded,
-                           std::span<const float> vector);
+                           const Entry& entry, std::string_view encoded);
 
     std::uint32_t dims_;
     std::string dir_;

@@ -137,9 +137,14 @@ public:
                 DG_TRY(state_->apply(change));
             }
         }
-        DG_TRY(compact());
+        if (state_->dead() >= kDeadMin && state_->dead() >= state_->live() / 2) DG_TRY(compact());
         fit();
         return {};
+    }
+
+    base::Result<void> purge() override {
+        const std::lock_guard writer(writer_);
+        return state_->dead() == 0 ? base::Result<void>() : compact();
     }
 
     truth::Sequence sequence() const override {
@@ -158,7 +163,6 @@ public:
 private:
     /// Pre: writer_ is held, so that nothing changes while readers go on.
     base::Result<void> compact() {
-        if (state_->dead() < kDeadMin || state_->dead() < state_->live() / 2) return {};
         std::unique_ptr<State> smaller = DG_TRY(state_->compacted());
         const std::unique_lock lock(mutex_);
         state_ = std::move(smaller);

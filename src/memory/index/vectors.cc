@@ -91,6 +91,25 @@ void VectorIndex::remove(Slot slot) {
     --count_;
 }
 
+void VectorIndex::fit_like(const VectorIndex& other) {
+    if (!other.fitted_) return;
+    fitted_ = std::make_unique<Fitted>(other.fitted_->codes.empty_like(), other.fitted_->curve,
+                                       other.fitted_->vectors);
+}
+
+base::Result<void> VectorIndex::copy(Slot to, const VectorIndex& from, Slot slot) {
+    if (to >= present_.size()) present_.resize(to + 1);
+    if (!from.has(slot)) return {};
+    const std::size_t coarse_bytes = sizeof(float) + dims_;
+    DG_TRY(coarse_.write(std::uint64_t{to} * coarse_bytes, from.coarse(slot) - sizeof(float),
+                         coarse_bytes));
+    DG_TRY(fine_.write(std::uint64_t{to} * dims_, from.fine(slot), dims_));
+    if (fitted_) fitted_->codes.copy(to, from.fitted_->codes, slot);
+    count_ += present_.test(to) ? 0 : 1;
+    present_.set(to);
+    return {};
+}
+
 std::vector<float> VectorIndex::decoded(Slot slot) const {
     if (!has(slot)) return {};
     const std::int8_t *upper = coarse(slot), *lower = fine(slot);

@@ -25,6 +25,10 @@ public:
     /// Errors: resource_exhausted, unavailable (the file).
     base::Result<void> set(Slot slot, std::span<const float> vector);
     void remove(Slot slot);
+    /// Takes the other's fit, without its codes. Pre: empty, and of the same dimensions.
+    void fit_like(const VectorIndex& other);
+    /// What the other has for `slot`, bit by bit. Pre: fit_like(from). Errors: as set.
+    base::Result<void> copy(Slot to, const VectorIndex& from, Slot slot);
     bool has(Slot slot) const { return slot < present_.size() && present_.test(slot); }
 
     /// Codes of one bit a dimension, and how deep to look in them: made when there are enough
