@@ -158,6 +158,20 @@ Result<void> Belongings::read_versions(Transaction& tx) {
         });
 }
 
+/// What comes into a session after this is new.
+Result<void> Belongings::read_sessions(truth::SessionTruth& sessions) {
+    return sessions.each_state(
+        request_.tenant, [&](truth::StoredEntry&& stored, bool former) -> Result<void> {
+            if (!former) return judge_entry(stored);
+            auto& needles = former_[stored.row];
+            for (const Needle n : needles_of(stored.entry)) needles.push_back(n);
+            // Its states come after all that are there now.
+            if (rows_.contains(stored.row) || !subject_ || !why(stored.entry)) return {};
+            take(stored.row, {stored.entry.id, Why::mentions, {}, needles_of(stored.entry)});
+            return {};
+        });
+}
+
 void Belongings::take_derived() {
     for (bool more = true; more;) {
         more = false;
@@ -218,12 +232,13 @@ Result<void> Belongings::read_blocks(Transaction& tx) {
         });
 }
 
-Result<void> Belongings::read(Transaction& tx) {
+Result<void> Belongings::read(Transaction& tx, truth::SessionTruth* sessions) {
     wanted_.insert(request_.target.ids.begin(), request_.target.ids.end());
     tenant_ = DG_TRY(truth::tenant_number(tx, request_.tenant));
     DG_TRY(read_facts(tx));
     DG_TRY(read_entries(tx));
     DG_TRY(read_versions(tx));
+    if (sessions != nullptr) DG_TRY(read_sessions(*sessions));
     take_derived();
     for (const std::string& id : request_.target.ids) {
         if (ids_.contains(id)) continue;
@@ -264,7 +279,9 @@ std::string Belongings::ids_sha256() const {
 }
 
 Counts Belongings::counts() const {
+    const auto brief = std::ranges::distance(rows_.lower_bound(truth::kSessionRow), rows_.end());
     return {{"memories", rows_.size()},
+            {"of_sessions", static_cast<std::uint64_t>(brief)},
             {"facts", facts_.size()},
             {"aliases", aliases_.size()},
             {"checkpoints", checkpoints_.size()},

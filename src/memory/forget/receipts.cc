@@ -149,6 +149,7 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
         DG_TRY(tx.run("INSERT INTO forget_row(forget, row_id, tenant_id) VALUES ($1, $2, $3)",
                       {receipt.id, row, belongings.tenant()}));
         needles.insert(needles.end(), kept.needles.begin(), kept.needles.end());
+        if (row >= truth::kSessionRow) continue;  // in another truth
         gone.push_back({row, kept.marks});
         marks += kept.marks.size();
     }
