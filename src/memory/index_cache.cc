@@ -29,9 +29,15 @@ Result<IndexCache::Got> IndexCache::get(std::string_view tenant) {
             const IndexPtr index = slot->index;
             order_.splice(order_.begin(), order_, slot->used);
             lock.unlock();
-            auto got = up_to_date(name, *slot, index);
-            // Too far behind to be told: made anew. What the truth cannot say now is an error.
-            if (got || got.error().code != base::Code::failed_precondition) return got;
+            // Too far behind to be told, or its file is damaged: made anew. What the truth cannot
+            // say now is an error.
+            if (index->sound()) {
+                auto got = up_to_date(name, *slot, index);
+                if (got || (got.error().code != base::Code::failed_precondition &&
+                            got.error().code != base::Code::data_loss)) {
+                    return got;
+                }
+            }
             drop(name, slot);
             lock.lock();
         }
@@ -93,14 +99,22 @@ void IndexCache::drop(const std::string& tenant, const SlotPtr& slot) {
 }
 
 Result<IndexCache::Got> IndexCache::build(const std::string& tenant, const SlotPtr& slot) {
-    const IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
+    IndexPtr index = index::TenantIndex::make(options_.dims, options_.spill_dir);
     Result<void> done = read_changes(lasting_, tenant, slot->followed[0], *index);
+    if (!done && !options_.spill_dir.empty() && done.error().code != base::Code::unavailable) {
+        // A full disk, say, must not end searching: all of it in memory then.
+        slot->followed[0] = 0;
+        index = index::TenantIndex::make(options_.dims, "");
+        done = read_changes(lasting_, tenant, slot->followed[0], *index);
+    }
     bool missing = false;
     if (done && sessions_ != nullptr) {
         done = read_changes(*sessions_, tenant, slot->followed[1], *index);
         missing = !done && done.error().code == base::Code::unavailable;
         if (missing) done = {};  // told when it is back
     }
+
+    index->settle();
 
     const std::lock_guard lock(mutex_);
     if (done) done = index->apply(slot->pending);

@@ -41,6 +41,12 @@ constexpr std::size_t kBatchMax = 10'000;
 constexpr std::uint32_t kLimitMax = 1'000, kRerankMax = 200, kNearMax = 64;
 constexpr std::size_t kQueryBytesMax = 16u << 10;
 
+/// With the shard files, so that what an index need not hold in memory is not held there.
+std::string spill_dir_of(const StoreOptions& options) {
+    if (!options.spill_dir.empty()) return options.spill_dir;
+    return options.location.find("://") == std::string::npos ? options.location : "/tmp";
+}
+
 /// What nobody waits for: access counts, expiry.
 class Keeper {
 public:
@@ -87,7 +93,7 @@ public:
                    {.model = embedder_ ? embedder_->id() : "",
                     .dims = limits_.embedding_dims,
                     .bytes_max = options.index_bytes_max,
-                    .spill_dir = options.spill_dir}),
+                    .spill_dir = spill_dir_of(options)}),
           tasks_(*truth_, clock_),
           facts_(std::move(facts)),
           extraction_(options.extractor ? std::make_unique<facts::ExtractionJob>(
@@ -399,19 +405,43 @@ Result<void> add_neighbours(truth::Truth& truth, const Query& query, const Found
     });
 }
 
-Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, const Found& found) {
+/// At least `wanted` hits, if there are so many, best first, without duplicates. What was found
+/// beyond them is read only where it may be one of their duplicates, or to stand in for what was
+/// removed since the index was asked.
+Result<std::vector<Hit>> fetch(truth::Truth& truth, const Query& query, const Found& found,
+                               std::size_t wanted) {
+    const auto& ranked = found.ranking.ranked;
+    std::vector<std::size_t> ranks, spare;
+    std::set<std::uint64_t> words;
+    for (std::size_t i = 0; i < ranked.size(); ++i) {
+        const bool is_read = words.size() < wanted || words.contains(ranked[i].words);
+        (is_read ? ranks : spare).push_back(i);
+        if (is_read) words.insert(ranked[i].words);
+    }
+    std::vector<std::pair<std::size_t, Hit>> read;  // with their ranks
+    const auto load = [&](const std::vector<std::size_t>& of) {
+        std::vector<truth::RowId> rows;
+        for (const std::size_t rank : of) rows.push_back(found.rows[rank]);
+        std::size_t at = 0;  // in rows: they come in that order, some are gone
+        return truth.each_row(query.filter.scope.tenant, rows,
+                              [&](truth::RowId row, Entry&& entry) {
+                                  while (rows[at] != row) ++at;
+                                  Hit hit{.entry = std::move(entry)};
+                                  hit.parts = ranked[of[at]].parts;
+                                  hit.score = hit.parts.total;
+                                  read.emplace_back(of[at], std::move(hit));
+                              });
+    };
+    DG_TRY(load(ranks));
+    if (read.size() < ranks.size() && !spare.empty()) DG_TRY(load(spare));
+    std::ranges::stable_sort(read, {}, [](const auto& one) { return one.first; });
     std::vector<Hit> hits;
-    std::map<truth::RowId, std::size_t> rank_of;
-    for (std::size_t i = 0; i < found.rows.size(); ++i) rank_of.emplace(found.rows[i], i);
-    // What was removed since the index was asked is left out.
-    DG_TRY(
-        truth.each_row(query.filter.scope.tenant, found.rows, [&](truth::RowId row, Entry&& entry) {
-            Hit hit{.entry = std::move(entry)};
-            hit.parts = found.ranking.ranked[rank_of.at(row)].parts;
-            hit.score = hit.parts.total;
-            hits.push_back(std::move(hit));
-        }));
-    recall::collapse_duplicates(hits);
+    std::vector<std::uint64_t> of_hits;
+    for (auto& [rank, hit] : read) {
+        of_hits.push_back(ranked[rank].words);
+        hits.push_back(std::move(hit));
+    }
+    recall::collapse_duplicates(hits, of_hits);
     return hits;
 }
 
@@ -454,7 +484,7 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         if (!done) embedding.clear();
     }
     const std::string& tenant = query.filter.scope.tenant;
-    const auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
+    auto [index, sessions_missing] = DG_TRY(indexes_.get(tenant));
     answer.sessions_missing = sessions_missing;
     if (sessions_missing && only_short_term(query.filter)) {
         return fail(Code::unavailable,
@@ -470,10 +500,15 @@ Result<Answer> EmbeddedStore::search(const Query& query) {
         near = DG_TRY(facts(tenant).near_sources(tenant, query.text, kNearMax));
     }
     Found found = DG_TRY(find(*index, wide, embedding, weights, asked, near));
+    if (!index->sound()) {  // the disk failed while it was read: once more, made anew
+        index = DG_TRY(indexes_.get(tenant)).index;
+        found = DG_TRY(find(*index, wide, embedding, weights, asked, near));
+        DG_TRY(index->sound());
+    }
     answer.confidence = found.ranking.confidence;
     answer.candidates = found.ranking.candidates;
     if (query.explain) answer.plan = std::move(found.ranking.plan);
-    answer.hits = DG_TRY(fetch(*truth_, query, found));
+    answer.hits = DG_TRY(fetch(*truth_, query, found, wide.limit));
     if (query.rerank > 0 && !query.text.empty()) {
         answer.rerank_missing = !reranker_ || !rerank(*reranker_, query, answer.hits);
     }

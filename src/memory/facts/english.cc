@@ -17,8 +17,21 @@ bool is_verbish(const Word& word) {
                                "does", "did", "can", "used", "stopped", "no"});
 }
 
+/// Verbs that rules know, and what looks like one that happened.
 bool any_verb(std::span<const Word> words) {
-    return std::ranges::any_of(words, is_verbish);
+    return std::ranges::any_of(words, [](const Word& word) {
+        return is_verbish(word) ||
+               (word.lower.size() > 4 && word.lower.ends_with("ed") && !word.capital);
+    });
+}
+
+/// "Ann, who lives in Rome": what is said of a name that the clause begins with.
+bool tells_of_name(std::span<const Word> before) {
+    if (!before.empty() && before.back().punctuation) before = before.first(before.size() - 1);
+    return !before.empty() && before.size() <= 4 &&
+           std::ranges::all_of(before, [](const Word& word) {
+               return word.capital && !word.punctuation && !is_no_name(word.lower);
+           });
 }
 
 /// Whether a clause of its own starts at `i`: somebody and a verb, or a verb alone.
@@ -45,6 +58,12 @@ std::vector<std::span<Word>> clauses_of(std::span<Word> words) {
     std::vector<std::span<Word>> out;
     std::size_t begin = 0;
     for (std::size_t i = 1; i + 1 < words.size(); ++i) {
+        if (words[i].lower == "who" && tells_of_name(words.subspan(begin, i - begin)) &&
+            is_verbish(words[i + 1])) {
+            out.push_back(words.subspan(begin, i - begin));
+            begin = i + 1;
+            continue;
+        }
         if (!one_of(words[i].lower, {",", ":", "and", "but", "because", "so", "then", "while"})) {
             continue;
         }
@@ -74,6 +93,7 @@ std::vector<Found> english(std::string_view text, const ExtractContext& context)
     Mind mind;
     for (Sentence& sentence : sentences_of(text)) {
         mind.subject.clear();
+        mind.fronted = {};
         if (is_doubtful(sentence, context.said_at_unix_ms)) continue;
         for (const std::span<Word> clause : clauses_of(sentence.words)) {
             if (!clause.empty()) ClauseReader(text, clause, context, mind, out).read();

@@ -17,6 +17,7 @@ namespace memory::facts {
 struct Chain {
     bool be = false, past = false, perfect = false, progressive = false;
     bool negated = false, used_to = false, ended = false, began = false, can = false;
+    bool does = false;  ///< "do", "does", "did": the verb behind is bare
 };
 
 /// When a statement holds, or that it holds no more.
@@ -32,6 +33,7 @@ std::optional<Outcome> outcome_of(Effect effect, const Chain& chain, const When&
 struct Mind {
     std::string subject;       ///< of the clause before
     std::string third_person;  ///< "he" and "she"
+    When fronted;              ///< "On Monday" before the first of several verbs
 };
 
 class ClauseReader {
@@ -47,11 +49,23 @@ private:
         return i < words_.size() ? std::string_view(words_[i].lower) : std::string_view();
     }
     bool named(std::size_t i) const;
+    bool is_parted(std::size_t i) const;
     bool follows(std::size_t i, std::string_view phrase, std::size_t& used) const;
     std::string written(std::size_t begin, std::size_t end) const;
 
     void skip_openers();
     bool read_subject();
+    bool read_plain_subject();
+    std::optional<std::string> read_person();
+    void read_aside(const std::string& owner, const std::string& noun, std::string name);
+    std::optional<std::string> read_contact_value(std::string_view& predicate);
+    bool read_contact();
+    bool read_belonging();
+    bool read_home();
+    bool read_change();
+    bool read_mutual();
+    bool read_ending();
+    void read_inverse(const Frame& frame);
     bool read_possessed(std::string owner);
     std::size_t name_run(std::size_t i) const;
     bool be_phrase_at(std::size_t i) const;
@@ -61,6 +75,7 @@ private:
     bool read_verb();
     bool read_be();
     void read_attribute();
+    Effect read_copula();
     void read_frame(const Frame& frame);
     void read_move();
     void read_owned(const Frame& frame);
@@ -77,6 +92,7 @@ private:
     std::size_t i_ = 0;
     std::string subject_;
     std::string owner_, attribute_;  ///< "my <attribute>": whose, and which
+    std::string partner_;            ///< "Ann and <partner>"
     Chain chain_;
 };
 

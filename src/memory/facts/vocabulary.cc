@@ -55,6 +55,33 @@ constexpr auto kVerbs = std::to_array<VerbRow>({
     {"use", "uses", "used", "used", "using"},
     {"visit", "visits", "visited", "visited", "visiting"},
     {"work", "works", "worked", "worked", "working"},
+    {"accept", "accepts", "accepted", "accepted", "accepting"},
+    {"cancel", "cancels", "cancelled", "cancelled", "cancelling"},
+    {"dismiss", "dismisses", "dismissed", "dismissed", "dismissing"},
+    {"drop", "drops", "dropped", "dropped", "dropping"},
+    {"emigrate", "emigrates", "emigrated", "emigrated", "emigrating"},
+    {"employ", "employs", "employed", "employed", "employing"},
+    {"exchange", "exchanges", "exchanged", "exchanged", "exchanging"},
+    {"expel", "expels", "expelled", "expelled", "expelling"},
+    {"fire", "fires", "fired", "fired", "firing"},
+    {"give", "gives", "gave", "given", "giving"},
+    {"hand", "hands", "handed", "handed", "handing"},
+    {"hire", "hires", "hired", "hired", "hiring"},
+    {"hold", "holds", "held", "held", "holding"},
+    {"immigrate", "immigrates", "immigrated", "immigrated", "immigrating"},
+    {"lay", "lays", "laid", "laid", "laying"},
+    {"let", "lets", "let", "let", "letting"},
+    {"lose", "loses", "lost", "lost", "losing"},
+    {"recruit", "recruits", "recruited", "recruited", "recruiting"},
+    {"remarry", "remarries", "remarried", "remarried", "remarrying"},
+    {"resettle", "resettles", "resettled", "resettled", "resettling"},
+    {"sack", "sacks", "sacked", "sacked", "sacking"},
+    {"separate", "separates", "separated", "separated", "separating"},
+    {"split", "splits", "split", "split", "splitting"},
+    {"take", "takes", "took", "taken", "taking"},
+    {"tie", "ties", "tied", "tied", "tying"},
+    {"transfer", "transfers", "transferred", "transferred", "transferring"},
+    {"wed", "weds", "wed", "wed", ""},  // "wedding" is a noun
 });
 
 using enum Effect;
@@ -145,6 +172,170 @@ constexpr auto kFrames = std::to_array<Frame>({
     {"plan", "to", "plans_to", intent},
     {"be", "planning to", "plans_to", intent},
     {"intend", "to", "plans_to", intent},
+    {"move", "over to", "lives_in", begin, ObjectKind::name},
+    {"move", "up to", "lives_in", begin, ObjectKind::name},
+    {"move", "down to", "lives_in", begin, ObjectKind::name},
+    {"move", "into", "lives_in", begin, ObjectKind::name},
+    {"emigrate", "to", "lives_in", begin, ObjectKind::name},
+    {"immigrate", "to", "lives_in", begin, ObjectKind::name},
+    {"resettle", "in", "lives_in", begin, ObjectKind::name},
+    {"take", "up residence in", "lives_in", begin, ObjectKind::name},
+    {"be", "settled in", "lives_in", state, ObjectKind::name},
+    {"be", "~ resident of", "lives_in", state, ObjectKind::name},
+    {"be", "resident in", "lives_in", state, ObjectKind::name},
+    {"give", "up ~ flat in", "lives_in", end, ObjectKind::name},
+    {"give", "up ~ apartment in", "lives_in", end, ObjectKind::name},
+    {"give", "up ~ house in", "lives_in", end, ObjectKind::name},
+    {"give", "up ~ home in", "lives_in", end, ObjectKind::name},
+    {"give", "up ~ place in", "lives_in", end, ObjectKind::name},
+    {"give", "up ~ room in", "lives_in", end, ObjectKind::name},
+    {"emigrate", "from", "lives_in", end, ObjectKind::name},
+    {"take", "~ job at", "works_at", begin, ObjectKind::name},
+    {"accept", "~ job at", "works_at", begin, ObjectKind::name},
+    {"get", "~ job at", "works_at", begin, ObjectKind::name},
+    {"start", "~ job at", "works_at", begin, ObjectKind::name},
+    {"have", "~ job at", "works_at", state, ObjectKind::name},
+    {"hold", "~ job at", "works_at", state, ObjectKind::name},
+    {"leave", "~ job at", "works_at", end, ObjectKind::name},
+    {"quit", "~ job at", "works_at", end, ObjectKind::name},
+    {"lose", "~ job at", "works_at", end, ObjectKind::name},
+    {"give", "up ~ job at", "works_at", end, ObjectKind::name},
+    {"take", "~ job with", "works_at", begin, ObjectKind::name},
+    {"accept", "~ job with", "works_at", begin, ObjectKind::name},
+    {"get", "~ job with", "works_at", begin, ObjectKind::name},
+    {"start", "~ job with", "works_at", begin, ObjectKind::name},
+    {"have", "~ job with", "works_at", state, ObjectKind::name},
+    {"hold", "~ job with", "works_at", state, ObjectKind::name},
+    {"leave", "~ job with", "works_at", end, ObjectKind::name},
+    {"quit", "~ job with", "works_at", end, ObjectKind::name},
+    {"lose", "~ job with", "works_at", end, ObjectKind::name},
+    {"give", "up ~ job with", "works_at", end, ObjectKind::name},
+    {"take", "~ position at", "works_at", begin, ObjectKind::name},
+    {"accept", "~ position at", "works_at", begin, ObjectKind::name},
+    {"get", "~ position at", "works_at", begin, ObjectKind::name},
+    {"start", "~ position at", "works_at", begin, ObjectKind::name},
+    {"have", "~ position at", "works_at", state, ObjectKind::name},
+    {"hold", "~ position at", "works_at", state, ObjectKind::name},
+    {"leave", "~ position at", "works_at", end, ObjectKind::name},
+    {"quit", "~ position at", "works_at", end, ObjectKind::name},
+    {"lose", "~ position at", "works_at", end, ObjectKind::name},
+    {"give", "up ~ position at", "works_at", end, ObjectKind::name},
+    {"take", "~ position with", "works_at", begin, ObjectKind::name},
+    {"accept", "~ position with", "works_at", begin, ObjectKind::name},
+    {"get", "~ position with", "works_at", begin, ObjectKind::name},
+    {"start", "~ position with", "works_at", begin, ObjectKind::name},
+    {"have", "~ position with", "works_at", state, ObjectKind::name},
+    {"hold", "~ position with", "works_at", state, ObjectKind::name},
+    {"leave", "~ position with", "works_at", end, ObjectKind::name},
+    {"quit", "~ position with", "works_at", end, ObjectKind::name},
+    {"lose", "~ position with", "works_at", end, ObjectKind::name},
+    {"give", "up ~ position with", "works_at", end, ObjectKind::name},
+    {"take", "~ post at", "works_at", begin, ObjectKind::name},
+    {"accept", "~ post at", "works_at", begin, ObjectKind::name},
+    {"get", "~ post at", "works_at", begin, ObjectKind::name},
+    {"start", "~ post at", "works_at", begin, ObjectKind::name},
+    {"have", "~ post at", "works_at", state, ObjectKind::name},
+    {"hold", "~ post at", "works_at", state, ObjectKind::name},
+    {"leave", "~ post at", "works_at", end, ObjectKind::name},
+    {"quit", "~ post at", "works_at", end, ObjectKind::name},
+    {"lose", "~ post at", "works_at", end, ObjectKind::name},
+    {"give", "up ~ post at", "works_at", end, ObjectKind::name},
+    {"take", "~ post with", "works_at", begin, ObjectKind::name},
+    {"accept", "~ post with", "works_at", begin, ObjectKind::name},
+    {"get", "~ post with", "works_at", begin, ObjectKind::name},
+    {"start", "~ post with", "works_at", begin, ObjectKind::name},
+    {"have", "~ post with", "works_at", state, ObjectKind::name},
+    {"hold", "~ post with", "works_at", state, ObjectKind::name},
+    {"leave", "~ post with", "works_at", end, ObjectKind::name},
+    {"quit", "~ post with", "works_at", end, ObjectKind::name},
+    {"lose", "~ post with", "works_at", end, ObjectKind::name},
+    {"give", "up ~ post with", "works_at", end, ObjectKind::name},
+    {"accept", "~ offer from", "works_at", begin, ObjectKind::name},
+    {"take", "up ~ post at", "works_at", begin, ObjectKind::name},
+    {"be", "on ~ payroll of", "works_at", state, ObjectKind::name},
+    {"be", "on ~ payroll at", "works_at", state, ObjectKind::name},
+    {"be", "on ~ staff of", "works_at", state, ObjectKind::name},
+    {"be", "on ~ staff at", "works_at", state, ObjectKind::name},
+    {"be", "~ employee of", "works_at", state, ObjectKind::name},
+    {"be", "~ employee at", "works_at", state, ObjectKind::name},
+    {"be", "employed with", "works_at", state, ObjectKind::name},
+    {"be", "recruited by", "works_at", begin, ObjectKind::name},
+    {"get", "recruited by", "works_at", begin, ObjectKind::name},
+    {"be", "taken on by", "works_at", begin, ObjectKind::name},
+    {"get", "taken on by", "works_at", begin, ObjectKind::name},
+    {"be", "let go by", "works_at", end, ObjectKind::name},
+    {"get", "let go by", "works_at", end, ObjectKind::name},
+    {"be", "let go from", "works_at", end, ObjectKind::name},
+    {"get", "let go from", "works_at", end, ObjectKind::name},
+    {"be", "dismissed by", "works_at", end, ObjectKind::name},
+    {"get", "dismissed by", "works_at", end, ObjectKind::name},
+    {"be", "dismissed from", "works_at", end, ObjectKind::name},
+    {"get", "dismissed from", "works_at", end, ObjectKind::name},
+    {"be", "sacked by", "works_at", end, ObjectKind::name},
+    {"get", "sacked by", "works_at", end, ObjectKind::name},
+    {"be", "sacked from", "works_at", end, ObjectKind::name},
+    {"get", "sacked from", "works_at", end, ObjectKind::name},
+    {"be", "made redundant by", "works_at", end, ObjectKind::name},
+    {"get", "made redundant by", "works_at", end, ObjectKind::name},
+    {"be", "made redundant from", "works_at", end, ObjectKind::name},
+    {"get", "made redundant from", "works_at", end, ObjectKind::name},
+    {"be", "fired by", "works_at", end, ObjectKind::name},
+    {"get", "fired by", "works_at", end, ObjectKind::name},
+    {"be", "fired from", "works_at", end, ObjectKind::name},
+    {"get", "fired from", "works_at", end, ObjectKind::name},
+    {"be", "laid off by", "works_at", end, ObjectKind::name},
+    {"get", "laid off by", "works_at", end, ObjectKind::name},
+    {"be", "laid off from", "works_at", end, ObjectKind::name},
+    {"get", "laid off from", "works_at", end, ObjectKind::name},
+    {"hand", "in ~ notice at", "works_at", end, ObjectKind::name},
+    {"give", "~ notice at", "works_at", end, ObjectKind::name},
+    {"be", "~ wife of", "married_to", state, ObjectKind::name},
+    {"be", "~ husband of", "married_to", state, ObjectKind::name},
+    {"be", "wed to", "married_to", state, ObjectKind::name},
+    {"wed", "", "married_to", begin, ObjectKind::name},
+    {"tie", "the knot with", "married_to", begin, ObjectKind::name},
+    {"exchange", "vows with", "married_to", begin, ObjectKind::name},
+    {"separate", "from", "married_to", end, ObjectKind::name},
+    {"be", "enrolled at", "studies_at", state, ObjectKind::name},
+    {"be", "enrolled in", "studies_at", state, ObjectKind::name},
+    {"be", "~ student at", "studies_at", state, ObjectKind::name},
+    {"go", "to university at", "studies_at", state, ObjectKind::name},
+    {"go", "to school at", "studies_at", state, ObjectKind::name},
+    {"go", "to college at", "studies_at", state, ObjectKind::name},
+    {"drop", "out of", "studies_at", end, ObjectKind::name},
+    {"be", "expelled from", "studies_at", end, ObjectKind::name},
+    {"get", "expelled from", "studies_at", end, ObjectKind::name},
+    {"give", "up ~ number", "phone", end, ObjectKind::any},
+    {"cancel", "~ number", "phone", end, ObjectKind::any},
+    {"give", "up ~ phone number", "phone", end, ObjectKind::any},
+    {"cancel", "~ phone number", "phone", end, ObjectKind::any},
+    {"give", "up ~ mobile number", "phone", end, ObjectKind::any},
+    {"cancel", "~ mobile number", "phone", end, ObjectKind::any},
+    {"give", "up ~ email address", "email", end, ObjectKind::any},
+    {"hire", "", "works_at", begin, ObjectKind::name, .8f, true},
+    {"recruit", "", "works_at", begin, ObjectKind::name, .8f, true},
+    {"employ", "", "works_at", state, ObjectKind::name, .8f, true},
+    {"fire", "", "works_at", end, ObjectKind::name, .8f, true},
+    {"dismiss", "", "works_at", end, ObjectKind::name, .8f, true},
+    {"sack", "", "works_at", end, ObjectKind::name, .8f, true},
+    {"lay", "off", "works_at", end, ObjectKind::name, .8f, true},
+});
+
+constexpr auto kMutual = std::to_array<Frame>({
+    {"marry", "", "married_to", begin},
+    {"wed", "", "married_to", begin},
+    {"get", "married", "married_to", begin},
+    {"be", "married", "married_to", state},
+    {"tie", "the knot", "married_to", begin},
+    {"get", "hitched", "married_to", begin},
+    {"exchange", "vows", "married_to", begin},
+    {"get", "engaged", "engaged_to", begin},
+    {"be", "engaged", "engaged_to", state},
+    {"divorce", "", "married_to", end},
+    {"get", "divorced", "married_to", end},
+    {"be", "divorced", "married_to", end},
+    {"split", "up", "married_to", end},
+    {"separate", "", "married_to", end},
 });
 
 struct Pair {
@@ -201,6 +392,36 @@ constexpr auto kAttributes = std::to_array<Pair>({
     {"wife", "married_to"},
     {"husband", "married_to"},
     {"spouse", "married_to"},
+});
+
+/// Nouns whose value is kept where it looks like a name.
+constexpr auto kPlaces = std::to_array<Pair>({
+    {"home", "lives_in"},
+    {"residence", "lives_in"},
+    {"home city", "lives_in"},
+    {"place of residence", "lives_in"},
+    {"workplace", "works_at"},
+    {"place of work", "works_at"},
+    {"university", "studies_at"},
+    {"college", "studies_at"},
+});
+
+constexpr auto kEnded = std::to_array<Pair>({
+    {"days at", "works_at"},
+    {"time at", "works_at"},
+    {"years at", "works_at"},
+    {"job at", "works_at"},
+    {"job with", "works_at"},
+    {"career at", "works_at"},
+    {"employment at", "works_at"},
+    {"employment with", "works_at"},
+    {"contract with", "works_at"},
+    {"studies at", "studies_at"},
+    {"marriage to", "married_to"},
+    {"marriage with", "married_to"},
+    {"days in", "lives_in"},
+    {"time in", "lives_in"},
+    {"life in", "lives_in"},
 });
 
 constexpr auto kMany = std::to_array<std::string_view>(
@@ -310,12 +531,35 @@ std::string_view owned_predicate(std::string_view noun) {
     return paired(kOwned, noun);
 }
 
-std::string attribute_predicate(std::string_view noun, bool& certain) {
+std::span<const Frame> mutual_frames() {
+    return kMutual;
+}
+
+std::string_view ended_predicate(std::string_view noun) {
+    return paired(kEnded, noun);
+}
+
+std::string singular(std::string_view noun) {
+    if (noun.ends_with("ies")) return std::string(noun.substr(0, noun.size() - 3)) + "y";
+    for (const std::string_view end : {"ches", "shes", "sses", "xes"}) {
+        if (noun.ends_with(end)) return std::string(noun.substr(0, noun.size() - 2));
+    }
+    const bool plural = noun.ends_with('s') && !noun.ends_with("ss") && !noun.ends_with("us");
+    return std::string(noun.substr(0, noun.size() - (plural ? 1 : 0)));
+}
+
+std::string attribute_predicate(std::string_view noun, bool& certain, bool& place) {
     certain = true;
+    place = false;
     for (const std::string_view present : {"new ", "current ", "present "}) {
         if (noun.starts_with(present)) noun.remove_prefix(present.size());
     }
     if (const std::string_view known = paired(kAttributes, noun); !known.empty()) {
+        return std::string(known);
+    }
+    if (const std::string_view known = paired(kPlaces, noun); !known.empty()) {
+        certain = false;
+        place = true;
         return std::string(known);
     }
     std::string out(noun);

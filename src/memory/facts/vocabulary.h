@@ -43,15 +43,24 @@ struct Frame {
     Effect effect = Effect::state;
     ObjectKind object = ObjectKind::any;
     float confidence = .9f;
+    bool inverse = false;  ///< it says it of its object: "Acme hired Ann"
 };
+/// "~" in `after` stands for articles, possessives and "new", "old", "first", or nothing.
 std::span<const Frame> frames();
+/// What two people do or are with each other: "Ann and Bob got married".
+std::span<const Frame> mutual_frames();
+/// "days at Acme" in "Ann's days at Acme are over": which fact ends with them. Empty: none.
+std::string_view ended_predicate(std::string_view noun);
+/// Of "the favourite" of several: "fruits" is fruit.
+std::string singular(std::string_view noun);
 
 /// "have a dog": has_pet. Empty: not a noun that is kept.
 std::string_view owned_predicate(std::string_view noun);
 
 /// The predicate for "X's <noun> is ...": canonical, "" when the noun is nothing that lasts.
-/// `certain`: the noun alone makes it an attribute, whatever the value looks like.
-std::string attribute_predicate(std::string_view noun, bool& certain);
+/// `certain`: the noun alone makes it an attribute, whatever the value looks like; a `place` is one
+/// only with a name.
+std::string attribute_predicate(std::string_view noun, bool& certain, bool& place);
 
 Cardinality cardinality_of(std::string_view predicate);
 

@@ -10,9 +10,10 @@
 
 namespace memory::index {
 
-inline bool is_better(const Scored& a, const Scored& b) {
+/// An object, not a function: heaps then have it inline.
+inline constexpr auto is_better = [](const Scored& a, const Scored& b) {
     return a.score > b.score || (a.score == b.score && a.slot < b.slot);
-}
+};
 
 class BestList {
 public:

@@ -117,23 +117,35 @@ void Columns::enter_session(Slot slot) {
         slot);
 }
 
-std::vector<Slot> Columns::before(Slot slot, std::uint32_t reach) const {
+std::size_t Columns::around(Slot slot, std::uint32_t reach, std::vector<Slot>& out) const {
+    out.clear();
     const std::uint32_t id = session_.get(slot);
-    if (id == 0) return {};
+    if (id == 0) {
+        out.push_back(slot);
+        return 0;
+    }
     const std::vector<Slot>& slots = sessions_[id - 1];
     const auto at =
         std::ranges::lower_bound(slots, slot, [this](Slot a, Slot b) { return is_earlier(a, b); });
     const auto have = std::min<std::ptrdiff_t>(reach, at - slots.begin());
-    return {at - have, at};
+    out.assign(at - have, at);
+    out.push_back(slot);
+    const auto next = at + (at != slots.end() && *at == slot ? 1 : 0);
+    out.insert(out.end(), next, next + std::min<std::ptrdiff_t>(reach, slots.end() - next));
+    return static_cast<std::size_t>(have);
+}
+
+std::vector<Slot> Columns::before(Slot slot, std::uint32_t reach) const {
+    std::vector<Slot> out;
+    out.resize(around(slot, reach, out));
+    return out;
 }
 
 std::vector<Slot> Columns::after(Slot slot, std::uint32_t reach) const {
-    const std::uint32_t id = session_.get(slot);
-    if (id == 0) return {};
-    const std::vector<Slot>& slots = sessions_[id - 1];
-    const auto at =
-        std::ranges::upper_bound(slots, slot, [this](Slot a, Slot b) { return is_earlier(a, b); });
-    return {at, at + std::min<std::ptrdiff_t>(reach, slots.end() - at)};
+    std::vector<Slot> out;
+    const std::size_t at = around(slot, reach, out);
+    out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+    return out;
 }
 
 std::vector<Slot> Columns::session_slots(std::uint32_t session) const {

@@ -33,6 +33,7 @@ public:
     /// The reverse of set.
     void read(Slot slot, Entry& entry) const;
     SlotFacts facts(Slot slot) const;
+    std::size_t around(Slot slot, std::uint32_t reach, std::vector<Slot>& out) const;
     std::vector<Slot> before(Slot slot, std::uint32_t reach) const;
     std::vector<Slot> after(Slot slot, std::uint32_t reach) const;
     std::vector<Slot> session_slots(std::uint32_t session) const;

@@ -7,7 +7,8 @@
 namespace memory::index {
 namespace {
 
-constexpr std::size_t kPlacesPiece = 1024 * sizeof(std::uint64_t);
+constexpr unsigned kLog2Places = 10;
+constexpr std::size_t kPlacesPiece = sizeof(std::uint64_t) << kLog2Places;
 constexpr std::size_t kEntriesPiece = 1 << 16;
 
 void write_varint(std::string& out, std::uint64_t value) {
@@ -20,7 +21,15 @@ void write_text(std::string& out, std::string_view text) {
     out += text;
 }
 
-/// Reads what was written above, from memory that only this program wrote.
+/// Nothing where the disk gave zeros.
+base::json::object parsed(std::string_view text) {
+    boost::system::error_code error;
+    const base::json::value value = base::json::parse(text, error);
+    return error || !value.is_object() ? base::json::object() : value.get_object();
+}
+
+/// Reads what was written above, from memory that only this program wrote. Zeros in it shorten what
+/// is read, and lead nowhere else.
 class Reading {
 public:
     explicit Reading(std::string_view bytes) : at_(bytes.data()) {}
@@ -39,12 +48,13 @@ public:
         at_ += size;
         return text;
     }
-    void terms(std::vector<TermCount>& out) {
+    void terms(std::vector<TermCount>& out, TermId last = kNoTerm) {
         out.clear();
         TermId term = 0;
         for (std::uint64_t left = varint(); left > 0; --left) {
             const std::uint64_t step = varint();
             term += static_cast<TermId>(step >> 1);
+            if (term > last) return;
             out.push_back({term, (step & 1) == 0 ? 1 : static_cast<std::uint32_t>(varint())});
         }
     }
@@ -91,15 +101,26 @@ base::Result<void> EntryLog::append(Slot slot, std::string_view encoded) {
 
 std::string_view EntryLog::encoded(Slot slot) const {
     std::uint64_t place = 0;
-    std::memcpy(&place, places_.at(std::uint64_t{slot} * sizeof(place)), sizeof(place));
+    std::memcpy(&place, places_.record(slot, kLog2Places, sizeof(place)), sizeof(place));
     const std::byte* record = entries_.at(place);
     std::uint32_t size = 0;
     std::memcpy(&size, record, sizeof(size));
     return {reinterpret_cast<const char*>(record) + sizeof(size), size};
 }
 
-void EntryLog::terms_of(Slot slot, std::vector<TermCount>& out) const {
-    Reading(encoded(slot)).terms(out);
+void EntryLog::terms_of(Slot slot, std::vector<TermCount>& out, TermId last) const {
+    Reading(encoded(slot)).terms(out, last);
+}
+
+std::uint64_t EntryLog::words_of(Slot slot) const {
+    std::vector<TermCount> terms;
+    terms_of(slot, terms, kNoTerm);
+    std::uint64_t hash = terms.size();
+    for (const TermCount& t : terms) {
+        hash = (hash ^ (std::uint64_t{t.term} << 32 | t.frequency)) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    return hash;
 }
 
 base::json::object EntryLog::metadata_of(Slot slot) const {
@@ -107,16 +128,14 @@ base::json::object EntryLog::metadata_of(Slot slot) const {
     for (std::uint64_t left = reading.varint(); left > 0; --left) {
         if ((reading.varint() & 1) != 0) reading.varint();
     }
-    const std::string_view text = reading.text();
-    return text.empty() ? base::json::object() : base::json::parse(text).get_object();
+    return parsed(reading.text());
 }
 
 void EntryLog::read(Slot slot, std::vector<TermCount>& terms, std::uint32_t& length,
                     Entry& entry) const {
     Reading reading(encoded(slot));
     reading.terms(terms);
-    const std::string_view text = reading.text();
-    entry.metadata = text.empty() ? base::json::object() : base::json::parse(text).get_object();
+    entry.metadata = parsed(reading.text());
     length = static_cast<std::uint32_t>(reading.varint());
     for (std::string* part :
          {&entry.scope.user, &entry.scope.agent, &entry.scope.session, &entry.scope.run}) {

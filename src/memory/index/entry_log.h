@@ -27,7 +27,9 @@ public:
     base::Result<void> append(Slot slot, std::string_view encoded);
 
     std::string_view encoded(Slot slot) const;
-    void terms_of(Slot slot, std::vector<TermCount>& out) const override;
+    void terms_of(Slot slot, std::vector<TermCount>& out, TermId last) const override;
+    /// A hash of its terms and how often it has each.
+    std::uint64_t words_of(Slot slot) const;
     base::json::object metadata_of(Slot slot) const;
     /// Scope (but for the tenant) and metadata are filled in.
     void read(Slot slot, std::vector<TermCount>& terms, std::uint32_t& length, Entry& entry) const;

@@ -83,7 +83,7 @@ std::vector<Scored> KeywordIndex::best_by_entries(const Prepared& query, const B
     BestList best(limit);
     std::vector<TermCount> terms;
     allowed.each([&](Slot slot) {
-        forward.terms_of(slot, terms);
+        forward.terms_of(slot, terms, query.legs.back().term);
         const float score = score_of(query, terms, lengths_.get(slot));
         if (score > 0) best.offer({slot, score});
     });
@@ -121,9 +121,10 @@ std::vector<float> KeywordIndex::parts(const KeywordQuery& query, std::span<cons
         columns.push_back(static_cast<std::size_t>(term - query.terms.begin()));
     }
     std::vector<float> out(slots.size() * query.terms.size());
+    if (prepared.legs.empty()) return out;
     std::vector<TermCount> terms;
     for (std::size_t i = 0; i < slots.size(); ++i) {
-        forward.terms_of(slots[i], terms);
+        forward.terms_of(slots[i], terms, prepared.legs.back().term);
         each_part(prepared, terms, lengths_.get(slots[i]), [&](std::size_t leg, float part) {
             out[i * query.terms.size() + columns[leg]] = part;
         });
@@ -135,10 +136,11 @@ std::vector<float> KeywordIndex::scores(const KeywordQuery& query, std::span<con
                                         const TermsOfSlot& forward) const {
     const Prepared prepared = prepare(query);
     std::vector<float> out;
+    if (prepared.legs.empty()) return std::vector<float>(slots.size());
     out.reserve(slots.size());
     std::vector<TermCount> terms;
     for (const Slot slot : slots) {
-        forward.terms_of(slot, terms);
+        forward.terms_of(slot, terms, prepared.legs.back().term);
         out.push_back(score_of(prepared, terms, lengths_.get(slot)));
     }
     return out;

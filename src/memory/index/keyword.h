@@ -29,8 +29,8 @@ struct TermCount {
 class TermsOfSlot {
 public:
     virtual ~TermsOfSlot() = default;
-    /// Ascending by term. `out` is emptied first.
-    virtual void terms_of(Slot slot, std::vector<TermCount>& out) const = 0;
+    /// Ascending by term, up to `last`. `out` is emptied first.
+    virtual void terms_of(Slot slot, std::vector<TermCount>& out, TermId last = kNoTerm) const = 0;
 };
 
 class KeywordIndex {

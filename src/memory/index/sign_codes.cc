@@ -17,13 +17,7 @@ constexpr double kGrowthMin = .25;
 }  // namespace
 
 SignCodes::SignCodes(std::uint32_t dims, std::vector<float> mean)
-    : SignCodes(dims, std::move(mean), Rotation(dims)) {}
-
-SignCodes::SignCodes(std::uint32_t dims, std::vector<float> mean, Rotation rotation)
-    : dims_(dims),
-      words_((dims + 63) / 64),
-      mean_(std::move(mean)),
-      rotation_(std::move(rotation)) {}
+    : dims_(dims), words_((dims + 63) / 64), mean_(std::move(mean)), rotation_(dims) {}
 
 std::vector<std::uint64_t> SignCodes::encode(std::span<const float> unit) const {
     std::vector<float> turned(dims_);
@@ -36,23 +30,14 @@ std::vector<std::uint64_t> SignCodes::encode(std::span<const float> unit) const 
     return code;
 }
 
-std::uint64_t* SignCodes::room_of(Slot slot) {
+void SignCodes::set(Slot slot, std::span<const float> unit) {
     const std::size_t block = slot / kBlockSlots;
     if (block >= blocks_.size()) blocks_.resize(block + 1);
     if (!blocks_[block]) blocks_[block] = std::make_unique<std::uint64_t[]>(words_ * kBlockSlots);
-    return blocks_[block].get() + slot % kBlockSlots;
-}
-
-void SignCodes::set(Slot slot, std::span<const float> unit) {
-    std::uint64_t* room = room_of(slot);
     const std::vector<std::uint64_t> code = encode(unit);
-    for (std::size_t w = 0; w < words_; ++w) room[w * kBlockSlots] = code[w];
-}
-
-void SignCodes::copy(Slot to, const SignCodes& from, Slot slot) {
-    std::uint64_t* room = room_of(to);
-    const std::uint64_t* code = from.blocks_[slot / kBlockSlots].get() + slot % kBlockSlots;
-    for (std::size_t w = 0; w < words_; ++w) room[w * kBlockSlots] = code[w * kBlockSlots];
+    for (std::size_t w = 0; w < words_; ++w) {
+        blocks_[block][w * kBlockSlots + slot % kBlockSlots] = code[w];
+    }
 }
 
 std::vector<Slot> SignCodes::nearest(std::span<const float> unit, const Bits& allowed,

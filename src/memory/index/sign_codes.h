@@ -18,10 +18,6 @@ class SignCodes {
 public:
     SignCodes(std::uint32_t dims, std::vector<float> mean);
 
-    /// Without codes; those of the other fit in it.
-    SignCodes empty_like() const { return {dims_, mean_, rotation_}; }
-    void copy(Slot to, const SignCodes& from, Slot slot);
-
     /// Pre: `unit` has length 1.
     void set(Slot slot, std::span<const float> unit);
     /// The `depth` of `allowed` with the fewest bits apart, in no order. Codes of slots that were
@@ -34,10 +30,7 @@ public:
     std::uint64_t bytes() const;
 
 private:
-    SignCodes(std::uint32_t dims, std::vector<float> mean, Rotation rotation);
     std::vector<std::uint64_t> encode(std::span<const float> unit) const;
-    /// Its words are kBlockSlots apart.
-    std::uint64_t* room_of(Slot slot);
 
     std::uint32_t dims_;
     std::size_t words_;

@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -40,8 +40,20 @@ base::Result<std::unique_ptr<SpillFile>> SpillFile::create(const std::string& di
     return std::unique_ptr<SpillFile>(new SpillFile(std::move(fd), dir));
 }
 
+base::Result<void> SpillFile::sound() const {
+    if (!on_disk()) return {};
+    struct stat now {};
+    if (::fstat(fd_.get(), &now) != 0) return base::fail_errno(errno, "look at an index in", dir_);
+    if (!damaged_ && static_cast<std::uint64_t>(now.st_size) >= end_) return {};
+    return base::fail(base::Code::data_loss,
+                      "the file of an index in {} cannot be read ({} bytes of {}); it is made "
+                      "anew from the memories; if this comes again, check that disk",
+                      dir_, now.st_size, end_);
+}
+
 SpillStream::~SpillStream() {
-    for (const Piece& piece : pieces_) {
+    for (Piece& piece : pieces_) {
+        piece.guard = {};
         if (piece.data != nullptr) ::munmap(piece.data, piece.mapped);
     }
 }
@@ -70,7 +82,8 @@ base::Result<void> SpillStream::map(unsigned index) {
                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED)
         return base::fail_errno(errno, "map the file of an index in", file_.dir_);
-    piece = {static_cast<std::byte*>(data), size, offset};
+    piece = {static_cast<std::byte*>(data), size, offset, {}};
+    if (file_.on_disk()) piece.guard = base::MappingGuard(data, size, file_.damaged_);
     file_.end_ += size;
     return {};
 }

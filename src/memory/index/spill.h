@@ -1,15 +1,18 @@
 #pragma once
 // What need not be in memory: one file without a name, written with system calls (a full disk is an
-// error, not a signal) and read through mappings that the kernel may drop. Without a folder, plain
-// memory.
+// error, not a signal) and read through mappings that the kernel may drop. What its disk does not
+// give reads as zeros, and sound() says so. Without a folder, plain memory.
 
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "base/core/result.h"
+#include "base/files/mapping_guard.h"
 #include "base/files/unique_fd.h"
 
 namespace memory::index {
@@ -22,6 +25,9 @@ public:
 
     /// False: there is no folder, pieces are plain memory.
     bool on_disk() const { return static_cast<bool>(fd_); }
+    /// Errors: data_loss: it is shorter than what was written, or a page could not be read; then
+    /// anything that was read may have been zeros. One system call.
+    base::Result<void> sound() const;
 
 private:
     friend class SpillStream;
@@ -30,6 +36,7 @@ private:
     base::UniqueFd fd_;
     std::string dir_;
     std::uint64_t end_ = 0;  ///< bytes of the file that streams have
+    std::atomic<bool> damaged_{false};
 };
 
 /// Bytes at positions that stay where they are. Pieces double, so that there are few.
@@ -48,6 +55,12 @@ public:
         const unsigned piece = piece_of(position);
         return pieces_[piece].data + (position - begin_of(piece));
     }
+    /// The same for records of `bytes`, of which the first piece holds 1 << `log2_first`.
+    const std::byte* record(std::uint64_t index, unsigned log2_first, std::size_t bytes) const {
+        const auto piece = static_cast<unsigned>(std::bit_width((index >> log2_first) + 1)) - 1;
+        const std::uint64_t before = ((std::uint64_t{1} << piece) - 1) << log2_first;
+        return pieces_[piece].data + (index - before) * bytes;
+    }
     /// The first position from `end` on where `size` bytes are within one piece.
     std::uint64_t place(std::uint64_t end, std::size_t size) const;
     /// Bytes of it in memory that cannot be dropped.
@@ -58,6 +71,7 @@ private:
         std::byte* data = nullptr;
         std::size_t mapped = 0;
         std::uint64_t offset = 0;  ///< in the file
+        base::MappingGuard guard = {};
     };
 
     unsigned piece_of(std::uint64_t position) const;

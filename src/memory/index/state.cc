@@ -61,10 +61,8 @@ void State::place_row(Slot slot) {
 }
 
 base::Result<void> State::apply(const truth::Change& change) {
-    const Slot known = find(change.row);
-    const bool is_live = known != kNoSlot && live_.test(known);
     if (change.gone) {
-        if (is_live) remove(known);
+        if (const auto known = slot_of(change.row)) remove(*known);
         return {};
     }
     std::map<TermId, std::uint32_t> counts;
@@ -86,22 +84,30 @@ base::Result<void> State::apply(const truth::Change& change) {
     terms.reserve(counts.size());
     for (const auto& [term, n] : counts) terms.push_back({term, n});
 
-    const std::string encoded = encode_logged(terms, length, change.entry);
-    if (is_live && encoded == log_.encoded(known)) {
-        if (vectors_) DG_TRY(vectors_->set(known, change.embedding));
-        columns_.set(known, change.entry);
+    return put(change.row, terms, length, change.entry, change.embedding);
+}
+
+base::Result<void> State::put(truth::RowId row, std::span<const TermCount> terms,
+                              std::uint32_t length, const Entry& entry,
+                              std::span<const float> vector) {
+    const std::optional<Slot> known = slot_of(row);
+    const std::string encoded = encode_logged(terms, length, entry);
+    if (known && encoded == log_.encoded(*known)) {
+        if (vectors_) DG_TRY(vectors_->set(*known, vector));
+        columns_.set(*known, entry);
         return {};
     }
-    if (vectors_) DG_TRY(vectors_->set(slots_, change.embedding));
-    DG_TRY(add(change.row, terms, length, change.entry, encoded));
-    if (is_live) remove(known);
+    DG_TRY(add(row, terms, length, entry, encoded, vector));
+    if (known) remove(*known);
     return {};
 }
 
 base::Result<void> State::add(truth::RowId row, std::span<const TermCount> terms,
-                              std::uint32_t length, const Entry& entry, std::string_view encoded) {
+                              std::uint32_t length, const Entry& entry, std::string_view encoded,
+                              std::span<const float> vector) {
     const Slot slot = slots_;
     DG_TRY(log_.append(slot, encoded));
+    if (vectors_) DG_TRY(vectors_->set(slot, vector));
     keyword_.add(slot, terms, length);
     columns_.add(slot, row, entry);
     live_.resize(slot + 1);
@@ -114,7 +120,7 @@ base::Result<void> State::add(truth::RowId row, std::span<const TermCount> terms
 
 void State::remove(Slot slot) {
     std::vector<TermCount> terms;
-    log_.terms_of(slot, terms);
+    log_.terms_of(slot, terms, kNoTerm);
     keyword_.remove(slot, terms);
     columns_.remove(slot);
     if (vectors_) vectors_->remove(slot);
@@ -122,30 +128,31 @@ void State::remove(Slot slot) {
     --live_count_;
 }
 
-base::Result<std::unique_ptr<State>> State::compacted() const {
-    auto state = DG_TRY(make(dims_, dir_));
-    if (vectors_) state->vectors_->fit_like(*vectors_);
-    std::vector<TermId> places(keyword_.dictionary().size(), kNoTerm);  // of terms, in the new one
+base::Result<void> State::take(const State& from, Slot slot) {
     std::vector<TermCount> terms;
-    for (std::size_t at = live_.next(0); at < live_.size(); at = live_.next(at + 1)) {
-        const auto slot = static_cast<Slot>(at);
-        Entry entry;
-        std::uint32_t length = 0;
-        log_.read(slot, terms, length, entry);
-        columns_.read(slot, entry);
-        for (TermCount& t : terms) {
-            TermId& place = places[t.term];
-            if (place == kNoTerm) {
-                place = state->keyword_.dictionary().intern(keyword_.dictionary().text(t.term));
-            }
-            t.term = place;
-        }
-        std::ranges::sort(terms, {}, &TermCount::term);
-        const std::string encoded = encode_logged(terms, length, entry);
-        if (vectors_) DG_TRY(state->vectors_->copy(state->slots_, *vectors_, slot));
-        DG_TRY(state->add(columns_.row(slot), terms, length, entry, encoded));
+    Entry entry;
+    std::uint32_t length = 0;
+    from.log_.read(slot, terms, length, entry);
+    from.columns_.read(slot, entry);
+    for (TermCount& t : terms) {
+        t.term = keyword_.dictionary().intern(from.keyword_.dictionary().text(t.term));
     }
-    return state;
+    std::ranges::sort(terms, {}, &TermCount::term);
+    return put(from.columns_.row(slot), terms, length, entry,
+               vectors_ ? from.vectors_->decoded(slot) : std::vector<float>());
+}
+
+base::Result<void> State::copy(const State& from, Slot begin, Slot end) {
+    for (std::size_t at = from.live_.next(begin); at < end; at = from.live_.next(at + 1)) {
+        DG_TRY(take(from, static_cast<Slot>(at)));
+    }
+    return {};
+}
+
+base::Result<void> State::copy_row(const State& from, truth::RowId row) {
+    if (const auto there = from.slot_of(row)) return take(from, *there);
+    if (const auto here = slot_of(row)) remove(*here);
+    return {};
 }
 
 SlotFacts State::facts(Slot slot) const {

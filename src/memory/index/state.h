@@ -23,9 +23,16 @@ public:
 
     /// Errors: those of the file; the change is then not in, everything before is.
     base::Result<void> apply(const truth::Change& change);
-    /// A state with the live entries alone, in the same order; nothing else of this one is in it.
-    base::Result<std::unique_ptr<State>> compacted() const;
+    /// Takes over the live entries of `from` in [begin, end), in their order. Errors: the file's.
+    base::Result<void> copy(const State& from, Slot begin, Slot end);
+    /// Whatever `from` has of a row, be it nothing: this then has the same.
+    base::Result<void> copy_row(const State& from, truth::RowId row);
+    /// One that is empty, for copying into.
+    base::Result<std::unique_ptr<State>> another() const { return make(dims_, dir_); }
+    /// Errors: data_loss (the file).
+    base::Result<void> sound() const { return file_->sound(); }
 
+    std::uint32_t slots() const { return slots_; }
     std::uint32_t live() const { return live_count_; }
     std::uint32_t dead() const { return slots_ - live_count_; }
     const Bits& live_bits() const { return live_; }
@@ -45,9 +52,13 @@ private:
     Slot find(truth::RowId row) const;
     void place_row(Slot slot);
     void remove(Slot slot);
-    /// In the next slot, whose vector is there already.
+    base::Result<void> take(const State& from, Slot slot);
+    /// Puts an entry in the place of what was known of its row.
+    base::Result<void> put(truth::RowId row, std::span<const TermCount> terms, std::uint32_t length,
+                           const Entry& entry, std::span<const float> vector);
     base::Result<void> add(truth::RowId row, std::span<const TermCount> terms, std::uint32_t length,
-                           const Entry& entry, std::string_view encoded);
+                           const Entry& entry, std::string_view encoded,
+                           std::span<const float> vector);
 
     std::uint32_t dims_;
     std::string dir_;

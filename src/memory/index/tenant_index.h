@@ -83,7 +83,12 @@ public:
     /// Where a row stands, if it is here.
     virtual std::optional<Slot> slot_of(truth::RowId row) const = 0;
     virtual SlotFacts facts(Slot slot) const = 0;
-    /// Up to `reach` entries before and after it in its session, in order of time.
+    /// Equal for entries whose words are; about never for others.
+    virtual std::uint64_t words_of(Slot slot) const = 0;
+    /// Up to `reach` entries before it, itself, and as many after it in its session, in order of
+    /// time. `out` is emptied first. Returns where it stands in `out`.
+    virtual std::size_t around(Slot slot, std::uint32_t reach, std::vector<Slot>& out) const = 0;
+    /// Those before it alone, and those after it.
     virtual std::vector<Slot> before(Slot slot, std::uint32_t reach) const = 0;
     virtual std::vector<Slot> after(Slot slot, std::uint32_t reach) const = 0;
     /// Those of `speaker`'s own words, of a session: small lists, ascending.
@@ -101,7 +106,8 @@ public:
     virtual ~TenantIndex() = default;
 
     /// A change seen before, or older than one of its row, is nothing. Thread-safe. Errors:
-    /// failed_precondition (out of order beyond memory: rebuild), those of the file.
+    /// failed_precondition (out of order beyond memory: rebuild), data_loss (the file cannot be
+    /// read: rebuild), those of the file.
     virtual base::Result<void> apply(std::span<const truth::Change> changes) = 0;
     /// Leaves no trace of entries that are gone, in memory or in the file. Searches go on
     /// meanwhile, writers wait. Errors: those of the file; then it is as before.
@@ -109,6 +115,11 @@ public:
     virtual truth::Sequence sequence() const = 0;  ///< the highest applied
     virtual std::unique_ptr<Reader> read() = 0;
     virtual std::uint64_t bytes() const = 0;
+    /// Errors: data_loss: its file could not be read. Whatever a reader said since is worthless;
+    /// only building it anew helps. One system call.
+    virtual base::Result<void> sound() const = 0;
+    /// Dead entries are dropped, and codes made, beside what is read and written. Waits for it.
+    virtual void settle() = 0;
 };
 
 }  // namespace memory::index

@@ -12,7 +12,8 @@
 namespace memory::index {
 namespace {
 
-constexpr std::size_t kPieceSlots = 256;
+constexpr unsigned kLog2PieceSlots = 8;
+constexpr std::size_t kPieceSlots = 1 << kLog2PieceSlots;
 /// The largest component's code: 16 bits, of which the coarse code is the upper half, rounded.
 constexpr float kCodeMax = 32512;
 constexpr std::int32_t kCoarseMax = 127;
@@ -20,11 +21,14 @@ constexpr std::int32_t kCoarseMax = 127;
 constexpr std::size_t kFitMin = 2048;
 /// Up to so many survivors of a filter are all compared: it takes half a millisecond, and what a
 /// filter leaves may be alike in a way that depth was not measured for (one user's entries, by
-/// bits: recall .983). Beyond, a scan by bits pays when it leaves out most of those it would rank.
-constexpr std::size_t kExactMax = 8192, kExactPerDepth = 2;
+/// bits: recall .983). Beyond, a scan by bits pays when it leaves out two thirds of those it would
+/// rank: they are read here and there, all of them in order.
+constexpr std::size_t kExactMax = 8192, kExactPerDepth = 3;
 /// What decides how depth grows: sizes a factor apart, up to where measuring takes tens of ms.
 constexpr std::size_t kMeasuredMax = 16'384, kMeasuredFactor = 4, kMeasuredQueries = 64;
 constexpr std::size_t kMeanSample = 65'536;
+/// Vectors that are coded while nothing may change: less than a millisecond.
+constexpr std::size_t kFitPiece = 128;
 
 /// Empty for a vector without a direction.
 std::vector<float> normalised(std::span<const float> vector) {
@@ -46,16 +50,16 @@ VectorIndex::VectorIndex(std::uint32_t dims, SpillFile& file)
 
 const std::int8_t* VectorIndex::coarse(Slot slot) const {
     return reinterpret_cast<const std::int8_t*>(
-        coarse_.at(std::uint64_t{slot} * (sizeof(float) + dims_)) + sizeof(float));
+        coarse_.record(slot, kLog2PieceSlots, sizeof(float) + dims_) + sizeof(float));
 }
 
 const std::int8_t* VectorIndex::fine(Slot slot) const {
-    return reinterpret_cast<const std::int8_t*>(fine_.at(std::uint64_t{slot} * dims_));
+    return reinterpret_cast<const std::int8_t*>(fine_.record(slot, kLog2PieceSlots, dims_));
 }
 
-float VectorIndex::scale(Slot slot) const {
+float VectorIndex::scale(const std::int8_t* coarse) {
     float scale = 0;
-    std::memcpy(&scale, coarse(slot) - sizeof(scale), sizeof(scale));
+    std::memcpy(&scale, coarse - sizeof(scale), sizeof(scale));
     return scale;
 }
 
@@ -91,25 +95,6 @@ void VectorIndex::remove(Slot slot) {
     --count_;
 }
 
-void VectorIndex::fit_like(const VectorIndex& other) {
-    if (!other.fitted_) return;
-    fitted_ = std::make_unique<Fitted>(other.fitted_->codes.empty_like(), other.fitted_->curve,
-                                       other.fitted_->vectors);
-}
-
-base::Result<void> VectorIndex::copy(Slot to, const VectorIndex& from, Slot slot) {
-    if (to >= present_.size()) present_.resize(to + 1);
-    if (!from.has(slot)) return {};
-    const std::size_t coarse_bytes = sizeof(float) + dims_;
-    DG_TRY(coarse_.write(std::uint64_t{to} * coarse_bytes, from.coarse(slot) - sizeof(float),
-                         coarse_bytes));
-    DG_TRY(fine_.write(std::uint64_t{to} * dims_, from.fine(slot), dims_));
-    if (fitted_) fitted_->codes.copy(to, from.fitted_->codes, slot);
-    count_ += present_.test(to) ? 0 : 1;
-    present_.set(to);
-    return {};
-}
-
 std::vector<float> VectorIndex::decoded(Slot slot) const {
     if (!has(slot)) return {};
     const std::int8_t *upper = coarse(slot), *lower = fine(slot);
@@ -137,44 +122,80 @@ std::vector<Slot> VectorIndex::sample(std::size_t count) const {
     return slots;
 }
 
-std::unique_ptr<VectorIndex::Fitted> VectorIndex::fit() const {
+std::unique_ptr<VectorIndex::Fitted> VectorIndex::fit(const Quietly& quietly) const {
     std::vector<double> sum(dims_);
-    const std::vector<Slot> sampled = sample(kMeanSample);
-    for (const Slot slot : sampled) {
-        const std::vector<float> unit = normalised(decoded(slot));
-        for (std::uint32_t d = 0; d < dims_; ++d) sum[d] += double{unit[d]};
+    std::vector<Slot> sampled;
+    std::size_t added = 0;
+    if (!quietly([&] { sampled = sample(kMeanSample); })) return nullptr;
+    for (std::size_t begin = 0; begin < sampled.size(); begin += kFitPiece) {
+        const bool go_on = quietly([&] {
+            for (std::size_t i = begin; i < std::min(begin + kFitPiece, sampled.size()); ++i) {
+                if (!has(sampled[i])) continue;
+                const std::vector<float> unit = normalised(decoded(sampled[i]));
+                for (std::size_t d = 0; d < unit.size(); ++d) sum[d] += double{unit[d]};
+                added += unit.empty() ? 0 : 1;
+            }
+        });
+        if (!go_on) return nullptr;
     }
     std::vector<float> mean(dims_);
     for (std::uint32_t d = 0; d < dims_; ++d) {
-        mean[d] = static_cast<float>(sum[d] / static_cast<double>(sampled.size()));
+        mean[d] = static_cast<float>(sum[d] / std::max(1., static_cast<double>(added)));
     }
-    auto fitted = std::make_unique<Fitted>(SignCodes(dims_, std::move(mean)), DepthCurve(), count_);
-    present_.each([&](Slot slot) { fitted->codes.set(slot, normalised(decoded(slot))); });
-    const std::size_t largest = std::min(count_, kMeasuredMax);
-    measure(*fitted, largest / kMeasuredFactor);
-    measure(*fitted, largest);
-    return fitted;
+    auto fitted = std::make_unique<Fitted>(SignCodes(dims_, std::move(mean)), DepthCurve(), 0);
+    std::size_t at = 0, count = 0;
+    for (bool done = false; !done;) {
+        const bool go_on = quietly([&] {
+            for (std::size_t n = 0; n < kFitPiece && at < present_.size(); ++n) {
+                if ((at = present_.next(at)) >= present_.size()) break;
+                refit(*fitted, static_cast<Slot>(at++));
+            }
+            done = at >= present_.size();
+            count = count_;
+        });
+        if (!go_on) return nullptr;
+    }
+    fitted->vectors = count;
+    const std::size_t largest = std::min(count, kMeasuredMax);
+    if (!measure(*fitted, largest / kMeasuredFactor, quietly)) return nullptr;
+    return measure(*fitted, largest, quietly) ? std::move(fitted) : nullptr;
 }
 
-void VectorIndex::measure(Fitted& fitted, std::size_t size) const {
-    const std::vector<Slot> slots = sample(size);
-    Bits among(present_.size());
-    for (const Slot slot : slots) among.set(slot);
+void VectorIndex::refit(Fitted& fitted, Slot slot) const {
+    const std::vector<float> unit = normalised(decoded(slot));
+    if (!unit.empty()) fitted.codes.set(slot, unit);
+}
+
+bool VectorIndex::measure(Fitted& fitted, std::size_t size, const Quietly& quietly) const {
+    std::vector<Slot> slots;
+    Bits among;
+    if (!quietly([&] {
+            slots = sample(size);
+            among.resize(present_.size());
+            for (const Slot slot : slots) among.set(slot);
+        })) {
+        return false;
+    }
     std::vector<std::uint32_t> few, all;
     const std::size_t step = std::max<std::size_t>(1, slots.size() / kMeasuredQueries);
     for (std::size_t q = step / 2; q < slots.size(); q += step) {
-        const Asked asked = prepare(decoded(slots[q]));
-        among.reset(slots[q]);  // it would find itself
-        std::vector<Scored> nearest =
-            ranked(asked, DepthCurve::kNearest, [&](auto offer) { among.each(offer); });
-        const std::vector<std::uint32_t> found = fitted.codes.ranks(asked.unit, among, nearest);
-        all.insert(all.end(), found.begin(), found.end());
-        const auto nearest_few = std::min(found.size(), DepthCurve::kFewNearest);
-        few.insert(few.end(), found.begin(),
-                   found.begin() + static_cast<std::ptrdiff_t>(nearest_few));
-        among.set(slots[q]);
+        const bool go_on = quietly([&] {
+            const Asked asked = prepare(decoded(slots[q]));
+            if (asked.unit.empty()) return;  // it went meanwhile
+            among.reset(slots[q]);           // it would find itself
+            std::vector<Scored> nearest =
+                ranked(asked, DepthCurve::kNearest, [&](auto offer) { among.each(offer); });
+            const std::vector<std::uint32_t> found = fitted.codes.ranks(asked.unit, among, nearest);
+            all.insert(all.end(), found.begin(), found.end());
+            const auto nearest_few = std::min(found.size(), DepthCurve::kFewNearest);
+            few.insert(few.end(), found.begin(),
+                       found.begin() + static_cast<std::ptrdiff_t>(nearest_few));
+            among.set(slots[q]);
+        });
+        if (!go_on) return false;
     }
     fitted.curve.add(slots.size(), std::move(few), std::move(all));
+    return true;
 }
 
 // --- finding -----------------------------------------------------------------------------------
@@ -197,19 +218,24 @@ VectorIndex::Asked VectorIndex::prepare(std::span<const float> query) const {
 }
 
 float VectorIndex::cosine(const Asked& asked, Slot slot) const {
-    return scale(slot) * dot_fine(coarse(slot), fine(slot), asked.unit.data(), dims_);
+    const std::int8_t* codes = coarse(slot);
+    return scale(codes) * dot_fine(codes, fine(slot), asked.unit.data(), dims_);
 }
 
 float VectorIndex::rough_cosine(const Asked& asked, Slot slot) const {
-    return 256 * scale(slot) * asked.step *
-           static_cast<float>(dot_coarse(coarse(slot), asked.codes.data(), dims_));
+    const std::int8_t* codes = coarse(slot);
+    return 256 * scale(codes) * asked.step *
+           static_cast<float>(dot_coarse(codes, asked.codes.data(), dims_));
 }
 
 template <class Each>
 std::vector<Scored> VectorIndex::ranked(const Asked& asked, std::uint32_t limit, Each each) const {
     // Eight bits order well enough that the best are among twice as many.
     BestList rough(2 * std::size_t{limit} + 16);
-    each([&](Slot slot) { rough.offer({slot, rough_cosine(asked, slot)}); });
+    each([&](Slot slot) {
+        const float cosine_about = rough_cosine(asked, slot);
+        if (cosine_about >= rough.threshold()) rough.offer({slot, cosine_about});
+    });
     BestList best(limit);
     for (const Scored& r : rough.take()) best.offer({r.slot, cosine(asked, r.slot)});
     return best.take();

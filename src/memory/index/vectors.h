@@ -2,6 +2,7 @@
 // Vectors as codes: what a scan reads in memory, what ranks in a file the kernel may drop.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,10 +26,6 @@ public:
     /// Errors: resource_exhausted, unavailable (the file).
     base::Result<void> set(Slot slot, std::span<const float> vector);
     void remove(Slot slot);
-    /// Takes the other's fit, without its codes. Pre: empty, and of the same dimensions.
-    void fit_like(const VectorIndex& other);
-    /// What the other has for `slot`, bit by bit. Pre: fit_like(from). Errors: as set.
-    base::Result<void> copy(Slot to, const VectorIndex& from, Slot slot);
     bool has(Slot slot) const { return slot < present_.size() && present_.test(slot); }
 
     /// Codes of one bit a dimension, and how deep to look in them: made when there are enough
@@ -39,8 +36,12 @@ public:
         std::size_t vectors = 0;
     };
     bool wants_fit() const;
-    /// Takes about 5 us a vector. Nothing may change meanwhile; reading may go on.
-    std::unique_ptr<Fitted> fit() const;
+    /// Runs one of many short pieces of work while nothing changes; false: give up.
+    using Quietly = std::function<bool(const std::function<void()>& piece)>;
+    /// Takes about 5 us a vector. Between the pieces the index may change: what changed then is to
+    /// be refitted before it is adopted. Null: given up.
+    std::unique_ptr<Fitted> fit(const Quietly& quietly) const;
+    void refit(Fitted& fitted, Slot slot) const;
     void adopt(std::unique_ptr<Fitted> fitted) { fitted_ = std::move(fitted); }
 
     /// Pre: `query` is finite, [dims].
@@ -61,7 +62,7 @@ private:
     };
 
     Asked prepare(std::span<const float> query) const;
-    float scale(Slot slot) const;
+    static float scale(const std::int8_t* coarse);
     const std::int8_t* coarse(Slot slot) const;
     const std::int8_t* fine(Slot slot) const;
     float cosine(const Asked& asked, Slot slot) const;
@@ -71,7 +72,7 @@ private:
     std::vector<Scored> ranked(const Asked& asked, std::uint32_t limit, Each each) const;
     /// Up to `count` slots with vectors, evenly spread.
     std::vector<Slot> sample(std::size_t count) const;
-    void measure(Fitted& fitted, std::size_t size) const;
+    bool measure(Fitted& fitted, std::size_t size, const Quietly& quietly) const;
 
     std::uint32_t dims_;
     SpillStream coarse_;  ///< per slot: the scale, then dims codes of 8 bits

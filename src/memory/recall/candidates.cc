@@ -1,6 +1,7 @@
 #include "memory/recall/candidates.h"
 
 #include <algorithm>
+#include <bit>
 #include <unordered_map>
 
 namespace memory::recall {
@@ -8,41 +9,43 @@ namespace {
 
 class Gatherer {
 public:
-    explicit Gatherer(std::size_t seeds) { places_.reserve(seeds * (2 * kReach + 1)); }
-
-    bool has(index::Slot slot) const { return places_.contains(slot); }
-
-    std::uint32_t add(index::Slot slot) {
-        const auto [at, is_new] =
-            places_.try_emplace(slot, static_cast<std::uint32_t>(out.slots.size()));
-        if (is_new) {
-            out.slots.push_back(slot);
-            out.before.push_back(kNone);
-            out.after.push_back(kNone);
-        }
-        return at->second;
+    explicit Gatherer(std::size_t seeds) {
+        const std::size_t most = seeds * (2 * kReach + 1);
+        places_.assign(std::bit_ceil(2 * most + 1), kNone);
+        out.slots.reserve(most);
+        out.before.reserve(most);
+        out.after.reserve(most);
     }
 
-    void add_chain(const std::vector<index::Slot>& before, index::Slot seed,
-                   const std::vector<index::Slot>& after) {
+    std::uint32_t add(index::Slot slot) {
+        // Open addressing: never more than half full.
+        const std::size_t mask = places_.size() - 1;
+        std::size_t at = (slot * 0x9E3779B9u >> 7) & mask;
+        for (; places_[at] != kNone; at = (at + 1) & mask) {
+            if (out.slots[places_[at]] == slot) return places_[at];
+        }
+        out.slots.push_back(slot);
+        out.before.push_back(kNone);
+        out.after.push_back(kNone);
+        return places_[at] = static_cast<std::uint32_t>(out.slots.size() - 1);
+    }
+
+    void add_chain(std::span<const index::Slot> chain) {
         std::uint32_t last = kNone;
-        const auto link = [&](index::Slot slot) {
+        for (const index::Slot slot : chain) {
             const std::uint32_t at = add(slot);
             if (last != kNone) {
                 out.after[last] = at;
                 out.before[at] = last;
             }
             last = at;
-        };
-        for (const index::Slot slot : before) link(slot);
-        link(seed);
-        for (const index::Slot slot : after) link(slot);
+        }
     }
 
     Candidates out;
 
 private:
-    std::unordered_map<index::Slot, std::uint32_t> places_;
+    std::vector<std::uint32_t> places_;  ///< in out.slots
 };
 
 void number_sessions(Candidates& candidates) {
@@ -72,9 +75,11 @@ void each_neighbour(const std::vector<std::uint32_t>& step, std::size_t from,
 Candidates gather(const index::Reader& reader, const index::Selection& selection,
                   std::span<const index::Slot> seeds, bool neighbours) {
     Gatherer gatherer(seeds.size());
+    std::vector<index::Slot> chain;
     for (const index::Slot seed : seeds) {
         if (neighbours) {
-            gatherer.add_chain(reader.before(seed, kReach), seed, reader.after(seed, kReach));
+            reader.around(seed, kReach, chain);
+            gatherer.add_chain(chain);
         } else {
             gatherer.add(seed);
         }

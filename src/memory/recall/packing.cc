@@ -24,11 +24,16 @@ std::uint64_t tokens_of(const Entry& entry) {
 
 }  // namespace
 
-void collapse_duplicates(std::vector<Hit>& hits) {
+void collapse_duplicates(std::vector<Hit>& hits, std::span<const std::uint64_t> words) {
     std::unordered_map<std::string, std::size_t> first;
     std::vector<Hit> kept;
     kept.reserve(hits.size());
-    for (Hit& hit : hits) {
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        Hit& hit = hits[i];
+        if (!words.empty() && std::ranges::count(words, words[i]) == 1) {
+            kept.push_back(std::move(hit));
+            continue;
+        }
         const auto [at, is_new] = first.try_emplace(fingerprint(hit.entry), kept.size());
         if (is_new) {
             kept.push_back(std::move(hit));

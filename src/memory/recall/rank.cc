@@ -144,7 +144,8 @@ base::Result<Ranking> rank(index::Reader& reader, const Query& query,
             : confidence_of(evidence_of(candidates, signals.words, signals.cosines, order));
     for (const std::uint32_t at : order) {
         if (query.explain) parts[at].terms = terms_of(signals, question, at);
-        ranking.ranked.push_back({candidates.slots[at], std::move(parts[at])});
+        const index::Slot slot = candidates.slots[at];
+        ranking.ranked.push_back({slot, std::move(parts[at]), reader.words_of(slot)});
     }
     if (query.explain) ranking.plan = reader.plan();
     return ranking;

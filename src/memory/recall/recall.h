@@ -15,6 +15,7 @@ namespace memory::recall {
 struct Ranked {
     index::Slot slot = 0;
     ScoreParts parts;
+    std::uint64_t words = 0;  ///< Reader::words_of: what differs in it is no duplicate
 };
 
 struct Ranking {

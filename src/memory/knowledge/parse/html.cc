@@ -1,6 +1,7 @@
 // HTML as people write it: a tokenizer that takes any bytes and never fails, and what its tags mean
 // for the text. Scripts, styles and what is around a page (nav, footer, aside) are left out;
-// where an <article> or <main> holds most of the text, only that is read.
+// where an <article> or <main> holds most of the text, only that is read, and of a page that is an
+// article, what main_text.h finds.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -9,6 +10,7 @@
 
 #include "memory/knowledge/parse/encoding.h"
 #include "memory/knowledge/parse/entities.h"
+#include "memory/knowledge/parse/main_text.h"
 #include "memory/knowledge/parse/parse.h"
 #include "memory/knowledge/parse/text_builder.h"
 
@@ -37,7 +39,14 @@ struct Piece {
     std::string text = {};
     std::vector<std::string> cells = {};
     bool in_main = false;
+    std::uint32_t box = 0;  ///< the innermost that it stands in
+    std::size_t link_bytes = 0;
 };
+
+/// What holds others, whose names and classes say what they are for.
+const Names kBoxes = {"div", "section", "article", "main",  "header", "ul",         "ol",
+                      "dl",  "table",   "td",      "form",  "body",   "blockquote", "figure",
+                      "li",  "center",  "details", "tbody", "tr",     "figcaption", "p"};
 
 char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
@@ -45,6 +54,26 @@ char lower(char c) {
 bool name_character(char c) {
     c = lower(c);
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
+}
+
+/// The value of an attribute, empty when it is not there.
+std::string_view attribute(std::string_view attributes, std::string_view name) {
+    for (std::size_t at = attributes.find(name); at != std::string_view::npos;
+         at = attributes.find(name, at + 1)) {
+        std::size_t from = at + name.size();
+        if (at == 0 || attributes[at - 1] == '-' || name_character(attributes[at - 1])) continue;
+        while (from < attributes.size() && attributes[from] == ' ') ++from;
+        if (from >= attributes.size() || attributes[from] != '=') continue;
+        ++from;
+        while (from < attributes.size() && attributes[from] == ' ') ++from;
+        if (from >= attributes.size()) return {};
+        const char quote = attributes[from];
+        if (quote != '"' && quote != '\'') {
+            return attributes.substr(from, attributes.find(' ', from) - from);
+        }
+        return attributes.substr(from + 1, attributes.find(quote, from + 1) - from - 1);
+    }
+    return {};
 }
 
 /// The tag at `at`, which is a '<'. Moves behind it; nothing when it is text after all.
@@ -113,6 +142,7 @@ public:
         return std::move(pieces_);
     }
     const std::string& title() const { return title_; }
+    const std::vector<Box>& boxes() const { return boxes_; }
 
 private:
     void take(const Tag& tag, std::size_t& at) {
@@ -145,7 +175,52 @@ private:
         structure(tag, name);
     }
 
+    /// Keeps the boxes that are open. One closed without having been open closes nothing; what was
+    /// left open in it is closed with it.
+    void follow_boxes(const Tag& tag, std::string_view name) {
+        constexpr std::size_t kOpenMax = 256;
+        if (!tag.closing) {
+            if (name == "p" && !open_.empty() && open_.back().first == "p") open_.pop_back();
+            if (open_.size() >= kOpenMax) return;
+            const auto says = [&](bool (*test)(std::string_view)) {
+                return test(attribute(tag.attributes, "class")) ||
+                       test(attribute(tag.attributes, "id"));
+            };
+            const std::string_view item = attribute(tag.attributes, "itemprop");
+            Box box{.parent = open_.empty() ? 0 : open_.back().second};
+            box.boilerplate = says(is_boilerplate);
+            box.comments = says(is_comments);
+            box.article =
+                name == "article" || name == "main" || (name != "body" && says(is_article));
+            box.article_body = item == "articleBody";
+            box.leaf = name == "p" || name == "li" || name == "figcaption" || name == "tr";
+            boxes_.push_back(box);
+            open_.emplace_back(tag.name, static_cast<std::uint32_t>(boxes_.size() - 1));
+            return;
+        }
+        for (std::size_t i = open_.size(); i-- > 0;) {
+            if (open_[i].first != name) continue;
+            open_.resize(i);
+            return;
+        }
+    }
+    /// Pre: the text of the link is still in inline_.
+    void follow_link(bool closing) {
+        if (in_link_) link_bytes_ += inline_.size() - std::min(inline_.size(), link_begin_);
+        in_link_ = !closing;
+        link_begin_ = inline_.size();
+    }
+
     void structure(const Tag& tag, std::string_view name) {
+        if (name == "a") follow_link(tag.closing);
+        structure_text(tag, name);
+        if (kBoxes.contains(name)) {
+            flush();
+            follow_boxes(tag, name);
+        }
+    }
+
+    void structure_text(const Tag& tag, std::string_view name) {
         if (name.size() == 2 && name[0] == 'h' && name[1] >= '1' && name[1] <= '6') {
             flush();
             kind_ = tag.closing ? BlockKind::paragraph : BlockKind::heading;
@@ -187,6 +262,10 @@ private:
     }
 
     void flush() {
+        if (in_link_) follow_link(false);
+        const std::size_t link_bytes = std::exchange(link_bytes_, 0);
+        link_begin_ = 0;
+        const std::uint32_t box = open_.empty() ? 0 : open_.back().second;
         std::string text = decode_entities(std::exchange(inline_, {}));
         if (in_cell_ && !row_.empty()) {
             const std::string clean = one_line(text);
@@ -196,7 +275,7 @@ private:
             return;
         }
         if (kind_ != BlockKind::code && one_line(text).empty()) return;
-        pieces_.push_back({kind_, level_, std::move(text), {}, main_depth_ > 0});
+        pieces_.push_back({kind_, level_, std::move(text), {}, main_depth_ > 0, box, link_bytes});
         if (kind_ == BlockKind::item) kind_ = BlockKind::paragraph;
     }
 
@@ -206,14 +285,17 @@ private:
         const bool header = rows_++ == 0 || header_cells_ == row_.size();
         // A table of one column holds a layout, not data.
         if (row_.size() == 1) {
-            pieces_.push_back({BlockKind::paragraph, 0, std::move(row_[0]), {}, main_depth_ > 0});
+            pieces_.push_back(
+                {BlockKind::paragraph, 0, std::move(row_[0]), {}, main_depth_ > 0, row_box()});
         } else {
             pieces_.push_back({header ? BlockKind::header : BlockKind::row, 0, "", std::move(row_),
-                               main_depth_ > 0});
+                               main_depth_ > 0, row_box()});
         }
         row_.clear();
         header_cells_ = 0;
     }
+
+    std::uint32_t row_box() const { return open_.empty() ? 0 : open_.back().second; }
 
     std::string_view html_;
     std::string inline_, title_, skipping_;
@@ -225,6 +307,10 @@ private:
     std::vector<std::string> row_;
     std::size_t header_cells_ = 0, rows_ = 0;
     std::vector<Piece> pieces_;
+    std::vector<Box> boxes_ = {Box{}};  ///< the first is the page
+    std::vector<std::pair<std::string, std::uint32_t>> open_;
+    bool in_link_ = false;
+    std::size_t link_begin_ = 0, link_bytes_ = 0;
 };
 
 /// charset=... of the first bytes, as <meta> says it.
@@ -263,11 +349,19 @@ base::Result<Parsed> parse_html(std::string_view bytes, const ParseRequest& requ
     const std::string html = DG_TRY(decode_text(bytes, charset_of(bytes)));
     Reader reader(html);
     const std::vector<Piece> pieces = reader.read();
-    const bool main_only = main_holds_it(pieces);
+    std::vector<Part> parts;
+    for (const Piece& piece : pieces) {
+        parts.push_back({piece.box, bytes_of(piece), piece.link_bytes,
+                         piece.kind == BlockKind::heading ? piece.level : 0,
+                         piece.kind == BlockKind::paragraph});
+    }
+    const std::vector<bool> kept = main_text(reader.boxes(), parts);
+    const bool main_only = kept.empty() && main_holds_it(pieces);
     TextBuilder out(request.text_bytes_max);
     out.title(reader.title());
-    for (const Piece& piece : pieces) {
-        if (main_only && !piece.in_main) continue;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+        const Piece& piece = pieces[i];
+        if (kept.empty() ? main_only && !piece.in_main : !kept[i]) continue;
         if (piece.kind == BlockKind::row || piece.kind == BlockKind::header) {
             out.add_row(piece.cells, piece.kind == BlockKind::header);
         } else if (piece.kind == BlockKind::code) {

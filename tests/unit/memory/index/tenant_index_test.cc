@@ -4,12 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "base/files/files.h"
@@ -286,6 +289,7 @@ TEST(TenantIndex, AnswersLikeAPlainListThroughAnyHistory) {
             std::vector<Change> changes;
             for (std::uint64_t n = rng.below(400); n > 0; --n) changes.push_back(history.next());
             ASSERT_TRUE(index->apply(changes));
+            if (rng.below(2) == 0) index->settle();
             for (int i = 0; i < 6; ++i) {
                 expect_same(*index, history.live(), rng);
                 if (::testing::Test::HasFatalFailure()) return;
@@ -341,9 +345,104 @@ TEST(TenantIndex, CompactsWhatIsGone) {
         if (i % 4 != 0) gone.push_back({i + 1, ++sequence, true, {}, {}});
     }
     ASSERT_TRUE(index->apply(gone));
+    index->settle();
     EXPECT_LT(index->bytes(), before * 2 / 3);
     for (int i = 0; i < 20; ++i) expect_same(*index, live, rng);
     expect_sessions(*index, live);
+}
+
+/// Entries that go, many at once, so that the index is compacted; `row` and `sequence` go on.
+std::vector<Change> removals(std::int64_t from, std::int64_t to, truth::Sequence& sequence) {
+    std::vector<Change> gone;
+    for (std::int64_t row = from; row <= to; ++row) gone.push_back({row, ++sequence, true, {}, {}});
+    return gone;
+}
+
+TEST(TenantIndex, WritersGoOnWhileItIsCompacted) {
+    base::Rng rng(13);
+    const std::unique_ptr<TenantIndex> index = TenantIndex::make(kDims, "");
+    truth::Sequence sequence = 0;
+    std::map<std::int64_t, Change> live;
+    const auto write = [&](std::int64_t row) {
+        Change change{row, ++sequence, false, test::random_entry(rng), test::direction(rng, kDims)};
+        live.insert_or_assign(row, change);
+        return change;
+    };
+    constexpr std::int64_t kGone = 9000, kLast = 24'000;
+    std::vector<Change> changes;
+    for (std::int64_t row = 1; row <= kLast; ++row) changes.push_back(write(row));
+    ASSERT_TRUE(index->apply(changes));
+    index->settle();
+    ASSERT_TRUE(index->apply(removals(1, kGone, sequence)));
+    const std::uint64_t smaller = index->bytes() * 4 / 5;
+    for (std::int64_t row = 1; row <= kGone; ++row) live.erase(row);
+    // New ones, changed ones, removed ones, until it is smaller.
+    int written = 0;
+    for (std::int64_t row = kLast; index->bytes() >= smaller && written < 100'000; ++written) {
+        std::vector<Change> some = {write(++row)};
+        const auto other = kGone + 1 + static_cast<std::int64_t>(rng.below(14'000));
+        if (rng.below(2) == 0) {
+            some.push_back(write(other));
+        } else {
+            some.push_back({other, ++sequence, true, {}, {}});
+            live.erase(other);
+        }
+        ASSERT_TRUE(index->apply(some));
+    }
+    EXPECT_GT(written, 0) << "the first write waited for the compaction";
+    index->settle();
+    EXPECT_LT(index->bytes(), smaller);
+    std::vector<Change> list;
+    for (const auto& [row, change] : live) list.push_back(change);
+    for (int i = 0; i < 10; ++i) expect_same(*index, list, rng);
+    expect_sessions(*index, list);
+}
+
+/// The descriptor of the one file without a name in `dir`; -1: none.
+int nameless_file(const std::string& dir) {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code error;
+        const auto to = std::filesystem::read_symlink(entry.path(), error);
+        if (!error && to.string().starts_with(dir + "/")) return std::stoi(entry.path().filename());
+    }
+    return -1;
+}
+
+TEST(TenantIndex, AFileCutOffWhileItIsReadIsAnErrorAndNoSignal) {
+    base::Result<base::TemporaryDir> dir = base::TemporaryDir::create("/tmp", "index-test");
+    ASSERT_TRUE(dir);
+    test::for_each_seed(8, [&](base::Rng& rng) {
+        const std::unique_ptr<TenantIndex> index = TenantIndex::make(kDims, dir->path());
+        test::History history(rng, kDims);
+        std::vector<Change> changes;
+        for (int i = 0; i < 3000; ++i) changes.push_back(history.next());
+        ASSERT_TRUE(index->apply(changes));
+        index->settle();
+        ASSERT_TRUE(index->sound());
+        const int file = nameless_file(dir->path());
+        ASSERT_GE(file, 0);
+        struct stat now {};
+        ASSERT_EQ(::fstat(file, &now), 0);
+        const auto left = static_cast<off_t>(rng.below(static_cast<std::uint64_t>(now.st_size)));
+        {
+            const std::unique_ptr<Reader> reader = index->read();
+            ASSERT_EQ(::ftruncate(file, left), 0);
+            const auto all = *reader->select({}, kNow);
+            static_cast<void>(reader->keyword({{{"tea", 1.f}}}, *all, 100));
+            static_cast<void>(reader->vector(test::direction(rng, kDims), *all, 50, 1.f));
+            std::vector<Slot> slots(reader->live());
+            std::iota(slots.begin(), slots.end(), 0);
+            static_cast<void>(reader->keyword_of({{{"tea", 1.f}}}, slots));
+            static_cast<void>(reader->vector_of(test::direction(rng, kDims), slots));
+        }
+        ASSERT_FALSE(index->sound());
+        EXPECT_EQ(index->sound().error().code, base::Code::data_loss);
+        // It grows again with holes where it was cut: still no answer to trust.
+        changes = {history.next()};
+        const auto applied = index->apply(changes);
+        ASSERT_FALSE(applied);
+        EXPECT_EQ(applied.error().code, base::Code::data_loss);
+    });
 }
 
 TEST(TenantIndex, RefusesVectorsThatAreNone) {

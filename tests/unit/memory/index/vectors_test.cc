@@ -111,6 +111,11 @@ TEST(Rotation, KeepsAnglesAndSpreadsAxes) {
     }
 }
 
+bool at_once(const std::function<void()>& piece) {
+    piece();
+    return true;
+}
+
 /// recall@10 of 60 queries under a filter that keeps about `share`.
 double recall_of(const VectorIndex& index, const std::vector<std::vector<float>>& vectors,
                  Topics& topics, base::Rng& rng, double share, float asked) {
@@ -153,7 +158,7 @@ TEST(VectorIndex, FindsTheAskedShareAtEverySelectivity) {
         vectors.push_back(topics.next());
         // Some have none; those after the fit are coded as they come.
         ASSERT_TRUE(slot % 17 == 3 ? index.set(slot, {}) : index.set(slot, vectors.back()));
-        if (index.wants_fit()) index.adopt(index.fit());
+        if (index.wants_fit()) index.adopt(index.fit(at_once));
     }
     for (Slot slot = 0; slot < 20'000; slot += 11) index.remove(slot);
     std::string plan;

@@ -166,8 +166,9 @@ TEST(Rank, IsOrderedBoundedAndRepeatable) {
         std::set<memory::index::Slot> seen;
         const auto reader = index->read();
         for (std::size_t i = 0; i < once.ranked.size(); ++i) {
-            const auto& [slot, parts] = once.ranked[i];
+            const auto& [slot, parts, words] = once.ranked[i];
             EXPECT_EQ(slot, again.ranked[i].slot);
+            EXPECT_EQ(words, again.ranked[i].words);
             EXPECT_TRUE(seen.insert(slot).second);
             if (i > 0) {
                 EXPECT_LE(parts.total, once.ranked[i - 1].parts.total);
