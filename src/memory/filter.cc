@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/core/utf8.h"
+#include "memory/labels.h"
 
 namespace memory {
 namespace {
@@ -279,9 +280,10 @@ bool in_scope(const Scope& wanted, const Scope& has) {
            fits(wanted.run, has.run);
 }
 
-/// Labels that are no list of texts close the entry to everybody: nobody can hold one of them.
+}  // namespace
+
 bool may_see(const std::vector<std::string>& labels, const json::object& metadata) {
-    const json::value* needed = metadata.if_contains("labels");
+    const json::value* needed = metadata.if_contains(kLabelsField);
     if (needed == nullptr) return true;
     const json::array* list = needed->if_array();
     if (list != nullptr && list->empty()) return true;
@@ -290,8 +292,6 @@ bool may_see(const std::vector<std::string>& labels, const json::object& metadat
                                : equal(*needed, json::value(label));
     });
 }
-
-}  // namespace
 
 Result<MetadataExpression> parse_metadata_expression(std::string_view text) {
     return Parser(text).whole();

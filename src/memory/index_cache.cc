@@ -164,15 +164,21 @@ void IndexCache::apply(std::string_view tenant, std::span<const truth::Change> c
     make_room(std::string(tenant));
 }
 
-void IndexCache::drop(std::string_view tenant) {
+void IndexCache::purge(std::string_view tenant) {
+    const std::string name(tenant);
     std::unique_lock lock(mutex_);
-    auto found = slots_.find(tenant);
-    for (; found != slots_.end() && found->second->index == nullptr; found = slots_.find(tenant)) {
+    auto found = slots_.find(name);
+    for (; found != slots_.end() && found->second->index == nullptr; found = slots_.find(name)) {
         built_.wait(lock);
     }
     if (found == slots_.end()) return;
-    order_.erase(found->second->used);
-    slots_.erase(found);
+    const SlotPtr slot = found->second;
+    const IndexPtr index = slot->index;
+    lock.unlock();
+    // What others took away may not have been asked for yet. What cannot be cleaned is dropped: its
+    // memory and file go with the last search that still reads it.
+    const auto got = up_to_date(name, *slot, index);
+    if (!got || !index->purge()) drop(name, slot);
 }
 
 void IndexCache::make_room(const std::string& keep) {

@@ -45,9 +45,8 @@ public:
     /// in the truth. An index that cannot take it is dropped.
     void apply(std::string_view tenant, std::span<const truth::Change> changes);
 
-    /// The tenant's index is built anew when it is next asked for. Its memory and files go with the
-    /// last search that still reads it; one that is being built stays.
-    void drop(std::string_view tenant);
+    /// Leaves no trace of entries that are gone in the tenant's index, if it is here.
+    void purge(std::string_view tenant);
 
     std::uint32_t open() const;
     std::uint64_t bytes() const;

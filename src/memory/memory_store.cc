@@ -76,7 +76,7 @@ public:
 
     /// `sessions` may be null; `facts` are of `lasting`.
     EmbeddedStore(const StoreOptions& options, std::unique_ptr<truth::Truth> lasting,
-                  std::unique_ptr<truth::Truth> sessions, FactStores facts,
+                  std::unique_ptr<truth::SessionTruth> sessions, FactStores facts,
                   std::shared_ptr<Embedder> embedder, const base::Clock& clock)
         : location_(base::without_password(options.location)),
           sessions_location_(base::without_password(options.sessions)),
@@ -119,11 +119,10 @@ public:
             }));
         forget::Hooks hooks;
         hooks.hear = [this](std::string_view tenant, auto changes) { heard(tenant, changes); };
-        hooks.drop_index = [this](std::string_view tenant) { indexes_.drop(tenant); };
+        hooks.purge_index = [this](std::string_view tenant) { indexes_.purge(tenant); };
         hooks.reload_facts = [this](std::string_view tenant) { facts(tenant).reload(tenant); };
-        if (sessions_) hooks.beyond_reach = "Redis at " + sessions_location_;
-        forgetting_ = DG_TRY(
-            forget::make_forgetting(*truth_, std::move(hooks), clock_, options.forget_deadline_ms));
+        forgetting_ = DG_TRY(forget::make_forgetting(*truth_, sessions_.get(), std::move(hooks),
+                                                     clock_, options.forget_deadline_ms));
         return {};
     }
     ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
@@ -300,8 +299,10 @@ private:
     const std::shared_ptr<Embedder> embedder_;  // null: words alone
     const std::shared_ptr<Reranker> reranker_;  // null: none
     const EntryLimits limits_;
-    const std::unique_ptr<truth::Truth> lasting_, sessions_, tiered_;  // sessions may be null
-    truth::Truth* const truth_;                                        // of both
+    const std::unique_ptr<truth::Truth> lasting_;
+    const std::unique_ptr<truth::SessionTruth> sessions_;  // may be null
+    const std::unique_ptr<truth::Truth> tiered_;           // of both; null without sessions
+    truth::Truth* const truth_;                            // of both
     IndexCache indexes_;
     tasks::TaskStore tasks_;
     const FactStores facts_;  // by shard
@@ -576,7 +577,7 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
                                                        std::shared_ptr<Embedder> embedder,
                                                        const base::Clock& clock) {
     auto truth = DG_TRY(truth::Truth::open(options, clock));
-    std::unique_ptr<truth::Truth> sessions;
+    std::unique_ptr<truth::SessionTruth> sessions;
     if (!options.sessions.empty()) sessions = DG_TRY(truth::open_session_truth(options, clock));
     DG_TRY(tasks::TaskStore(*truth, clock).open());
     EmbeddedStore::FactStores facts;

@@ -26,6 +26,12 @@ Result<void> Readers::alone(const std::function<Result<void>()>& task) {
     return result;
 }
 
+void Readers::forget_idle() {
+    std::vector<std::unique_ptr<Connection>> idle;  // closed without the lock
+    const std::lock_guard lock(mutex_);
+    idle.swap(idle_);
+}
+
 Result<std::unique_ptr<Connection>> Readers::take() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return !held_off_ && in_use_ < connections_max_; });

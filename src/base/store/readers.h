@@ -21,6 +21,8 @@ public:
     Result<void> read(const Work& work);
     /// Waits until nobody reads; `task` runs while nobody may.
     Result<void> alone(const std::function<Result<void>()>& task);
+    /// Closes the connections that nobody uses.
+    void forget_idle();
 
 private:
     Result<std::unique_ptr<Connection>> take();

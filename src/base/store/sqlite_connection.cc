@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/core/check.h"
+#include "base/store/sqlite_gaps.h"
 
 namespace base::store {
 namespace {
@@ -245,6 +246,30 @@ Result<void> SqliteConnection::empty_log() {
     }
     log_pages_ = 0;
     return {};
+}
+
+Result<void> SqliteConnection::blank_deleted() {
+    std::int64_t page_bytes = 0, pages = 0, free_pages = 0;
+    const auto number = [this](std::string_view sql, std::int64_t& to) {
+        return query(sql, {}, [&to](const Row& row) {
+            to = row.integer(0);
+            return true;
+        });
+    };
+    DG_TRY(number("PRAGMA page_size", page_bytes));
+    DG_TRY(number("PRAGMA page_count", pages));
+    DG_TRY(number("PRAGMA freelist_count", free_pages));
+    // Free pages are zeros and serve again; only when most are free is a smaller file worth it.
+    if (free_pages > pages / 2) {
+        DG_TRY(pragma("VACUUM"));
+        return empty_log();
+    }
+    std::vector<std::uint32_t> roots{1};
+    DG_TRY(query("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0", {}, [&](const Row& row) {
+        roots.push_back(static_cast<std::uint32_t>(row.integer(0)));
+        return true;
+    }));
+    return blank_gaps(database_, path_, static_cast<std::uint32_t>(page_bytes), roots);
 }
 
 std::unexpected<Error> SqliteConnection::failed(std::string_view what) {

@@ -46,6 +46,8 @@ public:
     void checkpoint();
     /// Everything, and empties the log. Errors: unavailable when somebody reads or writes.
     Result<void> empty_log();
+    /// Leaves no byte of deleted rows in the file. Pre: the log is empty, nobody reads or writes.
+    Result<void> blank_deleted();
     Result<void> pragma(const char* sql);
 
 private:

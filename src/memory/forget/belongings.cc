@@ -1,6 +1,7 @@
 #include "memory/forget/belongings.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/files/sha256.h"
 #include "memory/facts/fact_rows.h"
@@ -14,6 +15,7 @@ using base::Code;
 using base::fail;
 using base::Result;
 using base::store::Transaction;
+using truth::Sequence;
 
 bool any_text(const json::value& value, const auto& says) {
     if (value.is_string()) return says(std::string_view(value.get_string()));
@@ -98,27 +100,33 @@ Result<void> Belongings::read_facts(Transaction& tx) {
 }
 
 Result<void> Belongings::read_entries(Transaction& tx) {
-    return truth::each_present(
-        tx, request_.tenant, tenant_, seen_, [&](truth::StoredEntry&& stored) -> Result<void> {
-            seen_ = stored.sequence;
-            const Entry& entry = stored.entry;
-            const auto reason = why(entry);
-            Row row{entry.id, reason.value_or(Why::made_from), {}, {}};
-            if (!reason && !rows_.contains(stored.row) && entry.sources.empty()) return {};
-            row.needles = needles_of(entry);
-            if (stored.state == truth::RowState::live) {
-                row.marks = truth::marks_of(entry.scope, entry.type, entry.content, entry.speaker,
-                                            entry.created_unix_ms);
-            }
-            if (reason || rows_.contains(stored.row)) {
-                take(stored.row, std::move(row));
-                return {};
-            }
-            Derived derived{std::move(row), {}};
-            for (const SourceSpan& span : entry.sources) derived.sources.push_back(span.source);
-            derived_[stored.row] = std::move(derived);
-            return {};
-        });
+    const Sequence after = std::exchange(seen_, DG_TRY(truth::last_sequence(tx, tenant_)));
+    const auto judge = [this](truth::StoredEntry&& stored) { return judge_entry(stored); };
+    // The database knows scopes; names in texts it does not.
+    if (after == 0 && in_scope(request_.target.scope)) {
+        return truth::each_in_scope(tx, request_.tenant, tenant_, request_.target.scope, judge);
+    }
+    return truth::each_present(tx, request_.tenant, tenant_, after, judge);
+}
+
+Result<void> Belongings::judge_entry(const truth::StoredEntry& stored) {
+    const Entry& entry = stored.entry;
+    const auto reason = why(entry);
+    Row row{entry.id, reason.value_or(Why::made_from), {}, {}};
+    if (!reason && !rows_.contains(stored.row) && entry.sources.empty()) return {};
+    row.needles = needles_of(entry);
+    if (stored.state == truth::RowState::live) {
+        row.marks = truth::marks_of(entry.scope, entry.type, entry.content, entry.speaker,
+                                    entry.created_unix_ms);
+    }
+    if (reason || rows_.contains(stored.row)) {
+        take(stored.row, std::move(row));
+        return {};
+    }
+    Derived derived{std::move(row), {}};
+    for (const SourceSpan& span : entry.sources) derived.sources.push_back(span.source);
+    derived_[stored.row] = std::move(derived);
+    return {};
 }
 
 /// After the entries: a row that is found here is there with its present state.
@@ -146,6 +154,20 @@ Result<void> Belongings::read_versions(Transaction& tx) {
                                             entry.created_unix_ms);
             }
             take(stored.row, std::move(row));
+            return {};
+        });
+}
+
+/// What comes into a session after this is new.
+Result<void> Belongings::read_sessions(truth::SessionTruth& sessions) {
+    return sessions.each_state(
+        request_.tenant, [&](truth::StoredEntry&& stored, bool former) -> Result<void> {
+            if (!former) return judge_entry(stored);
+            auto& needles = former_[stored.row];
+            for (const Needle n : needles_of(stored.entry)) needles.push_back(n);
+            // Its states come after all that are there now.
+            if (rows_.contains(stored.row) || !subject_ || !why(stored.entry)) return {};
+            take(stored.row, {stored.entry.id, Why::mentions, {}, needles_of(stored.entry)});
             return {};
         });
 }
@@ -210,12 +232,13 @@ Result<void> Belongings::read_blocks(Transaction& tx) {
         });
 }
 
-Result<void> Belongings::read(Transaction& tx) {
+Result<void> Belongings::read(Transaction& tx, truth::SessionTruth* sessions) {
     wanted_.insert(request_.target.ids.begin(), request_.target.ids.end());
     tenant_ = DG_TRY(truth::tenant_number(tx, request_.tenant));
     DG_TRY(read_facts(tx));
     DG_TRY(read_entries(tx));
     DG_TRY(read_versions(tx));
+    if (sessions != nullptr) DG_TRY(read_sessions(*sessions));
     take_derived();
     for (const std::string& id : request_.target.ids) {
         if (ids_.contains(id)) continue;
@@ -256,7 +279,9 @@ std::string Belongings::ids_sha256() const {
 }
 
 Counts Belongings::counts() const {
+    const auto brief = std::ranges::distance(rows_.lower_bound(truth::kSessionRow), rows_.end());
     return {{"memories", rows_.size()},
+            {"of_sessions", static_cast<std::uint64_t>(brief)},
             {"facts", facts_.size()},
             {"aliases", aliases_.size()},
             {"checkpoints", checkpoints_.size()},

@@ -15,6 +15,7 @@
 #include "memory/forget/forget.h"
 #include "memory/forget/subject.h"
 #include "memory/truth/forgotten.h"
+#include "memory/truth/session_truth.h"
 
 namespace memory::forget {
 
@@ -22,8 +23,8 @@ class Belongings {
 public:
     explicit Belongings(const Request& request) : request_(request) {}
 
-    /// Reads everything of the tenant. Errors: the store's; not_found (an id).
-    base::Result<void> read(base::store::Transaction& tx);
+    /// Reads everything of the tenant; `sessions` may be null. Errors: theirs; not_found (an id).
+    base::Result<void> read(base::store::Transaction& tx, truth::SessionTruth* sessions);
     /// Reads what was written since.
     base::Result<void> read_on(base::store::Transaction& tx);
 
@@ -63,7 +64,9 @@ private:
 
     base::Result<void> read_facts(base::store::Transaction& tx);
     base::Result<void> read_entries(base::store::Transaction& tx);
+    base::Result<void> judge_entry(const truth::StoredEntry& stored);
     base::Result<void> read_versions(base::store::Transaction& tx);
+    base::Result<void> read_sessions(truth::SessionTruth& sessions);
     base::Result<void> read_checkpoints(base::store::Transaction& tx);
     base::Result<void> read_blocks(base::store::Transaction& tx);
     void judge_fact(const facts::Assertion& said);

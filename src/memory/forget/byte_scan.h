@@ -25,12 +25,16 @@ class NeedleSet {
 public:
     explicit NeedleSet(const std::vector<Needle>& needles);
     std::uint64_t size() const { return needles_.size(); }
-    /// Calls `hit` for every piece of `bytes` that is one of them; false from it stops.
+    /// Calls `hit` for every piece of `bytes` that is one of them, in no order; false from it
+    /// stops. A piece of zeros alone is none.
     void each_hit(std::string_view bytes, const std::function<bool(Needle)>& hit) const;
 
 private:
+    bool each_hit_near(std::string_view bytes, const std::function<bool(Needle)>& hit) const;
+
     std::unordered_set<Needle> needles_;
     std::vector<std::uint64_t> sieve_;  ///< bits by hash; most places need no look-up
+    std::uint64_t sieve_mask_ = 0;
 };
 
 struct FileHits {

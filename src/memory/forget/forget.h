@@ -44,9 +44,9 @@ struct Request {
 enum class Why : std::uint8_t { named, in_scope, user, speaker, mentions, fact_source, made_from };
 std::string_view why_name(Why why);
 
-/// Rows by kind: "memories", "facts", "aliases", "checkpoints", "profile_blocks",
-/// "idempotency_keys" when they are hidden; "versions", "embeddings", "marks", "access_counts" as
-/// they are erased.
+/// Rows by kind: "memories" and, of them, "of_sessions" (short-term ones in Redis), "facts",
+/// "aliases", "checkpoints", "profile_blocks", "idempotency_keys" when they are hidden; "versions",
+/// "embeddings", "marks", "access_counts" as they are erased.
 using Counts = std::map<std::string, std::uint64_t>;
 
 /// What a forget would take; nothing is changed.
@@ -70,7 +70,8 @@ struct Scan {
     std::uint64_t hits = 0;     ///< found, and no memory that stays says the same
     std::uint64_t shared = 0;   ///< found, because a memory that stays says the same
     std::uint64_t rows_left = 0;
-    std::uint64_t unscanned = 0;  ///< 1: the truth is on a database server, whose files are its own
+    /// 1: some of it was on a database server, whose files are its own: PostgreSQL, or Redis.
+    std::uint64_t unscanned = 0;
     bool clean() const { return hits == 0 && rows_left == 0; }
     bool operator==(const Scan&) const = default;
 };
@@ -103,7 +104,8 @@ public:
     virtual base::Result<Preview> preview(const Request& request) = 0;
     /// When it returns nothing finds them any more and the receipt is durable; bytes go in the
     /// background, also after a crash. Nothing belongs to the target: a receipt with counts of 0.
-    /// Errors: as preview; the store's, and then nothing was done.
+    /// Errors: as preview; the store's, and then nothing was done; unavailable (Redis went away in
+    /// between: the rest is forgotten when it is back, as the receipt it names will say).
     virtual base::Result<Receipt> forget(const Request& request) = 0;
     /// Errors: not_found.
     virtual base::Result<Receipt> receipt(std::string_view tenant, std::string_view id) = 0;

@@ -29,8 +29,8 @@ using base::store::Store;
 using base::store::Transaction;
 
 constexpr std::size_t kIdsMax = 10'000, kSubjectBytesMax = 1024;
-constexpr std::size_t kRowsAtOnce = 1'000;  // of one transaction: others write in between
-constexpr int kScrubsMax = 3;               // until what is still found is told instead
+constexpr std::size_t kRowsAtOnce = 10'000;  // of one transaction: others write in between
+constexpr int kScrubsMax = 3;                // until what is still found is told instead
 constexpr std::chrono::seconds kRetryAfter{5};
 /// A file is rewritten as often as leaves it this many times as long for everything else.
 constexpr int kQuietFactor = 10;
@@ -71,8 +71,13 @@ Result<void> check(const Request& request) {
 
 class Forgetter final : public Forgetting {
 public:
-    Forgetter(truth::Truth& truth, Hooks hooks, const base::Clock& clock, std::int64_t deadline_ms)
-        : truth_(truth), hooks_(std::move(hooks)), clock_(clock), deadline_ms_(deadline_ms) {}
+    Forgetter(truth::Truth& truth, truth::SessionTruth* sessions, Hooks hooks,
+              const base::Clock& clock, std::int64_t deadline_ms)
+        : truth_(truth),
+          sessions_(sessions),
+          hooks_(std::move(hooks)),
+          clock_(clock),
+          deadline_ms_(deadline_ms) {}
 
     Result<void> prepare() {
         DG_TRY(truth_.each_store([this](Store& store) -> Result<void> {
@@ -90,7 +95,7 @@ public:
         DG_TRY(check(request));
         Belongings belongings(request);
         DG_TRY(truth_.store_of(request.tenant).read([&](Transaction& tx) {
-            return belongings.read(tx);
+            return belongings.read(tx, sessions_);
         }));
         Preview out;
         for (const auto& [row, kept] : belongings.rows()) {
@@ -106,12 +111,6 @@ public:
 
     Result<Receipt> forget(const Request& request) override {
         DG_TRY(check(request));
-        if (!hooks_.beyond_reach.empty()) {
-            return fail_on("memory.sessions", Code::failed_precondition,
-                           "short-term memories are in {}, where forgetting does not reach: remove "
-                           "them there, then forget on a server without memory.sessions",
-                           hooks_.beyond_reach);
-        }
         Store& store = truth_.store_of(request.tenant);
         Receipt asked;
         asked.by = request.by;
@@ -124,7 +123,7 @@ public:
             "forget-" + truth::make_id(asked.requested_unix_ms, 0, base::entropy64()).substr(4);
         // Most is read beside those who write; with them waiting, only what came since.
         Belongings first(request);
-        DG_TRY(store.read([&](Transaction& tx) { return first.read(tx); }));
+        DG_TRY(store.read([&](Transaction& tx) { return first.read(tx, sessions_); }));
         Receipt receipt;
         std::vector<truth::Change> changes;
         DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
@@ -135,6 +134,7 @@ public:
             receipt.hidden_unix_ms = now();
             return hide(truth_, tx, request.tenant, all, receipt, changes);
         }));
+        const Result<truth::Erased> brief = erase_sessions(request.tenant, numbers_of(first));
         hooks_.reload_facts(request.tenant);
         hooks_.hear(request.tenant, changes);
         {
@@ -143,7 +143,11 @@ public:
             wanted_ = true;
         }
         wake_.notify_all();
-        return receipt;
+        if (brief) return receipt;
+        return fail_on("memory.sessions", brief.error().code,
+                       "short-term memories could not be erased yet, all others are forgotten; "
+                       "it is tried again until the receipt {} is done: {}",
+                       receipt.id, brief.error().message);
     }
 
     Result<Receipt> receipt(std::string_view tenant, std::string_view id) override {
@@ -255,7 +259,7 @@ private:
             later = true;
             return {};
         }
-        for (const Open& open : all) hooks_.drop_index(open.tenant);
+        for (const Open& open : all) hooks_.purge_index(open.tenant);
         for (int turn = 1;; ++turn) {
             const base::Instant began = clock_.now();
             DG_TRY(store.scrub());
@@ -285,14 +289,36 @@ private:
         return {};
     }
 
+    /// Those of `rows`, ascending, that are in Redis.
+    static std::span<const truth::RowId> of_sessions(std::span<const truth::RowId> rows) {
+        return rows.subspan(static_cast<std::size_t>(
+            std::ranges::lower_bound(rows, truth::kSessionRow) - rows.begin()));
+    }
+    static std::vector<truth::RowId> numbers_of(const Belongings& belongings) {
+        std::vector<truth::RowId> rows;
+        for (const auto& [row, kept] : belongings.rows()) rows.push_back(row);
+        return rows;
+    }
+    Result<truth::Erased> erase_sessions(std::string_view tenant,
+                                         std::span<const truth::RowId> rows) {
+        const auto brief = of_sessions(rows);
+        if (brief.empty()) return truth::Erased{};
+        if (sessions_ != nullptr) return sessions_->erase(tenant, brief);
+        return fail_on("memory.sessions", Code::failed_precondition,
+                       "{} short-term memories that are to be forgotten are in Redis; start with "
+                       "the memory.sessions that they were written with",
+                       brief.size());
+    }
+
     Result<void> erase(Store& store, Open& open, const std::stop_token& stop) {
+        DG_TRY(erase_sessions(open.tenant, open.rows));  // again, where a process died in between
         for (std::size_t at = 0; at < open.rows.size() && !stop.stop_requested();) {
             const std::size_t count = std::min(kRowsAtOnce, open.rows.size() - at);
-            const auto some = std::span(open.rows).subspan(at, count);
             Receipt counted;
             DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
                 const truth::Erased erased =
-                    DG_TRY(truth::erase_beside(tx, open.tenant_number, some));
+                    DG_TRY(truth::erase_beside(tx, open.tenant_number, rows_of(open.receipt.id),
+                                               open.rows[at], open.rows[at + count - 1]));
                 counted = open.receipt;
                 counted.counts["versions"] += erased.versions;
                 counted.counts["embeddings"] += erased.embeddings;
@@ -309,13 +335,16 @@ private:
     Result<Scan> verify(Store& store, const Open& open) {
         Scan scan;
         DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-            scan.rows_left = DG_TRY(truth::rows_left(tx, open.tenant_number, open.rows));
+            scan.rows_left =
+                DG_TRY(truth::rows_left(tx, open.tenant_number, rows_of(open.receipt.id)));
             return {};
         }));
+        const auto brief = of_sessions(open.rows);
+        if (!brief.empty()) scan.rows_left += DG_TRY(sessions_->rows_left(open.tenant, brief));
         const NeedleSet needles(open.needles);
         scan.needles = needles.size();
         const auto files = truth_.files_of(open.tenant);
-        scan.unscanned = files.empty() ? 1 : 0;
+        scan.unscanned = files.empty() || !brief.empty() ? 1 : 0;
         std::vector<Needle> hits;
         for (const std::string& path : files) {
             const FileHits found = DG_TRY(scan_file(path, needles));
@@ -340,6 +369,7 @@ private:
     }
 
     truth::Truth& truth_;
+    truth::SessionTruth* const sessions_;  // null: short-term entries are with the others
     const Hooks hooks_;
     const base::Clock& clock_;
     const std::int64_t deadline_ms_;
@@ -377,10 +407,11 @@ std::string asked_hash(const Target& target, std::string_view salt) {
                                    {"subject", facts::normal_name(target.subject)}}));
 }
 
-Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth, Hooks hooks,
+Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth,
+                                                    truth::SessionTruth* sessions, Hooks hooks,
                                                     const base::Clock& clock,
                                                     std::int64_t deadline_ms) {
-    auto made = std::make_unique<Forgetter>(truth, std::move(hooks), clock, deadline_ms);
+    auto made = std::make_unique<Forgetter>(truth, sessions, std::move(hooks), clock, deadline_ms);
     DG_TRY(made->prepare());
     return std::unique_ptr<Forgetting>(std::move(made));
 }

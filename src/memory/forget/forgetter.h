@@ -9,6 +9,7 @@
 
 #include "base/core/clock.h"
 #include "memory/forget/forget.h"
+#include "memory/truth/session_truth.h"
 #include "memory/truth/truth.h"
 
 namespace memory::forget {
@@ -16,17 +17,16 @@ namespace memory::forget {
 /// What other parts of the store must do. Called on any thread, under no lock.
 struct Hooks {
     std::function<void(std::string_view tenant, std::span<const truth::Change>)> hear;
-    /// Indexes and pictures that may still hold bytes of it are made anew.
-    std::function<void(std::string_view tenant)> drop_index;
+    /// Indexes that heard of it leave no trace of it.
+    std::function<void(std::string_view tenant)> purge_index;
     std::function<void(std::string_view tenant)> reload_facts;
-    /// Where entries are that forgetting does not reach, for people; empty: nowhere. Nothing is
-    /// forgotten then, because the receipt would not be true.
-    std::string beyond_reach = {};
 };
 
-/// Makes the tables where they are missing. Errors: the store's.
-base::Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth, Hooks hooks,
-                                                          const base::Clock& clock,
+/// Makes the tables where they are missing. `sessions`: where short-term entries are kept apart;
+/// null: with the others. Errors: the store's.
+base::Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth,
+                                                          truth::SessionTruth* sessions,
+                                                          Hooks hooks, const base::Clock& clock,
                                                           std::int64_t deadline_ms);
 
 }  // namespace memory::forget

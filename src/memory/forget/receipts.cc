@@ -120,12 +120,13 @@ Result<std::vector<Open>> read_open(Transaction& tx) {
                         return true;
                     }));
     for (Open& open : out) {
-        DG_TRY(tx.query("SELECT row_id, tenant_id FROM forget_row WHERE forget = $1",
-                        {open.receipt.id}, [&](const Row& row) {
-                            open.rows.push_back(row.integer(0));
-                            open.tenant_number = row.integer(1);
-                            return true;
-                        }));
+        DG_TRY(
+            tx.query("SELECT row_id, tenant_id FROM forget_row WHERE forget = $1 ORDER BY row_id",
+                     {open.receipt.id}, [&](const Row& row) {
+                         open.rows.push_back(row.integer(0));
+                         open.tenant_number = row.integer(1);
+                         return true;
+                     }));
         DG_TRY(tx.query("SELECT needle FROM forget_needle WHERE forget = $1", {open.receipt.id},
                         [&](const Row& row) {
                             open.needles.push_back(row.integer(0));
@@ -148,6 +149,7 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
         DG_TRY(tx.run("INSERT INTO forget_row(forget, row_id, tenant_id) VALUES ($1, $2, $3)",
                       {receipt.id, row, belongings.tenant()}));
         needles.insert(needles.end(), kept.needles.begin(), kept.needles.end());
+        if (row >= truth::kSessionRow) continue;  // in another truth
         gone.push_back({row, kept.marks});
         marks += kept.marks.size();
     }
@@ -202,11 +204,16 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
     truth.doubt_marks(tenant, rows);
     const truth::Sequence sequence =
         DG_TRY(truth.take_sequences(tx, tenant, static_cast<std::int64_t>(rows.size())));
-    DG_TRY(truth::blank_rows(tx, tenant, belongings.tenant(), sequence, gone, changes));
+    DG_TRY(truth::blank_rows(tx, tenant, belongings.tenant(), sequence, rows_of(receipt.id), gone,
+                             changes));
     for (const auto& [kind, count] : belongings.counts()) receipt.counts[kind] = count;
     receipt.counts["marks"] = marks;
     receipt.ids_sha256 = belongings.ids_sha256();
     return write_receipt(tx, tenant, receipt);
+}
+
+truth::RowSet rows_of(const ForgetId& id) {
+    return {"SELECT row_id FROM forget_row WHERE forget = $1", id};
 }
 
 Result<void> clear_work(Transaction& tx, std::string_view id) {

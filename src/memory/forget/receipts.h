@@ -8,6 +8,7 @@
 #include "base/store/store.h"
 #include "memory/forget/belongings.h"
 #include "memory/forget/forget.h"
+#include "memory/truth/forgotten.h"
 #include "memory/truth/truth.h"
 
 namespace memory::forget {
@@ -37,6 +38,8 @@ base::Result<std::vector<Open>> read_open(base::store::Transaction& tx);
 base::Result<void> hide(truth::Truth& truth, base::store::Transaction& tx, std::string_view tenant,
                         const Belongings& belongings, Receipt& receipt,
                         std::vector<truth::Change>& changes);
+/// The rows that have to be erased for it; valid as long as `id`.
+truth::RowSet rows_of(const ForgetId& id);
 /// Nothing is to be erased for it any more.
 base::Result<void> clear_work(base::store::Transaction& tx, std::string_view id);
 

@@ -5,27 +5,15 @@
 #include <array>
 #include <utility>
 
-#include "base/api/request_parts.h"
-#include "base/json/object_reader.h"
 #include "memory/facts/extract.h"
 #include "memory/facts/fact_store.h"
 #include "memory/http/entry_json.h"
+#include "memory/http/route_names.h"
 
 namespace memory {
 namespace {
 
-namespace json = base::json;
-using base::Code;
-using base::fail_on;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
 using base::api::query_flag;
-using base::api::query_number;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 using facts::Assertion;
 using facts::Cardinality;
 using facts::Fact;

@@ -2,22 +2,11 @@
 
 #include <utility>
 
-#include "base/api/request_parts.h"
-#include "base/json/object_reader.h"
 #include "memory/forget/forget.h"
+#include "memory/http/route_names.h"
 
 namespace memory {
 namespace {
-
-namespace json = base::json;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
-using base::api::query_number;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 
 constexpr std::size_t kShownMax = 1'000;  // ids of a preview; all are counted
 

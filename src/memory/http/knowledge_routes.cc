@@ -3,25 +3,13 @@
 #include <array>
 #include <utility>
 
-#include "base/api/request_parts.h"
-#include "base/json/object_reader.h"
 #include "memory/http/form.h"
+#include "memory/http/route_names.h"
 
 namespace memory {
 namespace {
 
-namespace json = base::json;
-using base::Code;
-using base::fail_on;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
 using base::api::query_all;
-using base::api::query_number;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 using knowledge::Labels;
 
 constexpr std::size_t kNameBytesMax = 2048;

@@ -6,25 +6,12 @@
 #include <utility>
 
 #include "base/api/error_answer.h"
-#include "base/api/request_parts.h"
-#include "base/json/object_reader.h"
 #include "memory/http/entry_json.h"
+#include "memory/http/route_names.h"
 #include "memory/tools/memory_tools.h"
 
 namespace memory {
 namespace {
-
-namespace json = base::json;
-using base::Code;
-using base::fail_on;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
-using base::api::query_number;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 
 constexpr std::size_t kDocumentsWaitingMax = 16;
 constexpr std::string_view kDocuments = "/v1/knowledge/{base}/documents",

@@ -2,21 +2,12 @@
 
 #include <utility>
 
-#include "base/api/request_parts.h"
-#include "base/json/object_reader.h"
+#include "memory/http/route_names.h"
 #include "memory/profile/profile.h"
 
 namespace memory {
 namespace {
 
-namespace json = base::json;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 using profile::Block;
 using profile::Owner;
 

@@ -3,25 +3,12 @@
 #include <optional>
 #include <utility>
 
-#include "base/api/request_parts.h"
 #include "base/core/base64.h"
 #include "base/core/utf8.h"
-#include "base/json/object_reader.h"
+#include "memory/http/route_names.h"
 
 namespace memory {
 namespace {
-
-namespace json = base::json;
-using base::Code;
-using base::fail_on;
-using base::ObjectReader;
-using base::Result;
-using base::api::body_of;
-using base::api::json_answer;
-using base::api::query_number;
-using base::api::tenant_of;
-using base::http::Request;
-using base::http::Response;
 
 constexpr std::size_t kTextBytesMax = 1u << 20;  // check_checkpoint knows the real ones
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 
+#include "memory/labels.h"
+
 namespace memory::index {
 namespace {
 
@@ -12,7 +14,6 @@ using base::json::value;
 constexpr std::size_t kDepthMax = 16;
 /// Integers up to here are doubles without loss.
 constexpr double kExactMax = 0x1p53;
-constexpr std::string_view kLabelsField = "labels";
 
 /// The same text for values that are equal; none for what is no scalar, or too long.
 std::optional<std::string> key_of(const value& v) {
@@ -44,19 +45,6 @@ bool compares(MetadataExpression::Op op, double a, double b) {
         default:
             return a >= b;
     }
-}
-
-/// A caller with `labels` sees an entry whose own labels are `own`. What is neither a text nor a
-/// list of them, null too, is a label that nobody has.
-bool is_open(const value* own, const std::vector<std::string>& labels) {
-    if (own == nullptr) return true;
-    const auto* array = own->if_array();
-    if (array != nullptr && array->empty()) return true;
-    const auto held = [&](const value& label) {
-        return label.is_string() &&
-               std::ranges::find(labels, std::string_view(label.get_string())) != labels.end();
-    };
-    return array == nullptr ? held(*own) : std::ranges::any_of(*array, held);
 }
 
 }  // namespace
@@ -240,8 +228,7 @@ void MetadataIndex::keep_labelled(Bits& bits, const std::vector<std::string>& la
     bits -= closed;
     unclear &= bits;
     unclear.each([&](Slot slot) {
-        const base::json::object metadata = read(slot);
-        if (!is_open(metadata.if_contains(kLabelsField), labels)) bits.reset(slot);
+        if (!may_see(labels, read(slot))) bits.reset(slot);
     });
 }
 

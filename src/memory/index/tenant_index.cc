@@ -12,6 +12,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
+#include <utility>
 
 #include "base/core/check.h"
 #include "memory/index/arrival_order.h"
@@ -168,6 +169,17 @@ public:
         return {};
     }
 
+    base::Result<void> purge() override {
+        std::unique_lock writer(writer_);
+        idle_.wait(writer, [this] { return !is_busy_; });
+        if (state_->dead() == 0) return {};
+        is_busy_ = purges_ = true;
+        purged_ = {};
+        upkeep_ = std::jthread([this](const std::stop_token& stop) { keep_up(stop); });
+        idle_.wait(writer, [this] { return !is_busy_; });
+        return purged_;
+    }
+
     truth::Sequence sequence() const override {
         const std::shared_lock lock(mutex_);
         return std::max(lasting_order_.newest(), session_order_.newest());
@@ -192,8 +204,8 @@ public:
 private:
     // Pre of both: writer_ is held.
     bool wants_compaction() const {
-        return state_->dead() >= std::max(kDeadMin, dead_min_) &&
-               state_->dead() >= state_->live() / 2;
+        return purges_ || (state_->dead() >= std::max(kDeadMin, dead_min_) &&
+                           state_->dead() >= state_->live() / 2);
     }
     bool wants_fit() const {
         return state_->vectors() != nullptr && state_->vectors()->wants_fit();
@@ -270,11 +282,17 @@ private:
                 const std::unique_lock lock(mutex_);
                 state_.swap(other);
                 dead_min_ = 0;
+                purges_ = false;
             });
             if (!goes_on) return;
         }
         // A full disk, say: what is there goes on, and is tried again when it pays twice as much.
-        if (!good) quietly(stop, [&] { dead_min_ = 2 * state_->dead(); });
+        if (!good) {
+            quietly(stop, [&] {
+                dead_min_ = 2 * state_->dead();
+                if (std::exchange(purges_, false)) purged_ = good;
+            });
+        }
     }
 
     void fit(const std::stop_token& stop) {
@@ -309,6 +327,8 @@ private:
     bool is_busy_ = false;               ///< keep_up runs
     std::vector<truth::RowId> touched_;  ///< since its last job began
     std::uint32_t dead_min_ = 0;         ///< after a compaction that failed
+    bool purges_ = false;                ///< the next compaction is wanted whatever it saves
+    base::Result<void> purged_;          ///< how it went
     std::condition_variable idle_;       ///< of writer_
     std::jthread upkeep_;
     /// Short-term entries that are kept apart have numbers of their own.

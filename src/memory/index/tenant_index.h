@@ -109,6 +109,9 @@ public:
     /// failed_precondition (out of order beyond memory: rebuild), data_loss (the file cannot be
     /// read: rebuild), those of the file.
     virtual base::Result<void> apply(std::span<const truth::Change> changes) = 0;
+    /// Leaves no trace of entries that are gone, in memory or in the file. Searches go on
+    /// meanwhile, writers wait. Errors: those of the file; then it is as before.
+    virtual base::Result<void> purge() = 0;
     virtual truth::Sequence sequence() const = 0;  ///< the highest applied
     virtual std::unique_ptr<Reader> read() = 0;
     virtual std::uint64_t bytes() const = 0;

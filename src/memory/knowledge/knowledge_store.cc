@@ -479,7 +479,18 @@ Result<Found> Bases::search(const Question& question) {
             }
             found.passages.push_back(std::move(passage));
         }
-        return {};
+        if (!found.passages.empty() || question.base.empty()) return {};
+        // Nothing found and nothing there are different answers.
+        bool there = false;
+        DG_TRY(each_document(tx, query.filter.scope.tenant, question.base, "",
+                             [&](Document&& document) {
+                                 there = sees(question.labels, document.labels);
+                                 return !there;
+                             }));
+        if (there) return {};
+        return fail_on("base", Code::not_found,
+                       "there is no knowledge base '{}'; `dougong knowledge ls` lists them",
+                       question.base.substr(0, 64));
     }));
     return found;
 }

@@ -1,5 +1,7 @@
 #include "memory/truth/forgotten.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -41,6 +43,27 @@ Result<void> each_present(Transaction& tx, std::string_view tenant_name, std::in
     return read_each(tx, kSql, {tenant, after}, tenant_name, each);
 }
 
+Result<void> each_in_scope(Transaction& tx, std::string_view tenant_name, std::int64_t tenant,
+                           const Scope& only, const EachStored& each) {
+    static const std::string kSql =
+        kSelectColumns + kFromEntry +
+        " WHERE e.tenant_id = $1 AND e.state <> 3 AND (e.sources <> '' OR (($2 = '' OR e.user_name "
+        "= $2) AND ($3 = '' OR e.agent = $3) AND ($4 = '' OR e.session = $4) AND ($5 = '' OR e.run "
+        "= $5))) ORDER BY e.sequence";
+    return read_each(tx, kSql, {tenant, only.user, only.agent, only.session, only.run}, tenant_name,
+                     each);
+}
+
+Result<Sequence> last_sequence(Transaction& tx, std::int64_t tenant) {
+    Sequence last = 0;
+    DG_TRY(tx.query("SELECT COALESCE(max(sequence), 0) FROM entry WHERE tenant_id = $1", {tenant},
+                    [&](const Row& row) {
+                        last = row.integer(0);
+                        return true;
+                    }));
+    return last;
+}
+
 Result<void> each_former(Transaction& tx, std::string_view tenant_name, std::int64_t tenant,
                          const EachStored& each) {
     static const std::string kSql =
@@ -60,19 +83,23 @@ Result<void> each_text(Transaction& tx, const std::function<void(std::string_vie
 }
 
 Result<void> blank_rows(Transaction& tx, std::string_view tenant_name, std::int64_t tenant,
-                        Sequence sequence, std::span<const Gone> gone,
+                        Sequence sequence, const RowSet& rows, std::span<const Gone> gone,
                         std::vector<Change>& changes) {
+    DG_TRY(tx.run(
+        fmt::format("UPDATE entry SET state = 3, sequence = $2 + n.place, id = '', type = 0, "
+                    "user_name = '', agent = '', session = '', run = '', content = '', "
+                    "speaker = '', media_kind = 0, media_uri = '', metadata = '', created = "
+                    "0, recorded = 0, valid_from = 0, valid_to = 0, expires = 0, importance "
+                    "= 0, pinned = 0, sources = '', version = 0, change = 'forgotten', "
+                    "changed_by = '' FROM (SELECT row_id, row_number() OVER (ORDER BY "
+                    "row_id) AS place FROM ({}) s) n WHERE entry.row_id = n.row_id AND "
+                    "entry.tenant_id = $3",
+                    rows.select),
+        {rows.key, sequence, tenant}));
     std::vector<std::pair<std::int64_t, RowId>> marks;
     for (const Gone& one : gone) {
-        DG_TRY(
-            tx.run("UPDATE entry SET state = 3, sequence = $3, id = '', type = 0, user_name = '', "
-                   "agent = '', session = '', run = '', content = '', speaker = '', media_kind = "
-                   "0, media_uri = '', metadata = '', created = 0, recorded = 0, valid_from = 0, "
-                   "valid_to = 0, expires = 0, importance = 0, pinned = 0, sources = '', version = "
-                   "0, change = 'forgotten', changed_by = '' WHERE row_id = $1 AND tenant_id = $2",
-                   {one.row, tenant, ++sequence}));
         for (const std::int64_t mark : one.marks) marks.emplace_back(mark, one.row);
-        Change change{.row = one.row, .sequence = sequence, .gone = true};
+        Change change{.row = one.row, .sequence = ++sequence, .gone = true};
         change.entry.scope.tenant = tenant_name;
         changes.push_back(std::move(change));
     }
@@ -84,46 +111,49 @@ Result<void> blank_rows(Transaction& tx, std::string_view tenant_name, std::int6
     return {};
 }
 
-Result<Erased> erase_beside(Transaction& tx, std::int64_t tenant, std::span<const RowId> rows) {
-    Erased erased;
-    const auto count = [](Result<std::int64_t> changed, std::uint64_t& to) -> Result<void> {
-        to += static_cast<std::uint64_t>(DG_TRY(std::move(changed)));
-        return {};
+Result<Erased> erase_beside(Transaction& tx, std::int64_t tenant, const RowSet& rows, RowId first,
+                            RowId last) {
+    const std::string of =
+        fmt::format("FROM ({}) s WHERE row_id >= $2 AND row_id <= $3", rows.select);
+    const auto erase = [&](std::string_view table) -> Result<std::uint64_t> {
+        return static_cast<std::uint64_t>(DG_TRY(tx.run(
+            fmt::format("DELETE FROM {} WHERE row_id IN (SELECT row_id {}) AND tenant_id = $4",
+                        table, of),
+            {rows.key, first, last, tenant})));
     };
-    for (const RowId row : rows) {
-        DG_TRY(
-            count(tx.run("DELETE FROM version WHERE row_id = $1 AND tenant_id = $2", {row, tenant}),
-                  erased.versions));
-        DG_TRY(
-            count(tx.run("DELETE FROM access WHERE row_id = $1 AND tenant_id = $2", {row, tenant}),
-                  erased.access_counts));
-        DG_TRY(count(tx.run("DELETE FROM embedding WHERE embedding_key >= $1 AND embedding_key < "
-                            "$2 AND tenant_id = $3",
-                            {embedding_key(row, 0), embedding_key(row + 1, 0), tenant}),
-                     erased.embeddings));
-        DG_TRY(
-            tx.run("DELETE FROM unembedded WHERE row_id = $1 AND tenant_id = $2", {row, tenant}));
-    }
+    Erased erased;
+    erased.versions = DG_TRY(erase("version"));
+    erased.access_counts = DG_TRY(erase("access"));
+    erased.embeddings = static_cast<std::uint64_t>(
+        DG_TRY(tx.run(fmt::format("DELETE FROM embedding WHERE embedding_key IN (SELECT s.row_id * "
+                                  "{} + m.model_id FROM model m, (SELECT row_id {}) s) AND "
+                                  "tenant_id = $4",
+                                  kModelsMax, of),
+                      {rows.key, first, last, tenant})));
+    DG_TRY(erase("unembedded"));
     return erased;
 }
 
-Result<std::uint64_t> rows_left(Transaction& tx, std::int64_t tenant, std::span<const RowId> rows) {
+Result<std::uint64_t> rows_left(Transaction& tx, std::int64_t tenant, const RowSet& rows) {
     std::uint64_t left = 0;
-    const auto count = [&](const Row&) {
-        ++left;
-        return true;
+    const auto count = [&](std::string_view from_where) {
+        return tx.query(
+            fmt::format("SELECT count(*) FROM ({}) s CROSS JOIN {} AND o.tenant_id = $2",
+                        rows.select, from_where),
+            {rows.key, tenant}, [&](const Row& row) {
+                left += static_cast<std::uint64_t>(row.integer(0));
+                return true;
+            });
     };
-    for (const RowId row : rows) {
-        DG_TRY(
-            tx.query("SELECT 1 FROM entry WHERE row_id = $1 AND (content <> '' OR speaker <> "
-                     "'' OR metadata <> '' OR id <> '')",
-                     {row}, count));
-        DG_TRY(tx.query("SELECT 1 FROM version WHERE row_id = $1", {row}, count));
-        DG_TRY(tx.query("SELECT 1 FROM access WHERE row_id = $1 AND tenant_id = $2", {row, tenant},
-                        count));
-        DG_TRY(tx.query("SELECT 1 FROM embedding WHERE embedding_key >= $1 AND embedding_key < $2",
-                        {embedding_key(row, 0), embedding_key(row + 1, 0)}, count));
-    }
+    DG_TRY(
+        count("entry o WHERE o.row_id = s.row_id AND (o.content <> '' OR o.speaker <> '' OR "
+              "o.metadata <> '' OR o.id <> '')"));
+    DG_TRY(count("version o WHERE o.row_id = s.row_id"));
+    DG_TRY(count("access o WHERE o.row_id = s.row_id"));
+    DG_TRY(
+        count(fmt::format("model m CROSS JOIN embedding o WHERE o.embedding_key = s.row_id * {} "
+                          "+ m.model_id",
+                          kModelsMax)));
     return left;
 }
 

@@ -47,17 +47,16 @@ std::unexpected<base::Error> no_such(std::string_view tenant, std::string_view i
     return fail(Code::not_found, "tenant {} has no memory {}", tenant, id);
 }
 
-class SessionTruth final : public Truth {
+class RedisTruth final : public SessionTruth {
 public:
-    SessionTruth(std::unique_ptr<Redis> redis, const StoreOptions& options,
-                 const base::Clock& clock)
+    RedisTruth(std::unique_ptr<Redis> redis, const StoreOptions& options, const base::Clock& clock)
         : redis_(std::move(redis)),
           content_bytes_max_(options.content_bytes_max),
           versions_keep_ms_(options.versions_keep_ms),
           clock_(clock),
           chance_(base::entropy64()),
           claimer_(std::to_string(chance_.next())) {}
-    ~SessionTruth() override {
+    ~RedisTruth() override {
         static_cast<void>(flush_touches());
         if (claims_.empty()) return;
         // Those that are not embedded yet are others' to take; where this fails, in a minute.
@@ -377,6 +376,79 @@ public:
         return out;
     }
 
+    Result<void> each_state(std::string_view tenant, const EachState& each) override {
+        std::vector<StoredEntry> present, former;
+        DG_TRY(redis_->read([&](Session& session) -> Result<void> {
+            present.clear();
+            former.clear();
+            const SessionKeys keys = keys_of(tenant);
+            std::vector<RowId> rows;
+            for (const Reply& row : DG_TRY(session.run({"HKEYS", keys("entries")})).list) {
+                rows.push_back(number(row.text));
+            }
+            present = DG_TRY(load_rows(session, keys, tenant, rows));
+            std::vector<Command> ask;
+            for (const RowId row : rows) ask.push_back({"LRANGE", keys.versions(row), "0", "-1"});
+            for (const Reply& kept : DG_TRY(session.run_all(ask))) {
+                for (const Reply& text : kept.list) {
+                    former.push_back(DG_TRY(from_stored(text.text, tenant)));
+                }
+            }
+            return {};
+        }));
+        for (StoredEntry& stored : present) {
+            if (stored.state != RowState::wiped) DG_TRY(each(std::move(stored), false));
+        }
+        for (StoredEntry& stored : former) DG_TRY(each(std::move(stored), true));
+        return {};
+    }
+
+    Result<Erased> erase(std::string_view tenant, std::span<const RowId> rows) override {
+        const std::set<RowId> of(rows.begin(), rows.end());
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto at = touched_.find(std::string(tenant)); at != touched_.end()) {
+                std::erase_if(at->second, [&](const auto& one) {
+                    return of.contains(row_of(one.first).value_or(0));
+                });
+            }
+        }
+        DG_TRY(forget_requests(tenant, of));
+        Erased erased;
+        DG_TRY(change(tenant, [&](SessionDraft& draft, const SessionKeys& keys) -> Result<void> {
+            erased = {};
+            for (const RowId row : rows) DG_TRY(erase_one(draft, keys, row, erased));
+            return {};
+        }));
+        return erased;
+    }
+
+    Result<std::uint64_t> rows_left(std::string_view tenant, std::span<const RowId> rows) override {
+        std::uint64_t left = 0;
+        DG_TRY(redis_->read([&](Session& session) -> Result<void> {
+            left = 0;
+            const SessionKeys keys = keys_of(tenant);
+            for (const StoredEntry& stored : DG_TRY(load_rows(session, keys, tenant, rows))) {
+                left += stored.state == RowState::wiped ? 0 : 1;
+            }
+            std::vector<Command> ask;
+            for (const RowId row : rows) {
+                const std::string name = std::to_string(row);
+                ask.push_back({"EXISTS", keys.versions(row)});
+                ask.push_back({"HEXISTS", keys("touched"), name});
+                ask.push_back({"SISMEMBER", keys("bare"), name});
+                for (const Reply& model : DG_TRY(session.run({"SMEMBERS", keys("models")})).list) {
+                    ask.push_back({"HEXISTS", keys.vectors(model.text), name});
+                }
+            }
+            for (const Reply& found : DG_TRY(session.run_all(ask))) {
+                left += static_cast<std::uint64_t>(found.integer);
+            }
+            return {};
+        }));
+        return left;
+    }
+
     // What other parts write in one transaction with entries is never short-term.
     Result<Written> exchange(std::string_view, std::span<const MemoryId>, std::span<const NewEntry>,
                              std::string_view, std::string_view, const Also&) override {
@@ -566,6 +638,58 @@ private:
         }
         changes.push_back(change_of(kept));
         return {into.id, into.version, Added::How::merged};
+    }
+
+    /// Requests that these rows answered: what a caller named them is the caller's own words.
+    Result<void> forget_requests(std::string_view tenant, const std::set<RowId>& rows) {
+        std::string pattern;
+        for (const char c : keys_of(tenant).key("")) {
+            if (std::string_view("*?[]\\").contains(c)) pattern += '\\';
+            pattern += c;
+        }
+        return redis_->read([&](Session& session) -> Result<void> {
+            std::string cursor = "0";
+            do {
+                const auto page =
+                    DG_TRY(session.run({"SCAN", cursor, "MATCH", pattern + "*", "COUNT", "1000"}));
+                cursor = page.list.at(0).text;
+                Command forget{"DEL"};
+                for (const Reply& key : page.list.at(1).list) {
+                    const std::string answer = DG_TRY(session.run({"GET", key.text})).text;
+                    const auto row = row_of(answer.substr(0, answer.find(' ')));
+                    if (row && rows.contains(*row)) forget.push_back(key.text);
+                }
+                if (forget.size() > 1) DG_TRY(session.run(forget));
+            } while (cursor != "0");
+            return {};
+        });
+    }
+
+    Result<void> erase_one(SessionDraft& draft, const SessionKeys& keys, RowId row,
+                           Erased& erased) {
+        const auto before = DG_TRY(draft.load(row));
+        if (!before || before->state == RowState::wiped) return {};
+        if (before->state == RowState::live) draft.unmark(mark_of(before->entry));
+        const std::string name = std::to_string(row);
+        const auto kept = DG_TRY(draft.run({"LLEN", keys.versions(row)})).integer;
+        draft.write({"HINCRBY", keys("meta"), "versions", std::to_string(-kept)});
+        draft.write({"DEL", keys.versions(row), keys("claim:" + name)});
+        erased.versions += static_cast<std::uint64_t>(kept);
+        erased.access_counts += static_cast<std::uint64_t>(
+            DG_TRY(draft.run({"HEXISTS", keys("touched"), name})).integer);
+        for (const char* hash : {"touched", "touched_at"}) draft.write({"HDEL", keys(hash), name});
+        for (const Reply& model : DG_TRY(draft.run({"SMEMBERS", keys("models")})).list) {
+            erased.embeddings += static_cast<std::uint64_t>(
+                DG_TRY(draft.run({"HEXISTS", keys.vectors(model.text), name})).integer);
+        }
+        DG_TRY(forget_vectors(draft, keys, row));
+        StoredEntry blank;
+        blank.row = row;
+        blank.state = RowState::wiped;
+        blank.change = "forgotten";
+        blank.entry.recorded_unix_ms = now();  // when its number may go, too
+        draft.put(blank);
+        return {};
     }
 
     Change take_out(SessionDraft& draft, const StoredEntry& before, RowState state,
@@ -777,10 +901,10 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<Truth>> open_session_truth(const StoreOptions& options,
-                                                  const base::Clock& clock) {
+Result<std::unique_ptr<SessionTruth>> open_session_truth(const StoreOptions& options,
+                                                         const base::Clock& clock) {
     auto redis = DG_TRY(Redis::open(options.sessions, kConnections));
-    return std::make_unique<SessionTruth>(std::move(redis), options, clock);
+    return std::make_unique<RedisTruth>(std::move(redis), options, clock);
 }
 
 }  // namespace memory::truth

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "memory/truth/forgotten.h"
 #include "memory/truth/truth.h"
 
 namespace memory::truth {
@@ -23,7 +24,20 @@ inline constexpr RowId kSessionRow = RowId{1} << 39;
 
 /// Truth of entries of type short_term. `store_of` and `each_store` have no store. Errors:
 /// unavailable while Redis is.
-base::Result<std::unique_ptr<Truth>> open_session_truth(const StoreOptions& options,
-                                                        const base::Clock& clock);
+class SessionTruth : public Truth {
+public:
+    /// Everything of the tenant: each entry in whatever state, and the states it had before.
+    using EachState = std::function<base::Result<void>(StoredEntry&& now, bool former)>;
+    virtual base::Result<void> each_state(std::string_view tenant, const EachState& each) = 0;
+    /// Leaves nothing but numbers of these rows, which indexes of all nodes hear with their next
+    /// search. One transaction; doing it again does nothing.
+    virtual base::Result<Erased> erase(std::string_view tenant, std::span<const RowId> rows) = 0;
+    /// Of these, those with anything left.
+    virtual base::Result<std::uint64_t> rows_left(std::string_view tenant,
+                                                  std::span<const RowId> rows) = 0;
+};
+
+base::Result<std::unique_ptr<SessionTruth>> open_session_truth(const StoreOptions& options,
+                                                               const base::Clock& clock);
 
 }  // namespace memory::truth

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "base/store/sqlite_gaps.h"
 #include "base/store/store.h"
 #include "store_fixture.h"
 #include "support/fault_disk.h"
@@ -119,15 +120,46 @@ TEST(SqliteStore, ScrubLeavesNoByteOfWhatWasDeleted) {
             gone.insert(victim);
             return {};
         };
-        for (int group = 0; group < 20; ++group) {
-            DG_OK(store->write([&](Transaction& tx) -> Result<void> {
-                for (int i = 0; i < 60; ++i) DG_TRY(change(tx));
-                return {};
-            }));
+        // More than once: what the store remembers of its pages must not come back.
+        for (int round = 0; round < 3; ++round) {
+            for (int group = 0; group < 20; ++group) {
+                DG_OK(store->write([&](Transaction& tx) -> Result<void> {
+                    for (int i = 0; i < 60; ++i) DG_TRY(change(tx));
+                    return {};
+                }));
+                DG_OK(store->read([](Transaction& tx) {
+                    return tx.query("SELECT v FROM d", {}, [](const Row&) { return true; });
+                }));
+            }
+            EXPECT_GT(canaries_in(dir.path()).size(), kept.size());  // it finds what is there
+            DG_OK(store->scrub());
+            ASSERT_EQ(canaries_in(dir.path()), kept);
+            DG_OK(store->check());
         }
-        EXPECT_GT(canaries_in(dir.path()).size(), kept.size());  // the scanner finds what is there
+        // When most of the file is free, it becomes smaller.
+        const std::uint64_t before = store->bytes();
+        DG_OK(store->write([](Transaction& tx) -> Result<void> {
+            DG_TRY(tx.run("DELETE FROM d"));
+            return {};
+        }));
         DG_OK(store->scrub());
-        ASSERT_EQ(canaries_in(dir.path()), kept);
+        EXPECT_TRUE(canaries_in(dir.path()).empty());
+        EXPECT_LT(store->bytes(), before / 2);
+        DG_OK(store->check());
+    });
+}
+
+TEST(SqliteGaps, ADamagedPageIsSaidAndNeverReadBeyondItsEnd) {
+    test::for_each_seed(200, [](Rng& rng) {
+        std::string page(512, '\0');
+        for (char& c : page) {
+            c = static_cast<char>(rng.below(3) == 0 ? rng.below(256) : 0);
+        }
+        constexpr char kKinds[] = {2, 5, 10, 13};
+        page[0] = kKinds[rng.below(4)];
+        const auto layout = layout_of(page, rng.below(4) == 0);
+        if (!layout) return;
+        for (const PageGap& gap : layout->gaps) ASSERT_LE(gap.begin + gap.size, page.size());
     });
 }
 

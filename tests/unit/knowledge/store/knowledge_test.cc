@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -141,6 +142,22 @@ TEST_F(KnowledgeTest, ARemovedDocumentIsGoneEverywhere) {
     EXPECT_EQ(bases().remove("t", "b", "d", {}).error().code, Code::not_found);
     for (const auto& passage : find("apples red").passages) EXPECT_EQ(passage.at.document, "e");
     EXPECT_EQ(bases().bases("t", {})->at(0).documents, 1u);
+}
+
+TEST_F(KnowledgeTest, ABaseThatIsNotThereIsSaidAndOneThatSaysNothingIsNot) {
+    put("d", "# Kept\n\nApples are red.");
+    put("e", "# Hidden\n\nPears are green.", {"hr"}, "closed");
+    const auto code = [&](std::string_view base, const Labels& held) -> std::optional<Code> {
+        const auto found = bases().search(
+            {.tenant = "t", .base = std::string(base), .text = "zebra crossing", .labels = held});
+        return found ? std::nullopt : std::optional(found.error().code);
+    };
+    EXPECT_EQ(code("b", {}), std::nullopt);
+    EXPECT_EQ(code("", {}), std::nullopt);
+    EXPECT_EQ(code("nowhere", {}), Code::not_found);
+    // Whoever may not see its documents is told the same.
+    EXPECT_EQ(code("closed", {}), Code::not_found);
+    EXPECT_EQ(code("closed", {"hr"}), std::nullopt);
 }
 
 TEST_F(KnowledgeTest, ADocumentIsReplacedByItsUri) {

@@ -488,5 +488,67 @@ TEST(TenantIndex, EqualSessionNamesOfTwoUsersAreTwoSessions) {
     EXPECT_EQ(reader->count(**reader->select(both, kNow)), 2u);
 }
 
+/// Of the files without a name under `dir` that this process has open.
+std::uint64_t occurrences_in_spill(const std::string& dir, const std::string& bytes) {
+    std::uint64_t count = 0;
+    for (const auto& fd : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code none;
+        if (!std::filesystem::read_symlink(fd, none).string().starts_with(dir)) continue;
+        const std::string text = base::read_file(fd.path().string(), 1u << 30).value_or("");
+        for (auto at = text.find(bytes); at != std::string::npos; at = text.find(bytes, at + 1)) {
+            ++count;
+        }
+    }
+    return count;
+}
+
+TEST(TenantIndex, APurgeLeavesNoTraceInTheFileAndFindsTheSame) {
+    test::for_each_seed(6, [](base::Rng& rng) {
+        const auto dir = base::TemporaryDir::create("/tmp", "dougong-purge-");
+        ASSERT_TRUE(dir);
+        const auto index = TenantIndex::make(kDims, dir->path());
+        std::vector<Change> all;
+        for (RowId row = 1; row <= 3'000; ++row) {
+            Change change{.row = row, .sequence = row, .entry = test::random_entry(rng)};
+            change.entry.metadata["note"] = row % 3 == 0 ? "canary-gone" : "canary-kept";
+            change.embedding = test::direction(rng, kDims);
+            all.push_back(std::move(change));
+        }
+        ASSERT_TRUE(index->apply(all));
+        std::vector<Change> gone;
+        for (RowId row = 3; row <= 3'000; row += 3) {
+            gone.push_back({.row = row, .sequence = 3'000 + row, .gone = true});
+        }
+        ASSERT_TRUE(index->apply(gone));
+        const auto answers = [&] {
+            const auto reader = index->read();
+            const auto selection = *reader->select({}, kNow);
+            std::map<RowId, double> out;
+            base::Rng chance(7);
+            KeywordQuery query;
+            for (const char* word : {"w0x", "w3x", "w20x"}) query.terms.push_back({word, 1.f});
+            const std::vector<float> asked = test::direction(chance, kDims);
+            for (const auto& s : reader->keyword(query, *selection, 3'000)) {
+                out[reader->facts(s.slot).row] += double{s.score};
+            }
+            const auto near = reader->vector(asked, *selection, 3'000, 1.f);
+            for (const auto& s : *near) {
+                out[reader->facts(s.slot).row] += double{s.score};
+            }
+            return out;
+        };
+        const auto before = answers();
+        EXPECT_GT(before.size(), 1'000u);  // those that are over are not found
+        EXPECT_GE(occurrences_in_spill(dir->path(), "canary-gone"), 1'000u);
+        ASSERT_TRUE(index->purge());
+        EXPECT_EQ(occurrences_in_spill(dir->path(), "canary-gone"), 0u);
+        EXPECT_EQ(occurrences_in_spill(dir->path(), "canary-kept"), 2'000u);
+        const auto after = answers();
+        ASSERT_EQ(after.size(), before.size());
+        // Terms have other numbers by now, and sums another order.
+        for (const auto& [row, score] : before) EXPECT_NEAR(after.at(row), score, 1e-4);
+    });
+}
+
 }  // namespace
 }  // namespace memory::index

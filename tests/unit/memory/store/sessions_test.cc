@@ -3,6 +3,9 @@
 
 #include <set>
 
+#include "base/files/files.h"
+#include "base/redis/redis.h"
+#include "memory/forget/forget.h"
 #include "memory/truth/session_codec.h"
 #include "memory/truth/session_truth.h"
 #include "store_fixture.h"
@@ -175,6 +178,95 @@ TEST_F(Sessions, WithoutRedisAllOthersGoOn) {
     RedisServer::instance().start();
     EXPECT_EQ(found(*store, "walnut").count("short walnut"), 1u);
     EXPECT_EQ(store->get("t", id)->content, "short walnut");
+}
+
+/// What Redis writes to its file, as it is.
+std::string redis_file(const std::string& url) {
+    const auto redis = base::redis::Redis::open(url, 1);
+    EXPECT_TRUE(redis) << redis.error().message;
+    std::string bytes;
+    const auto saved = (*redis)->read([&](base::redis::Session& session) -> base::Result<void> {
+        DG_TRY(session.run({"CONFIG", "SET", "rdbcompression", "no"}));
+        DG_TRY(session.run({"SAVE"}));
+        const auto dir = DG_TRY(session.run({"CONFIG", "GET", "dir"})).list.at(1).text;
+        const auto name = DG_TRY(session.run({"CONFIG", "GET", "dbfilename"})).list.at(1).text;
+        bytes = DG_TRY(base::read_file(dir + "/" + name, 1u << 30));
+        return {};
+    });
+    EXPECT_TRUE(saved) << saved.error().message;
+    return bytes;
+}
+
+TEST_F(Sessions, ForgettingReachesThemByScopeSubjectAndId) {
+    const auto say = [&](std::string session, std::string content, std::string key = "") {
+        NewEntry entry = of(MemoryType::short_term, std::move(content));
+        entry.scope.session = std::move(session);
+        entry.idempotency_key = std::move(key);
+        const auto added = store->add(entry);
+        EXPECT_TRUE(added) << added.error().message;
+        return added->id;
+    };
+    const auto forget = [&](memory::forget::Target target) {
+        const auto asked = store->forgetting().forget({.tenant = "t", .target = std::move(target)});
+        EXPECT_TRUE(asked) << asked.error().message;
+        EXPECT_EQ(found(*store, "walnut").size(), 1u);  // at once
+        const auto done = store->forgetting().finish();
+        EXPECT_TRUE(done) << done.error().message;
+        return *store->forgetting().receipt("t", asked->id);
+    };
+    auto there = options;
+    there.location = dir.path() + "/other";
+    auto other = memory::MemoryStore::open(there, std::make_shared<LetterEmbedder>(), clock);
+    ASSERT_TRUE(other) << other.error().message;
+    say("kept", "kept-here: this walnut stays where it is");
+
+    const auto first = say("s1", "canary-by-scope: a walnut in this session", "canary-request");
+    ASSERT_TRUE(store->update("t", first, {.content = "canary-after: this walnut was another"}));
+    ASSERT_TRUE(store->settle());
+    EXPECT_EQ(found(**other, "walnut").size(), 2u);
+    const auto by_scope = forget({.scope = {.session = "s1"}});
+    EXPECT_EQ(by_scope.counts.at("memories"), 1u);
+    EXPECT_EQ(by_scope.counts.at("of_sessions"), 1u);
+    EXPECT_EQ(by_scope.scan.rows_left, 0u);
+    EXPECT_EQ(by_scope.scan.unscanned, 1u);
+    EXPECT_EQ(found(**other, "walnut").size(), 1u);
+    EXPECT_FALSE(store->get("t", first));
+    EXPECT_FALSE(store->history("t", first));
+
+    NewEntry lasting = of(MemoryType::long_term, "Quentin Canary has a walnut that is his");
+    lasting.scope.session = "s2";
+    ASSERT_TRUE(store->add(lasting));
+    say("s3", "Quentin Canary asked for a walnut today");
+    const auto by_subject = forget({.subject = "Quentin Canary"});
+    EXPECT_EQ(by_subject.counts.at("memories"), 2u);
+    EXPECT_EQ(by_subject.counts.at("of_sessions"), 1u);
+
+    // What was made from a forgotten one goes, whichever truth either is in.
+    const auto named = say("s4", "canary-by-id: a walnut on the table");
+    lasting.content = "somebody told of a canary-made-from-it walnut";
+    lasting.sources = {{.source = named}};
+    ASSERT_TRUE(store->add(lasting));
+    EXPECT_EQ(forget({.ids = {named}}).counts.at("memories"), 2u);
+
+    const std::string bytes = redis_file(options.sessions);
+    EXPECT_NE(bytes.find("kept-here"), std::string::npos);
+    for (const char* gone : {"canary", "Canary"}) EXPECT_EQ(bytes.find(gone), std::string::npos);
+    EXPECT_EQ(found(**other, "walnut").size(), 1u);
+}
+
+TEST_F(Sessions, NothingIsForgottenWhileRedisIsAway) {
+    const auto brief = store->add(of(MemoryType::short_term, "short walnut"))->id;
+    const auto lasting = store->add(of(MemoryType::long_term, "long walnut"))->id;
+    RedisServer::instance().kill();
+    const memory::forget::Request request{.tenant = "t", .target = {.scope = {.session = "s"}}};
+    EXPECT_EQ(store->forgetting().forget(request).error().code, Code::unavailable);
+    EXPECT_TRUE(store->get("t", lasting));
+    EXPECT_EQ(store->forgetting().open(), 0u);
+    RedisServer::instance().start();
+    ASSERT_TRUE(store->forgetting().forget(request));
+    EXPECT_FALSE(store->get("t", lasting));
+    EXPECT_FALSE(store->get("t", brief));
+    ASSERT_TRUE(store->forgetting().finish());
 }
 
 TEST(SessionCodec, EntriesComeBackAsTheyWere) {
