@@ -25,6 +25,7 @@
 #include "engine/host.h"
 #include "engine/kernels/kernels.h"
 #include "engine/packed_file.h"
+#include "flow/http/openapi.h"
 #include "gate/gate.h"
 #include "memory/http/openapi.h"
 #include "sphere/http/openapi.h"
@@ -105,6 +106,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.config = config_values(config);
     options.more_paths = sphere::sandbox_paths();
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
+    for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;

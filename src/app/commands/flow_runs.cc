@@ -136,6 +136,12 @@ Result<int> follow(FlowAccess& access, const Args& args, Program& program, const
     return status;
 }
 
+/// Who will go on with a run that this command only wrote to.
+std::string goes_on(const FlowAccess& access, const std::string& run) {
+    if (!access.local()) return "";
+    return "  (goes on with 'dougong flow watch " + run + "', or when a server starts)";
+}
+
 Result<int> deploy(const Args& args, Program& program) {
     const auto access = DG_TRY(FlowAccess::open(args, program));
     json::array all;
@@ -152,7 +158,7 @@ Result<int> deploy(const Args& args, Program& program) {
 }
 
 Result<int> run(const Args& args, Program& program) {
-    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const auto access = DG_TRY(FlowAccess::open(args, program, !args.has("--detach")));
     const std::string word = args.value("WORKFLOW").value_or("");
     std::string name = word;
     json::object body;
@@ -181,21 +187,14 @@ Result<int> run(const Args& args, Program& program) {
         DG_TRY(access->call("POST", "/v1/workflows/" + url_escape(name) + "/runs", &body));
     const std::string id = json_text(started, "id");
     if (args.has("--detach")) {
-        if (access->local()) {
-            return base::fail_on(
-                "--detach", Code::failed_precondition,
-                "no server runs here: {} is written down and goes on with 'dougong "
-                "flow watch {}' or when one starts",
-                id, id);
-        }
-        return tell(args, program, started, id + "\n");
+        return tell(args, program, started, id + goes_on(*access, id) + "\n");
     }
     if (!args.has("--json")) program.terminal.out(id + "\n");
     return follow(*access, args, program, id);
 }
 
 Result<int> watch(const Args& args, Program& program) {
-    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const auto access = DG_TRY(FlowAccess::open(args, program, true));
     return follow(*access, args, program, args.value("RUN").value_or(""));
 }
 
@@ -284,7 +283,8 @@ Result<int> steer(const Args& args, Program& program, std::string_view what, jso
     const std::string run = args.value("RUN").value_or("");
     const json::object answer =
         DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/{}", url_escape(run), what), &body));
-    return tell(args, program, answer, fmt::format("{}  {}\n", run, json_text(answer, "status")));
+    return tell(args, program, answer,
+                fmt::format("{}  {}{}\n", run, json_text(answer, "status"), goes_on(*access, run)));
 }
 
 json::object why_of(const Args& args) {
@@ -317,7 +317,8 @@ Result<int> signal(const Args& args, Program& program) {
     const json::object answer = DG_TRY(
         access->post(fmt::format("/v1/runs/{}/signals/{}", url_escape(run), url_escape(name)),
                      "application/json", payload));
-    return tell(args, program, answer, fmt::format("{} got {}\n", run, name));
+    return tell(args, program, answer,
+                fmt::format("{} got {}{}\n", run, name, goes_on(*access, run)));
 }
 
 Result<int> answer(const Args& args, Program& program) {
@@ -338,7 +339,8 @@ Result<int> answer(const Args& args, Program& program) {
     const json::object told =
         DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/answer", url_escape(run)), &body));
     return tell(args, program, told,
-                fmt::format("{}  {}\n", json_text(told, "step"), json_text(told, "decision")));
+                fmt::format("{}  {}{}\n", json_text(told, "step"), json_text(told, "decision"),
+                            goes_on(*access, run)));
 }
 
 std::vector<OptionSpec> with(std::vector<OptionSpec> own) {

@@ -1,14 +1,12 @@
 #include "app/flow/flow_access.h"
 
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include "app/flow/flows.h"
 #include "app/memories.h"
 #include "app/sandboxes.h"
 #include "app/server_client.h"
-#include "base/http/server.h"
+#include "base/http/local_answer.h"
 #include "base/metrics/metrics.h"
 #include "sphere/sphere.h"
 
@@ -18,69 +16,6 @@ namespace {
 using base::Code;
 using base::Result;
 namespace json = base::json;
-
-/// An answer that stays in this process.
-class Answer final : public base::http::Responder {
-public:
-    void send(base::http::Response response) override {
-        const std::lock_guard lock(mutex_);
-        response_ = std::move(response);
-        ended_ = true;
-        changed_.notify_all();
-    }
-    void begin_stream(int status, base::http::Headers) override {
-        const std::lock_guard lock(mutex_);
-        response_.status = status;
-    }
-    bool write(std::string_view chunk) override {
-        const std::lock_guard lock(mutex_);
-        waiting_ += chunk;
-        changed_.notify_all();
-        return !closed_;
-    }
-    void set_source(std::function<void(std::string&)>) override {}
-    void notify() override {}
-    void end() override {
-        const std::lock_guard lock(mutex_);
-        ended_ = true;
-        changed_.notify_all();
-    }
-    void accept_web_socket(const base::http::WebSocketOptions&,
-                           std::shared_ptr<base::http::WebSocketEvents>) override {}
-    void on_closed(std::function<void()>) override {}
-    bool closed() const override { return closed_; }
-    void add_header(std::string, std::string) override {}
-
-    base::http::Response take() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return ended_; });
-        return std::move(response_);
-    }
-    /// What was streamed since the last call; nothing once it has ended. Waits a little at most.
-    std::optional<std::string> next() {
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, std::chrono::milliseconds(200),
-                          [&] { return ended_ || !waiting_.empty(); });
-        if (ended_ && waiting_.empty()) return std::nullopt;
-        return std::exchange(waiting_, {});
-    }
-    void close() {
-        const std::lock_guard lock(mutex_);
-        closed_ = true;
-    }
-    int status() {
-        const std::lock_guard lock(mutex_);
-        return response_.status;
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    base::http::Response response_;
-    std::string waiting_;
-    bool ended_ = false;
-    std::atomic<bool> closed_ = false;
-};
 
 class ServerAccess final : public FlowAccess {
 public:
@@ -115,7 +50,9 @@ private:
 
 class FolderAccess final : public FlowAccess {
 public:
-    FolderAccess(const Program& program, std::string tenant) : tenant_(std::move(tenant)) {
+    FolderAccess(const Program& program, std::string tenant, bool perform)
+        : tenant_(std::move(tenant)), perform_(perform) {
+        if (!perform) return;
         // What a step cannot have here it is told when it asks.
         if (auto opened = Sandboxes::open(program, metrics_)) sandboxes_ = std::move(*opened);
         if (auto opened = Memories::open(program, metrics_)) memories_ = std::move(*opened);
@@ -129,7 +66,8 @@ public:
         flows_ = DG_TRY(
             Flows::open(program, {.sphere = sandboxes_ ? sandboxes_->sphere_as("flow") : nullptr,
                                   .memories = memories_ ? memories_->store() : nullptr,
-                                  .models = false}));
+                                  .models = false,
+                                  .perform = perform_}));
         flows_->register_routes(router_);
         return {};
     }
@@ -172,8 +110,10 @@ public:
     bool local() const override { return true; }
 
 private:
-    Result<std::shared_ptr<Answer>> ask(const std::string& method, const std::string& path,
-                                        const std::string& content_type, std::string body) {
+    Result<std::shared_ptr<base::http::LocalAnswer>> ask(const std::string& method,
+                                                         const std::string& path,
+                                                         const std::string& content_type,
+                                                         std::string body) {
         base::http::Request request;
         request.method = method;
         const std::size_t question = path.find('?');
@@ -188,7 +128,7 @@ private:
         }
         request.params = match.params;
         request.route = match.route;
-        auto answer = std::make_shared<Answer>();
+        auto answer = std::make_shared<base::http::LocalAnswer>();
         (*match.handler)(request, answer);
         return answer;
     }
@@ -202,6 +142,7 @@ private:
     }
 
     const std::string tenant_;
+    const bool perform_;
     base::metrics::Registry metrics_;
     std::unique_ptr<Sandboxes> sandboxes_;
     std::unique_ptr<Memories> memories_;
@@ -211,9 +152,11 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<FlowAccess>> FlowAccess::open(const Args& args, const Program& program) {
+Result<std::unique_ptr<FlowAccess>> FlowAccess::open(const Args& args, const Program& program,
+                                                     bool perform) {
     if (args.has("--url")) return std::make_unique<ServerAccess>(args);
-    auto folder = std::make_unique<FolderAccess>(program, args.value("--tenant").value_or(""));
+    auto folder =
+        std::make_unique<FolderAccess>(program, args.value("--tenant").value_or(""), perform);
     const auto started = folder->start(program);
     if (started) return folder;
     // A server has the folder: it is asked where servers are by default.

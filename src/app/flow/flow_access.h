@@ -18,7 +18,10 @@ public:
 
     /// With --url: that server. Without: the configured folder, or the server on this machine that
     /// has it. Errors: unavailable, failed_precondition (says what to do).
-    static base::Result<std::unique_ptr<FlowAccess>> open(const Args& args, const Program& program);
+    /// `perform`: in the folder, take up open runs and do what their steps ask; without, what is
+    /// decided is only written down.
+    static base::Result<std::unique_ptr<FlowAccess>> open(const Args& args, const Program& program,
+                                                          bool perform = false);
 
     /// Errors: what the plane said, by its code.
     virtual base::Result<base::json::object> call(const std::string& method,

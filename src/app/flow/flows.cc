@@ -29,6 +29,17 @@ std::string flow_dir(const Program& program) {
     return "/var/lib/dougong/flow";
 }
 
+namespace {
+
+/// For who only looks or writes down: calls are made by the next who performs.
+class NoSteps final : public flow::StepRunner {
+public:
+    void run(flow::Call, Done) override {}
+    void cancel(flow::RunId, std::string_view) override {}
+};
+
+}  // namespace
+
 /// From the bottom up: what is declared later uses what stands above it.
 struct Flows::Impl {
     Parts parts;
@@ -42,6 +53,7 @@ struct Flows::Impl {
     std::unique_ptr<flow::JournalRunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::unique_ptr<FlowSteps> steps;
+    NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
     std::optional<flow::FlowApi> api;
 

@@ -30,6 +30,7 @@ public:
         std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
         bool models = false;  ///< set_models will be called
+        bool perform = true;  ///< else nothing that was open is taken up and no call is made
     };
     /// Takes up what was open. Errors: failed_precondition (another process has the folder),
     /// data_loss, the disk's.

@@ -40,7 +40,7 @@ struct ToolAction {
     std::string tool;
     ValueTemplate arguments;
 };
-/// Code in a sandbox. Output: {"result", "stdout", "stderr", "exit_code", "files"}.
+/// Code in a sandbox. Output: {"result", "stdout", "stderr", "exit_code"}.
 struct CodeAction {
     std::string language;  ///< "python", "node", "bash"
     std::string source;    ///< as written: data comes in by `arguments`, never by templates in code

@@ -147,6 +147,7 @@ void RunEngine::index_waits(const RunHead& head, bool add) {
 
 base::Result<void> RunEngine::recover() {
     std::vector<RunId> at_work;
+    if (!options_.take_up) return {};
     DG_TRY(log_.open_runs([&](const RunHead& head) {
         open_[head.id].due_ms = head.due_ms;
         index_waits(head, true);
@@ -534,7 +535,7 @@ void RunEngine::tick() {
             input(waiting.run, std::move(waiting.input), std::move(waiting.done), waiting.keep);
         }
     }
-    while (timers_.next_ms() != 0 && timers_.next_ms() <= now) {
+    while (options_.take_up && timers_.next_ms() != 0 && timers_.next_ms() <= now) {
         const RunId run = timers_.pop();
         const auto found = open_.find(run);
         if (found == open_.end() || found->second.due_ms == 0 || found->second.due_ms > now)
@@ -550,7 +551,7 @@ void RunEngine::tick() {
 }
 
 std::int64_t RunEngine::next_due_ms() const {
-    std::int64_t next = timers_.next_ms();
+    std::int64_t next = options_.take_up ? timers_.next_ms() : 0;
     if (!stalled_.empty() && (next == 0 || stalled_until_ms_ < next)) next = stalled_until_ms_;
     return next;
 }

@@ -38,6 +38,7 @@ struct EngineOptions {
     std::size_t inbox_max = 10'000;         ///< signals nobody took, per run
     std::uint32_t snapshot_events = 1'000;  ///< a run that got so many events is written whole
     std::uint32_t depth_max = 32;           ///< subflows within subflows
+    bool take_up = true;  ///< at the start, what was open; without, only what is named is loaded
 };
 
 struct EngineStats {

@@ -96,6 +96,7 @@ public:
     base::Result<void> resume(std::string_view by, std::int64_t now_ms);
     base::Result<void> cancel(std::string_view why, std::int64_t now_ms);
     /// Runs a step again, with all that came after it in its block; a paused or failed run goes on.
+    /// `path` may be the name of a checkpoint of the outermost block.
     /// Errors: not_found, failed_precondition (it runs now).
     base::Result<void> retry(std::string_view path, std::string_view by, std::int64_t now_ms);
 

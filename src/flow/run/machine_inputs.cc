@@ -325,6 +325,11 @@ base::Result<void> Machine::cancel(std::string_view why, std::int64_t now_ms) {
 
 base::Result<void> Machine::retry(std::string_view path, std::string_view by, std::int64_t now_ms) {
     now_ms_ = now_ms;
+    std::string named;
+    for (const Step& step : state_.definition->body->steps) {
+        if (!step.checkpoint.empty() && step.checkpoint == path) named = step.id;
+    }
+    if (!named.empty()) path = named;
     const auto ref = find_step(state_, path);
     if (!ref || ref->scope == nullptr) {
         return fail(Code::not_found, "{} has no step '{}' now", to_text(state_.id), path);

@@ -30,6 +30,42 @@ std::vector<std::string> tables() {
     };
 }
 
+/// What the language has and the engine does not do yet: refused, never ignored.
+Result<void> check_supported(const Block& block) {
+    for (const Step& step : block.steps) {
+        const auto refuse = [&](std::string_view what) {
+            return base::fail_on("steps." + step.id, Code::unimplemented,
+                                 "line {}: step '{}' uses {}, which this version does not run yet",
+                                 step.line, step.id, what);
+        };
+        if (!step.queue.empty()) return refuse("a queue");
+        if (std::holds_alternative<ToolAction>(step.action)) return refuse("a tool");
+        if (std::holds_alternative<WorkerAction>(step.action)) return refuse("a worker");
+        if (const auto* code = std::get_if<CodeAction>(&step.action); code && code->shared) {
+            return refuse("a shared sandbox");
+        }
+        if (const auto* loop = std::get_if<LoopAction>(&step.action)) {
+            DG_TRY(check_supported(*loop->body));
+        } else if (const auto* choose = std::get_if<ChooseAction>(&step.action)) {
+            for (const auto& arm : choose->arms) DG_TRY(check_supported(*arm.block));
+        } else if (const auto* parallel = std::get_if<ParallelAction>(&step.action)) {
+            for (const auto& branch : parallel->branches) DG_TRY(check_supported(*branch.block));
+        }
+    }
+    return {};
+}
+
+Result<void> check_supported(const Definition& definition) {
+    const auto refuse = [](std::string_view what) {
+        return base::fail_on(std::string(what), Code::unimplemented,
+                             "the workflow has '{}', which this version does not obey yet", what);
+    };
+    if (!definition.queues.empty() || !definition.run_queue.empty()) return refuse("queues");
+    if (!definition.schedules.empty()) return refuse("schedules");
+    if (definition.priority != 0) return refuse("priority");
+    return check_supported(*definition.body);
+}
+
 Deployed deployed_of(const base::store::Row& row) {
     Deployed out;
     out.name = row.text(0);
@@ -72,6 +108,7 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::read(const Row& row) 
 Result<Deployed> DefinitionStore::deploy(std::string_view tenant, std::string_view text,
                                          const std::string& file) {
     const auto parsed = DG_TRY(read_definition(text, file));
+    DG_TRY(check_supported(*parsed));
     Deployed out;
     out.name = parsed->name;
     out.hash = parsed->hash;

@@ -28,7 +28,8 @@ public:
                                                                const base::Clock& clock);
 
     /// The next version of its name, durable when this returns; the newest again when nothing
-    /// changed. Errors: read_definition's, the store's.
+    /// changed. Errors: read_definition's, unimplemented (what the engine does not do yet), the
+    /// store's.
     base::Result<Deployed> deploy(std::string_view tenant, std::string_view text,
                                   const std::string& file);
     /// Newest versions, by name.

@@ -126,7 +126,7 @@ steps:
     call: {function: echo, arguments: {y: "{{ steps.first.output.x + 1 }}"}}
 output: {sum: "{{ steps.first.output.x + steps.second.output.y }}"}
 )",
-            {{"x", 4}});
+                  {{"x", 4}});
     ASSERT_EQ(run.called(), std::vector<std::string>{"first"});
     EXPECT_EQ(base::to_text(run.last_call().request), R"({"x":4})");
     run.finish("first", {{"x", 4}});
@@ -278,7 +278,7 @@ steps:
       concurrency: 2
       steps: [{id: twice, call: {function: echo, arguments: {v: "{{ x * 2 }}", at: "{{ index }}"}}}]
 )",
-            {{"xs", {5, 6, 7}}});
+                  {{"xs", {5, 6, 7}}});
     EXPECT_EQ(run.called(), (std::vector<std::string>{"all[0].twice", "all[1].twice"}));
     run.finish("all[1].twice", 12);
     EXPECT_EQ(run.called().back(), "all[2].twice");
@@ -330,7 +330,7 @@ steps:
   - {id: maybe, branch: {if: "input.x > 3", then: [{id: big, set: {size: big}}]}}
 output: "{{ steps.big.output.size | default('small') }}"
 )",
-                  {{"x", 1}})
+                        {{"x", 1}})
                   .output(),
               R"("small")");
 }
@@ -369,7 +369,7 @@ steps:
   - {id: paid, wait: {signal: paid, where: "payload.amount >= input.price"}}
 output: "{{ steps.paid.output.amount }}"
 )",
-            {{"price", 10}});
+                  {{"price", 10}});
     EXPECT_EQ(flow::next_due_ms(run.state), run.now + 2 * 86'400'000);
     const auto pay = [&](int amount) {
         return run.give([&](Machine& m) {
@@ -439,7 +439,8 @@ steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]
 }
 
 TEST(Machine, PausedRunsBeginNothingAndLoseNothing) {
-    DrivenRun run("name: p\nsteps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]");
+    DrivenRun run(
+        "name: p\nsteps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}]");
     ASSERT_TRUE(run.give([&](Machine& m) { return m.pause("lunch", "ann", run.now); }).has_value());
     run.finish("a", 1);
     EXPECT_EQ(run.calls.size(), 1u);
@@ -464,6 +465,40 @@ steps: [{id: a, call: {function: echo}}, {id: b, call: {function: echo}}, {id: c
     run.finish("c", 3);
     EXPECT_EQ(run.state.status, RunStatus::completed);
     EXPECT_EQ(run.called(), (std::vector<std::string>{"a", "b", "b", "c"}));
+}
+
+TEST(Machine, ACheckpointIsANameForAStep) {
+    DrivenRun run(R"(
+name: named
+steps:
+  - {id: a, call: {function: echo}}
+  - {id: b, call: {function: echo}, checkpoint: cleaned}
+  - {id: c, call: {function: echo}}
+)");
+    run.finish("a", 1);
+    run.finish("b", 2);
+    run.fail("c", Code::not_found);
+    ASSERT_TRUE(
+        run.give([&](Machine& m) { return m.retry("cleaned", "ann", run.now); }).has_value());
+    EXPECT_EQ(run.called(), (std::vector<std::string>{"a", "b", "c", "b"}));
+}
+
+TEST(Machine, ASiblingThatAFailureCutOffRunsAgainWithIt) {
+    DrivenRun run(R"(
+name: siblings
+steps:
+  - {id: a, call: {function: echo}}
+  - {id: b, call: {function: echo}}
+  - {id: c, call: {function: echo}, depends_on: [a, b]}
+)");
+    EXPECT_EQ(run.calls.size(), 2u);
+    run.fail("a", Code::not_found);
+    EXPECT_EQ(run.cancelled, std::vector<std::string>{"b"});
+    ASSERT_TRUE(run.give([&](Machine& m) { return m.retry("a", "ann", run.now); }).has_value());
+    run.finish("a", 1);
+    run.finish("b", 2);
+    run.finish("c", 3);
+    EXPECT_EQ(run.state.status, RunStatus::completed);
 }
 
 TEST(Machine, SubflowsAndEventsAreAskedForInTheSameDecision) {

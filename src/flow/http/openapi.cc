@@ -1,0 +1,147 @@
+#include "flow/http/openapi.h"
+
+#include <array>
+#include <string_view>
+
+#include "base/api/operations.h"
+
+namespace flow {
+namespace {
+
+namespace json = base::json;
+using base::api::Operation;
+
+json::object parsed(std::string_view text) {
+    return base::parse_json(text)->as_object();
+}
+json::object workflow_example() {
+    return parsed(R"({"name": "hello", "steps": [{"id": "greet",
+        "set": {"text": "Hello {{ input.who }}"}}]})");
+}
+json::object start_example() {
+    return parsed(R"({"version": 0, "input": {"who": "Ann"}, "labels": {"team": "a"},
+        "idempotency_key": "order-7", "wait_ms": 10000})");
+}
+json::object answer_example() {
+    return parsed(R"({"step": "gate", "decision": "approved", "answer": null, "by": "ann"})");
+}
+json::object why_example() {
+    return parsed(R"({"why": "looks wrong", "by": "ann"})");
+}
+json::object retry_example() {
+    return parsed(R"({"step": "fetch", "by": "ann"})");
+}
+json::object payload_example() {
+    return parsed(R"({"amount": 12})");
+}
+
+constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
+constexpr std::array<std::string_view, 1> kVersion = {"version"}, kAfter = {"after"};
+constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
+constexpr std::array<std::string_view, 10> kRuns = {
+    "workflow", "status", "waiting",      "label",      "text",
+    "parent",   "after",  "from_unix_ms", "to_unix_ms", "limit"};
+
+// One line per route of the plane.
+const std::array kOperations = {
+    Operation{.method = "post",
+              .path = "/v1/workflows",
+              .summary = "Deploy a workflow, JSON or YAML; with dry_run only say what is wrong.",
+              .answer = "Its name and version.",
+              .body = workflow_example,
+              .query = kDeploy,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/workflows",
+              .summary = "What is deployed.",
+              .answer = "The newest version of each."},
+    Operation{.method = "get",
+              .path = "/v1/workflows/{name}",
+              .summary = "One workflow.",
+              .answer = "Its source, and its versions.",
+              .query = kVersion},
+    Operation{.method = "delete",
+              .path = "/v1/workflows/{name}",
+              .summary = "No new runs of it; open ones go on.",
+              .answer = "That it is gone."},
+    Operation{.method = "get",
+              .path = "/v1/workflows/{name}/graph",
+              .summary = "Its steps as a graph.",
+              .answer = "Nodes and edges.",
+              .query = kVersion},
+    Operation{.method = "post",
+              .path = "/v1/workflows/{name}/runs",
+              .summary = "Start a run; with wait_ms wait for its end.",
+              .answer = "Its id, once its start is durable, or how it ended.",
+              .body = start_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/runs",
+              .summary = "Runs, the newest first.",
+              .answer = "Heads, and where the next page begins.",
+              .query = kRuns},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}",
+              .summary = "One run.",
+              .answer = "Its state: every step as it stands."},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/events",
+              .summary = "What happened to a run.",
+              .answer = "Events in order.",
+              .query = kPage},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/watch",
+              .summary = "What happens to a run, live, after what has happened.",
+              .answer = "Server-sent events; Last-Event-ID goes on where a client was.",
+              .query = kAfter,
+              .streams = true},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/signals/{name}",
+              .summary = "Send a run a signal; the body is its payload, any JSON.",
+              .answer = "That it is durable.",
+              .body = payload_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/answer",
+              .summary = "Answer a step that waits for a person.",
+              .answer = "What was decided.",
+              .body = answer_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/pause",
+              .summary = "Let a run begin nothing new.",
+              .answer = "Its status.",
+              .body = why_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/resume",
+              .summary = "Go on with a paused run.",
+              .answer = "Its status.",
+              .body = why_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/cancel",
+              .summary = "End a run.",
+              .answer = "Its status.",
+              .body = why_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/retry",
+              .summary = "Run a step again, and what came after it.",
+              .answer = "The run's status.",
+              .body = retry_example},
+    Operation{.method = "post",
+              .path = "/v1/events/{name}",
+              .summary = "Tell every run that waits for an event; the body is its payload.",
+              .answer = "That it is durable.",
+              .body = payload_example},
+    Operation{.method = "get",
+              .path = "/v1/flow",
+              .summary = "How much there is and what waits.",
+              .answer = "Counts."},
+};
+
+}  // namespace
+
+json::object flow_paths() {
+    constexpr std::array<std::string_view, 4> kNumbers = {"version", "limit", "from_unix_ms",
+                                                          "to_unix_ms"};
+    return base::api::paths_of(kOperations, kNumbers);
+}
+
+}  // namespace flow

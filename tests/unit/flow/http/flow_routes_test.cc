@@ -1,0 +1,188 @@
+#include "flow/http/flow_routes.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/files/files.h"
+#include "base/files/linux_disk.h"
+#include "base/http/local_answer.h"
+#include "base/journal/journal.h"
+#include "flow/http/openapi.h"
+#include "flow/log/journal_run_log.h"
+
+namespace {
+
+namespace json = base::json;
+
+/// Answers every call with its request, at once.
+class Echo final : public flow::StepRunner {
+public:
+    void run(flow::Call call, Done done) override {
+        done(flow::StepOutput{std::move(call.request), 0, 0});
+    }
+    void cancel(flow::RunId, std::string_view) override {}
+};
+
+class FlowRoutes : public testing::Test {
+protected:
+    FlowRoutes() : dir_(*base::TemporaryDir::create("/tmp", "dougong-flow-http-")) { boot(); }
+    ~FlowRoutes() override { halt(); }
+
+    void boot() {
+        journal_ = *base::journal::Journal::open(
+            disk_, dir_.path() + "/journal",
+            {.segment_bytes = 1u << 20, .record_bytes_max = 256u << 10});
+        log_ = *flow::JournalRunLog::open(*journal_, dir_.path() + "/runs.db");
+        definitions_ = *flow::DefinitionStore::open(dir_.path() + "/workflows.db", clock_);
+        runtime_ = *flow::Runtime::open(*log_, *definitions_, echo_, clock_, {});
+        api_ = std::make_unique<flow::FlowApi>(*runtime_, *log_, *definitions_, clock_);
+        router_ = std::make_unique<base::http::Router>();
+        api_->register_routes(*router_);
+    }
+    void halt() {
+        api_.reset();
+        runtime_.reset();
+        definitions_.reset();
+        log_.reset();
+        journal_.reset();
+    }
+
+    std::shared_ptr<base::http::LocalAnswer> ask(std::string method, const std::string& path,
+                                                 std::string body = "",
+                                                 std::string_view tenant = "") {
+        base::http::Request request;
+        request.method = std::move(method);
+        request.path = path.substr(0, path.find('?'));
+        if (path.find('?') != std::string::npos) request.query = path.substr(path.find('?') + 1);
+        if (!tenant.empty()) request.headers.add("X-Dougong-Tenant", std::string(tenant));
+        request.body = std::move(body);
+        const auto match = router_->match(request.method, request.path);
+        EXPECT_NE(match.handler, nullptr) << path;
+        request.params = match.params;
+        auto answer = std::make_shared<base::http::LocalAnswer>();
+        (*match.handler)(request, answer);
+        return answer;
+    }
+    json::object call(int status, std::string method, const std::string& path,
+                      std::string body = "", std::string_view tenant = "") {
+        const base::http::Response answer =
+            ask(std::move(method), path, std::move(body), tenant)->take();
+        EXPECT_EQ(answer.status, status) << path << "\n" << answer.body;
+        const auto parsed = base::parse_json(answer.body);
+        return parsed && parsed->is_object() ? parsed->get_object() : json::object();
+    }
+
+    base::SystemClock clock_;
+    base::LinuxDisk disk_;
+    base::TemporaryDir dir_;
+    Echo echo_;
+    std::unique_ptr<base::journal::Journal> journal_;
+    std::unique_ptr<flow::JournalRunLog> log_;
+    std::unique_ptr<flow::DefinitionStore> definitions_;
+    std::unique_ptr<flow::Runtime> runtime_;
+    std::unique_ptr<flow::FlowApi> api_;
+    std::unique_ptr<base::http::Router> router_;
+};
+
+constexpr std::string_view kHello = R"(
+name: hello
+input: {type: object, properties: {who: {type: string, default: world}}}
+steps:
+  - {id: greet, call: {function: echo, arguments: {text: "Hello {{ input.who }}"}}}
+)";
+constexpr std::string_view kGate = R"(
+name: gate
+steps:
+  - {id: ok, human: {ask: approve, prompt: "Go on?"}}
+  - {id: paid, wait: {signal: paid}}
+)";
+
+TEST_F(FlowRoutes, AWorkflowIsDeployedRunAndSeen) {
+    const json::object deployed = call(201, "POST", "/v1/workflows", std::string(kHello));
+    EXPECT_EQ(deployed.at("version").to_number<int>(), 1);
+    EXPECT_TRUE(call(200, "POST", "/v1/workflows", std::string(kHello)).at("unchanged").as_bool());
+    const json::object ended = call(200, "POST", "/v1/workflows/hello/runs",
+                                    R"({"input": {"who": "Ann"}, "wait_ms": 60000})");
+    EXPECT_EQ(ended.at("output").at("text").as_string(), "Hello Ann");
+    const std::string run(ended.at("id").as_string());
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("status").as_string(), "completed");
+    EXPECT_EQ(
+        call(200, "GET", "/v1/runs?workflow=hello&status=completed").at("data").as_array().size(),
+        1u);
+    const json::object events = call(200, "GET", "/v1/runs/" + run + "/events?after=1&limit=1");
+    EXPECT_EQ(events.at("data").at(0).at("event").as_string(), "step_started");
+    call(404, "GET", "/v1/runs/" + run, "", "another");
+    EXPECT_EQ(call(200, "GET", "/v1/runs", "", "another").at("data").as_array().size(), 0u);
+    EXPECT_EQ(call(200, "GET", "/v1/workflows/hello/graph").at("nodes").as_array().size(), 1u);
+    call(200, "DELETE", "/v1/workflows/hello");
+    call(404, "POST", "/v1/workflows/hello/runs", "{}");
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("status").as_string(), "completed");
+}
+
+TEST_F(FlowRoutes, WhatIsWrongIsSaidWithItsPlace) {
+    const json::object dry =
+        call(200, "POST", "/v1/workflows?dry_run=1", "name: w\nsteps: [{id: a, cal: {}}]");
+    EXPECT_FALSE(dry.at("valid").as_bool());
+    EXPECT_EQ(dry.at("faults").at(0).at("line").to_number<int>(), 2);
+    call(400, "POST", "/v1/workflows", "name: w\nsteps: [{id: a, cal: {}}]");
+    const json::object later =
+        call(501, "POST", "/v1/workflows",
+             "name: w\nschedules: [{cron: '0 3 * * *'}]\nsteps: [{id: a, set: {x: 1}}]");
+    EXPECT_EQ(later.at("error").at("param").as_string(), "schedules");
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    const json::object wrong =
+        call(400, "POST", "/v1/workflows/hello/runs", R"({"input": {"who": 5}})");
+    EXPECT_EQ(wrong.at("error").at("param").as_string(), "input/who");
+    call(400, "POST", "/v1/workflows/hello/runs", R"({"inputs": {}})");
+    call(404, "GET", "/v1/runs/run_7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    call(400, "GET", "/v1/runs?status=lost");
+}
+
+TEST_F(FlowRoutes, PeopleAndSignalsMoveARunAlsoAfterARestart) {
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    const std::string run(call(201, "POST", "/v1/workflows/gate/runs", "{}").at("id").as_string());
+    EXPECT_EQ(call(200, "GET", "/v1/runs?waiting=human").at("data").at(0).at("id").as_string(),
+              run);
+    halt();
+    boot();
+    call(400, "POST", "/v1/runs/" + run + "/answer", R"({"step": "ok", "decision": "perhaps"})");
+    call(404, "POST", "/v1/runs/" + run + "/answer", R"({"step": "paid", "decision": "approved"})");
+    call(200, "POST", "/v1/runs/" + run + "/answer",
+         R"({"step": "ok", "decision": "approved", "by": "ann"})");
+    const auto stream = ask("GET", "/v1/runs/" + run + "/watch");
+    call(202, "POST", "/v1/runs/" + run + "/signals/paid", R"({"amount": 3})");
+    std::string seen;
+    while (const auto more = stream->next()) seen += *more;
+    EXPECT_NE(seen.find("id: 1\nevent: run_started"), std::string::npos);
+    EXPECT_NE(seen.find("event: run_completed\ndata: "), std::string::npos);
+    call(412, "POST", "/v1/runs/" + run + "/cancel", "{}");
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("output").at("amount").to_number<int>(), 3);
+}
+
+TEST_F(FlowRoutes, AWaitEndsWhenPatienceDoes) {
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    const json::object answer =
+        call(202, "POST", "/v1/workflows/gate/runs", R"({"wait_ms": 1, "idempotency_key": "k"})");
+    EXPECT_EQ(answer.at("status").as_string(), "running");
+    EXPECT_EQ(call(201, "POST", "/v1/workflows/gate/runs", R"({"idempotency_key": "k"})").at("id"),
+              answer.at("id"));
+}
+
+TEST_F(FlowRoutes, TheDocumentedRoutesAreTheRoutes) {
+    std::set<std::pair<std::string, std::string>> routed, documented;
+    for (const auto& [method, pattern] : router_->routes()) routed.emplace(method, pattern);
+    for (const auto& [path, item] : flow::flow_paths()) {
+        for (const auto& [method, operation] : item.as_object()) {
+            std::string upper(method);
+            std::ranges::transform(upper, upper.begin(),
+                                   [](unsigned char c) { return std::toupper(c); });
+            documented.emplace(upper, path);
+        }
+    }
+    EXPECT_EQ(routed, documented);
+}
+
+}  // namespace
