@@ -91,8 +91,10 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              },
                          .log = self.log.get()},
         program.clock, threads, 100'000);
-    self.runtime =
-        DG_TRY(flow::Runtime::open(*self.log, *self.definitions, *self.steps, program.clock, {}));
+    flow::StepRunner& runner =
+        self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
+    self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
+                                              {.take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }

@@ -46,7 +46,7 @@ class Help(ProgramTest):
     def test_the_completion_script_completes(self):
         script = self.run_program("completion", "bash").stdout
         ask = script + '\nCOMP_WORDS=(dougong mod); COMP_CWORD=1; _dougong; echo "${COMPREPLY[@]}"'
-        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True,
+        done = subprocess.run(["bash"], input=ask, capture_output=True, text=True,
                               timeout=PATIENCE_S)
         self.assertEqual(done.stdout.strip(), "models", done.stderr)
 

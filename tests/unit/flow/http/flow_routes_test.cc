@@ -158,7 +158,7 @@ TEST_F(FlowRoutes, PeopleAndSignalsMoveARunAlsoAfterARestart) {
     while (const auto more = stream->next()) seen += *more;
     EXPECT_NE(seen.find("id: 1\nevent: run_started"), std::string::npos);
     EXPECT_NE(seen.find("event: run_completed\ndata: "), std::string::npos);
-    call(412, "POST", "/v1/runs/" + run + "/cancel", "{}");
+    call(400, "POST", "/v1/runs/" + run + "/cancel", "{}");
     EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("output").at("amount").to_number<int>(), 3);
 }
 
