@@ -68,7 +68,8 @@ private:
             default:
                 out["call"] = {
                     {"function", "echo"},
-                    {"arguments", {{"n", "{{ input.n }}"}, {"id", std::string(out["id"].as_string())}}}};
+                    {"arguments",
+                     {{"n", "{{ input.n }}"}, {"id", std::string(out["id"].as_string())}}}};
                 out["retry"] = {{"attempts", 50}, {"backoff", "1s"}, {"factor", 1}};
         }
         return out;
@@ -88,7 +89,8 @@ void run_out(World& world, int patience) {
 }
 
 constexpr std::string_view kChild =
-    "name: child\nsteps: [{id: c, call: {function: echo, arguments: {n: \"{{ input.n }}\"}, }, retry: "
+    "name: child\nsteps: [{id: c, call: {function: echo, arguments: {n: \"{{ input.n }}\"}, }, "
+    "retry: "
     "{attempts: 50, backoff: 1s}}]";
 constexpr std::string_view kListener =
     "name: listener\nsteps: [{id: all, while: {condition: 'true', max: 100000, steps: [{id: w, "

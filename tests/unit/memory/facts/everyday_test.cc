@@ -1,5 +1,6 @@
-// Sentences as people say such things: what is in them, and what is not. A rule may miss one; it may
-// not read something else into it. The rules were tuned on these, so they say nothing of others.
+// Sentences as people say such things: what is in them, and what is not. A rule may miss one; it
+// may not read something else into it. The rules were tuned on these, so they say nothing of
+// others.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
