@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,7 @@ public:
     /// All or none of the changes, durable when `done` is called: on any thread, in the order of
     /// the calls. A change that failed has not happened, and those behind it fail, too.
     /// Errors: resource_exhausted (full disk), unavailable.
-    virtual void append(std::vector<RunChange> changes, Done done) = 0;
+    virtual void append(std::span<const RunChange> changes, Done done) = 0;
 
     /// Errors of these: not_found, data_loss, unavailable.
     virtual base::Result<StoredRun> load(RunId id) = 0;

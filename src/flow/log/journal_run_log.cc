@@ -1,6 +1,8 @@
 #include "flow/log/journal_run_log.h"
 
 #include <algorithm>
+#include <chrono>
+#include <span>
 #include <utility>
 
 namespace flow {
@@ -15,8 +17,40 @@ namespace {
 
 constexpr std::size_t kBatchMax = 5'000;  // rows in one transaction of the index
 
+// The index follows at this pace: many changes of a run become one row.
+constexpr std::chrono::milliseconds kIndexPace{200};
+
 std::string key_of(std::string_view tenant, std::string_view key) {
     return std::string(tenant) + '\n' + std::string(key);
+}
+
+/// What changes from record to record, taken over from the newer head.
+void bring_up_to_date(RunHead& head, const RunHead& newer) {
+    head.status = newer.status;
+    head.updated_ms = newer.updated_ms;
+    head.finished_ms = newer.finished_ms;
+    head.due_ms = newer.due_ms;
+    head.calls_out = newer.calls_out;
+    head.error = newer.error;
+    head.waiting = newer.waiting;
+}
+
+/// The last row of each run, with the names of its whole head where there is one.
+std::vector<IndexRow> last_of_each(std::span<const IndexRow> rows) {
+    std::vector<IndexRow> out;
+    std::unordered_map<RunId, std::size_t> places;
+    for (const IndexRow& row : rows) {
+        const auto [place, added] = places.emplace(row.head.id, out.size());
+        if (added) {
+            out.push_back(row);
+        } else if (row.whole_head) {
+            out[place->second] = row;
+        } else {
+            bring_up_to_date(out[place->second].head, row.head);
+            out[place->second].last = row.last;
+        }
+    }
+    return out;
 }
 
 }  // namespace
@@ -36,8 +70,8 @@ Result<std::unique_ptr<JournalRunLog>> JournalRunLog::open(base::journal::Journa
     std::unique_ptr<JournalRunLog> log(new JournalRunLog(journal, std::move(index)));
     DG_TRY(log->read_tail());
     if (threaded) {
-        log->job_ =
-            std::make_unique<base::BatchJob>([self = log.get()] { return self->index_batch(); });
+        log->job_ = std::make_unique<base::BatchJob>(
+            [self = log.get()] { return self->index_batch(); }, kIndexPace);
     }
     return log;
 }
@@ -67,7 +101,7 @@ Result<void> JournalRunLog::read_tail() {
     });
 }
 
-void JournalRunLog::append(std::vector<RunChange> changes, Done done) {
+void JournalRunLog::append(std::span<const RunChange> changes, Done done) {
     auto rows = std::make_shared<std::vector<IndexRow>>();
     rows->reserve(changes.size());
     Group group;
@@ -90,15 +124,12 @@ void JournalRunLog::append(std::vector<RunChange> changes, Done done) {
         done(fail(Code::unavailable, "an earlier write of this run has failed"));
         return;
     }
-    for (RunChange& change : changes) {
-        Record record;
-        record.change = std::move(change);
-        record.whole_head = record.change.created || !record.change.snapshot.empty();
-        Place& place = places_[record.change.head.id];
-        record.previous = place.last;
+    for (const RunChange& change : changes) {
+        const bool whole_head = change.created || !change.snapshot.empty();
+        Place& place = places_[change.head.id];
         ++place.writes;
-        group.add(encode(record));
-        rows->push_back({std::move(record.change.head), 0, record.whole_head});
+        group.add(encode_record(change, place.last, whole_head));
+        rows->push_back({change.head, 0, whole_head});
     }
     const auto first = journal_.append(group, [this, rows, done](Result<void> result) {
         settled(*rows, result.has_value());
@@ -147,7 +178,7 @@ void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
         }
         waiting_.push_back(std::move(row));
     }
-    if (written && job_ != nullptr) job_->notify();
+    if (job_ != nullptr && waiting_.size() >= kBatchMax) job_->notify();
 }
 
 Result<std::size_t> JournalRunLog::index_batch() {
@@ -159,7 +190,7 @@ Result<std::size_t> JournalRunLog::index_batch() {
         rows.assign(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
     }
     if (rows.empty()) return 0;
-    DG_TRY(index_->apply(rows, rows.back().last));
+    DG_TRY(index_->apply(last_of_each(rows), rows.back().last));
     const std::lock_guard lock(mutex_);
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(rows.size()));
     for (const IndexRow& row : rows) {
@@ -208,13 +239,7 @@ Result<StoredRun> JournalRunLog::load(RunId id) {
         } else if (record.whole_head) {
             // What never changes stands in whole heads alone.
             RunHead whole = head;
-            whole.status = out.head.status;
-            whole.updated_ms = out.head.updated_ms;
-            whole.finished_ms = out.head.finished_ms;
-            whole.due_ms = out.head.due_ms;
-            whole.calls_out = out.head.calls_out;
-            whole.error = out.head.error;
-            whole.waiting = out.head.waiting;
+            bring_up_to_date(whole, out.head);
             out.head = std::move(whole);
         }
         address = record.previous;

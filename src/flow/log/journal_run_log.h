@@ -29,7 +29,7 @@ public:
                                                              bool threaded = true);
     ~JournalRunLog() override;
 
-    void append(std::vector<RunChange> changes, Done done) override;
+    void append(std::span<const RunChange> changes, Done done) override;
     base::Result<StoredRun> load(RunId id) override;
     base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                              std::uint32_t limit) override;

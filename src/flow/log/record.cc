@@ -49,22 +49,22 @@ void read_names(WireReader& wire, RunHead& head) {
 
 }  // namespace
 
-std::string encode(const Record& record) {
-    const RunHead& head = record.change.head;
+std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head) {
+    const RunHead& head = change.head;
     std::string out;
-    out.reserve(160 + 96 * record.change.events.size() + record.change.snapshot.size());
+    out.reserve(160 + 96 * change.events.size() + change.snapshot.size());
     WireWriter wire(out);
     std::uint8_t flags = 0;
-    if (record.change.created) flags |= Flag::created;
-    if (record.whole_head) flags |= Flag::whole_head;
-    if (!record.change.snapshot.empty()) flags |= Flag::snapshot;
+    if (change.created) flags |= Flag::created;
+    if (whole_head) flags |= Flag::whole_head;
+    if (!change.snapshot.empty()) flags |= Flag::snapshot;
     if (head.calls_out) flags |= Flag::calls_out;
     wire.byte(kFormat);
     wire.byte(flags);
     wire.fixed(head.id.high);
     wire.fixed(head.id.low);
-    wire.fixed(record.previous);
-    wire.number(record.change.first);
+    wire.fixed(previous);
+    wire.number(change.first);
     wire.byte(static_cast<std::uint8_t>(head.status));
     wire.number(static_cast<std::uint64_t>(head.due_ms));
     wire.number(static_cast<std::uint64_t>(head.updated_ms));
@@ -72,10 +72,10 @@ std::string encode(const Record& record) {
     wire.text(head.error);
     wire.number(head.waiting.size());
     for (const std::string& wait : head.waiting) wire.text(wait);
-    if (record.whole_head) write_names(wire, head);
-    wire.number(record.change.events.size());
-    for (const Event& event : record.change.events) encode(event, out);
-    if (!record.change.snapshot.empty()) wire.text(record.change.snapshot);
+    if (whole_head) write_names(wire, head);
+    wire.number(change.events.size());
+    for (const Event& event : change.events) encode(event, out);
+    if (!change.snapshot.empty()) wire.text(change.snapshot);
     return out;
 }
 

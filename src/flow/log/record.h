@@ -15,7 +15,7 @@ struct Record {
     bool whole_head = false;     ///< the head's names are in it, not only what changes
 };
 
-std::string encode(const Record& record);
+std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head);
 /// `events` false: only the head is read. Errors: data_loss.
 base::Result<Record> decode_record(std::string_view bytes, bool events = true);
 

