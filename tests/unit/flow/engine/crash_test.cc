@@ -71,6 +71,7 @@ private:
                     {"arguments",
                      {{"n", "{{ input.n }}"}, {"id", std::string(out["id"].as_string())}}}};
                 out["retry"] = {{"attempts", 50}, {"backoff", "1s"}, {"factor", 1}};
+                out["timeout"] = "30d";  // so that a result that is lost is missed
         }
         return out;
     }
@@ -118,7 +119,11 @@ public:
                 world_.settle();
             }
         }
-        world_.crash(SimDisk::Stop::power, false);
+        if (world_.disk.stopped()) {
+            world_.crash(SimDisk::Stop::power, false);
+        } else {
+            world_.disk.stop_after(1'000'000'000);  // no restart mends what was lost
+        }
         world_.settle();
         run_out(world_, 400);
         for (const auto& [run, n] : acknowledged) check(run, n);

@@ -55,6 +55,7 @@ public:
         Done done;
     };
     void run(flow::Call call, Done done) override {
+        if (on_begin) on_begin(call);
         ++begun[call.idempotency_key];
         held.push_back({std::move(call), std::move(done)});
     }
@@ -62,6 +63,7 @@ public:
         cancelled.emplace_back(run, path);
     }
 
+    std::function<void(const flow::Call&)> on_begin;
     std::vector<Held> held;
     std::map<std::string, int> begun;  ///< by idempotency key, over crashes
     std::vector<std::pair<flow::RunId, std::string>> cancelled;
@@ -95,7 +97,20 @@ public:
             [this](std::function<void()> task) { tasks.push_back(std::move(task)); });
         const auto recovered = engine->recover();
         EXPECT_TRUE(recovered.has_value()) << (recovered ? "" : recovered.error().message);
+        calls.on_begin = [this](const flow::Call& call) { expect_written(call); };
         return recovered.has_value();
+    }
+    /// Whatever is called for was durable before.
+    void expect_written(const flow::Call& call) {
+        if (disk.stopped()) return;
+        const auto stored = log->load(call.run);
+        ASSERT_TRUE(stored.has_value()) << call.path << ": " << stored.error().message;
+        bool found = !stored->snapshot.empty();
+        for (const flow::Event& event : stored->events) {
+            found = found || (event.kind == flow::EventKind::step_started &&
+                              event.path == call.path && event.attempt == call.attempt);
+        }
+        EXPECT_TRUE(found) << call.path;
     }
     /// The process is gone: what was in memory with it.
     void halt() {
