@@ -67,11 +67,12 @@ public:
     RunEngine& engine() { return *engine_; }
 
 private:
-    explicit Runtime(const base::Clock& clock) : clock_(clock) {}
+    Runtime(RunLog& log, const base::Clock& clock) : log_(log), clock_(clock) {}
     void run(const std::stop_token& stop);
     template <class T>
     T ask(const std::function<void(std::function<void(T)>)>& question);
 
+    RunLog& log_;
     const base::Clock& clock_;
     std::unique_ptr<RunEngine> engine_;
     std::mutex mutex_;  // guards tasks_

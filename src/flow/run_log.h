@@ -63,6 +63,8 @@ public:
     /// the calls. A change that failed has not happened, and those behind it fail, too.
     /// Errors: resource_exhausted (full disk), unavailable.
     virtual void append(std::span<const RunChange> changes, Done done) = 0;
+    /// Waits until every append has said how it ended.
+    virtual void flush() = 0;
 
     /// Errors of these: not_found, data_loss, unavailable.
     virtual base::Result<StoredRun> load(RunId id) = 0;

@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kSleepMax{60'000};  // wall clocks jump
 Result<std::unique_ptr<Runtime>> Runtime::open(RunLog& log, DefinitionSource& definitions,
                                                StepRunner& runner, const base::Clock& clock,
                                                const EngineOptions& options) {
-    std::unique_ptr<Runtime> runtime(new Runtime(clock));
+    std::unique_ptr<Runtime> runtime(new Runtime(log, clock));
     runtime->engine_ = std::make_unique<RunEngine>(
         log, definitions, runner, clock, base::entropy64(), options,
         [self = runtime.get()](std::function<void()> task) { self->post(std::move(task)); });
@@ -36,6 +36,7 @@ void Runtime::halt() {
     if (!thread_.joinable()) return;
     thread_.request_stop();
     thread_.join();
+    log_.flush();  // what it wrote last still posts to us
 }
 
 void Runtime::post(std::function<void()> task) {

@@ -274,7 +274,8 @@ void FlowApi::start(const Request& request, const ResponderPtr& responder) {
         return in.done();
     };
     if (auto well = read(); !well) return responder->send(error_response(well.error()));
-    runtime_.start(std::move(start), [this, responder, wait_ms](const Result<RunId>& run) {
+    runtime_.start(std::move(start), [&runtime = runtime_, waits = waits_, responder,
+                                      wait_ms](const Result<RunId>& run) {
         if (!run) return responder->send(error_response(run.error()));
         if (wait_ms == 0) {
             return responder->send(json_answer(
@@ -283,13 +284,13 @@ void FlowApi::start(const Request& request, const ResponderPtr& responder) {
         auto wait = std::make_shared<Waits::Wait>();
         wait->responder = responder;
         // This is the runtime's thread: the run cannot end between the two.
-        runtime_.engine().when_ended(
+        runtime.engine().when_ended(
             *run, [wait, id = *run](const Result<RunHead>& head, const json::value& output) {
                 if (!wait->claim()) return;
                 wait->responder->send(head ? json_answer(200, end_json(id, *head, output))
                                            : error_response(head.error()));
             });
-        waits_->add(*run, wait_ms, wait);
+        waits->add(*run, wait_ms, wait);
     });
 }
 

@@ -30,6 +30,7 @@ public:
     ~JournalRunLog() override;
 
     void append(std::span<const RunChange> changes, Done done) override;
+    void flush() override { journal_.flush(); }
     base::Result<StoredRun> load(RunId id) override;
     base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                              std::uint32_t limit) override;

@@ -1,4 +1,5 @@
 """Workflows from the command line: run here, over a server, killed between and in their steps."""
+import http.client
 import http.server
 import json
 import signal
@@ -70,6 +71,15 @@ class Counting:
         return [key for p, key in self.requests if p == path]
 
 
+def post(server, path, body):
+    connection = server.connect()
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
 class FlowRuns(ProgramTest):
     def test_a_killed_run_goes_on_where_it_stood(self):
         numbers = Counting(self)
@@ -113,6 +123,47 @@ class FlowRuns(ProgramTest):
         watched = self.run_program("flow", "watch", run, "--url", server.url)
         self.assertEqual(json.loads(watched.stdout.splitlines()[-1]), {"n": 8})
         self.assertIn("/v1/runs/{id}/watch", server.get("/openapi.json")[1])
+
+    def test_a_busy_server_that_is_killed_loses_nothing(self):
+        server = self.serve()
+        steps = ", ".join(f'{{"id": "s{i}", "call": {{"function": "echo", "arguments": {{"n": "{{{{ input.n + {i} }}}}"}}}}}}'
+                          for i in range(10))
+        self.assertEqual(post(server, "/v1/workflows", '{"name": "ten", "steps": [%s]}' % steps)[0], 201)
+        started, ended = [], {}
+
+        def client(first):
+            for n in range(first, first + 10_000):
+                try:
+                    if n % 2:
+                        status, run = post(server, "/v1/workflows/ten/runs", json.dumps({"input": {"n": n}}))
+                        started.append((run["id"], n))
+                    else:
+                        status, run = post(server, "/v1/workflows/ten/runs",
+                                           json.dumps({"input": {"n": n}, "wait_ms": 60000}))
+                        ended[run["id"]] = n
+                        assert run["output"] == {"n": n + 9}, run
+                except (OSError, http.client.HTTPException):
+                    return  # it is dead
+
+        clients = [threading.Thread(target=client, args=(10_000 * i,)) for i in range(8)]
+        for one in clients:
+            one.start()
+        while len(ended) < 100:
+            clients[0].join(0.01)
+        server.process.send_signal(signal.SIGKILL)
+        server.wait()
+        for one in clients:
+            one.join(PATIENCE_S)
+        server = self.serve()
+        for run, n in [*started, *ended.items()]:
+            while True:  # a run that stood in its middle goes on by itself
+                status, body = server.get(f"/v1/runs/{run}")
+                self.assertEqual(status, 200, body)
+                if json.loads(body)["status"] != "running":
+                    break
+            self.assertEqual(json.loads(body)["output"], {"n": n + 9})
+        while json.loads(server.get("/v1/flow")[1])["runs_open"]:
+            pass  # those that nobody heard of end, too
 
     def test_what_goes_wrong_is_said(self):
         unknown = self.run_program("flow", "run", "nothing")
