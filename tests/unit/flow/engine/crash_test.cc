@@ -38,7 +38,7 @@ private:
         json::object out{{"id", id()}};
         switch (rng_.below(depth > 0 ? 9 : 5)) {
             case 0:
-                out["set"] = {{"v" + std::to_string(rng_.below(3)), rng_.below(100)}};
+                out["set"] = {{"v" + std::to_string(last_), rng_.below(100)}};
                 break;
             case 1:
                 out["wait"] = {{"for", std::to_string(1 + rng_.below(20)) + "s"}};
@@ -189,7 +189,10 @@ private:
 
     /// What does not depend on when and in which run it was.
     static std::string plain(const flow::RunState& state) {
-        std::string text = base::to_text(state.output) + base::to_text(json::value(state.vars));
+        std::string text = base::to_text(state.output);
+        std::map<std::string, std::string> vars;  // in any order: branches run beside each other
+        for (const auto& [name, value] : state.vars) vars[name] = base::to_text(value);
+        for (const auto& [name, value] : vars) text += " " + name + "=" + value;
         const std::string id = to_text(state.id);
         for (std::size_t at; (at = text.find(id)) != std::string::npos;)
             text.replace(at, id.size(), "RUN");
