@@ -68,6 +68,28 @@ class Dougong:
         self.process.wait()
 
 
+def wrk(url, pid, scratch, seconds, clients, steps):
+    """The same requests from a client that costs little."""
+    script = scratch / "post.lua"
+    script.write_text('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+                      'wrk.body = \'{"input":{"x":3},"wait_ms":60000}\'\n'
+                      'function done(s, l, r) io.write(string.format("%d %f %f %f %d\\n", s.requests, s.duration / 1e6, '
+                      'l:percentile(50) / 1e3, l:percentile(99) / 1e3, s.errors.status + s.errors.timeout)) end\n')
+    before = cpu_s(pid)
+    answer = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", script,
+                             f"{url}/v1/workflows/steps{steps}/runs"], capture_output=True, text=True, check=True)
+    done, took, p50, p99, errors = (float(word) for word in answer.stdout.splitlines()[-1].split())
+    if errors:
+        raise SystemExit(f"{errors:.0f} of {done:.0f} requests failed")
+    return {"wf": int(done), "wf_per_s": round(done / took, 1), "p50_ms": p50, "p99_ms": p99,
+            "server_cpu_ms_per_wf": round((cpu_s(pid) - before) * 1e3 / done, 3)}
+
+
+def cpu_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Postgres:
     def __init__(self, scratch):
         self.bin = Path(subprocess.check_output(["pg_config", "--bindir"], text=True).strip())
@@ -158,6 +180,9 @@ def main():
         rows = {}
         for _ in range(args.rounds):
             for clients, steps in ((1, 1), (1, 10), (32, 1), (32, 10)):
+                if shutil.which("wrk"):
+                    rows.setdefault((clients, steps), {}).setdefault("dougong_wrk", []).append(
+                        wrk(ours.url, ours.process.pid, scratch, round(args.seconds), clients, steps))
                 for peer in ["dougong", *args.peers]:
                     answer = subprocess.run(
                         [node, f"{peer}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
@@ -179,6 +204,8 @@ def main():
         best = max((case[peer]["wf_per_s"] for peer in args.peers), default=0)
         if best:
             case["times_the_best_peer"] = round(case["dougong"]["wf_per_s"] / best, 1)
+            if "dougong_wrk" in case:
+                case["times_the_best_peer_wrk"] = round(case["dougong_wrk"]["wf_per_s"] / best, 1)
         results.append(case)
         print(json.dumps(case))
     if args.out:

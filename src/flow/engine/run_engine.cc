@@ -454,7 +454,11 @@ void RunEngine::durable(Commit& commit) {
     for (Call& call : commit.calls) make(std::move(call));
     for (const RunId run : over) {
         open_.erase(run);
-        if (const auto found = hot_.find(run); found != hot_.end()) answer_waiters(*found->second);
+        const auto found = hot_.find(run);
+        if (found == hot_.end()) continue;
+        Hot& ended = *found->second;  // not the iterator: who waits may load others
+        answer_waiters(ended);
+        if (ended.writes == 0) hot_.erase(run);
     }
     for (const RunId run : commit.more) {
         input(
