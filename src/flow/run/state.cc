@@ -135,6 +135,17 @@ void take_signal(RunState& state, std::uint64_t number) {
     if (at != state.inbox.end()) state.inbox.erase(at);
 }
 
+/// Everything that had begun and not ended is over.
+void cancel_open(ScopeState& scope) {
+    for (StepState& step : scope.steps) {
+        for (const auto& inner : step.scopes) cancel_open(*inner);
+        if (step.status != StepStatus::pending && !is_settled(step.status)) {
+            step.status = StepStatus::cancelled;
+            step.until_ms = 0;
+        }
+    }
+}
+
 base::Result<void> open_scope(StepRef ref, const Event& event) {
     const Block* block = inner_block(*ref.step, event.name);
     if (block == nullptr) return strange(event);
@@ -165,6 +176,7 @@ base::Result<void> close_scope(StepRef ref, const Event& event) {
     ++ref.state->rounds_done;
     (*at)->closed = true;
     (*at)->failed = event.error.has_value();
+    if ((*at)->failed) cancel_open(**at);
     const auto* loop = std::get_if<LoopAction>(&ref.step->action);
     if (loop == nullptr) return {};  // its steps stay to be looked at
     StepState* last = (*at)->steps.empty() ? nullptr : &(*at)->steps.back();
@@ -190,17 +202,6 @@ void reset(StepRef ref) {
         const std::uint32_t resets = steps[i].resets + 1;
         steps[i] = StepState();
         steps[i].resets = resets;
-    }
-}
-
-/// Everything that had begun and not ended is over.
-void cancel_open(ScopeState& scope) {
-    for (StepState& step : scope.steps) {
-        for (const auto& inner : step.scopes) cancel_open(*inner);
-        if (step.status != StepStatus::pending && !is_settled(step.status)) {
-            step.status = StepStatus::cancelled;
-            step.until_ms = 0;
-        }
     }
 }
 

@@ -361,6 +361,29 @@ steps:
     EXPECT_EQ(any.state.status, RunStatus::completed);
 }
 
+TEST(Machine, WhatRanBesideAFailedStepOfABranchIsOverWithIt) {
+    DrivenRun run(R"(
+name: race
+steps:
+  - id: first
+    parallel:
+      need: any
+      branches:
+        x:
+          - {id: xa, call: {function: echo}, timeout: 10s}
+          - {id: xb, call: {function: echo}, depends_on: []}
+          - {id: xc, call: {function: echo}, depends_on: [xa, xb]}
+        y: [{id: ya, call: {function: echo}, timeout: 1h}]
+)");
+    ASSERT_EQ(run.calls.size(), 3u);
+    run.fail("first[x].xb", Code::not_found);
+    EXPECT_EQ(run.cancelled, std::vector<std::string>{"first[x].xa"});
+    EXPECT_EQ(run.step("first[x].xa").status, StepStatus::cancelled);
+    run.pass_ms(60'000);  // its timeout is nobody's any more
+    run.finish("first[y].ya", 1);
+    EXPECT_EQ(run.state.status, RunStatus::completed);
+}
+
 TEST(Machine, WaitsForTimeAndSignals) {
     DrivenRun run(R"(
 name: waits
