@@ -13,6 +13,9 @@ namespace json = base::json;
 namespace {
 
 constexpr std::int64_t kStallMs = 1'000;  // until the log is tried again
+// Runs that answer each other's events, or a loop over subflows that end at once, would otherwise
+// follow each other in one commit for ever.
+constexpr std::uint32_t kFollowingMax = 8;
 
 std::string key_of(std::string_view tenant, std::string_view name) {
     return std::string(tenant) + '\n' + std::string(name);
@@ -28,7 +31,9 @@ void glance_at(const ScopeState& scope, Glance& out) {
     for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
         const StepState& step = scope.steps[i];
         if (step.status == StepStatus::pending || is_settled(step.status)) continue;
-        out.calls_out = out.calls_out || step.status == StepStatus::running;
+        // A child that ended may not have been heard of before a crash.
+        const bool child = step.status == StepStatus::open && step.scopes.empty();
+        out.calls_out = out.calls_out || child || step.status == StepStatus::running;
         if (step.status == StepStatus::waiting) {
             if (std::holds_alternative<HumanAction>(scope.block->steps[i].action)) {
                 out.waiting.push_back("human:" + path_of(scope, i));
@@ -46,6 +51,31 @@ void glance_at(const ScopeState& scope, Glance& out) {
 
 }  // namespace
 
+namespace {
+
+/// What a run that is over gives the step that waits for it.
+base::Result<json::value> outcome_of(const RunState& run) {
+    if (run.status == RunStatus::completed) return run.output;
+    Error error =
+        run.error.value_or(Error{Code::cancelled, "the run it waited for was cancelled", {}});
+    return std::unexpected(
+        std::move(error).with_context("workflow '" + run.definition->name + "'"));
+}
+
+/// Steps that wait for a child run, and the child.
+void children_of(const ScopeState& scope, std::vector<std::pair<std::string, RunId>>& out) {
+    for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
+        const StepState& step = scope.steps[i];
+        if (step.status == StepStatus::open && step.scopes.empty()) {
+            if (const auto child = run_id_from(step.name))
+                out.emplace_back(path_of(scope, i), *child);
+        }
+        for (const auto& inner : step.scopes) children_of(*inner, out);
+    }
+}
+
+}  // namespace
+
 /// What one write will have brought about.
 struct RunEngine::Commit {
     std::vector<RunChange> changes;
@@ -53,6 +83,7 @@ struct RunEngine::Commit {
     std::vector<Call> calls;
     std::vector<std::pair<RunId, std::string>> cancelled;
     std::vector<RunId> more;
+    std::vector<RunId> parents;   ///< that are told of children once this is durable
     std::vector<Waiting> inputs;  ///< what came in
     Started started;
     std::string key;  ///< of keys_
@@ -163,6 +194,7 @@ void RunEngine::resume(RunId run) {
     const auto found = hot(run);
     if (!found) return;
     for (Call& call : Machine((*found)->state).outstanding()) make(std::move(call));
+    hear_children(run);
     input(
         run,
         [](Machine& machine, std::int64_t now) -> base::Result<void> {
@@ -170,6 +202,26 @@ void RunEngine::resume(RunId run) {
             return {};
         },
         {}, true);
+}
+
+/// Tells a run of its children that are over.
+void RunEngine::hear_children(RunId run) {
+    const auto found = hot(run);
+    if (!found) return;
+    std::vector<std::pair<std::string, RunId>> children;
+    children_of((*found)->state.root, children);
+    for (const auto& [path, child] : children) {
+        const auto other = hot(child);
+        if (!other || !is_final((*other)->state.status) || (*other)->writes != 0) continue;
+        input(
+            run,
+            [path = path, result = outcome_of((*other)->state)](
+                Machine& machine, std::int64_t now) -> base::Result<void> {
+                machine.child_finished(path, result, now);
+                return {};
+            },
+            {}, true);
+    }
 }
 
 // ---- deciding ----------------------------------------------------------------------------------
@@ -275,9 +327,11 @@ void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
         commit.cancelled.emplace_back(run.head.id, std::move(path));
     }
     if (decision.more) commit.more.push_back(run.head.id);
+    ++following_;
     start_children(commit, run, std::move(decision.children));
     send(commit, run, std::move(decision.sendings));
     if (decision.ended) tell_parent(commit, run);
+    --following_;
 }
 
 void RunEngine::start_children(Commit& commit, Hot& run, std::vector<ChildStart> children) {
@@ -326,9 +380,7 @@ void RunEngine::send(Commit& commit, Hot& run, std::vector<Sending> sendings) {
         if (sending.run) {
             const auto target = hot(*sending.run);
             if (!target || (*target)->head.tenant != run.head.tenant) continue;
-            give_to(commit, *sending.run, [&](Machine& machine) {
-                (void)machine.signal(sending.name, sending.payload, now_ms());
-            });
+            signal_to(commit, *sending.run, sending.name, sending.payload);
             continue;
         }
         const std::string name = "event/" + sending.name;
@@ -336,9 +388,7 @@ void RunEngine::send(Commit& commit, Hot& run, std::vector<Sending> sendings) {
         if (found == event_waits_.end()) continue;
         const std::vector<RunId> targets(found->second.begin(), found->second.end());
         for (const RunId target : targets) {
-            give_to(commit, target, [&](Machine& machine) {
-                (void)machine.signal(name, sending.payload, now_ms());
-            });
+            signal_to(commit, target, name, sending.payload);
         }
     }
 }
@@ -351,16 +401,29 @@ void RunEngine::give_to(Commit& commit, RunId run, const std::function<void(Mach
     decided(commit, **found, machine);
 }
 
+/// A signal for a run, in the same commit; what it does about it may come with the next one.
+void RunEngine::signal_to(Commit& commit, RunId run, const std::string& name,
+                          const json::value& payload) {
+    const bool later = following_ > kFollowingMax;
+    give_to(commit, run, [&](Machine& machine) {
+        (void)(later ? machine.deliver(name, payload, now_ms())
+                     : machine.signal(name, payload, now_ms()));
+    });
+    if (!later) return;
+    commit.more.push_back(run);
+    for (RunChange& change : commit.changes) {
+        if (change.head.id == run) change.head.due_ms = now_ms();  // after a crash, too
+    }
+}
+
 void RunEngine::tell_parent(Commit& commit, Hot& run) {
     if (!run.state.parent) return;
     const Parent parent = *run.state.parent;
-    base::Result<json::value> result = run.state.output;
-    if (run.state.status != RunStatus::completed) {
-        Error error = run.state.error.value_or(
-            Error{Code::cancelled, "the run it waited for was cancelled", {}});
-        result =
-            std::unexpected(std::move(error).with_context("workflow '" + run.head.workflow + "'"));
+    if (following_ > kFollowingMax) {
+        commit.parents.push_back(parent.run);
+        return;
     }
+    base::Result<json::value> result = outcome_of(run.state);
     give_to(commit, parent.run, [&](Machine& machine) {
         machine.child_finished(parent.path, std::move(result), now_ms());
     });
@@ -460,6 +523,7 @@ void RunEngine::durable(Commit& commit) {
         answer_waiters(ended);
         if (ended.writes == 0) hot_.erase(run);
     }
+    for (const RunId run : commit.parents) hear_children(run);
     for (const RunId run : commit.more) {
         input(
             run,

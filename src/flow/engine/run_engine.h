@@ -117,6 +117,8 @@ private:
     void start_children(Commit& commit, Hot& run, std::vector<ChildStart> children);
     void send(Commit& commit, Hot& run, std::vector<Sending> sendings);
     void give_to(Commit& commit, RunId run, const std::function<void(Machine&)>& input);
+    void signal_to(Commit& commit, RunId run, const std::string& name,
+                   const base::json::value& payload);
     void tell_parent(Commit& commit, Hot& run);
     base::Result<base::json::value> checked_input(const Definition& definition,
                                                   const base::json::value& input) const;
@@ -128,6 +130,7 @@ private:
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
     void resume(RunId run);
+    void hear_children(RunId run);
     void evict();
     std::int64_t now_ms() const { return clock_.unix_ns() / 1'000'000; }
 
@@ -150,6 +153,7 @@ private:
     std::unordered_map<RunId, std::vector<Ended>> waiters_;
     std::unordered_map<std::uint64_t, Watcher> watchers_;
     std::uint64_t watcher_last_ = 0, use_ = 0, serial_last_ = 0;
+    std::uint32_t following_ = 0;  ///< how deep what one decision led to is: other runs' decisions
     std::deque<Waiting> stalled_;  ///< inputs that the log could not take
     std::int64_t stalled_until_ms_ = 0;
     EngineStats stats_;

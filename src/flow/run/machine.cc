@@ -81,6 +81,8 @@ void Machine::start(const RunStart& start, std::int64_t now_ms) {
 
 void Machine::proceed(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    while (state_.status == RunStatus::running && take_signals(state_.root)) {
+    }
     settle();
 }
 

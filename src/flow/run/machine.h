@@ -86,6 +86,9 @@ public:
     /// nobody took).
     base::Result<void> signal(std::string_view name, base::json::value payload,
                               std::int64_t now_ms);
+    /// The same, but only put into the inbox: proceed() goes on.
+    base::Result<void> deliver(std::string_view name, base::json::value payload,
+                               std::int64_t now_ms);
     /// A person's answer to a waiting step: {"decision", "answer", "by"}.
     /// Errors: not_found (no such step waits), invalid_argument (the form).
     base::Result<void> answer(std::string_view path, const base::json::value& answer,

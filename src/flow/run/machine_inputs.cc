@@ -99,7 +99,7 @@ void Machine::tick(std::int64_t now_ms) {
             if (const auto ref = find_step(state_, path)) due(*ref, path);
         }
     }
-    settle();
+    proceed(now_ms);
 }
 
 /// True: something was due, and the walk has to begin anew.
@@ -158,8 +158,8 @@ void Machine::due(const StepRef& ref, const std::string& path) {
     fail_step(ref, path, {Error{Code::deadline_exceeded, "nobody answered in time", {}}});
 }
 
-base::Result<void> Machine::signal(std::string_view name, json::value payload,
-                                   std::int64_t now_ms) {
+base::Result<void> Machine::deliver(std::string_view name, json::value payload,
+                                    std::int64_t now_ms) {
     now_ms_ = now_ms;
     if (is_final(state_.status)) {
         return fail(Code::failed_precondition, "{} is {}; nothing waits for a signal",
@@ -173,9 +173,13 @@ base::Result<void> Machine::signal(std::string_view name, json::value payload,
           .name = std::string(name),
           .number = state_.signals + 1,
           .value = std::move(payload)});
-    while (take_signals(state_.root)) {
-    }
-    settle();
+    return {};
+}
+
+base::Result<void> Machine::signal(std::string_view name, json::value payload,
+                                   std::int64_t now_ms) {
+    DG_TRY(deliver(name, std::move(payload), now_ms));
+    proceed(now_ms);
     return {};
 }
 

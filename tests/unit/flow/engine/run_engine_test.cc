@@ -128,6 +128,35 @@ TEST(RunEngine, AChildRunIsOneAndItsParentGoesOnInTheSameCommit) {
     EXPECT_EQ(world.state(*lost).error->code, Code::not_found);
 }
 
+TEST(RunEngine, RunsThatAnswerEachOtherForeverComeInManyCommits) {
+    World world(10);
+    world.definitions.add(
+        "name: ping\nsteps: [{id: all, while: {condition: 'true', max: 500, steps: [{id: say, "
+        "emit: "
+        "{event: ping, payload: 1}}, {id: hear, wait: {event: pong}}]}, on_error: skip}]");
+    world.definitions.add(
+        "name: pong\nsteps: [{id: all, while: {condition: 'true', max: 500, steps: [{id: hear, "
+        "wait: "
+        "{event: ping}}, {id: say, emit: {event: pong, payload: 1}}]}, on_error: skip}]");
+    const auto pong = world.start("pong", json::object());
+    const auto ping = world.start("ping", json::object());
+    EXPECT_EQ(world.state(*ping).status, RunStatus::completed);
+    EXPECT_EQ(world.state(*pong).status, RunStatus::completed);
+    EXPECT_GT(world.engine->stats().commits, 50u);
+}
+
+TEST(RunEngine, ALoopOverSubflowsThatEndAtOnceIsNoRecursion) {
+    World world(11);
+    world.definitions.add("name: leaf\nsteps: [{id: s, set: {v: 1}}]");
+    world.definitions.add(
+        "name: many\nsteps: [{id: all, for_each: {in: '{{ range(300) | list }}', as: i, steps: "
+        "[{id: "
+        "sub, subflow: {workflow: leaf}}]}}]");
+    const auto run = world.start("many", json::object());
+    EXPECT_EQ(world.state(*run).status, RunStatus::completed);
+    EXPECT_EQ(world.state(*run).output.as_array().size(), 300u);
+}
+
 TEST(RunEngine, AFailedRunIsRetriedAfterItLeftMemory) {
     World world(8, {.hot_runs_max = 1});
     world.definitions.add(kTwo);
