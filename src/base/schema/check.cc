@@ -411,19 +411,6 @@ private:
 
 }  // namespace
 
-std::string pointer_token(std::string_view name) {
-    std::string out;
-    for (const char c : name) {
-        if (c == '~')
-            out += "~0";
-        else if (c == '/')
-            out += "~1";
-        else
-            out += c;
-    }
-    return out;
-}
-
 Result<void> check(const Rules& rules, const json::value& value) {
     return Checker(rules).run(value);
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/json/json.h"
+#include "base/json/pointer.h"
 #include "base/regex/regex.h"
 
 namespace base::schema {
@@ -99,8 +100,5 @@ Result<void> check(const Rules& rules, const json::value& value);
 
 /// The test behind a format's name; null for those that are only notes.
 FormatTest format_test(std::string_view name);
-
-/// RFC 6901 spelling of one name.
-std::string pointer_token(std::string_view name);
 
 }  // namespace base::schema

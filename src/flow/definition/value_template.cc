@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/json/pointer.h"
+
 namespace flow {
 
 using base::Result;
@@ -14,19 +16,6 @@ namespace json = base::json;
 namespace {
 
 constexpr int kDepthMax = 64;
-
-std::string pointer_to(const std::string& parent, std::string_view name) {
-    std::string out = parent + "/";
-    for (const char c : name) {
-        if (c == '~')
-            out += "~0";
-        else if (c == '/')
-            out += "~1";
-        else
-            out += c;
-    }
-    return out;
-}
 
 bool has_braces(std::string_view text) {
     for (const std::string_view open : {"{{", "{%", "{#"}) {
@@ -72,12 +61,12 @@ struct ValueTemplate::Nodes {
         nodes.pointer = at;
         if (const auto* list = value.if_array()) {
             for (std::size_t i = 0; i < list->size(); ++i) {
-                Made item = DG_TRY(parse((*list)[i], pointer_to(at, std::to_string(i)), depth + 1));
+                Made item = DG_TRY(parse((*list)[i], at + "/" + std::to_string(i), depth + 1));
                 if (item != nullptr) nodes.items.emplace_back(i, std::move(item));
             }
         } else if (const auto* object = value.if_object()) {
             for (const auto& [name, member] : *object) {
-                Made made = DG_TRY(parse(member, pointer_to(at, name), depth + 1));
+                Made made = DG_TRY(parse(member, at + "/" + base::pointer_token(name), depth + 1));
                 if (made != nullptr) nodes.members.emplace_back(name, std::move(made));
             }
         }

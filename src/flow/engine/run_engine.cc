@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "flow/run/tenant_key.h"
+
 namespace flow {
 
 using base::Code;
@@ -16,10 +18,6 @@ constexpr std::int64_t kStallMs = 1'000;  // until the log is tried again
 // Runs that answer each other's events, or a loop over subflows that end at once, would otherwise
 // follow each other in one commit for ever.
 constexpr std::uint32_t kFollowingMax = 8;
-
-std::string key_of(std::string_view tenant, std::string_view name) {
-    return std::string(tenant) + '\n' + std::string(name);
-}
 
 /// What the state says of its run in the log's index.
 struct Glance {
@@ -166,7 +164,7 @@ void RunEngine::refresh(Hot& run) {
 void RunEngine::index_waits(const RunHead& head, bool add) {
     for (const std::string& wait : head.waiting) {
         if (!wait.starts_with("event/")) continue;
-        const std::string key = key_of(head.tenant, wait);
+        const std::string key = tenant_key(head.tenant, wait);
         if (add) {
             event_waits_[key].insert(head.id);
         } else if (const auto found = event_waits_.find(key); found != event_waits_.end()) {
@@ -195,6 +193,11 @@ void RunEngine::resume(RunId run) {
     if (!found) return;
     for (Call& call : Machine((*found)->state).outstanding()) make(std::move(call));
     hear_children(run);
+    proceed(run);
+}
+
+/// Goes on with what is decided in pieces, or what a run found in its inbox.
+void RunEngine::proceed(RunId run) {
     input(
         run,
         [](Machine& machine, std::int64_t now) -> base::Result<void> {
@@ -256,7 +259,7 @@ void RunEngine::start(const StartRequest& request, Started started) {
     if (!input) return started(std::unexpected(std::move(input).error()));
     Commit commit;
     if (!request.idempotency_key.empty()) {
-        commit.key = key_of(request.tenant, request.idempotency_key);
+        commit.key = tenant_key(request.tenant, request.idempotency_key);
         if (const auto found = keys_.find(commit.key); found != keys_.end()) {
             found->second.others.push_back(std::move(started));
             return;
@@ -383,14 +386,18 @@ void RunEngine::send(Commit& commit, Hot& run, std::vector<Sending> sendings) {
             signal_to(commit, *sending.run, sending.name, sending.payload);
             continue;
         }
-        const std::string name = "event/" + sending.name;
-        const auto found = event_waits_.find(key_of(run.head.tenant, name));
-        if (found == event_waits_.end()) continue;
-        const std::vector<RunId> targets(found->second.begin(), found->second.end());
-        for (const RunId target : targets) {
-            signal_to(commit, target, name, sending.payload);
-        }
+        tell_waiting(commit, run.head.tenant, sending.name, sending.payload);
     }
+}
+
+/// An event, to every open run of the tenant that waits for it.
+void RunEngine::tell_waiting(Commit& commit, std::string_view tenant, std::string_view event,
+                             const json::value& payload) {
+    const std::string name = "event/" + std::string(event);
+    const auto found = event_waits_.find(tenant_key(tenant, name));
+    if (found == event_waits_.end()) return;
+    const std::vector<RunId> targets(found->second.begin(), found->second.end());
+    for (const RunId target : targets) signal_to(commit, target, name, payload);
 }
 
 void RunEngine::give_to(Commit& commit, RunId run, const std::function<void(Machine&)>& input) {
@@ -456,15 +463,8 @@ void RunEngine::input(RunId run, Input input, Done done, bool keep) {
 
 void RunEngine::publish(std::string_view tenant, std::string_view event, const json::value& payload,
                         Done done) {
-    const std::string name = "event/" + std::string(event);
     Commit commit;
-    if (const auto found = event_waits_.find(key_of(tenant, name)); found != event_waits_.end()) {
-        const std::vector<RunId> targets(found->second.begin(), found->second.end());
-        for (const RunId target : targets) {
-            give_to(commit, target,
-                    [&](Machine& machine) { (void)machine.signal(name, payload, now_ms()); });
-        }
-    }
+    tell_waiting(commit, tenant, event, payload);
     if (commit.empty()) {
         if (done) done({});
         return;
@@ -524,15 +524,7 @@ void RunEngine::durable(Commit& commit) {
         if (ended.writes == 0) hot_.erase(run);
     }
     for (const RunId run : commit.parents) hear_children(run);
-    for (const RunId run : commit.more) {
-        input(
-            run,
-            [](Machine& machine, std::int64_t now) -> base::Result<void> {
-                machine.proceed(now);
-                return {};
-            },
-            {}, true);
-    }
+    for (const RunId run : commit.more) proceed(run);
     evict();
 }
 

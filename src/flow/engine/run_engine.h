@@ -119,6 +119,8 @@ private:
     void give_to(Commit& commit, RunId run, const std::function<void(Machine&)>& input);
     void signal_to(Commit& commit, RunId run, const std::string& name,
                    const base::json::value& payload);
+    void tell_waiting(Commit& commit, std::string_view tenant, std::string_view event,
+                      const base::json::value& payload);
     void tell_parent(Commit& commit, Hot& run);
     base::Result<base::json::value> checked_input(const Definition& definition,
                                                   const base::json::value& input) const;
@@ -130,6 +132,7 @@ private:
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
     void resume(RunId run);
+    void proceed(RunId run);
     void hear_children(RunId run);
     void evict();
     std::int64_t now_ms() const { return clock_.unix_ns() / 1'000'000; }

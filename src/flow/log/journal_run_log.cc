@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "flow/run/tenant_key.h"
+
 namespace flow {
 
 using base::Code;
@@ -19,10 +21,6 @@ constexpr std::size_t kBatchMax = 5'000;  // rows in one transaction of the inde
 
 // The index follows at this pace: many changes of a run become one row.
 constexpr std::chrono::milliseconds kIndexPace{200};
-
-std::string key_of(std::string_view tenant, std::string_view key) {
-    return std::string(tenant) + '\n' + std::string(key);
-}
 
 /// What changes from record to record, taken over from the newer head.
 void bring_up_to_date(RunHead& head, const RunHead& newer) {
@@ -174,7 +172,7 @@ void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
         place.durable = row.last;
         place.over = is_final(row.head.status);
         if (row.whole_head && !row.head.idempotency_key.empty()) {
-            keys_[key_of(row.head.tenant, row.head.idempotency_key)] = row.head.id;
+            keys_[tenant_key(row.head.tenant, row.head.idempotency_key)] = row.head.id;
         }
         waiting_.push_back(std::move(row));
     }
@@ -195,7 +193,7 @@ Result<std::size_t> JournalRunLog::index_batch() {
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(rows.size()));
     for (const IndexRow& row : rows) {
         if (row.whole_head && !row.head.idempotency_key.empty()) {
-            keys_.erase(key_of(row.head.tenant, row.head.idempotency_key));
+            keys_.erase(tenant_key(row.head.tenant, row.head.idempotency_key));
         }
         const auto place = places_.find(row.head.id);
         if (place != places_.end() && place->second.over && place->second.writes == 0 &&
@@ -290,7 +288,7 @@ Result<RunHead> JournalRunLog::load_head(RunId id) {
 Result<std::optional<RunId>> JournalRunLog::by_key(std::string_view tenant, std::string_view key) {
     {
         const std::lock_guard lock(mutex_);
-        const auto found = keys_.find(key_of(tenant, key));
+        const auto found = keys_.find(tenant_key(tenant, key));
         if (found != keys_.end()) return found->second;
     }
     return index_->by_key(tenant, key);

@@ -1,6 +1,7 @@
 #include "flow/store/definition_store.h"
 
 #include "flow/definition/read_definition.h"
+#include "flow/run/tenant_key.h"
 
 namespace flow {
 
@@ -16,10 +17,6 @@ struct DefinitionStore::Row {
 };
 
 namespace {
-
-std::string key_of(std::string_view tenant, std::string_view name) {
-    return std::string(tenant) + '\n' + std::string(name);
-}
 
 std::vector<std::string> tables() {
     return {
@@ -136,7 +133,7 @@ Result<Deployed> DefinitionStore::deploy(std::string_view tenant, std::string_vi
         return {};
     }));
     const std::lock_guard lock(mutex_);
-    newest_.erase(key_of(tenant, out.name));
+    newest_.erase(tenant_key(tenant, out.name));
     return out;
 }
 
@@ -197,7 +194,7 @@ Result<void> DefinitionStore::remove(std::string_view tenant, std::string_view n
         return {};
     }));
     const std::lock_guard lock(mutex_);
-    newest_.erase(key_of(tenant, name));
+    newest_.erase(tenant_key(tenant, name));
     if (removed == 0) return unknown(name, 0);
     return {};
 }
@@ -205,7 +202,7 @@ Result<void> DefinitionStore::remove(std::string_view tenant, std::string_view n
 Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view tenant,
                                                                 std::string_view name,
                                                                 std::uint32_t version) {
-    const std::string key = key_of(tenant, name);
+    const std::string key = tenant_key(tenant, name);
     if (version == 0) {
         const std::lock_guard lock(mutex_);
         const auto found = newest_.find(key);
