@@ -94,6 +94,8 @@ public:
     /// Events of this run from place `from` on are told (moved) until unwatch.
     virtual void watch(RunId run, std::uint64_t from) = 0;
     virtual void unwatch(RunId run) = 0;
+    /// Where people find this process from now on.
+    virtual void announce(std::string url) = 0;
     /// Live workers. Errors: unavailable.
     virtual base::Result<std::vector<FleetWorker>> workers() = 0;
 };

@@ -140,9 +140,9 @@ Result<void> PostgresPipe::connect(const Options& options) {
     }
     const std::string set_up = fmt::format(
         "SET search_path TO {}; SET statement_timeout = 0; SET lock_timeout = 0; SET jit = off; "
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE "
+        "{} SELECT set_config('synchronous_commit', 'on', false) WHERE "
         "current_setting('synchronous_commit') = 'off'",
-        location_.schema);
+        location_.schema, options.set);
     const PipeAnswer set(PQexec(connection_.get(), set_up.c_str()));
     if (lost() || PQenterPipelineMode(connection_.get()) != 1) {
         return postgres_unreachable(location_.shown, PQerrorMessage(connection_.get()));

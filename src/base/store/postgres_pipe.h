@@ -88,6 +88,7 @@ class PostgresPipe {
 public:
     struct Options {
         std::string name = "dougong";  ///< application_name, as the server lists it
+        std::string set = {};          ///< more SQL for the session, such as "SET a = b;"
     };
     /// The schema exists. Errors: as Store::open.
     static Result<std::unique_ptr<PostgresPipe>> open(const PostgresLocation& location,

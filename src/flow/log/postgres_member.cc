@@ -142,22 +142,20 @@ Result<void> PostgresMember::ensure_pipe() {
 Result<void> PostgresMember::look() {
     if (worker_.proof().worker == 0) return {};
     DG_TRY(ensure_pipe());
-    DG_TRY(renew());
+    const PostgresWorker::Glance glance = DG_TRY(worker_.glance(*pipe_));
+    if (!glance.held || (glance.old && !DG_TRY(worker_.renew(*pipe_)))) {
+        writer_.flush();  // what is out says first how it ended
+        if (worker_.lose()) lost();
+        return {};
+    }
     const PostgresWorker::Proof proof = worker_.proof();
     const auto told = events();
     if (proof.worker == 0 || !told) return {};
-    DG_TRY(claim());
+    if (glance.claims) DG_TRY(claim());
     DG_TRY(take_inbox(proof.worker));
     DG_TRY(take_replies(proof.worker));
     DG_TRY(look_at_watched(proof.worker));
     if (looks_++ % kTidyEvery == 0) DG_TRY(tidy());
-    return {};
-}
-
-Result<void> PostgresMember::renew() {
-    if (DG_TRY(worker_.renew(*pipe_))) return {};
-    writer_.flush();  // what is out says first how it ended
-    if (worker_.lose()) lost();
     return {};
 }
 
@@ -222,15 +220,16 @@ Result<void> PostgresMember::take_inbox(std::int64_t worker) {
         for (const std::uint64_t number : given_) given.add(signed_of(number));
     }
     const auto answers = DG_TRY(pipe_->run(
-        {{"SELECT i.number, i.run, i.input, i.asker, i.token FROM flow_inbox i JOIN flow_runs r ON "
-          "r.id = i.run WHERE r.owner = $1 AND i.number <> ALL($2::int8[]) ORDER BY i.number LIMIT "
-          "$3",
+        {{"SELECT i.number, i.run, i.input, i.asker, i.token FROM flow_inbox i WHERE (SELECT "
+          "r.owner FROM flow_runs r WHERE r.id = i.run) = $1 AND i.number <> ALL($2::int8[]) ORDER "
+          "BY i.number LIMIT $3",
           {pipe_value(worker), given.take(), pipe_value(kArrivalsMax)}},
          // What came for a run that had just ended.
-         {"WITH late AS (DELETE FROM flow_inbox i USING flow_runs r WHERE r.id = i.run AND r.owner "
-          "= 0 RETURNING i.asker, i.token) INSERT INTO flow_replies(worker, token, code, message, "
-          "subject) SELECT asker, token, $1, $2, ''::bytea FROM late WHERE asker <> 0 ON CONFLICT "
-          "DO NOTHING",
+         {"WITH late AS (DELETE FROM flow_inbox i WHERE (SELECT r.owner FROM flow_runs r WHERE "
+          "r.id "
+          "= i.run) = 0 RETURNING i.asker, i.token) INSERT INTO flow_replies(worker, token, code, "
+          "message, subject) SELECT asker, token, $1, $2, ''::bytea FROM late WHERE asker <> 0 ON "
+          "CONFLICT DO NOTHING",
           {pipe_value(static_cast<std::int64_t>(Code::failed_precondition)),
            base::store::pipe_bytes("the run is over; nothing of it waits")}}}));
     std::vector<Arrival> arrivals;

@@ -55,7 +55,6 @@ private:
     void wake();
     bool stopping();
     base::Result<void> ensure_pipe();
-    base::Result<void> renew();
     base::Result<void> claim();
     base::Result<void> take_inbox(std::int64_t worker);
     base::Result<void> take_replies(std::int64_t worker);

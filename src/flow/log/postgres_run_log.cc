@@ -23,7 +23,7 @@ using base::store::Row;
 
 namespace {
 
-constexpr std::size_t kIdleMax = 8;
+constexpr std::size_t kReadersMax = 8;  // connections; a server has a hundred for all
 
 PipeValue uuid_of(RunId id) {
     return pipe_uuid(id.high, id.low);
@@ -157,19 +157,25 @@ Result<std::vector<FleetWorker>> PostgresRunLog::workers() {
 
 Result<std::unique_ptr<base::store::PostgresPipe>> PostgresRunLog::take_pipe() {
     {
-        const std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
+        given_.wait(lock, [&] { return in_use_ < kReadersMax; });
+        ++in_use_;
         while (!idle_.empty()) {
             auto pipe = std::move(idle_.back());
             idle_.pop_back();
             if (!pipe->lost()) return pipe;
         }
     }
-    return worker_.connect("_read");
+    auto made = worker_.connect("_read");
+    if (!made) give_pipe(nullptr);
+    return made;
 }
 
 void PostgresRunLog::give_pipe(std::unique_ptr<Pipe> pipe) {
     const std::lock_guard lock(mutex_);
-    if (idle_.size() < kIdleMax && !pipe->lost()) idle_.push_back(std::move(pipe));
+    --in_use_;
+    if (pipe != nullptr && !pipe->lost()) idle_.push_back(std::move(pipe));
+    given_.notify_one();
 }
 
 /// What may be run twice: a connection may have been lost long ago without being told.

@@ -3,6 +3,7 @@
 // queries; events are packed, a row for each commit of a run. fleet.h says what many processes mean
 // for runs, README.md how it is kept true.
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -44,6 +45,7 @@ public:
     void ask(Posting posting, Done done) override;
     void watch(RunId run, std::uint64_t from) override { member_.watch(run, from); }
     void unwatch(RunId run) override { member_.unwatch(run); }
+    void announce(std::string url) override { worker_.announce(std::move(url)); }
     base::Result<std::vector<FleetWorker>> workers() override;
 
     /// Without threads: claims, inboxes, leases, once. Errors: the server's.
@@ -64,8 +66,10 @@ private:
     PostgresWriter writer_;
     PostgresMember member_;
     bool left_ = false;
-    std::mutex mutex_;  // guards idle_
+    std::mutex mutex_;  // guards the two below
+    std::condition_variable given_;
     std::vector<std::unique_ptr<Pipe>> idle_;
+    std::size_t in_use_ = 0;
 };
 
 }  // namespace flow

@@ -17,7 +17,13 @@ PostgresWorker::PostgresWorker(PostgresOptions options, base::store::PostgresLoc
     : options_(std::move(options)),
       location_(std::move(location)),
       // Channels are the database's, not the schema's, and their names are short.
-      channels_(fmt::format("dougong_flow_{:08x}_", base::crc32c(location_.schema))) {}
+      channels_(fmt::format("dougong_flow_{:08x}_", base::crc32c(location_.schema))),
+      url_(options_.own_url) {}
+
+void PostgresWorker::announce(std::string url) {
+    const std::lock_guard lock(mutex_);
+    url_ = std::move(url);  // the next renewal writes it
+}
 
 PostgresWorker::Proof PostgresWorker::proof() const {
     const std::lock_guard lock(mutex_);
@@ -27,7 +33,11 @@ PostgresWorker::Proof PostgresWorker::proof() const {
 Result<std::unique_ptr<base::store::PostgresPipe>> PostgresWorker::connect(
     std::string_view part) const {
     // By this name others end what a process that hangs has begun.
-    return Pipe::open(location_, {.name = fmt::format("{}{}{}", channels_, proof().worker, part)});
+    // Plans are made once, when tables are small, and kept when they are not: by index from the
+    // start.
+    return Pipe::open(location_, {.name = fmt::format("{}{}{}", channels_, proof().worker, part),
+                                  .set = "SET enable_seqscan = off; SET enable_hashjoin = off; SET "
+                                         "enable_mergejoin = off;"});
 }
 
 PipeValue PostgresWorker::now() const {
@@ -40,22 +50,55 @@ Result<void> PostgresWorker::join(Pipe& pipe) {
         "INSERT INTO flow_workers(fence, dead, lease_until, commits, url, joined) VALUES (1, "
         "false, " +
         now_sql(1) + " + $2, 0, $3, " + now_sql(1) + ") RETURNING id";
-    const auto answers = DG_TRY(pipe.run({{kJoin,
-                                           {now(), pipe_value(options_.lease.count()),
-                                            pipe_value(std::string_view(options_.own_url))}}}));
+    std::string url;
+    {
+        const std::lock_guard lock(mutex_);
+        url = url_;
+    }
+    const auto answers = DG_TRY(pipe.run(
+        {{kJoin, {now(), pipe_value(options_.lease.count()), pipe_value(std::string_view(url))}}}));
     const std::lock_guard lock(mutex_);
     proof_ = {answers[0].integer(), 1};
     return {};
 }
 
+Result<PostgresWorker::Glance> PostgresWorker::glance(Pipe& pipe) const {
+    static const std::string kGlance =
+        "SELECT (lease_until > " + now_sql(2) + ")::int, (lease_until - " + now_sql(2) +
+        " < $3 OR url <> $4)::int, (EXISTS (SELECT 1 FROM flow_workers o WHERE NOT o.dead AND "
+        "o.lease_until <= " +
+        now_sql(2) +
+        ") OR EXISTS (SELECT 1 FROM flow_runs r WHERE r.owner <> 0 AND r.owner IN (SELECT id FROM "
+        "flow_workers WHERE dead)))::int FROM flow_workers WHERE id = $1 AND NOT dead";
+    const Proof held = proof();
+    std::string url;
+    {
+        const std::lock_guard lock(mutex_);
+        url = url_;
+    }
+    const auto answers = DG_TRY(
+        pipe.run({{kGlance,
+                   {pipe_value(held.worker), now(), pipe_value(options_.lease.count() * 2 / 3),
+                    pipe_value(std::string_view(url))}}}));
+    return Glance{answers[0].integer(0) != 0, answers[0].integer(1) != 0,
+                  answers[0].integer(2) != 0};
+}
+
 Result<bool> PostgresWorker::renew(Pipe& pipe) {
     static const std::string kRenew =
         "UPDATE flow_workers SET lease_until = greatest(lease_until, " + now_sql(2) +
-        " + $3) WHERE id = $1 AND NOT dead AND lease_until > " + now_sql(2);
+        " + $3), url = $4 WHERE id = $1 AND NOT dead AND lease_until > " + now_sql(2);
     const Proof held = proof();
     if (held.worker == 0) return true;
-    const auto answers = DG_TRY(
-        pipe.run({{kRenew, {pipe_value(held.worker), now(), pipe_value(options_.lease.count())}}}));
+    std::string url;
+    {
+        const std::lock_guard lock(mutex_);
+        url = url_;
+    }
+    const auto answers =
+        DG_TRY(pipe.run({{kRenew,
+                          {pipe_value(held.worker), now(), pipe_value(options_.lease.count()),
+                           pipe_value(std::string_view(url))}}}));
     return answers[0].changed() == 1;
 }
 

@@ -37,6 +37,13 @@ public:
     Proof proof() const;
     /// A new row. Errors: the server's.
     base::Result<void> join(Pipe& pipe);
+    /// How things stand, without a write.
+    struct Glance {
+        bool held = true;     ///< the lease
+        bool old = false;     ///< it wants to be renewed, or the row has another URL
+        bool claims = false;  ///< some worker's lease is over, or its runs have no owner
+    };
+    base::Result<Glance> glance(Pipe& pipe) const;
     /// Makes the lease longer. False: it does not hold any more.
     base::Result<bool> renew(Pipe& pipe);
     /// After a connection was lost with commit `number` out. The fence goes up, so what the old
@@ -48,6 +55,8 @@ public:
     /// No member any more. True for the first who says so.
     bool lose();
 
+    void announce(std::string url);
+
     base::Result<std::unique_ptr<Pipe>> connect(std::string_view part) const;
     base::store::PipeValue now() const;
     const PostgresOptions& options() const { return options_; }
@@ -57,8 +66,9 @@ private:
     const PostgresOptions options_;
     const base::store::PostgresLocation location_;
     const std::string channels_;
-    mutable std::mutex mutex_;  // guards proof_
+    mutable std::mutex mutex_;  // guards the two below
     Proof proof_;
+    std::string url_;
 };
 
 }  // namespace flow

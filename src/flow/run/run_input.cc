@@ -74,7 +74,9 @@ Result<RunInput> decode_input(std::string_view bytes) {
     boost::system::error_code wrong;
     input.payload = json::parse(wire.text(), wrong);
     input.by = wire.text();
-    if (wire.byte() != 0) {
+    const std::uint8_t has_error = wire.byte();
+    if (has_error > 1) wire.spoil();
+    if (has_error == 1) {
         base::Error error;
         error.code = static_cast<Code>(wire.byte());
         error.message = wire.text();
