@@ -45,10 +45,15 @@ def workflow(steps):
 
 
 class Dougong:
-    def __init__(self, program, scratch):
-        shutil.rmtree(scratch / "home", ignore_errors=True)
-        (scratch / "home").mkdir(parents=True)
-        environment = {**os.environ, "HOME": str(scratch / "home")}
+    def __init__(self, program, scratch, postgres=None):
+        """On its journal, or on a database of `postgres`."""
+        home = scratch / ("home_postgresql" if postgres else "home")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        environment = {**os.environ, "HOME": str(home)}
+        if postgres:
+            environment |= {"DOUGONG_FLOW_STORE": "postgresql",
+                            "DOUGONG_FLOW_POSTGRESQL": postgres.environment("dougong")["PG_URL"]}
         self.process = subprocess.Popen(
             [program, "serve", "--model", "smoke", "--port", "0", "--sandbox.enabled", "off"],
             stdout=subprocess.PIPE, text=True, env=environment)
@@ -102,7 +107,7 @@ class Postgres:
         self.run(f"'{self.bin}/initdb' -D '{self.dir}/data' -A trust -U postgres")
         self.run(f"'{self.bin}/pg_ctl' -D '{self.dir}/data' -l '{self.dir}/log' -w -o '-p {self.port} "
                  f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.dir} -c max_connections=200' start")
-        for name in ("dbos", "langgraph"):
+        for name in ("dbos", "langgraph", "dougong"):
             self.run(f"'{self.bin}/psql' -h 127.0.0.1 -p {self.port} -U postgres -c 'create database {name}'")
         self.pid = (self.dir / "data" / "postmaster.pid").read_text().split()[0]
 
@@ -166,6 +171,7 @@ def main():
     for driver in (HERE / "peers").glob("*.mjs"):
         shutil.copy(driver, scratch)
 
+    shared = None
     ours = Dougong(args.dougong, scratch)
     started, environments = [ours], {"dougong": ours.environment()}
     try:
@@ -173,6 +179,9 @@ def main():
             postgres = Postgres(scratch)
             started.append(postgres)
             environments |= {name: postgres.environment(name) for name in ("dbos", "langgraph")}
+            shared = Dougong(args.dougong, scratch, postgres)
+            started.append(shared)
+            environments["dougong_postgresql"] = shared.environment()
         if "restate" in args.peers:
             restate = Restate(scratch, node)
             started.append(restate)
@@ -183,9 +192,12 @@ def main():
                 if shutil.which("wrk"):
                     rows.setdefault((clients, steps), {}).setdefault("dougong_wrk", []).append(
                         wrk(ours.url, ours.process.pid, scratch, round(args.seconds), clients, steps))
-                for peer in ["dougong", *args.peers]:
+                    if shared:
+                        rows[(clients, steps)].setdefault("dougong_postgresql_wrk", []).append(
+                            wrk(shared.url, shared.process.pid, scratch, round(args.seconds), clients, steps))
+                for peer in ["dougong", *(["dougong_postgresql"] if shared else []), *args.peers]:
                     answer = subprocess.run(
-                        [node, f"{peer}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
+                        [node, f"{peer.split('_')[0]}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
                         capture_output=True, timeout=120, env={**os.environ, **environments[peer]}, check=False)
                     if answer.returncode != 0:
                         raise SystemExit(f"{peer}: {answer.stderr[-2000:]}")

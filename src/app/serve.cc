@@ -210,7 +210,8 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
     auto flows = Flows::open(
         program,
         {.sphere = sandboxes.sphere_as("flow"), .memories = memories.store(), .models = true});
-    if (flows || enabled == "on") return flows;
+    // A database is named on purpose: to go on without it would hide that it is away.
+    if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
     return std::unique_ptr<Flows>();
 }
@@ -286,7 +287,9 @@ Result<int> serve(Program& program) {
     if (!flows) {
         logger->warn("no workflows", {{"reason", no_flows.message}});
     } else {
-        logger->info("workflows", {{"dir", flow_dir(program)}});
+        const std::string& own_url = config.flow.own_url;
+        flows->announce(own_url.empty() ? server->url() : own_url);
+        logger->info("workflows", {{"store", flow_place(program)}});
     }
 
     // The port is open and /healthz answers while the model is pulled and read.

@@ -11,6 +11,7 @@
 #include "base/files/files.h"
 #include "base/files/unique_fd.h"
 #include "base/json/json.h"
+#include "flow/log/status_number.h"
 
 namespace flow {
 
@@ -266,18 +267,7 @@ Result<std::vector<RunHead>> RunIndex::list(const RunFilter& filter) {
     if (filter.status == "open") {
         where += " AND status < 3";
     } else if (!filter.status.empty()) {
-        std::int64_t wanted = -1;
-        for (int s = 0; s <= static_cast<int>(RunStatus::cancelled); ++s) {
-            if (status_name(static_cast<RunStatus>(s)) == filter.status) wanted = s;
-        }
-        if (wanted < 0) {
-            return base::fail_on(
-                "status", Code::invalid_argument,
-                "status '{}' is none of open, running, paused, undoing, completed, "
-                "failed, cancelled",
-                filter.status);
-        }
-        add("status =", wanted);
+        add("status =", DG_TRY(status_number(filter.status)));
     }
     if (!filter.waiting.empty())
         add("instr(waiting, char(10) || ", hold(filter.waiting)), where += ") > 0";
