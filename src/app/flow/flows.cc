@@ -11,6 +11,7 @@
 #include "base/http/server.h"
 #include "base/journal/journal.h"
 #include "flow/http/flow_routes.h"
+#include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
 
 namespace app {
@@ -47,11 +48,14 @@ struct Flows::Impl {
     std::condition_variable model_known;
     std::unique_ptr<ModelEndpoint> model;
     std::atomic<bool> stopping = false;
+    const base::Clock& clock;
+    explicit Impl(const base::Clock& its_clock) : clock(its_clock) {}
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::JournalRunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
+    std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
@@ -75,13 +79,14 @@ Flows::~Flows() {
 Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
     const std::string dir = flow_dir(program);
     DG_TRY(base::make_dirs(dir));
-    auto impl = std::make_unique<Impl>();
+    auto impl = std::make_unique<Impl>(program.clock);
     Impl& self = *impl;
     self.parts = std::move(parts);
     self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
     self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
     self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
     const std::size_t threads = program.config().flow.threads;
+    self.workers = std::make_unique<flow::WorkerTasks>(program.clock);
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
                          .memories = self.parts.memories,
@@ -89,7 +94,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              [&self](const std::atomic<bool>& cancelled) {
                                  return self.wait_for_model(cancelled);
                              },
-                         .log = self.log.get()},
+                         .workers = self.parts.workers ? self.workers.get() : nullptr},
         program.clock, threads, 100'000);
     flow::StepRunner& runner =
         self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
@@ -101,6 +106,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
+    flow::register_worker_routes(router, *impl_->workers, impl_->clock);
+}
+
+void Flows::begin_drain() {
+    impl_->workers->drain();
 }
 
 void Flows::set_models(const std::string& url) {
@@ -129,6 +139,7 @@ void Flows::stop() {
     impl_->steps->stop();
     impl_->runtime.reset();
     impl_->steps.reset();
+    impl_->workers->drain();
     impl_->log.reset();
     impl_->journal.reset();
     impl_->parts.sphere.reset();
@@ -139,8 +150,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern : {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs",
-                                "/v1/runs/{rest...}", "/v1/events/{name}", "/v1/flow"}) {
+    for (const char* pattern :
+         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
+          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }
