@@ -91,7 +91,7 @@ std::optional<TaskBoard::Cancelled> TaskBoard::cancel(RunId run, std::string_vie
     if (call == by_call_.end()) return std::nullopt;
     const std::uint64_t number = call->second;
     Task& task = tasks_.at(number);
-    Cancelled out{.done = std::move(task.done), .worker = task.worker, .id = {}};
+    Cancelled out{std::move(task.done), task.key.tenant, task.worker, {}};
     if (task.given) {
         out.id = id_of(number, task.giving);
         remember(number, task.giving, Fate::cancelled);

@@ -59,7 +59,7 @@ public:
     base::Result<void> add(Call call, Done done, base::Instant now);
     struct Cancelled {
         Done done;
-        std::string worker, id;  ///< who has it; empty: nobody had
+        std::string tenant, worker, id;  ///< who has it; empty: nobody had
     };
     std::optional<Cancelled> cancel(RunId run, std::string_view path);
 

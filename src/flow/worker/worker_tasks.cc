@@ -60,12 +60,14 @@ void WorkerTasks::cancel(RunId run, std::string_view path) {
         const std::lock_guard lock(mutex_);
         cancelled = board_.cancel(run, path);
         if (!cancelled) return;
-        // Its worker is told at once when it waits here, else with its next heartbeat.
+        // Its worker is told at once when it waits here, else with its next request.
+        const std::string worker = tenant_key(cancelled->tenant, cancelled->worker);
+        if (!cancelled->id.empty()) untold_[worker].push_back(cancelled->id);
         for (auto at = waiting_.begin(); at != waiting_.end() && !cancelled->id.empty(); ++at) {
-            if (at->second.wish.worker != cancelled->worker) continue;
+            const TaskWish& wish = at->second.wish;
+            if (wish.worker != cancelled->worker || wish.tenant != cancelled->tenant) continue;
             WorkerAnswer answer;
-            answer.stop.push_back(
-                {cancelled->id, {Code::cancelled, "the run was stopped, or waits no longer", {}}});
+            tell_cancelled(worker, answer);
             answers.emplace_back(std::move(at->second.answered), std::move(answer));
             waiting_.erase(at);
             break;
@@ -75,33 +77,48 @@ void WorkerTasks::cancel(RunId run, std::string_view path) {
     for (auto& [answered, answer] : answers) answered(std::move(answer));
 }
 
-void WorkerTasks::saw(const WorkerMessage& message, bool waiting) {
+void WorkerTasks::tell_cancelled(const std::string& worker, WorkerAnswer& answer) {
+    const auto found = untold_.find(worker);
+    if (found == untold_.end()) return;
+    for (std::string& task : found->second) {
+        answer.stop.push_back(
+            {std::move(task), {Code::cancelled, "the run was stopped, or waits no longer", {}}});
+    }
+    untold_.erase(found);
+}
+
+void WorkerTasks::saw(const WorkerMessage& message, std::uint64_t finished, std::uint64_t failed) {
     WorkerSeen& seen = seen_[tenant_key(message.wish.tenant, message.wish.worker)];
     seen.worker = message.wish.worker;
     if (message.wish.tasks_max > 0 && seen.queues != message.wish.queues) {
         seen.queues = message.wish.queues;
     }
     seen.seen = clock_.now();
-    seen.waiting = seen.waiting || waiting;
-    for (const TaskResult& result : message.results) {
-        ++(result.result ? seen.finished : seen.failed);
-    }
+    seen.finished += finished;
+    seen.failed += failed;
     if (seen_.size() > kSeenMax) {
         std::erase_if(
             seen_, [&](const auto& one) { return clock_.now() - one.second.seen > kForgetAfter; });
     }
 }
 
+void WorkerTasks::forget_silent() {
+    std::erase_if(seen_,
+                  [&](const auto& one) { return clock_.now() - one.second.seen > kForgetAfter; });
+    std::erase_if(untold_, [&](const auto& one) { return !seen_.contains(one.first); });
+}
+
 std::uint64_t WorkerTasks::exchange(WorkerMessage message, Answered answered) {
     WorkerAnswer answer;
     std::vector<std::pair<StepRunner::Done, base::Result<StepOutput>>> ended;
-    std::uint64_t number = 0;
+    std::uint64_t number = 0, finished = 0, failed = 0;
     {
         const std::lock_guard lock(mutex_);
         const base::Instant now = clock_.now();
         for (TaskResult& result : message.results) {
             auto done = board_.finish(message.wish.tenant, result.task);
             if (done) {
+                ++(result.result ? finished : failed);
                 ended.emplace_back(*std::move(done), std::move(result.result));
             } else {
                 answer.refused.push_back({result.task, std::move(done).error()});
@@ -111,6 +128,7 @@ std::uint64_t WorkerTasks::exchange(WorkerMessage message, Answered answered) {
             auto extended = board_.extend(message.wish.tenant, task, now);
             if (!extended) answer.stop.push_back({task, std::move(extended).error()});
         }
+        tell_cancelled(tenant_key(message.wish.tenant, message.wish.worker), answer);
         answer.draining = draining_;
         if (message.wish.tasks_max > 0 && !draining_) {
             answer.tasks = board_.take(message.wish, now);
@@ -118,7 +136,7 @@ std::uint64_t WorkerTasks::exchange(WorkerMessage message, Answered answered) {
         const bool waits = message.wish.tasks_max > 0 && !draining_ && answer.tasks.empty() &&
                            answer.refused.empty() && answer.stop.empty() &&
                            message.patience.count() > 0;
-        saw(message, waits);
+        saw(message, finished, failed);
         if (waits) {
             number = ++arrivals_;
             std::string kind = kind_of(message.wish);

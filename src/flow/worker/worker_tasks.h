@@ -38,7 +38,7 @@ struct WorkerAnswer {
     std::vector<GivenTask> tasks = {};
     std::vector<TaskRefusal> refused = {};  ///< of its results
     std::vector<TaskRefusal> stop = {};     ///< of what it is at: nobody waits for it
-    bool draining = false;             ///< this server ends: ask again later, elsewhere
+    bool draining = false;                  ///< this server ends: ask again later, elsewhere
 };
 
 struct WorkerSeen {
@@ -86,7 +86,9 @@ private:
     };
     using Answers = std::vector<std::pair<Answered, WorkerAnswer>>;
     void hand_out(Answers& answers);
-    void saw(const WorkerMessage& message, bool waiting);
+    void tell_cancelled(const std::string& worker, WorkerAnswer& answer);
+    void forget_silent();
+    void saw(const WorkerMessage& message, std::uint64_t finished, std::uint64_t failed);
 
     const base::Clock& clock_;
     std::mutex mutex_;  // guards what is below; nothing is called under it
@@ -95,7 +97,9 @@ private:
     std::uint64_t arrivals_ = 0;
     bool draining_ = false;
     std::map<std::string, WorkerSeen> seen_;  ///< by tenant and name
-    base::BatchJob job_;                      // last: its thread uses the above
+    /// Cancelled tasks whose worker was not waiting: it hears with its next request.
+    std::unordered_map<std::string, std::vector<std::string>> untold_;
+    base::BatchJob job_;  // last: its thread uses the above
 };
 
 }  // namespace flow

@@ -274,7 +274,22 @@ TEST_F(FlowRoutes, ACancelledTaskIsToldToItsWorker) {
     EXPECT_EQ(told.at("stop").at(0).at("task").as_string(), id);
     const std::string report = fmt::format(R"({{"worker": "w", "running": ["{}"]}})", id);
     const json::object beat = call(200, "POST", "/v1/workers/tasks/report", report);
+    EXPECT_EQ(beat.at("stop").as_array().size(), 1u);
     EXPECT_EQ(beat.at("stop").at(0).at("code").as_string(), "cancelled");
+}
+
+TEST_F(FlowRoutes, ACancelledTaskIsToldWithTheNextRequestOfAWorkerThatDidNotWait) {
+    call(201, "POST", "/v1/workflows", std::string(kResize));
+    const std::string run(
+        call(201, "POST", "/v1/workflows/resize/runs", R"({"input": {"url": "u"}})")
+            .at("id")
+            .as_string());
+    const std::string take =
+        R"({"worker": "w", "queues": {"images": []}, "max": 1, "wait_ms": 60000})";
+    const json::object given = call(200, "POST", "/v1/workers/tasks/take", take);
+    call(200, "POST", "/v1/runs/" + run + "/cancel", "{}");
+    const json::object told = call(200, "POST", "/v1/workers/tasks/take", take);
+    EXPECT_EQ(told.at("stop").at(0).at("task"), given.at("tasks").at(0).at("task"));
 }
 
 TEST_F(FlowRoutes, WhatAWorkerSaysWrongIsToldWithItsPlace) {
