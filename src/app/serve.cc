@@ -207,9 +207,10 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
     const std::string& enabled = program.config().flow.enabled;
     why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
     if (enabled == "off") return std::unique_ptr<Flows>();
-    auto flows = Flows::open(
-        program,
-        {.sphere = sandboxes.sphere_as("flow"), .memories = memories.store(), .models = true});
+    auto flows = Flows::open(program, {.sphere = sandboxes.sphere_as("flow"),
+                                       .memories = memories.store(),
+                                       .models = true,
+                                       .workers = true});
     // A database is named on purpose: to go on without it would hide that it is away.
     if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
@@ -309,6 +310,7 @@ Result<int> serve(Program& program) {
 
     // From the top down. A second signal ends the process at once (Interrupt).
     gateway.begin_drain();
+    if (flows) flows->begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
     if (flows) flows->stop();
