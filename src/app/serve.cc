@@ -10,6 +10,7 @@
 #include "app/console_files.h"
 #include "app/engine_backend.h"
 #include "app/flow/flows.h"
+#include "app/flow/run_files.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -107,6 +108,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.more_paths = sphere::sandbox_paths();
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
+    for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
