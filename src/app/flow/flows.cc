@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "app/flow/flow_steps.h"
+#include "app/flow/run_files.h"
+#include "app/flow/workspaces.h"
 #include "base/api/error_answer.h"
 #include "base/core/url_password.h"
 #include "base/files/files.h"
@@ -61,10 +63,12 @@ struct Flows::Impl {
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
+    std::optional<Workspaces> workspaces;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
     std::optional<flow::FlowApi> api;
+    std::optional<RunFiles> files;
 
     Result<void> open_log(const Program& program) {
         const FlowConfig& config = program.config().flow;
@@ -80,7 +84,6 @@ struct Flows::Impl {
             return {};
         }
         const std::string dir = flow_dir(program);
-        DG_TRY(base::make_dirs(dir));
         journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
         log = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
@@ -106,10 +109,14 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     auto impl = std::make_unique<Impl>();
     Impl& self = *impl;
     self.parts = std::move(parts);
+    const std::string dir = flow_dir(program);
+    DG_TRY(base::make_dirs(dir));
     DG_TRY(self.open_log(program));
+    self.workspaces = DG_TRY(Workspaces::open(dir + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
+                         .workspaces = &*self.workspaces,
                          .memories = self.parts.memories,
                          .model =
                              [&self](const std::atomic<bool>& cancelled) {
@@ -122,11 +129,13 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
                                               {.take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
+    self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
+    impl_->files->register_routes(router);
 }
 
 void Flows::announce(const std::string& url) {
@@ -155,6 +164,7 @@ void Flows::stop() {
     impl_->stopping = true;
     impl_->model_known.notify_all();
     impl_->api.reset();
+    impl_->files.reset();
     impl_->runtime->halt();  // what steps say from now on is for the next start
     impl_->steps->stop();
     impl_->runtime.reset();
