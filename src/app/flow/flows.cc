@@ -88,7 +88,6 @@ struct Flows::Impl {
             return {};
         }
         const std::string dir = flow_dir(program);
-        DG_TRY(base::make_dirs(dir));
         journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
         log = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
