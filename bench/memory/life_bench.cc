@@ -1,6 +1,7 @@
 // What keeps memories in order, measured on the store as it is used.
 //
 //   bench_memory_life forget [N] [OTHERS]   a user with N memories (100,000) among OTHERS (100,000)
+//   bench_memory_life forget-keys [N] [OTHERS]   the same, sealed with keys of subjects
 //   bench_memory_life compress LOCOMO.json  evidence found before and after compressing 10:1
 //
 // forget: until nothing finds them, until no byte is left, and a raw scan of every file for a
@@ -62,11 +63,11 @@ std::uint64_t occurrences(const std::string& dir, const std::string& bytes) {
     return count;
 }
 
-Result<json::object> forget(std::size_t mine, std::size_t others) {
+Result<json::object> forget(std::size_t mine, std::size_t others, memory::Encryption encryption) {
     const auto dir = DG_TRY(base::TemporaryDir::create("/tmp", "dougong-life-"));
     const std::shared_ptr<memory::Embedder> embedder = memory::embed::make_hashed_ngrams();
-    auto store =
-        DG_TRY(memory::MemoryStore::open({.location = dir.path(), .shards = 1}, embedder, kClock));
+    auto store = DG_TRY(memory::MemoryStore::open(
+        {.location = dir.path(), .shards = 1, .encryption = encryption}, embedder, kClock));
     std::vector<memory::NewEntry> batch;
     const auto flush = [&]() -> Result<void> {
         DG_TRY(store->add(batch));
@@ -96,6 +97,8 @@ Result<json::object> forget(std::size_t mine, std::size_t others) {
     const auto begin = std::chrono::steady_clock::now();
     const auto asked = DG_TRY(store->forgetting().forget(request));
     const double hidden_s = seconds_since(begin);
+    // With keys: erased and looked for in every byte of their files before forget() returned.
+    const bool unreadable = asked.unreadable_unix_ms != 0 && asked.scan.clean();
     const std::size_t found = DG_TRY(store->search(query)).hits.size();
     DG_TRY(store->forgetting().finish());
     const double erased_s = seconds_since(begin);
@@ -111,6 +114,8 @@ Result<json::object> forget(std::size_t mine, std::size_t others) {
     return json::object{{"memories", mine},
                         {"others", others},
                         {"unfindable_s", hidden_s},
+                        {"unreadable_by_then", unreadable},
+                        {"key_needles", unreadable ? asked.scan.needles : 0},
                         {"erased_s", erased_s},
                         {"canaries_before", before},
                         {"canaries_after", after},
@@ -237,8 +242,10 @@ int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
     Result<json::object> done =
         base::fail(base::Code::invalid_argument, "say what: forget or compress; see life_bench.cc");
-    if (what == "forget")
-        done = forget(number(argc, argv, 2, 100'000), number(argc, argv, 3, 100'000));
+    if (what == "forget" || what == "forget-keys") {
+        done = forget(number(argc, argv, 2, 100'000), number(argc, argv, 3, 100'000),
+                      what == "forget" ? memory::Encryption::off : memory::Encryption::subject);
+    }
     if (what == "compress" && argc > 2) {
         done = compress(argv[2], static_cast<std::uint32_t>(number(argc, argv, 3, 10)));
     }

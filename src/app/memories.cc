@@ -7,6 +7,7 @@
 #include "app/memory_embedder.h"
 #include "app/memory_extractor.h"
 #include "app/memory_reranker.h"
+#include "app/memory_summarizer.h"
 #include "app/model_store.h"
 #include "base/api/error_answer.h"
 #include "memory/http/memory_routes.h"
@@ -76,6 +77,14 @@ Result<std::shared_ptr<memory::facts::Extractor>> open_extractor(const MemoryCon
         {.url = config.facts, .model = config.facts_model, .api_key = config.facts_key});
 }
 
+/// What memory.summaries names. Null: sentences are picked.
+Result<std::shared_ptr<memory::compress::Summarizer>> open_summarizer(const MemoryConfig& config) {
+    if (config.summaries.empty()) return nullptr;
+    return make_endpoint_summarizer({.url = config.summaries,
+                                     .model = config.summaries_model,
+                                     .api_key = config.summaries_key});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program) {
@@ -86,6 +95,11 @@ Result<std::unique_ptr<memory::MemoryStore>> open_memory(const Program& program)
     options.shards = config.shards;
     options.index_bytes_max = config.index_bytes_max;
     options.versions_keep_ms = static_cast<std::int64_t>(config.versions_keep_days * 86'400'000.);
+    if (config.encryption == "subject") options.encryption = memory::Encryption::subject;
+    options.key_file = config.key_file;
+    options.compress_when = {config.compress_entries, config.compress_tokens,
+                             config.compress_sentences};
+    options.summarizer = DG_TRY(open_summarizer(config));
     options.reranker = DG_TRY(open_reranker(program));
     options.extractor = DG_TRY(open_extractor(config));
     auto embedder = DG_TRY(open_embedder(program));

@@ -212,8 +212,18 @@ std::string history_text(const json::object& versions) {
 std::string stats_text(const json::object& stats) {
     std::string out;
     for (const std::string_view name :
-         {"tenants", "entries", "versions", "removed", "embeddings_pending", "indexes_open"}) {
+         {"tenants", "entries", "passages", "versions", "removed", "embeddings_pending",
+          "indexes_open", "sessions_compressed", "summaries_by_model", "summaries_picked"}) {
         out += fmt::format("{:<20} {}\n", name, json_count(stats, name));
+    }
+    if (json_text(stats, "encryption") == "subject" || json_count(stats, "keys") > 0) {
+        const auto plain = json_count(stats, "plain");
+        out += fmt::format("{:<20} {}, {} keys{}\n", "encryption", json_text(stats, "encryption"),
+                           json_count(stats, "keys"),
+                           plain > 0 ? fmt::format(", {} still to be sealed", plain) : "");
+    }
+    if (const std::string error = json_text(stats, "summary_error"); !error.empty()) {
+        out += fmt::format("{:<20} {}\n", "summary_error", error);
     }
     for (const std::string_view name : {"truth_bytes", "index_bytes"}) {
         out += fmt::format("{:<20} {}\n", name,

@@ -70,6 +70,9 @@ std::string receipt_text(const json::object& receipt) {
         line("unfindable", time_text(time_of(receipt, "hidden_unix_ms"))) +
         line("deadline", time_text(time_of(receipt, "deadline_unix_ms"))) +
         line("ids sha256", json_text(receipt, "ids_sha256"));
+    if (const std::int64_t since = time_of(receipt, "unreadable_unix_ms"); since != 0) {
+        out += line("unreadable", time_text(since) + ": its keys are erased");
+    }
     if (json_text(receipt, "status") != "done") {
         return out + line("erased", "not yet; see it with: dougong memory receipts " +
                                         json_text(receipt, "id"));
@@ -109,13 +112,17 @@ std::string plan_text(const json::object& preview) {
 
 std::string compression_text(const json::object& compression) {
     const std::int64_t undone = time_of(compression, "undone_unix_ms");
+    const auto by_model = json_count(compression, "summaries_by_model");
+    const std::string error = json_text(compression, "summary_error");
     return fmt::format(
-        "{}  {} of {} memories, {} of {} tokens left; {}\n", json_text(compression, "id"),
+        "{}  {} of {} memories, {} of {} tokens left; {}{}{}\n", json_text(compression, "id"),
         json_count(compression, "entries_after"), json_count(compression, "entries_before"),
         json_count(compression, "tokens_after"), json_count(compression, "tokens_before"),
         undone != 0
             ? "taken back " + time_text(undone)
-            : "can be taken back until " + time_text(time_of(compression, "undo_until_unix_ms")));
+            : "can be taken back until " + time_text(time_of(compression, "undo_until_unix_ms")),
+        by_model > 0 ? fmt::format("; {} summaries by the model", by_model) : "",
+        error.empty() ? "" : "; some were picked, because " + error);
 }
 
 }  // namespace app

@@ -39,12 +39,27 @@ class Forgetting;
 }
 namespace memory::compress {
 class Compressor;
-}
+class Summarizer;
+}  // namespace memory::compress
 namespace memory::profile {
 class Profiles;
 }
 
 namespace memory {
+
+/// How what memories say lies on the disk.
+enum class Encryption : std::uint8_t {
+    off,
+    subject,  ///< sealed with a key for each user and agent, which forgetting them erases first
+};
+
+/// When a session is compressed without being asked: whichever is reached first; 0: never.
+struct CompressWhen {
+    std::uint32_t entries_per_session_max = 0;
+    std::uint64_t tokens_per_session_max = 0;
+    std::uint32_t summary_sentences_max = 10;
+    bool never() const { return entries_per_session_max == 0 && tokens_per_session_max == 0; }
+};
 
 struct StoreOptions {
     /// A folder of shard files, or "postgresql://..." for truth that several nodes share.
@@ -63,6 +78,14 @@ struct StoreOptions {
     std::shared_ptr<Reranker> reranker = {};  ///< for queries that ask for it; null: none
     std::int64_t forget_deadline_ms =
         3600ll * 1000;  ///< until no byte of what is forgotten is left
+    /// What was written before is sealed in the background; what was sealed is read with either.
+    /// Then indexes are in memory alone. Redis holds short-term entries as they are.
+    Encryption encryption = Encryption::off;
+    /// Of the key that wraps the keys of subjects; made when it is first needed. Empty: memory.key
+    /// with the shard files.
+    std::string key_file = {};
+    CompressWhen compress_when = {};
+    std::shared_ptr<compress::Summarizer> summarizer = {};  ///< null: sentences are picked
 };
 
 /// What became of one write.
@@ -82,10 +105,18 @@ enum class Order : std::uint8_t { created_ascending, created_descending };
 
 struct StoreStats {
     std::uint64_t tenants = 0, entries = 0, versions = 0, removed = 0;
+    std::uint64_t passages = 0;  ///< of documents; not among the entries
     std::uint64_t embeddings_pending = 0;
     std::uint64_t truth_bytes = 0, index_bytes = 0;
     std::uint32_t indexes_open = 0;
     std::uint64_t forgets_open = 0;  ///< hidden, and still being erased
+    Encryption encryption = Encryption::off;
+    std::uint64_t keys = 0;  ///< of subjects
+    /// Entries that still wait to be sealed. 0: and no page holds one in plain.
+    std::uint64_t plain = 0;
+    std::uint64_t sessions_compressed = 0;  ///< without being asked, since the start
+    std::uint64_t summaries_by_model = 0, summaries_picked = 0;  ///< of those; since the start
+    std::string summary_error = {};  ///< why the model did not write the last one that was picked
     std::string embedder;
     std::string truth = {}, sessions = {};  ///< where they are, without passwords
 };

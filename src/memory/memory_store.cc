@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
@@ -12,6 +13,7 @@
 
 #include "base/core/url_password.h"
 #include "memory/compress/compressor.h"
+#include "memory/compress/overflow_job.h"
 #include "memory/embed/embedding_job.h"
 #include "memory/facts/extraction_job.h"
 #include "memory/facts/fact_store.h"
@@ -24,6 +26,7 @@
 #include "memory/recall/recall.h"
 #include "memory/recall/weights.h"
 #include "memory/tasks/task_store.h"
+#include "memory/text/analyzer.h"
 #include "memory/truth/memory_id.h"
 #include "memory/truth/session_truth.h"
 #include "memory/truth/tiered_truth.h"
@@ -43,6 +46,8 @@ constexpr std::size_t kQueryBytesMax = 16u << 10;
 
 /// With the shard files, so that what an index need not hold in memory is not held there.
 std::string spill_dir_of(const StoreOptions& options) {
+    // Words and metadata of sealed memories stay off the disk.
+    if (options.encryption != Encryption::off) return "";
     if (!options.spill_dir.empty()) return options.spill_dir;
     return options.location.find("://") == std::string::npos ? options.location : "/tmp";
 }
@@ -69,6 +74,12 @@ private:
     std::condition_variable_any wake_;
     std::jthread thread_;
 };
+
+std::vector<truth::RowId> rows_of(const index::Reader& reader, std::span<const index::Slot> slots) {
+    std::vector<truth::RowId> rows;
+    for (const index::Slot slot : slots) rows.push_back(reader.facts(slot).row);
+    return rows;
+}
 
 class EmbeddedStore final : public MemoryStore, private knowledge::PassageStore {
 public:
@@ -116,7 +127,14 @@ public:
             *truth_, embedder_ ? embedder_->id() : "", options.versions_keep_ms, clock_,
             [this](std::string_view tenant, std::span<const truth::Change> changes) {
                 heard(tenant, changes);
-            }));
+            },
+            options.summarizer));
+        if (!options.compress_when.never()) {
+            overflow_ = std::make_unique<compress::OverflowJob>(
+                *compressor_, options.compress_when, options.summarizer != nullptr,
+                [this](const Scope& scope, truth::RowId row) { return measure(scope, row); });
+            overflowing_ = overflow_.get();
+        }
         forget::Hooks hooks;
         hooks.hear = [this](std::string_view tenant, auto changes) { heard(tenant, changes); };
         hooks.purge_index = [this](std::string_view tenant) { indexes_.purge(tenant); };
@@ -125,7 +143,10 @@ public:
                                                      clock_, options.forget_deadline_ms));
         return {};
     }
-    ~EmbeddedStore() override { static_cast<void>(truth_->flush_touches()); }
+    ~EmbeddedStore() override {
+        overflowing_ = nullptr;
+        static_cast<void>(truth_->flush_touches());
+    }
 
     Result<Added> add(const NewEntry& entry, std::string_view by) override {
         auto added = add(std::span(&entry, 1), by);
@@ -246,10 +267,11 @@ public:
     profile::Profiles& profiles() override { return *profiles_; }
 
     StoreStats stats() override {
-        StoreStats stats = truth_->stats().value_or(StoreStats{});
+        StoreStats stats = truth_->stats(knowledge::kPassages).value_or(StoreStats{});
         stats.indexes_open = indexes_.open();
         stats.index_bytes = indexes_.bytes();
         stats.forgets_open = forgetting_->open();
+        if (overflow_) overflow_->stats(stats);
         stats.embedder = embedder_ ? embedder_->id() : "";
         stats.truth = location_;
         stats.sessions = sessions_location_;
@@ -258,6 +280,7 @@ public:
     std::vector<Finding> check(std::string_view tenant) override;
     Result<void> settle() override {
         if (job_) DG_TRY(job_->settle());
+        if (overflow_) DG_TRY(overflow_->settle());
         if (extraction_) DG_TRY(extraction_->settle());
         return truth_->flush_touches();
     }
@@ -277,6 +300,30 @@ private:
         indexes_.apply(tenant, changes);
         if (job_) job_->notify();
         if (extraction_) extraction_->notify(tenant);
+        compress::OverflowJob* overflowing = overflowing_;
+        if (overflowing != nullptr && !knowledge::is_passage_tenant(tenant)) {
+            overflowing->notify(changes);
+        }
+    }
+    /// A session by its index: what the tenant has beside it is not read.
+    Result<compress::SessionSize> measure(const Scope& scope, truth::RowId row) {
+        std::vector<truth::RowId> rows;
+        {
+            const auto index = DG_TRY(indexes_.get(scope.tenant)).index;
+            const auto reader = index->read();
+            const auto slot = reader->slot_of(row);
+            if (!slot) return compress::SessionSize{};  // gone again: the next one tells
+            rows = rows_of(*reader, reader->session_slots(reader->facts(*slot).session));
+        }
+        std::ranges::sort(rows);  // those that changed are there more than once
+        rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+        compress::SessionSize size;
+        DG_TRY(truth_->each_row(scope.tenant, rows, [&](truth::RowId, Entry&& entry) {
+            if (entry.scope != scope) return;
+            ++size.entries;
+            size.tokens += text::count_tokens(entry.content);
+        }));
+        return size;
     }
     /// Indexes hear of a change before its caller does.
     Result<Entry> told(std::string_view tenant, Result<truth::Change> change) {
@@ -313,7 +360,9 @@ private:
     Keeper keeper_;
     std::unique_ptr<profile::Profiles> profiles_;
     std::unique_ptr<compress::Compressor> compressor_;
-    std::unique_ptr<forget::Forgetting> forgetting_;  // stopped first
+    std::unique_ptr<compress::OverflowJob> overflow_;            // null: never
+    std::atomic<compress::OverflowJob*> overflowing_ = nullptr;  // while it takes notice
+    std::unique_ptr<forget::Forgetting> forgetting_;             // stopped first
 };
 
 /// What one search found in the index, with rows instead of slots: slots mean nothing once the
@@ -323,12 +372,6 @@ struct Found {
     std::vector<truth::RowId> rows = {};  ///< of ranking.ranked
     std::vector<std::vector<truth::RowId>> before = {}, after = {};
 };
-
-std::vector<truth::RowId> rows_of(const index::Reader& reader, std::span<const index::Slot> slots) {
-    std::vector<truth::RowId> rows;
-    for (const index::Slot slot : slots) rows.push_back(reader.facts(slot).row);
-    return rows;
-}
 
 Result<Found> find(index::TenantIndex& index, const Query& query, std::span<const float> embedding,
                    const SignalWeights& weights, UnixMs now,
@@ -582,7 +625,8 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(const StoreOptions& optio
     DG_TRY(tasks::TaskStore(*truth, clock).open());
     EmbeddedStore::FactStores facts;
     DG_TRY(truth->each_store([&](base::store::Store& store) -> Result<void> {
-        facts.emplace(&store, DG_TRY(facts::FactStore::open(store, clock)));
+        facts.emplace(&store,
+                      DG_TRY(facts::FactStore::open(store, clock, truth->sealing_in(store))));
         return {};
     }));
     auto store = std::make_unique<EmbeddedStore>(options, std::move(truth), std::move(sessions),

@@ -9,7 +9,14 @@ import { toast } from "../ui/toast";
 import { countsText, send, type Aim, type ForgetPreview, type Receipt } from "./upkeep";
 
 const LOOK_AGAIN_MS = 500;
-const aims: Aim[] = ["subject", "user", "session"];
+const aims: Aim[] = ["subject", "user", "session", "document"];
+
+/** BASE/ID names a document. */
+function target(aim: Aim, name: string) {
+  if (aim !== "document") return { [aim]: name };
+  const slash = name.indexOf("/");
+  return { document: { base: name.slice(0, Math.max(slash, 0)), id: name.slice(slash + 1) } };
+}
 
 const told = (error: unknown) => toast({ text: error instanceof ApiError ? error.message : String(error) });
 
@@ -25,6 +32,7 @@ function ReceiptView({ receipt }: { receipt: Receipt }) {
           [t("forget.receipt"), <span className="mono">{receipt.id}</span>],
           [t("forget.gone"), countsText(receipt.counts) || t("forget.nothing")],
           [t("forget.hidden"), formatTime(receipt.hidden_unix_ms)],
+          ...(receipt.unreadable_unix_ms ? [[t("forget.unreadable"), formatTime(receipt.unreadable_unix_ms)] as [string, string]] : []),
           [t("forget.deadline"), formatTime(receipt.deadline_unix_ms)],
           [t("forget.done"), receipt.done_unix_ms ? formatTime(receipt.done_unix_ms) : t("forget.erasing")],
           [t("forget.scan"), scan ? t(scan.clean ? "forget.clean" : "forget.unclean", { bytes: formatBytes(scan.bytes), needles: scan.needles, hits: scan.hits }) : ""],
@@ -55,7 +63,7 @@ export function ForgetDialog({ onClose, changed }: { onClose: () => void; change
   const ask = async (dryRun: boolean) => {
     setBusy(true);
     try {
-      const body = { [aim]: name, dry_run: dryRun };
+      const body = { ...target(aim, name), dry_run: dryRun };
       if (dryRun) {
         setPreview(await send<ForgetPreview>("POST", "/v1/memories/forget", body));
       } else {
@@ -87,7 +95,7 @@ export function ForgetDialog({ onClose, changed }: { onClose: () => void; change
             <select className="select" aria-label={t("forget.aim")} value={aim} onChange={(event) => { setAim(event.target.value as Aim); setPreview(null); }}>
               {aims.map((each) => <option key={each} value={each}>{t(`forget.aim.${each}`)}</option>)}
             </select>
-            <input className="input" required aria-label={t("forget.name")} placeholder={t("forget.name")} value={name} onChange={(event) => { setName(event.target.value); setPreview(null); }} />
+            <input className="input" required aria-label={t("forget.name")} placeholder={t(aim === "document" ? "forget.document" : "forget.name")} value={name} onChange={(event) => { setName(event.target.value); setPreview(null); }} />
           </div>
           {preview && (
             <div role="status">

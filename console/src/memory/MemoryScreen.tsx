@@ -77,6 +77,10 @@ export function MemoryScreen() {
           {stats.data && (
             <span className="muted small" role="status">
               {t("memory.stats", { n: formatCount(stats.data.entries), bytes: formatBytes(stats.data.truth_bytes), embedder: stats.data.embedder || t("memory.no_embedder") })}
+              {stats.data.passages > 0 && ` · ${t("memory.passages", { n: formatCount(stats.data.passages) })}`}
+              {stats.data.encryption === "subject" && ` · ${t(stats.data.plain > 0 ? "memory.sealing" : "memory.sealed", { keys: formatCount(stats.data.keys), n: formatCount(stats.data.plain) })}`}
+              {stats.data.sessions_compressed > 0 && ` · ${t("memory.compressed", { n: stats.data.sessions_compressed, model: stats.data.summaries_by_model, picked: stats.data.summaries_picked })}`}
+              {stats.data.summary_error && <span className="danger" title={stats.data.summary_error}> · {t("memory.summary_error")}</span>}
               {stats.data.embeddings_pending > 0 && ` · ${t("memory.pending", { n: stats.data.embeddings_pending })}`}
             </span>
           )}

@@ -69,6 +69,14 @@ export interface MemoryVersion {
 
 export interface MemoryStats {
   entries: number;
+  passages: number;
+  encryption: "off" | "subject";
+  keys: number;
+  plain: number;
+  sessions_compressed: number;
+  summaries_by_model: number;
+  summaries_picked: number;
+  summary_error: string;
   versions: number;
   removed: number;
   embeddings_pending: number;

@@ -14,6 +14,7 @@ export interface Receipt {
   counts: Record<string, number>;
   requested_unix_ms: number;
   hidden_unix_ms: number;
+  unreadable_unix_ms: number;
   deadline_unix_ms: number;
   done_unix_ms: number;
   ids_sha256: string;
@@ -64,7 +65,7 @@ export async function send<T>(method: string, path: string, body: object = {}): 
   return (await response.json()) as T;
 }
 
-export type Aim = "subject" | "user" | "session";
+export type Aim = "subject" | "user" | "session" | "document";
 
 /** "3 memories, 1 facts"; kinds without any are left out. */
 export function countsText(counts: Record<string, number>): string {

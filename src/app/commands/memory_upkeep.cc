@@ -53,10 +53,24 @@ Result<json::object> target_of(const Args& args) {
     if (!ids.empty()) body["ids"] = std::move(ids);
     take_scope(args, body);
     if (const auto subject = args.value("--subject")) body["subject"] = *subject;
+    if (const auto document = args.value("--document")) {
+        const std::size_t slash = document->find('/');
+        if (slash == std::string::npos) {
+            return base::fail_on("--document", Code::invalid_argument,
+                                 "'{}' names no document; give BASE/ID, as dougong knowledge ls "
+                                 "--base BASE shows them",
+                                 *document);
+        }
+        body["document"] =
+            json::object{{"base", document->substr(0, slash)}, {"id", document->substr(slash + 1)}};
+        json::array labels;
+        for (const std::string& label : args.all("--label")) labels.push_back(json::string(label));
+        if (!labels.empty()) body["labels"] = std::move(labels);
+    }
     if (!body.empty()) return body;
     return base::fail_on("ID", Code::invalid_argument,
-                         "what is to be forgotten? Give ids, --user, --agent, --session, --run or "
-                         "--subject");
+                         "what is to be forgotten? Give ids, --user, --agent, --session, --run, "
+                         "--subject or --document");
 }
 
 /// Shows how far it is, until it is done.
@@ -152,6 +166,7 @@ Result<int> compress(const Args& args, Program& program) {
     }
     if (args.has("--merge")) policy["merge_over_limit"] = true;
     body["policy"] = std::move(policy);
+    if (args.has("--by-model")) body["by_model"] = true;
     body["dry_run"] = args.has("--dry-run");
     const json::object answer = DG_TRY(access->call("POST", "/v1/memories/compress", &body));
     if (const auto settled = access->settle(); !settled) {
@@ -287,10 +302,13 @@ std::vector<Command> memory_upkeep_commands() {
             "names. A subject is a name with all its aliases: see what belongs to it with "
             "--dry-run. This cannot be undone.",
             {{"ID", "memories: mem-...", false, true}},
-            with_scope({{"--subject", "NAME", "Everything about a person or thing."},
-                        {"--dry-run", "", "Only list what would go, and why."},
-                        {"--yes", "", "Do not ask."},
-                        {"--wait", "", "Until no byte is left; always with a folder."}}),
+            with_scope(
+                {{"--subject", "NAME", "Everything about a person or thing."},
+                 {"--document", "BASE/ID", "A document of a knowledge base."},
+                 {"--label", "LABEL", "That opens it, where it has labels; may be repeated."},
+                 {"--dry-run", "", "Only list what would go, and why."},
+                 {"--yes", "", "Do not ask."},
+                 {"--wait", "", "Until no byte is left; always with a folder."}}),
             {{"dougong memory forget --subject 'Ann Smith' --dry-run", "What would go."},
              {"dougong memory forget --user ann --yes --wait", "Prints the receipt."}},
             forget),
@@ -311,6 +329,7 @@ std::vector<Command> memory_upkeep_commands() {
                  {"--recent-hours", "N", "Younger ones stay as they are [default 24]."},
                  {"--sentences", "N", "Of a summary at most [default 3]."},
                  {"--merge", "", "Over --keep, join what follows each other instead of dropping."},
+                 {"--by-model", "", "memory.summaries writes what becomes of several."},
                  {"--undo", "ID", "Take back this compression: compress-..."},
                  {"--list", "", "What was compressed."}}),
             {{"dougong memory compress --session s1 --dry-run", "The plan."},

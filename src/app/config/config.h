@@ -83,6 +83,13 @@ struct MemoryConfig {
     std::uint32_t shards = 8;
     std::uint64_t index_bytes_max = 1ull << 30;
     double versions_keep_days = 30;
+    std::string encryption = "off";
+    std::string key_file;
+    std::uint32_t compress_entries = 0, compress_tokens = 0;
+    std::uint32_t compress_sentences = 10;
+    std::string summaries;
+    std::string summaries_model;
+    std::string summaries_key;
 };
 
 struct FlowConfig {

@@ -192,6 +192,25 @@ const std::vector<Field>& table() {
          "Memory for indexes; those used longest ago are dropped and made again when asked for."),
     number("memory", "versions_keep_days", "", "days", 0, 36'500, DG_AT(memory.versions_keep_days),
          "How long earlier versions and removed entries can be brought back."),
+    word("memory", "encryption", "", {"off", "subject"}, DG_AT(memory.encryption),
+         "subject seals what memories say with a key for each user and agent, which forgetting them "
+         "erases first; older ones follow in the background, and indexes stay in memory."),
+    text("memory", "key_file", "", DG_AT(memory.key_file),
+         "Where the key is that wraps those keys, made when it is first needed: keep a copy apart. "
+         "Empty: memory.key with the files of memories."),
+    number("memory", "compress_entries", "", "memories", 0, 1'000'000, DG_AT(memory.compress_entries),
+         "A session with more is compressed to half of it in the background, reversibly; 0: never."),
+    number("memory", "compress_tokens", "", "tokens", 0, 1'000'000'000, DG_AT(memory.compress_tokens),
+         "The same for what its memories say; 0: never."),
+    number("memory", "compress_sentences", "", "sentences", 1, 50, DG_AT(memory.compress_sentences),
+         "Of a summary that is made then, at most."),
+    text("memory", "summaries", "", DG_AT(memory.summaries),
+         "Who writes those summaries: the URL of an API up to and with /v1 whose model does; empty, "
+         "or where it cannot: sentences are picked."),
+    text("memory", "summaries_model", "", DG_AT(memory.summaries_model),
+         "What that API calls its model."),
+    secret("memory", "summaries_key", DG_AT(memory.summaries_key),
+         "The key of that API. Better in the environment than in a flag."),
 
     word("flow", "enabled", "", {"auto", "on", "off"}, DG_AT(flow.enabled),
          "Offer workflows under /v1/workflows and /v1/runs: auto does without where the folder is in "

@@ -21,6 +21,8 @@ struct Request {
     std::string by = {};
     /// A request repeated with the same key gets the first one's answer.
     std::string idempotency_key = {};
+    /// Summaries are written by the store's model, where it has one and that one can; else picked.
+    bool by_model = false;
 };
 
 /// A plan, and what it would save.
@@ -41,6 +43,8 @@ struct Compression {
     std::uint64_t entries_before = 0, entries_after = 0;
     std::uint64_t tokens_before = 0, tokens_after = 0;
     std::uint64_t merged = 0, dropped = 0, summaries = 0;
+    std::uint64_t summaries_by_model = 0;  ///< the others are sentences that were picked
+    std::string summary_error = {};        ///< why the model did not write one of them
     bool operator==(const Compression&) const = default;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/core/rng.h"
+#include "base/core/utf8.h"
 #include "base/json/json.h"
 #include "memory/text/analyzer.h"
 #include "memory/truth/forgotten.h"
@@ -38,13 +39,17 @@ const std::vector<std::string>& schema_steps() {
         "CREATE UNIQUE INDEX compression_key ON compression(tenant, request_key) WHERE request_key "
         "<> ''",
         "CREATE TABLE compression_entry (tenant TEXT NOT NULL, compression TEXT NOT NULL, memory "
-        "TEXT NOT NULL, summary BIGINT NOT NULL, PRIMARY KEY (tenant, compression, memory))"};
+        "TEXT NOT NULL, summary BIGINT NOT NULL, PRIMARY KEY (tenant, compression, memory))",
+        "ALTER TABLE compression ADD COLUMN by_model BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE compression ADD COLUMN summary_error TEXT NOT NULL DEFAULT ''"};
     return kSteps;
 }
 
 constexpr std::string_view kColumns =
     "id, done_by, scope_user, scope_agent, scope_session, scope_run, applied, undone, "
-    "entries_before, entries_after, tokens_before, tokens_after, merged, dropped, summaries";
+    "entries_before, entries_after, tokens_before, tokens_after, merged, dropped, summaries, "
+    "by_model, "
+    "summary_error";
 
 /// What a plan was made of.
 struct Gathered {
@@ -89,15 +94,57 @@ NewEntry summary_of(const Merge& merge, const std::map<MemoryId, const Entry*>& 
     return out;
 }
 
+/// A merge with a model's summary: each sentence names what it is of, and then every entry whole.
+/// Errors: the model's; internal, where what it wrote is none.
+Result<void> write_summary(Summarizer& writer, const std::map<MemoryId, const Entry*>& by_id,
+                           std::uint32_t sentences_max, Merge& merge) {
+    std::vector<std::string> texts;
+    std::uint64_t tokens = 0;
+    for (const MemoryId& id : merge.ids) {
+        const Entry& entry = *by_id.at(id);
+        texts.push_back(entry.speaker.empty() ? entry.content
+                                              : entry.speaker + ": " + entry.content);
+        tokens += text::count_tokens(texts.back());
+    }
+    const auto sentences = DG_TRY(writer.summarize(texts, sentences_max));
+    std::string summary;
+    std::vector<SourceSpan> sources;
+    const auto bad = [&](std::string_view what) {
+        return base::fail(Code::internal, "{} wrote no summary of {} memories: {}", writer.id(),
+                          texts.size(), what);
+    };
+    if (sentences.empty() || sentences.size() > sentences_max)
+        return bad("too few or many sentences");
+    for (const Sentence& one : sentences) {
+        if (one.text.empty() || one.of.empty()) return bad("a sentence without words or sources");
+        if (base::utf8_valid_prefix_bytes(one.text) != one.text.size()) return bad("no UTF-8");
+        summary += (summary.empty() ? "" : " ") + one.text;
+        for (const std::uint32_t of : one.of) {
+            if (of >= merge.ids.size()) return bad("a source that there is not");
+            const SourceSpan span{.source = merge.ids[of]};
+            if (std::ranges::find(sources, span) == sources.end()) sources.push_back(span);
+        }
+    }
+    if (text::count_tokens(summary) >= tokens) return bad("it is as long as what it is of");
+    for (const MemoryId& id : merge.ids) {
+        const SourceSpan span{.source = id};
+        if (std::ranges::find(sources, span) == sources.end()) sources.push_back(span);
+    }
+    merge.summary = std::move(summary);
+    merge.sources = std::move(sources);
+    return {};
+}
+
 class SqlCompressor final : public Compressor {
 public:
     SqlCompressor(truth::Truth& truth, std::string model, std::int64_t undo_ms,
-                  const base::Clock& clock, Hear hear)
+                  const base::Clock& clock, Hear hear, std::shared_ptr<Summarizer> summarizer)
         : truth_(truth),
           model_(std::move(model)),
           undo_ms_(undo_ms),
           clock_(clock),
-          hear_(std::move(hear)) {}
+          hear_(std::move(hear)),
+          summarizer_(std::move(summarizer)) {}
 
     Result<void> prepare() {
         return truth_.each_store([](base::store::Store& store) {
@@ -115,9 +162,23 @@ public:
             if (!before.empty()) return std::move(before.front());
         }
         const Gathered gathered = DG_TRY(gather(request));
-        const Preview preview = planned(gathered, request.policy);
+        Preview preview = planned(gathered, request.policy);
         const auto by_id = gathered.by_id();
+        std::uint64_t by_model = 0;
+        std::string why;
+        if (request.by_model && summarizer_ != nullptr) {
+            for (Merge& merge : preview.plan.merge) {
+                preview.tokens_after -= text::count_tokens(merge.summary);
+                const auto wrote =
+                    write_summary(*summarizer_, by_id, request.policy.summary_sentences_max, merge);
+                preview.tokens_after += text::count_tokens(merge.summary);
+                by_model += wrote ? 1 : 0;
+                if (!wrote) why = wrote.error().message;
+            }
+        }
         Compression done = record_of(request, preview);
+        done.summaries_by_model = by_model;
+        done.summary_error = std::move(why);
         std::vector<NewEntry> summaries;
         for (const Merge& merge : preview.plan.merge) {
             summaries.push_back(summary_of(merge, by_id, done.id));
@@ -249,7 +310,9 @@ private:
     }
 
     Result<truth::Rewrite> rewrite(Transaction& tx, std::string_view tenant, std::string_view by) {
-        return truth::Rewrite{tenant, DG_TRY(truth::tenant_number(tx, tenant)), kChange, by, now()};
+        return truth::Rewrite{tenant,  DG_TRY(truth::tenant_number(tx, tenant)),
+                              kChange, by,
+                              now(),   truth_.sealing_of(tenant)};
     }
 
     /// For changes of just these; gives the one before the first.
@@ -272,15 +335,15 @@ private:
 
     static Result<void> write_record(Transaction& tx, const Compression& of, std::string_view key) {
         const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
-        DG_TRY(tx.run(
-            fmt::format("INSERT INTO compression({}, tenant, request_key) VALUES ($1, "
-                        "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-                        "$16, $17)",
-                        kColumns),
-            {of.id, of.by, of.scope.user, of.scope.agent, of.scope.session, of.scope.run,
-             of.applied_unix_ms, of.undone_unix_ms, number(of.entries_before),
-             number(of.entries_after), number(of.tokens_before), number(of.tokens_after),
-             number(of.merged), number(of.dropped), number(of.summaries), of.scope.tenant, key}));
+        DG_TRY(tx.run(fmt::format("INSERT INTO compression({}, tenant, request_key) VALUES ($1, "
+                                  "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
+                                  "$16, $17, $18, $19)",
+                                  kColumns),
+                      {of.id, of.by, of.scope.user, of.scope.agent, of.scope.session, of.scope.run,
+                       of.applied_unix_ms, of.undone_unix_ms, number(of.entries_before),
+                       number(of.entries_after), number(of.tokens_before), number(of.tokens_after),
+                       number(of.merged), number(of.dropped), number(of.summaries),
+                       number(of.summaries_by_model), of.summary_error, of.scope.tenant, key}));
         return {};
     }
 
@@ -351,6 +414,8 @@ private:
         out.merged = number(12);
         out.dropped = number(13);
         out.summaries = number(14);
+        out.summaries_by_model = number(15);
+        out.summary_error = text(16);
         return out;
     }
 
@@ -359,6 +424,7 @@ private:
     const std::int64_t undo_ms_;
     const base::Clock& clock_;
     const Hear hear_;
+    const std::shared_ptr<Summarizer> summarizer_;  // null: none
 };
 
 }  // namespace
@@ -385,9 +451,10 @@ Result<void> check_policy(const Policy& policy) {
 
 Result<std::unique_ptr<Compressor>> make_compressor(truth::Truth& truth, std::string model,
                                                     std::int64_t undo_ms, const base::Clock& clock,
-                                                    Hear hear) {
-    auto made =
-        std::make_unique<SqlCompressor>(truth, std::move(model), undo_ms, clock, std::move(hear));
+                                                    Hear hear,
+                                                    std::shared_ptr<Summarizer> summarizer) {
+    auto made = std::make_unique<SqlCompressor>(truth, std::move(model), undo_ms, clock,
+                                                std::move(hear), std::move(summarizer));
     DG_TRY(made->prepare());
     return std::unique_ptr<Compressor>(std::move(made));
 }

@@ -9,6 +9,7 @@
 
 #include "base/core/clock.h"
 #include "memory/compress/compression.h"
+#include "memory/compress/summarizer.h"
 #include "memory/truth/truth.h"
 
 namespace memory::compress {
@@ -17,9 +18,11 @@ namespace memory::compress {
 using Hear = std::function<void(std::string_view tenant, std::span<const truth::Change>)>;
 
 /// Makes the tables where they are missing. `model`: whose vectors tell likeness; "": words do.
-/// `undo_ms`: how long the truth keeps what was removed. Errors: the store's.
+/// `summarizer`: null: none. `undo_ms`: how long the truth keeps what was removed. Errors: the
+/// store's.
 base::Result<std::unique_ptr<Compressor>> make_compressor(truth::Truth& truth, std::string model,
                                                           std::int64_t undo_ms,
-                                                          const base::Clock& clock, Hear hear);
+                                                          const base::Clock& clock, Hear hear,
+                                                          std::shared_ptr<Summarizer> summarizer);
 
 }  // namespace memory::compress

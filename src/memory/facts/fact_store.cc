@@ -113,16 +113,31 @@ bool says_the_same(const Assertion& a, const Assertion& b) {
 
 class SqlFactStore final : public FactStore {
 public:
-    SqlFactStore(base::store::Store& store, const base::Clock& clock)
-        : store_(store), recorder_(clock) {}
+    SqlFactStore(base::store::Store& store, const base::Clock& clock, const truth::Sealing& sealing)
+        : store_(store), sealing_(sealing), recorder_(clock) {}
 
     Result<void> prepare() {
-        return store_.write([&](Transaction& tx) -> Result<void> {
-            DG_TRY(make_fact_tables(tx));
+        DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+            DG_TRY(make_fact_tables(tx, store_.dialect()));
             DG_TRY(make_reading_tables(tx));
             recorder_.go_on_after(DG_TRY(last_fact_id(tx)));
             return {};
-        });
+        }));
+        return sealing_.seals() ? seal_old() : Result<void>{};
+    }
+
+    /// Those from before there were keys: few beside the memories, so before anything is asked.
+    Result<void> seal_old() {
+        constexpr std::uint32_t kAtOnce = 1'000;
+        std::uint64_t all = 0, some = 0;
+        do {
+            DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
+                some = DG_TRY(seal_facts(tx, kAtOnce, sealing_));
+                return {};
+            }));
+            all += some;
+        } while (some == kAtOnce);
+        return all > 0 ? store_.scrub() : Result<void>{};
     }
 
     Result<std::vector<FactId>> add(std::span<const Assertion> said) override {
@@ -134,7 +149,7 @@ public:
         std::vector<Assertion> made;
         DG_TRY(store_.write([&](Transaction& tx) -> Result<void> {
             made = recorded(said, DG_TRY(next_time(tx, tenant)));
-            for (const Assertion& one : made) DG_TRY(insert_fact(tx, one));
+            for (const Assertion& one : made) DG_TRY(insert_fact(tx, one, sealing_));
             return {};
         }));
         for (Assertion& one : made) ids.push_back(one.id);
@@ -344,13 +359,12 @@ private:
         return made;
     }
 
-    static Result<void> replace_source(Transaction& tx, std::string_view tenant,
-                                       std::string_view source, std::span<const Assertion> said,
-                                       UnixMs now, std::uint64_t& place,
-                                       std::vector<Assertion>& changed) {
+    Result<void> replace_source(Transaction& tx, std::string_view tenant, std::string_view source,
+                                std::span<const Assertion> said, UnixMs now, std::uint64_t& place,
+                                std::vector<Assertion>& changed) {
         std::vector<const Assertion*> fresh;
         for (const Assertion& one : said) fresh.push_back(&one);
-        for (Assertion& old : DG_TRY(load_facts_of(tx, tenant, source))) {
+        for (Assertion& old : DG_TRY(load_facts_of(tx, tenant, source, sealing_))) {
             if (old.retracted_unix_ms != 0) continue;
             const auto same = std::ranges::find_if(
                 fresh, [&](const Assertion* one) { return says_the_same(*one, old); });
@@ -371,7 +385,7 @@ private:
             made.recorded_unix_ms = now;
             made.retracted_unix_ms = 0;
             made.id = Recorder::id(now, place++);
-            DG_TRY(insert_fact(tx, made));
+            DG_TRY(insert_fact(tx, made, sealing_));
             changed.push_back(std::move(made));
         }
         return {};
@@ -394,7 +408,7 @@ private:
         Picture made{.facts = std::make_unique<TenantFacts>(), .used = ++uses_};
         DG_TRY(store_.read([&](Transaction& tx) -> Result<void> {
             if (store_.shared()) made.last = DG_TRY(last_fact_change(tx, tenant));
-            std::vector<Assertion> all = DG_TRY(load_facts(tx, tenant));
+            std::vector<Assertion> all = DG_TRY(load_facts(tx, tenant, sealing_));
             made.assertions = all.size();
             for (Assertion& one : all) made.facts->put(std::move(one));
             return load_aliases(tx, tenant, [&](std::string_view alias, std::string_view name) {
@@ -428,6 +442,7 @@ private:
     }
 
     base::store::Store& store_;
+    const truth::Sealing& sealing_;
     std::mutex mutex_;
     Recorder recorder_;
     std::map<std::string, Picture> pictures_;
@@ -438,8 +453,9 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<FactStore>> FactStore::open(base::store::Store& store,
-                                                   const base::Clock& clock) {
-    auto made = std::make_unique<SqlFactStore>(store, clock);
+                                                   const base::Clock& clock,
+                                                   const truth::Sealing& sealing) {
+    auto made = std::make_unique<SqlFactStore>(store, clock, sealing);
     DG_TRY(made->prepare());
     return std::unique_ptr<FactStore>(std::move(made));
 }

@@ -16,6 +16,7 @@
 #include "base/store/store.h"
 #include "memory/facts/fact.h"
 #include "memory/facts/fact_graph.h"
+#include "memory/truth/sealing.h"
 
 namespace memory::facts {
 
@@ -30,9 +31,10 @@ struct Reading {
 class FactStore {
 public:
     /// `store` may hold other tables; those of facts are made when they are missing. Errors:
-    /// store's.
-    static base::Result<std::unique_ptr<FactStore>> open(base::store::Store& store,
-                                                         const base::Clock& clock);
+    /// store's. `sealing` outlives it.
+    static base::Result<std::unique_ptr<FactStore>> open(
+        base::store::Store& store, const base::Clock& clock,
+        const truth::Sealing& sealing = truth::Sealing::none());
     virtual ~FactStore() = default;
 
     /// All or none, one commit; gives their ids. Of one tenant. Errors: invalid_argument naming the

@@ -11,6 +11,11 @@
 //            and its aliases; memories that it spoke, whose user it is, that those facts were drawn
 //            from, or that name it as a whole word in any state they had, in content or metadata;
 //            checkpoints and profile blocks that name it
+//   document one of a knowledge base: its text, its passages and those it had, but those that
+//            another document has, too; and of memories and facts, what was made from it
+// Where memories are sealed with keys of subjects (memory.h: Encryption), a scope of a user or an
+// agent, or of both, is forgotten by its keys: they are erased, with every byte of theirs, before
+// forget() returns, and what they sealed can be read by nobody; rows follow.
 // "Made from": memories whose sources name a forgotten one; facts all of whose sources are
 // forgotten; checkpoints that were kept with a forgotten memory. What is written after the call is
 // new.
@@ -28,11 +33,18 @@ namespace memory::forget {
 
 using ForgetId = std::string;  ///< "forget-" and 26 characters that sort by time
 
-/// Exactly one of the three.
+/// One of a knowledge base.
+struct DocumentName {
+    std::string base = {}, id = {};
+    bool empty() const { return base.empty() && id.empty(); }
+};
+
+/// Exactly one of the four.
 struct Target {
     std::vector<MemoryId> ids = {};  ///< at most 10,000
     Scope scope = {};                ///< one name besides the tenant at least; its tenant is unused
     std::string subject = {};        ///< at most 1 KiB
+    DocumentName document = {};      ///< whoever asks may see it
 };
 
 struct Request {
@@ -41,12 +53,22 @@ struct Request {
     std::string by = {};  ///< who asks
 };
 
-enum class Why : std::uint8_t { named, in_scope, user, speaker, mentions, fact_source, made_from };
+enum class Why : std::uint8_t {
+    named,
+    in_scope,
+    user,
+    speaker,
+    mentions,
+    fact_source,
+    made_from,
+    passage
+};
 std::string_view why_name(Why why);
 
-/// Rows by kind: "memories" and, of them, "of_sessions" (short-term ones in Redis), "facts",
-/// "aliases", "checkpoints", "profile_blocks", "idempotency_keys" when they are hidden; "versions",
-/// "embeddings", "marks", "access_counts" as they are erased.
+/// Rows by kind: "documents", "keys" (of subjects), "memories" and, of them, "of_sessions"
+/// (short-term ones in Redis), "facts", "aliases", "checkpoints", "profile_blocks",
+/// "idempotency_keys" when they are hidden; "versions", "embeddings", "marks", "access_counts" as
+/// they are erased.
 using Counts = std::map<std::string, std::uint64_t>;
 
 /// What a forget would take; nothing is changed.
@@ -81,14 +103,17 @@ struct Scan {
 struct Receipt {
     ForgetId id = {};
     std::string by = {};
-    std::string kind = {};                     ///< "ids", "scope", "subject"
+    std::string kind = {};                     ///< "ids", "scope", "subject", "document"
     std::string asked_sha256 = {}, salt = {};  ///< asked_hash(target, salt)
     UnixMs requested_unix_ms = 0, hidden_unix_ms = 0, deadline_unix_ms = 0;
+    /// Since when nobody can read it, whatever copies there are of the store: its keys were erased
+    /// and looked for in every byte of their files. 0: when it is done.
+    UnixMs unreadable_unix_ms = 0;
     UnixMs done_unix_ms = 0;  ///< 0: still being erased
     Counts counts = {};
     std::string ids_sha256 =
         {};                  ///< of the removed ids of memories and facts, sorted, each with \n
-    Scan scan = {};          ///< once done
+    Scan scan = {};          ///< once done; before, of keys alone
     std::string error = {};  ///< why the last attempt failed; it is tried again
     double progress = 0;     ///< 0..1
     bool operator==(const Receipt&) const = default;
@@ -100,7 +125,7 @@ std::string asked_hash(const Target& target, std::string_view salt);
 class Forgetting {
 public:
     virtual ~Forgetting() = default;
-    /// Errors: invalid_argument (no target, or more than one), not_found (an id).
+    /// Errors: invalid_argument (no target, or more than one), not_found (an id, a document).
     virtual base::Result<Preview> preview(const Request& request) = 0;
     /// When it returns nothing finds them any more and the receipt is durable; bytes go in the
     /// background, also after a crash. Nothing belongs to the target: a receipt with counts of 0.

@@ -1,5 +1,7 @@
 #include "memory/forget/receipts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/json/json.h"
@@ -15,7 +17,7 @@ using base::store::Transaction;
 
 constexpr std::string_view kColumns =
     "tenant, id, asked_by, kind, asked, salt, requested, hidden, deadline, done, counts, ids_hash, "
-    "scan, error";
+    "scan, error, unreadable";
 
 std::string counts_text(const Counts& counts) {
     json::object out;
@@ -54,8 +56,34 @@ Receipt read_receipt(const Row& row) {
         }
     }
     out.error = text(13);
+    out.unreadable_unix_ms = row.integer(14);
     out.progress = out.done_unix_ms != 0 ? 1 : 0;
     return out;
+}
+
+/// What names the ids of `rows`, while the rows still have them. Gives the number of idempotency
+/// keys.
+Result<std::uint64_t> erase_links(Transaction& tx, std::string_view tenant, std::int64_t number,
+                                  const truth::RowSet& rows) {
+    const std::string ids =
+        fmt::format("(SELECT e.id FROM ({}) f JOIN entry e ON e.row_id = f.row_id)", rows.select);
+    const auto of_key = static_cast<std::uint64_t>(
+        DG_TRY(tx.run(fmt::format("DELETE FROM idempotency WHERE tenant_id = $2 AND id IN {}", ids),
+                      {rows.key, number})));
+    for (const char* table_and_column :
+         {"fact_source WHERE tenant = $2 AND source", "fact_reading WHERE tenant = $2 AND source",
+          "compression_entry WHERE tenant = $2 AND memory",
+          // Checkpoints of memories that came after they were looked for.
+          "task_checkpoint WHERE tenant = $2 AND memory"}) {
+        DG_TRY(
+            tx.run(fmt::format("DELETE FROM {} IN {}", table_and_column, ids), {rows.key, tenant}));
+    }
+    DG_TRY(
+        tx.run("DELETE FROM compression WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM "
+               "compression_entry e WHERE e.tenant = compression.tenant AND e.compression = "
+               "compression.id)",
+               {tenant}));
+    return of_key;
 }
 
 }  // namespace
@@ -74,6 +102,10 @@ std::vector<std::string> schema_steps(const base::store::Dialect& dialect) {
             keyed,
         "CREATE TABLE forget_needle (forget TEXT NOT NULL, needle BIGINT NOT NULL, PRIMARY KEY "
         "(forget, needle))" +
+            keyed,
+        "ALTER TABLE forget_receipt ADD COLUMN unreadable BIGINT NOT NULL DEFAULT 0",
+        "CREATE TABLE forget_key (forget TEXT NOT NULL, key_id BIGINT NOT NULL, tenant_id BIGINT "
+        "NOT NULL, PRIMARY KEY (forget, key_id))" +
             keyed};
 }
 
@@ -82,10 +114,11 @@ Result<void> write_receipt(Transaction& tx, std::string_view tenant, const Recei
     DG_TRY(
         tx.run("DELETE FROM forget_receipt WHERE tenant = $1 AND id = $2", {tenant, receipt.id}));
     DG_TRY(tx.run("INSERT INTO forget_receipt(" + std::string(kColumns) +
-                      ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                      ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                   {tenant, receipt.id, receipt.by, receipt.kind, receipt.asked_sha256, receipt.salt,
                    receipt.requested_unix_ms, receipt.hidden_unix_ms, receipt.deadline_unix_ms,
-                   receipt.done_unix_ms, counts, receipt.ids_sha256, scan, receipt.error}));
+                   receipt.done_unix_ms, counts, receipt.ids_sha256, scan, receipt.error,
+                   receipt.unreadable_unix_ms}));
     return {};
 }
 
@@ -102,13 +135,14 @@ Result<std::vector<Receipt>> read_receipts(Transaction& tx, std::string_view ten
     return out;
 }
 
-Result<std::uint64_t> count_open(Transaction& tx) {
-    std::uint64_t count = 0;
-    DG_TRY(tx.query("SELECT count(*) FROM forget_receipt WHERE done = 0", {}, [&](const Row& row) {
-        count = static_cast<std::uint64_t>(row.integer(0));
-        return true;
-    }));
-    return count;
+Result<void> read_rows(Transaction& tx, Open& open) {
+    open.rows.clear();
+    return tx.query("SELECT row_id, tenant_id FROM forget_row WHERE forget = $1 ORDER BY row_id",
+                    {open.receipt.id}, [&](const Row& row) {
+                        open.rows.push_back(row.integer(0));
+                        open.tenant_number = row.integer(1);
+                        return true;
+                    });
 }
 
 Result<std::vector<Open>> read_open(Transaction& tx) {
@@ -116,17 +150,17 @@ Result<std::vector<Open>> read_open(Transaction& tx) {
     DG_TRY(tx.query("SELECT " + std::string(kColumns) +
                         " FROM forget_receipt WHERE done = 0 ORDER BY requested, id",
                     {}, [&](const Row& row) {
-                        out.push_back({std::string(row.text(0)), read_receipt(row), 0, {}, {}});
+                        out.push_back({std::string(row.text(0)), read_receipt(row), 0, {}, {}, {}});
                         return true;
                     }));
     for (Open& open : out) {
-        DG_TRY(
-            tx.query("SELECT row_id, tenant_id FROM forget_row WHERE forget = $1 ORDER BY row_id",
-                     {open.receipt.id}, [&](const Row& row) {
-                         open.rows.push_back(row.integer(0));
-                         open.tenant_number = row.integer(1);
-                         return true;
-                     }));
+        DG_TRY(tx.query("SELECT key_id, tenant_id FROM forget_key WHERE forget = $1",
+                        {open.receipt.id}, [&](const Row& row) {
+                            open.keys.push_back(row.integer(0));
+                            open.tenant_number = row.integer(1);
+                            return true;
+                        }));
+        DG_TRY(read_rows(tx, open));
         DG_TRY(tx.query("SELECT needle FROM forget_needle WHERE forget = $1", {open.receipt.id},
                         [&](const Row& row) {
                             open.needles.push_back(row.integer(0));
@@ -139,11 +173,8 @@ Result<std::vector<Open>> read_open(Transaction& tx) {
 Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
                   const Belongings& belongings, Receipt& receipt,
                   std::vector<truth::Change>& changes) {
-    // The ids of the rows, while the rows still have them.
-    static constexpr std::string_view kIds =
-        "(SELECT e.id FROM forget_row f JOIN entry e ON e.row_id = f.row_id WHERE f.forget = $2)";
     std::vector<truth::Gone> gone;
-    std::vector<Needle> needles;
+    std::vector<Needle> needles = belongings.needles();
     std::uint64_t marks = 0;
     for (const auto& [row, kept] : belongings.rows()) {
         DG_TRY(tx.run("INSERT INTO forget_row(forget, row_id, tenant_id) VALUES ($1, $2, $3)",
@@ -161,27 +192,12 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
                       {receipt.id, needle}));
     }
     if (!gone.empty()) {
-        receipt.counts["idempotency_keys"] = static_cast<std::uint64_t>(DG_TRY(
-            tx.run(fmt::format("DELETE FROM idempotency WHERE tenant_id = $1 AND id IN {}", kIds),
-                   {belongings.tenant(), receipt.id})));
+        receipt.counts["idempotency_keys"] =
+            DG_TRY(erase_links(tx, tenant, belongings.tenant(), rows_of(receipt.id)));
+    }
+    for (const std::string& source : belongings.sources()) {
         DG_TRY(
-            tx.run(fmt::format("DELETE FROM fact_source WHERE tenant = $1 AND source IN {}", kIds),
-                   {tenant, receipt.id}));
-        DG_TRY(
-            tx.run(fmt::format("DELETE FROM fact_reading WHERE tenant = $1 AND source IN {}", kIds),
-                   {tenant, receipt.id}));
-        DG_TRY(tx.run(
-            fmt::format("DELETE FROM compression_entry WHERE tenant = $1 AND memory IN {}", kIds),
-            {tenant, receipt.id}));
-        DG_TRY(
-            tx.run("DELETE FROM compression WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM "
-                   "compression_entry e WHERE e.tenant = compression.tenant AND e.compression = "
-                   "compression.id)",
-                   {tenant}));
-        // Checkpoints of memories that came after they were looked for.
-        DG_TRY(tx.run(
-            fmt::format("DELETE FROM task_checkpoint WHERE tenant = $1 AND memory IN {}", kIds),
-            {tenant, receipt.id}));
+            tx.run("DELETE FROM fact_source WHERE tenant = $1 AND source = $2", {tenant, source}));
     }
     for (const auto& checkpoint : belongings.checkpoints()) {
         DG_TRY(tx.run("DELETE FROM task_checkpoint WHERE tenant = $1 AND task = $2 AND number = $3",
@@ -212,6 +228,56 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
     return write_receipt(tx, tenant, receipt);
 }
 
+Result<void> write_keys(Transaction& tx, const ForgetId& id, std::int64_t tenant,
+                        std::span<const truth::SubjectKeys::Wrapped> keys) {
+    for (const auto& key : keys) {
+        DG_TRY(tx.run("INSERT INTO forget_key(forget, key_id, tenant_id) VALUES ($1, $2, $3)",
+                      {id, key.id, tenant}));
+        if (const auto needle = needle_of(key.bytes)) {
+            DG_TRY(
+                tx.run("INSERT INTO forget_needle(forget, needle) VALUES ($1, $2) ON CONFLICT "
+                       "(forget, needle) DO NOTHING",
+                       {id, *needle}));
+        }
+    }
+    return {};
+}
+
+Result<std::uint64_t> blank_keyed(truth::Truth& truth, Transaction& tx, const Open& open,
+                                  std::uint32_t count, std::vector<truth::Change>& changes) {
+    std::vector<truth::Gone> gone;
+    std::vector<truth::RowId> rows;
+    for (const truth::KeyId key : open.keys) {
+        if (rows.size() >= count) break;
+        DG_TRY(
+            tx.query("SELECT row_id FROM entry WHERE key_id = $1 AND key_id <> 0 AND tenant_id = "
+                     "$2 ORDER BY row_id LIMIT $3",
+                     {key, open.tenant_number, static_cast<std::int64_t>(count - rows.size())},
+                     [&](const Row& row) {
+                         rows.push_back(row.integer(0));
+                         return true;
+                     }));
+    }
+    if (rows.empty()) return 0;
+    std::ranges::sort(rows);
+    for (const truth::RowId row : rows) {
+        DG_TRY(tx.run("INSERT INTO forget_row(forget, row_id, tenant_id) VALUES ($1, $2, $3)",
+                      {open.receipt.id, row, open.tenant_number}));
+        gone.push_back({row, {}});
+    }
+    const std::string select = fmt::format(
+        "SELECT f.row_id FROM forget_row f JOIN entry k ON k.row_id = f.row_id AND k.key_id <> 0 "
+        "WHERE f.forget = $1 AND f.row_id >= {} AND f.row_id <= {}",
+        rows.front(), rows.back());
+    const truth::RowSet these{select, open.receipt.id};
+    DG_TRY(erase_links(tx, open.tenant, open.tenant_number, these));
+    truth.doubt_marks(open.tenant, rows);
+    const truth::Sequence sequence =
+        DG_TRY(truth.take_sequences(tx, open.tenant, static_cast<std::int64_t>(rows.size())));
+    DG_TRY(truth::blank_rows(tx, open.tenant, open.tenant_number, sequence, these, gone, changes));
+    return rows.size();
+}
+
 truth::RowSet rows_of(const ForgetId& id) {
     return {"SELECT row_id FROM forget_row WHERE forget = $1", id};
 }
@@ -219,6 +285,7 @@ truth::RowSet rows_of(const ForgetId& id) {
 Result<void> clear_work(Transaction& tx, std::string_view id) {
     DG_TRY(tx.run("DELETE FROM forget_row WHERE forget = $1", {id}));
     DG_TRY(tx.run("DELETE FROM forget_needle WHERE forget = $1", {id}));
+    DG_TRY(tx.run("DELETE FROM forget_key WHERE forget = $1", {id}));
     return {};
 }
 

@@ -60,7 +60,9 @@ json::object to_json(const compress::Compression& of) {
             {"tokens_after", of.tokens_after},
             {"merged", of.merged},
             {"dropped", of.dropped},
-            {"summaries", of.summaries}};
+            {"summaries", of.summaries},
+            {"summaries_by_model", of.summaries_by_model},
+            {"summary_error", of.summary_error}};
 }
 
 void read_policy(ObjectReader& in, compress::Policy& policy) {
@@ -91,6 +93,7 @@ Result<Response> CompressCalls::compress(const Request& request) {
     in.text("run", asked.scope.run, 256);
     in.object("policy", [&](ObjectReader& policy) { read_policy(policy, asked.policy); });
     in.text("idempotency_key", asked.idempotency_key, 256);
+    in.flag("by_model", asked.by_model);
     in.flag("dry_run", dry_run);
     DG_TRY(in.done());
     if (dry_run) return json_answer(200, to_json(DG_TRY(store_.compressor().preview(asked))));

@@ -195,12 +195,27 @@ json::object to_json(const Answer& answer, bool explain) {
 }
 
 json::object to_json(const StoreStats& stats) {
-    return {{"object", "memory_stats"},           {"tenants", stats.tenants},
-            {"entries", stats.entries},           {"versions", stats.versions},
-            {"removed", stats.removed},           {"embeddings_pending", stats.embeddings_pending},
-            {"truth_bytes", stats.truth_bytes},   {"index_bytes", stats.index_bytes},
-            {"indexes_open", stats.indexes_open}, {"forgets_open", stats.forgets_open},
-            {"embedder", stats.embedder},         {"truth", stats.truth},
+    const bool sealed = stats.encryption == Encryption::subject;
+    return {{"object", "memory_stats"},
+            {"tenants", stats.tenants},
+            {"entries", stats.entries},
+            {"passages", stats.passages},
+            {"versions", stats.versions},
+            {"encryption", sealed ? "subject" : "off"},
+            {"keys", stats.keys},
+            {"plain", stats.plain},
+            {"sessions_compressed", stats.sessions_compressed},
+            {"summaries_by_model", stats.summaries_by_model},
+            {"summaries_picked", stats.summaries_picked},
+            {"summary_error", stats.summary_error},
+            {"removed", stats.removed},
+            {"embeddings_pending", stats.embeddings_pending},
+            {"truth_bytes", stats.truth_bytes},
+            {"index_bytes", stats.index_bytes},
+            {"indexes_open", stats.indexes_open},
+            {"forgets_open", stats.forgets_open},
+            {"embedder", stats.embedder},
+            {"truth", stats.truth},
             {"sessions", stats.sessions}};
 }
 

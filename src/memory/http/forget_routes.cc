@@ -4,6 +4,7 @@
 
 #include "memory/forget/forget.h"
 #include "memory/http/route_names.h"
+#include "memory/knowledge/knowledge.h"
 
 namespace memory {
 namespace {
@@ -30,11 +31,12 @@ json::object to_json(const forget::Receipt& receipt) {
                         {"requested_unix_ms", receipt.requested_unix_ms},
                         {"hidden_unix_ms", receipt.hidden_unix_ms},
                         {"deadline_unix_ms", receipt.deadline_unix_ms},
+                        {"unreadable_unix_ms", receipt.unreadable_unix_ms},
                         {"done_unix_ms", receipt.done_unix_ms},
                         {"counts", to_json(receipt.counts)},
                         {"ids_sha256", receipt.ids_sha256},
                         {"error", receipt.error}};
-    if (!done) return out;
+    if (!done && receipt.unreadable_unix_ms == 0) return out;
     out["scan"] =
         json::object{{"clean", scan.clean()},       {"files", scan.files},
                      {"bytes", scan.bytes},         {"needles", scan.needles},
@@ -74,9 +76,18 @@ Result<Response> ForgetCalls::forget(const Request& request) {
     in.text("session", asked.target.scope.session, 256);
     in.text("run", asked.target.scope.run, 256);
     in.text("subject", asked.target.subject, 1024);
+    knowledge::Labels labels;
+    in.object("document", [&](ObjectReader& document) {
+        document.text("base", asked.target.document.base, 128);
+        document.text("id", asked.target.document.id, 128);
+    });
+    in.texts("labels", labels, 1'000, 256);
     in.flag("dry_run", dry_run);
     in.flag("wait", wait);
     DG_TRY(in.done());
+    if (const auto& document = asked.target.document; !document.empty()) {
+        DG_TRY(store_.knowledge().get(asked.tenant, document.base, document.id, labels));
+    }
     forget::Forgetting& forgetting = store_.forgetting();
     if (dry_run) return json_answer(200, to_json(DG_TRY(forgetting.preview(asked))));
     forget::Receipt receipt = DG_TRY(forgetting.forget(asked));

@@ -24,6 +24,11 @@ void write(Writer& out, const StoreStats& stats) {
         out.sample(Kind::gauge, name, help, {}, static_cast<double>(value));
     };
     gauge("dougong_memory_entries", "Memories that can be found.", stats.entries);
+    gauge("dougong_memory_passages", "Passages of documents.", stats.passages);
+    gauge("dougong_memory_keys", "Keys of those whom memories belong to.", stats.keys);
+    gauge("dougong_memory_plain", "Memories that still wait to be sealed.", stats.plain);
+    gauge("dougong_memory_sessions_compressed", "Sessions compressed without being asked.",
+          stats.sessions_compressed);
     gauge("dougong_memory_versions", "Earlier states kept.", stats.versions);
     gauge("dougong_memory_removed", "Removed memories kept for undo.", stats.removed);
     gauge("dougong_memory_tenants", "Tenants with memories.", stats.tenants);

@@ -159,8 +159,8 @@ const std::array kOperations = {
               .body = ids_example},
     Operation{.method = "post",
               .path = "/v1/memories/forget",
-              .summary = "Forget for good, by ids, by scope or by subject; dry_run lists what "
-                         "would go.",
+              .summary = "Forget for good: memories by ids, by scope or by subject, or a document; "
+                         "dry_run lists what would go.",
               .answer = "A receipt, or what would go.",
               .body = forget_example},
     Operation{.method = "get",

@@ -252,6 +252,19 @@ Result<void> each_statement(Transaction& tx, std::string_view tenant, std::strin
         });
 }
 
+Result<void> each_text(Transaction& tx, const std::function<void(std::string_view)>& each) {
+    const auto read = [&](const Row& row) {
+        each(row.text(0));
+        return true;
+    };
+    for (const char* sql :
+         {"SELECT content FROM knowledge_text", "SELECT own_text FROM knowledge_passage",
+          "SELECT header FROM knowledge_passage", "SELECT quote FROM knowledge_statement"}) {
+        DG_TRY(tx.query(sql, {}, read));
+    }
+    return {};
+}
+
 Result<void> erase_document(Transaction& tx, const Place& place) {
     for (const char* sql :
          {"DELETE FROM knowledge_statement WHERE tenant = $1 AND base = $2 AND document = $3",

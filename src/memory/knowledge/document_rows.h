@@ -58,6 +58,10 @@ base::Result<void> each_statement(base::store::Transaction& tx, std::string_view
                                   std::string_view base,
                                   const std::function<void(StatementRow&&)>& each);
 
+/// Every text that is kept of documents of all tenants, beside what their passages say as memories.
+base::Result<void> each_text(base::store::Transaction& tx,
+                             const std::function<void(std::string_view)>& each);
+
 base::Result<void> erase_document(base::store::Transaction& tx, const Place& place);
 /// Everything of a document but its memories. Pre: none of it is there.
 base::Result<void> insert_document(base::store::Transaction& tx, const Place& place,

@@ -168,6 +168,8 @@ public:
                                                           std::uint32_t limit) = 0;
 };
 
+/// What the names of tenants whose memories are passages end in.
+inline constexpr std::string_view kPassages = " knowledge";
 /// The tenant whose memories are the passages of `tenant`. No request can name it: it has a space.
 std::string passage_tenant(std::string_view tenant);
 bool is_passage_tenant(std::string_view tenant);

@@ -60,8 +60,6 @@ std::string id_of(const NewDocument& document, const std::string& sha256) {
     return "doc-" + base::sha256_hex(document.base + '\n' + what).substr(0, kDigits);
 }
 
-constexpr std::string_view kPassages = " knowledge";  // after the tenant's name
-
 /// What every passage of a document carries: the caller's metadata, and who may see it.
 json::object passage_metadata(const Document& document) {
     json::object out = document.metadata;

@@ -8,6 +8,7 @@
 
 #include "base/store/store.h"
 #include "memory/truth/rows.h"
+#include "memory/truth/sealing.h"
 #include "memory/truth/truth.h"
 
 namespace memory::truth {
@@ -19,16 +20,26 @@ base::Result<std::int64_t> tenant_number(base::store::Transaction& tx, std::stri
 /// sequence. Errors: `each`'s.
 using EachStored = std::function<base::Result<void>(StoredEntry&&)>;
 base::Result<void> each_present(base::store::Transaction& tx, std::string_view tenant_name,
-                                std::int64_t tenant, Sequence after, const EachStored& each);
+                                std::int64_t tenant, Sequence after, const Sealing& sealing,
+                                const EachStored& each);
 /// Those of them, with any change, whose scope has every name in `only`, or that say what they
 /// were made from.
 base::Result<void> each_in_scope(base::store::Transaction& tx, std::string_view tenant_name,
-                                 std::int64_t tenant, const Scope& only, const EachStored& each);
+                                 std::int64_t tenant, const Scope& only, const Sealing& sealing,
+                                 const EachStored& each);
 /// Of its last change; 0: none.
 base::Result<Sequence> last_sequence(base::store::Transaction& tx, std::int64_t tenant);
 /// States that entries of the tenant had before.
 base::Result<void> each_former(base::store::Transaction& tx, std::string_view tenant_name,
-                               std::int64_t tenant, const EachStored& each);
+                               std::int64_t tenant, const Sealing& sealing, const EachStored& each);
+/// Those that say what they were made from.
+base::Result<void> each_sourced(base::store::Transaction& tx, std::string_view tenant_name,
+                                std::int64_t tenant, const Sealing& sealing,
+                                const EachStored& each);
+/// What is sealed with that key and has a change after `after`, whether it can be read or not.
+base::Result<void> each_sealed(base::store::Transaction& tx, std::int64_t tenant, KeyId key,
+                               Sequence after,
+                               const std::function<void(RowId, const MemoryId&)>& each);
 /// What entries of all tenants say or said.
 base::Result<void> each_text(base::store::Transaction& tx,
                              const std::function<void(std::string_view)>& each);
@@ -56,6 +67,10 @@ struct Erased {
 /// What else is kept of blanked rows, of those from `first` to `last`. Doing it again does nothing.
 base::Result<Erased> erase_beside(base::store::Transaction& tx, std::int64_t tenant,
                                   const RowSet& rows, RowId first, RowId last);
+/// Marks of rows that nobody can read any more, of those from `first` to `last`.
+base::Result<std::uint64_t> erase_marks_of(base::store::Transaction& tx, std::int64_t tenant,
+                                           const RowSet& rows, std::int64_t first,
+                                           std::int64_t last);
 /// Rows that blank_rows and erase_beside should have left none of.
 base::Result<std::uint64_t> rows_left(base::store::Transaction& tx, std::int64_t tenant,
                                       const RowSet& rows);

@@ -19,15 +19,18 @@ Result<std::optional<StoredEntry>> load(Transaction& tx, const Rewrite& how, con
     std::optional<Result<StoredEntry>> found;
     DG_TRY(tx.query(kSql, {row_of(id).value_or(0), how.tenant, std::string_view(id)},
                     [&](const Row& row) {
-                        found = read_entry(row, how.tenant_name);
+                        found = read_entry(row, how.tenant_name, how.sealing);
                         return true;
                     }));
     if (!found) return std::nullopt;
     return DG_TRY(std::move(*found));
 }
 
-std::vector<std::int64_t> marks(const Entry& entry) {
-    return marks_of(entry.scope, entry.type, entry.content, entry.speaker, entry.created_unix_ms);
+/// As they are kept beside it.
+Result<std::vector<std::int64_t>> marks(const Rewrite& how, const StoredEntry& stored) {
+    const Entry& entry = stored.entry;
+    return how.sealing.marks(stored.key, marks_of(entry.scope, entry.type, entry.content,
+                                                  entry.speaker, entry.created_unix_ms));
 }
 
 /// Keeps the state before as a version.
@@ -39,8 +42,7 @@ Result<void> write(Transaction& tx, const Rewrite& how, StoredEntry& stored,
     stored.sequence = sequence;
     stored.change = change;
     stored.by = how.by;
-    DG_TRY(tx.run(kUpdateEntry, EntryParameters(stored).all()));
-    return {};
+    return update_entry(tx, stored, how.sealing);
 }
 
 }  // namespace
@@ -60,7 +62,7 @@ Result<std::optional<Change>> remove_any(Transaction& tx, const Rewrite& how, co
                                          Sequence sequence) {
     auto stored = DG_TRY(load(tx, how, id));
     if (!stored || stored->state != RowState::live) return std::nullopt;
-    for (const std::int64_t mark : marks(stored->entry)) {
+    for (const std::int64_t mark : DG_TRY(marks(how, *stored))) {
         DG_TRY(tx.run("DELETE FROM mark WHERE tenant_id = $1 AND mark = $2 AND row_id = $3",
                       {stored->tenant, mark, stored->row}));
     }
@@ -78,7 +80,7 @@ Result<std::optional<Change>> revive_entry(Transaction& tx, const Rewrite& how, 
     if (!stored || stored->state != RowState::removed || stored->change != how.change) {
         return std::nullopt;
     }
-    for (const std::int64_t mark : marks(stored->entry)) {
+    for (const std::int64_t mark : DG_TRY(marks(how, *stored))) {
         DG_TRY(
             tx.run("INSERT INTO mark(tenant_id, mark, row_id) VALUES ($1, $2, $3) ON CONFLICT "
                    "(tenant_id, mark, row_id) DO NOTHING",

@@ -7,6 +7,7 @@
 
 #include "base/store/store.h"
 #include "memory/truth/rows.h"
+#include "memory/truth/sealing.h"
 #include "memory/truth/truth.h"
 
 namespace memory::truth {
@@ -16,6 +17,7 @@ struct Rewrite {
     std::int64_t tenant = 0;
     std::string_view change, by;  ///< for their history
     UnixMs now = 0;
+    const Sealing& sealing;  ///< of that tenant
 };
 
 /// As Truth::remove, where it still has `version`. Errors: failed_precondition (gone or changed).

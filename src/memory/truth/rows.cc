@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
+
 #include "base/json/json.h"
 
 namespace memory::truth {
@@ -16,10 +18,10 @@ using base::store::Row;
 namespace json = base::json;
 
 constexpr std::array<std::string_view, kColumns> kNames{
-    "row_id",   "tenant_id", "state",    "sequence",   "id",        "type",       "user_name",
-    "agent",    "session",   "run",      "content",    "speaker",   "media_kind", "media_uri",
-    "metadata", "created",   "recorded", "valid_from", "valid_to",  "expires",    "importance",
-    "pinned",   "sources",   "version",  "change",     "changed_by"};
+    "row_id",   "tenant_id", "state",    "sequence",   "id",         "type",       "user_name",
+    "agent",    "session",   "run",      "content",    "speaker",    "media_kind", "media_uri",
+    "metadata", "created",   "recorded", "valid_from", "valid_to",   "expires",    "importance",
+    "pinned",   "sources",   "version",  "change",     "changed_by", "key_id",     "sealed"};
 
 std::string names(std::string_view prefix) {
     std::string list;
@@ -68,24 +70,80 @@ Result<json::object> metadata_from(std::string_view text) {
     return std::move(parsed.get_object());
 }
 
+std::string insert_sql() {
+    std::string places;
+    for (std::size_t i = 1; i <= kColumns; ++i) places += fmt::format("{}${}", i > 1 ? "," : "", i);
+    return "INSERT INTO entry(" + names("") + ") VALUES (" + places + ")";
+}
+
+std::string update_sql(std::string_view table) {
+    std::string set;
+    for (std::size_t i = 2; i < kColumns; ++i) {
+        set += fmt::format("{}{} = ${}", i > 2 ? ", " : "", kNames[i], i + 1);
+    }
+    return fmt::format("UPDATE {} SET {} WHERE row_id = $1 AND tenant_id = $2", table, set);
+}
+
+/// What sealed bytes are bound to: a state of one entry.
+std::string place_of(const StoredEntry& stored) {
+    return fmt::format("entry {} {} {}", stored.tenant, stored.row, stored.entry.version);
+}
+std::string place_of(std::int64_t embedding_key) {
+    return fmt::format("vector {}", embedding_key);
+}
+
+/// Runs `sql`, whose parameters are the columns in their order.
+Result<void> write_columns(base::store::Transaction& tx, std::string_view sql,
+                           const StoredEntry& stored, const Sealing& sealing) {
+    const Entry& entry = stored.entry;
+    const bool plain = stored.key == 0;
+    const std::string sealed =
+        plain ? "" : DG_TRY(sealing.seal(stored.key, said_of(entry), place_of(stored)));
+    const std::string metadata =
+        !plain || entry.metadata.empty() ? "" : base::to_text(entry.metadata);
+    const std::string sources = sources_text(entry.sources);
+    const auto text = [](const std::string& value) { return std::string_view(value); };
+    const auto said = [&](const std::string& value) { return plain ? text(value) : ""; };
+    const auto number = [](auto value) { return static_cast<std::int64_t>(value); };
+    const std::array<Parameter, kColumns> columns{
+        stored.row,
+        stored.tenant,
+        number(stored.state),
+        stored.sequence,
+        text(entry.id),
+        number(entry.type),
+        text(entry.scope.user),
+        text(entry.scope.agent),
+        text(entry.scope.session),
+        text(entry.scope.run),
+        said(entry.content),
+        said(entry.speaker),
+        number(entry.media.kind),
+        said(entry.media.uri),
+        text(metadata),
+        entry.created_unix_ms,
+        entry.recorded_unix_ms,
+        entry.valid_from_unix_ms,
+        entry.valid_to_unix_ms,
+        entry.expires_unix_ms,
+        static_cast<double>(entry.importance),
+        number(entry.pinned),
+        text(sources),
+        number(entry.version),
+        text(stored.change),
+        text(stored.by),
+        stored.key,
+        plain ? Parameter(nullptr) : Parameter(base::store::Blob{sealed})};
+    DG_TRY(tx.run(sql, std::span<const Parameter>(columns)));
+    return {};
+}
+
 }  // namespace
 
 const std::string kSelectColumns =
     "SELECT " + names("e.") + ", COALESCE(a.access_count, 0), COALESCE(a.accessed, 0)";
 const std::string kFromEntry =
     " FROM entry e LEFT JOIN access a ON a.row_id = e.row_id AND a.tenant_id = e.tenant_id";
-const std::string kInsertEntry = [] {
-    std::string places;
-    for (std::size_t i = 1; i <= kColumns; ++i) places += fmt::format("{}${}", i > 1 ? "," : "", i);
-    return "INSERT INTO entry(" + names("") + ") VALUES (" + places + ")";
-}();
-const std::string kUpdateEntry = [] {
-    std::string set;
-    for (std::size_t i = 2; i < kColumns; ++i) {
-        set += fmt::format("{}{} = ${}", i > 2 ? ", " : "", kNames[i], i + 1);
-    }
-    return "UPDATE entry SET " + set + " WHERE row_id = $1 AND tenant_id = $2";
-}();
 const std::string kCopyVersion = "INSERT INTO version(" + names("") + ", superseded) SELECT " +
                                  names("") + ", $3 FROM entry WHERE row_id = $1 AND tenant_id = $2";
 
@@ -131,6 +189,13 @@ std::vector<std::string> schema_steps(const base::store::Dialect& dialect) {
         "CREATE INDEX idempotency_written ON idempotency(written)",
         // Marks of rows up to this one are in the table; those of later ones may follow.
         "INSERT INTO meta(name, value) SELECT 'marked', CAST(row_id AS TEXT) FROM counter",
+        "ALTER TABLE entry ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE entry ADD COLUMN sealed " + blob,
+        "ALTER TABLE version ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE version ADD COLUMN sealed " + blob,
+        "ALTER TABLE embedding ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX entry_key ON entry(key_id, row_id) WHERE key_id <> 0",
+        "CREATE INDEX entry_sourced ON entry(tenant_id, row_id) WHERE sources <> ''",
     };
 }
 
@@ -142,7 +207,8 @@ std::span<const std::string> claim_steps() {
     return steps;
 }
 
-Result<StoredEntry> read_entry(const Row& row, std::string_view tenant_name) {
+Result<StoredEntry> read_entry(const Row& row, std::string_view tenant_name,
+                               const Sealing& sealing) {
     StoredEntry stored;
     Entry& entry = stored.entry;
     int column = 0;
@@ -183,43 +249,58 @@ Result<StoredEntry> read_entry(const Row& row, std::string_view tenant_name) {
     entry.version = static_cast<std::uint32_t>(integer());
     stored.change = text();
     stored.by = text();
+    stored.key = integer();
+    const std::string_view sealed = row.text(column++);
     entry.access_count = static_cast<std::uint64_t>(integer());
     entry.accessed_unix_ms = integer();
+    if (stored.key == 0) return stored;
+    auto said = sealing.unseal(stored.key, sealed, place_of(stored));
+    if (!said) return damaged(said.error());
+    if (!*said) {
+        stored.state = RowState::wiped;
+        return stored;
+    }
+    if (auto read = read_said(**said, entry); !read) return damaged(read.error());
     return stored;
 }
 
-EntryParameters::EntryParameters(const StoredEntry& stored)
-    : metadata_(stored.entry.metadata.empty() ? "" : base::to_text(stored.entry.metadata)),
-      sources_(sources_text(stored.entry.sources)) {
-    const Entry& entry = stored.entry;
-    const auto text = [](const std::string& value) { return std::string_view(value); };
-    const auto number = [](auto value) { return static_cast<std::int64_t>(value); };
-    parameters_ = {stored.row,
-                   stored.tenant,
-                   number(stored.state),
-                   stored.sequence,
-                   text(entry.id),
-                   number(entry.type),
-                   text(entry.scope.user),
-                   text(entry.scope.agent),
-                   text(entry.scope.session),
-                   text(entry.scope.run),
-                   text(entry.content),
-                   text(entry.speaker),
-                   number(entry.media.kind),
-                   text(entry.media.uri),
-                   text(metadata_),
-                   entry.created_unix_ms,
-                   entry.recorded_unix_ms,
-                   entry.valid_from_unix_ms,
-                   entry.valid_to_unix_ms,
-                   entry.expires_unix_ms,
-                   static_cast<double>(entry.importance),
-                   number(entry.pinned),
-                   text(sources_),
-                   number(entry.version),
-                   text(stored.change),
-                   text(stored.by)};
+Result<void> insert_entry(base::store::Transaction& tx, const StoredEntry& stored,
+                          const Sealing& sealing) {
+    static const std::string kSql = insert_sql();
+    return write_columns(tx, kSql, stored, sealing);
+}
+
+Result<void> update_entry(base::store::Transaction& tx, const StoredEntry& stored,
+                          const Sealing& sealing) {
+    static const std::string kSql = update_sql("entry");
+    return write_columns(tx, kSql, stored, sealing);
+}
+
+Result<void> update_version(base::store::Transaction& tx, const StoredEntry& stored,
+                            const Sealing& sealing) {
+    static const std::string kSql = update_sql("version") + " AND version = $24";
+    static_assert(kNames[23] == "version");
+    return write_columns(tx, kSql, stored, sealing);
+}
+
+Result<void> write_vector(base::store::Transaction& tx, std::int64_t embedding_key,
+                          std::int64_t tenant, KeyId key, std::string_view half,
+                          const Sealing& sealing) {
+    const std::string sealed =
+        key == 0 ? "" : DG_TRY(sealing.seal(key, half, place_of(embedding_key)));
+    DG_TRY(
+        tx.run("INSERT INTO embedding(embedding_key, tenant_id, vector, key_id) VALUES ($1, $2, "
+               "$3, $4) ON CONFLICT (embedding_key) DO UPDATE SET vector = excluded.vector, key_id "
+               "= excluded.key_id",
+               {embedding_key, tenant, base::store::Blob{key == 0 ? half : sealed}, key}));
+    return {};
+}
+
+Result<std::string> read_vector(std::int64_t embedding_key, KeyId key, std::string_view kept,
+                                const Sealing& sealing) {
+    if (key == 0) return std::string(kept);
+    auto half = DG_TRY(sealing.unseal(key, kept, place_of(embedding_key)));
+    return half ? std::move(*half) : std::string();
 }
 
 }  // namespace memory::truth

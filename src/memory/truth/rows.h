@@ -2,12 +2,12 @@
 // Tables of one shard, and entries as their rows. Every statement names the tenant, so that no
 // mistake in a row number reaches over the wall.
 
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/store/store.h"
+#include "memory/truth/sealing.h"
 #include "memory/truth/truth.h"
 
 namespace memory::truth {
@@ -22,7 +22,8 @@ enum class RowState : std::int64_t {
     live = 0,
     removed = 1,
     expired = 2,
-    wiped = 3,  ///< nothing but its numbers is left: indexes that sleep long still hear of it
+    wiped = 3,  ///< nothing but its numbers is left: indexes that sleep long still hear of it;
+                ///< or its key was erased, and the row is still to follow
 };
 
 /// A row of `entry`, or of `version`, which has the same columns.
@@ -33,32 +34,37 @@ struct StoredEntry {
     Sequence sequence = 0;
     Entry entry;
     std::string change, by;
+    KeyId key = 0;  ///< that it is sealed with; 0: it is plain
 };
 
-inline constexpr std::size_t kColumns = 26;
+inline constexpr std::size_t kColumns = 28;
 /// `e.row_id, ...`: the columns of a StoredEntry, then access_count and accessed.
 extern const std::string kSelectColumns;
 /// ` FROM entry e LEFT JOIN access a ON ...`
 extern const std::string kFromEntry;
-extern const std::string kInsertEntry;
-extern const std::string kUpdateEntry;
 /// $1 row, $2 tenant, $3: when it was superseded.
 extern const std::string kCopyVersion;
 
-/// Errors: data_loss (JSON that cannot be read).
-base::Result<StoredEntry> read_entry(const base::store::Row& row, std::string_view tenant_name);
+/// Its state is `wiped` where its key was erased. Errors: data_loss (what cannot be read).
+base::Result<StoredEntry> read_entry(const base::store::Row& row, std::string_view tenant_name,
+                                     const Sealing& sealing);
 
-/// Parameters of kInsertEntry and kUpdateEntry; views into `stored` and itself.
-class EntryParameters {
-public:
-    explicit EntryParameters(const StoredEntry& stored);
-    EntryParameters(const EntryParameters&) = delete;
-    std::span<const base::store::Parameter> all() const { return parameters_; }
+/// A row of `entry`, sealed where it has a key. Errors: the store's, Sealing's.
+base::Result<void> insert_entry(base::store::Transaction& tx, const StoredEntry& stored,
+                                const Sealing& sealing);
+base::Result<void> update_entry(base::store::Transaction& tx, const StoredEntry& stored,
+                                const Sealing& sealing);
+/// The state with `stored`'s version among those it had before, in place.
+base::Result<void> update_version(base::store::Transaction& tx, const StoredEntry& stored,
+                                  const Sealing& sealing);
 
-private:
-    std::string metadata_, sources_;
-    std::array<base::store::Parameter, kColumns> parameters_;
-};
+/// The 16-bit numbers of an embedding as they are kept beside an entry with `key`.
+base::Result<void> write_vector(base::store::Transaction& tx, std::int64_t embedding_key,
+                                std::int64_t tenant, KeyId key, std::string_view half,
+                                const Sealing& sealing);
+/// "": its key was erased.
+base::Result<std::string> read_vector(std::int64_t embedding_key, KeyId key, std::string_view kept,
+                                      const Sealing& sealing);
 
 /// Embeddings have one number for row and model.
 inline constexpr std::int64_t kModelsMax = 256;

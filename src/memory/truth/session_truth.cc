@@ -461,6 +461,8 @@ public:
         std::abort();
     }
     void doubt_marks(std::string_view, std::span<const RowId>) override {}
+    const Sealing& sealing_of(std::string_view) override { return Sealing::none(); }
+    const Sealing& sealing_in(const base::store::Store&) override { return Sealing::none(); }
     std::vector<std::string> files_of(std::string_view) override { return {}; }
     base::store::Store& store_of(std::string_view) override {
         DG_CHECK(false, "short-term entries are in no store");
@@ -480,7 +482,7 @@ public:
         std::ranges::sort(names);
         return names;
     }
-    Result<StoreStats> stats() override {
+    Result<StoreStats> stats(std::string_view) override {
         StoreStats stats;
         for (const std::string& tenant : DG_TRY(tenants())) {
             ++stats.tenants;

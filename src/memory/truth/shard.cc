@@ -46,6 +46,7 @@ Result<std::unique_ptr<Shard>> Shard::open(const std::string& location, const Li
     if (store->shared()) DG_TRY(base::store::migrate(*store, "memory claims", claim_steps()));
     const bool alone = !store->shared();
     std::unique_ptr<Shard> shard(new Shard(std::move(store), alone, limits, clock));
+    DG_TRY(shard->open_keys(location));
     const std::string marked = DG_TRY(shard->meta("marked"));
     RowId written = -1;
     std::from_chars(marked.data(), marked.data() + marked.size(), written);
@@ -160,7 +161,7 @@ Result<std::optional<StoredEntry>> Shard::load(Tx& tx, std::string_view tenant_n
         kSelectColumns + kFromEntry + " WHERE e.row_id = $1 AND e.tenant_id = $2";
     std::optional<Result<StoredEntry>> found;
     DG_TRY(tx.query(kSql, {row, tenant}, [&](const Row& columns) {
-        found = read_entry(columns, tenant_name);
+        found = read_entry(columns, tenant_name, *sealing_);
         return true;
     }));
     if (!found) return std::nullopt;
@@ -228,7 +229,7 @@ Result<std::vector<EntryVersion>> Shard::history(std::string_view tenant, const 
         keep(std::move(present));
         Result<void> read;
         DG_TRY(tx.query(kSql, {row, number}, [&](const Row& columns) {
-            auto stored = read_entry(columns, tenant);
+            auto stored = read_entry(columns, tenant, *sealing_);
             if (stored)
                 keep(std::move(*stored));
             else
@@ -279,13 +280,13 @@ Result<Page> Shard::list(const Filter& filter, Order order, std::uint32_t limit,
                  std::string_view(filter.scope.session), std::string_view(filter.scope.user), some},
                 [&](const Row& columns) {
                     ++rows;
-                    auto stored = read_entry(columns, filter.scope.tenant);
+                    auto stored = read_entry(columns, filter.scope.tenant, *sealing_);
                     if (!stored) {
                         read = std::unexpected(stored.error());
                         return false;
                     }
                     const Cursor here{stored->entry.created_unix_ms, stored->row};
-                    if (matches(filter, stored->entry, now())) {
+                    if (stored->state == RowState::live && matches(filter, stored->entry, now())) {
                         if (page.entries.size() >= limit) {
                             page.next = cursor_text(at, order);
                             return false;
@@ -319,7 +320,7 @@ Result<Sequence> Shard::last_change(std::string_view tenant) {
 Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string_view model,
                             const std::function<bool(Change&&)>& each) {
     static const std::string kSql =
-        kSelectColumns + ", v.vector" + kFromEntry +
+        kSelectColumns + ", v.vector, v.key_id" + kFromEntry +
         " LEFT JOIN embedding v ON v.embedding_key = e.row_id * 256 + $3 AND v.tenant_id = "
         "e.tenant_id WHERE e.tenant_id = $1 AND e.sequence > $2 ORDER BY e.sequence LIMIT $4";
     static_assert(kModelsMax == 256);
@@ -337,7 +338,7 @@ Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string
             Result<void> read;
             DG_TRY(tx.query(kSql, {number, after, model_number, std::int64_t{kChangesAtOnce}},
                             [&](const Row& columns) {
-                                auto stored = read_entry(columns, tenant);
+                                auto stored = read_entry(columns, tenant, *sealing_);
                                 if (!stored) {
                                     read = std::unexpected(stored.error());
                                     return false;
@@ -346,8 +347,17 @@ Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string
                                 change.gone = stored->state != RowState::live ||
                                               expired(stored->entry, now());
                                 change.entry = std::move(stored->entry);
-                                if (!change.gone)
-                                    change.embedding = from_half(columns.text(kColumns + 2));
+                                if (!change.gone) {
+                                    auto half =
+                                        read_vector(embedding_key(stored->row, model_number),
+                                                    columns.integer(kColumns + 3),
+                                                    columns.text(kColumns + 2), *sealing_);
+                                    if (!half) {
+                                        read = std::unexpected(half.error());
+                                        return false;
+                                    }
+                                    change.embedding = from_half(*half);
+                                }
                                 some.push_back(std::move(change));
                                 return true;
                             }));
@@ -363,13 +373,16 @@ Result<void> Shard::changes(std::string_view tenant, Sequence after, std::string
 
 Result<std::vector<float>> Shard::embedding_of(Tx& tx, std::int64_t tenant, RowId row,
                                                std::int64_t model) {
-    std::vector<float> vector;
-    DG_TRY(tx.query("SELECT vector FROM embedding WHERE embedding_key = $1 AND tenant_id = $2",
-                    {embedding_key(row, model), tenant}, [&](const Row& columns) {
-                        vector = from_half(columns.text(0));
-                        return true;
-                    }));
-    return vector;
+    std::string kept;
+    KeyId key = 0;
+    DG_TRY(
+        tx.query("SELECT vector, key_id FROM embedding WHERE embedding_key = $1 AND tenant_id = $2",
+                 {embedding_key(row, model), tenant}, [&](const Row& columns) {
+                     kept = columns.text(0);
+                     key = columns.integer(1);
+                     return true;
+                 }));
+    return from_half(DG_TRY(read_vector(embedding_key(row, model), key, kept, *sealing_)));
 }
 
 Result<void> Shard::tenants(std::vector<std::string>& out) {
@@ -381,7 +394,8 @@ Result<void> Shard::tenants(std::vector<std::string>& out) {
     });
 }
 
-Result<void> Shard::stats(StoreStats& out) {
+Result<void> Shard::stats(StoreStats& out, std::string_view passages) {
+    std::uint64_t tenants_apart = 0, entries_apart = 0;
     DG_TRY(store_->read([&](Tx& tx) -> Result<void> {
         const auto count = [&](std::string_view sql, std::uint64_t& to) {
             return tx.query(sql, {}, [&](const Row& row) {
@@ -389,12 +403,34 @@ Result<void> Shard::stats(StoreStats& out) {
                 return true;
             });
         };
+        if (!passages.empty()) {
+            // All of those tenants, by their entries in order.
+            const std::string ending = fmt::format("%{}", passages);
+            DG_TRY(tx.query(
+                "SELECT count(*), CAST(COALESCE(sum((SELECT count(*) FROM entry e WHERE "
+                "e.tenant_id = "
+                "t.tenant_id AND e.state = 0)), 0) AS BIGINT) FROM tenant t WHERE t.name LIKE $1",
+                {std::string_view(ending)}, [&](const Row& row) {
+                    tenants_apart = static_cast<std::uint64_t>(row.integer(0));
+                    entries_apart = static_cast<std::uint64_t>(row.integer(1));
+                    return true;
+                }));
+        }
+        if (sealing_->seals() && !sealing_->all()) {
+            std::uint64_t plain = 0;
+            DG_TRY(count("SELECT count(*) FROM entry WHERE key_id = 0 AND state <> 3", plain));
+            out.plain += std::max<std::uint64_t>(plain, 1);
+        }
         DG_TRY(count("SELECT count(*) FROM tenant", out.tenants));
         DG_TRY(count("SELECT count(*) FROM entry WHERE state = 0", out.entries));
         DG_TRY(count("SELECT count(*) FROM entry WHERE state = 1 OR state = 2", out.removed));
         DG_TRY(count("SELECT count(*) FROM version", out.versions));
         return count("SELECT count(*) FROM unembedded", out.embeddings_pending);
     }));
+    out.tenants -= tenants_apart;
+    out.entries -= entries_apart;
+    out.passages += entries_apart;
+    if (sealing_->keys() != nullptr) out.keys += DG_TRY(sealing_->keys()->count());
     out.truth_bytes += store_->bytes();
     return {};
 }

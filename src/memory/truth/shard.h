@@ -31,6 +31,8 @@ public:
     struct Limits {
         std::size_t content_bytes_max = 0;
         std::int64_t versions_keep_ms = 0;
+        bool seals = false;         ///< what is new, with keys by subject
+        std::string key_file = {};  ///< of the key that wraps those
     };
     static base::Result<std::unique_ptr<Shard>> open(const std::string& location,
                                                      const Limits& limits,
@@ -79,8 +81,11 @@ public:
     std::size_t marks_behind() const { return tail_.rows(); }
     /// Writes those marks, in transactions between those of others.
     base::Result<void> settle_marks();
+    const Sealing& sealing() const { return *sealing_; }
+    /// Seals some of what was written before there were keys; false: that was all.
+    base::Result<bool> seal_some();
     base::Result<void> tenants(std::vector<std::string>& out);
-    base::Result<void> stats(StoreStats& out);
+    base::Result<void> stats(StoreStats& out, std::string_view passages);
     base::store::Store& store() { return *store_; }
 
     base::Result<std::string> meta(std::string_view name);  ///< "": none
@@ -97,6 +102,11 @@ private:
 
     Shard(std::unique_ptr<base::store::Store> store, bool alone, const Limits& limits,
           const base::Clock& clock);
+    /// Keys where they are wanted, or something was sealed with them. `location` of the shard.
+    base::Result<void> open_keys(const std::string& location);
+    base::Result<void> seal_row(Tx& tx, StoredEntry&& stored);
+    /// As they are kept beside the entry.
+    base::Result<std::vector<std::int64_t>> kept_marks(const StoredEntry& stored) const;
 
     UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
     /// Takes numbers for `rows` new rows and `changes` changes.
@@ -128,6 +138,7 @@ private:
                                 Numbers& numbers, std::vector<Change>& changes);
     base::Result<std::optional<StoredEntry>> find_same(Tx& tx, const NewEntry& entry,
                                                        const Prepared& prepared,
+                                                       std::span<const std::int64_t> marks,
                                                        std::int64_t tenant);
     base::Result<Added> merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std::string_view by,
                               Numbers& numbers, std::vector<Change>& changes);
@@ -158,6 +169,8 @@ private:
     std::unique_ptr<base::store::Store> store_;
     const bool alone_;  // no other process writes here: what was read once stays true
     const Limits limits_;
+    std::unique_ptr<Sealing> sealing_ = std::make_unique<Sealing>();
+    RowId sealed_to_ = 0;         // of the one thread that seals what is old
     const std::int64_t claimer_;  // this process among those that embed
     std::atomic<bool> claimed_ = false;
     const base::Clock& clock_;

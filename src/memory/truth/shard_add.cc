@@ -13,7 +13,6 @@ namespace {
 using base::Code;
 using base::fail_on;
 using base::Result;
-using base::store::Blob;
 using base::store::Row;
 
 constexpr std::size_t kSourcesMax = 256;
@@ -22,7 +21,7 @@ constexpr std::int64_t kDayMs = 24ll * 3600 * 1000;
 }  // namespace
 
 struct Shard::Prepared {
-    std::vector<std::int64_t> marks;
+    std::vector<std::int64_t> marks;  // plain
     std::string half;
     std::vector<float> embedding;  // as it will be read again
     UnixMs now = 0, created = 0;
@@ -108,29 +107,30 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
         if (!before.id.empty()) return before;
     }
     Added added;
-    if (auto same = DG_TRY(find_same(tx, entry, prepared, tenant))) {
+    const KeyId with = DG_TRY(sealing_->key_for(entry.scope));
+    const auto marks = DG_TRY(sealing_->marks(with, prepared.marks));
+    if (auto same = DG_TRY(find_same(tx, entry, prepared, marks, tenant))) {
         added = DG_TRY(merge(tx, std::move(*same), entry, by, numbers, changes));
     } else {
         StoredEntry stored = stored_of(entry, tenant, by, prepared.now, prepared.created);
+        stored.key = with;
         stored.row = ++numbers.row;
         stored.sequence = ++numbers.sequence;
         {
             std::lock_guard lock(mutex_);
             stored.entry.id = make_id(numbers.id_time, stored.row, chance_.next());
         }
-        DG_TRY(tx.run(kInsertEntry, EntryParameters(stored).all()));
+        DG_TRY(insert_entry(tx, stored, *sealing_));
         if (alone_) {
-            tail_.add(tenant, stored.row, prepared.marks);
+            tail_.add(tenant, stored.row, marks);
         } else {
-            DG_TRY(write_marks(tx, tenant, stored.row, prepared.marks));
+            DG_TRY(write_marks(tx, tenant, stored.row, marks));
         }
         if (model != 0 && entry.embedding.empty()) {
             DG_TRY(want_embedding(tx, tenant, stored.row));
         } else if (model != 0) {
-            DG_TRY(
-                tx.run("INSERT INTO embedding(embedding_key, tenant_id, vector) VALUES ($1, $2, "
-                       "$3)",
-                       {embedding_key(stored.row, model), tenant, Blob{prepared.half}}));
+            DG_TRY(write_vector(tx, embedding_key(stored.row, model), tenant, with, prepared.half,
+                                *sealing_));
         }
         added = {stored.entry.id, 1, Added::How::added};
         // As it will be read again, so that an index built now equals one built later.
@@ -150,9 +150,19 @@ Result<Added> Shard::add_one(Tx& tx, const NewEntry& entry, const Prepared& prep
 }
 
 Result<std::optional<StoredEntry>> Shard::find_same(Tx& tx, const NewEntry& entry,
-                                                    const Prepared& prepared, std::int64_t tenant) {
+                                                    const Prepared& prepared,
+                                                    std::span<const std::int64_t> marks,
+                                                    std::int64_t tenant) {
     if (is_event(entry.type) && entry.created_unix_ms == 0) return std::nullopt;
-    const std::vector<RowId> rows = DG_TRY(candidates(tx, tenant, prepared.marks));
+    std::vector<RowId> rows = DG_TRY(candidates(tx, tenant, marks));
+    if (sealing_->mixed()) {  // those that are kept in the other way
+        const KeyId other = sealing_->seals() ? 0 : DG_TRY(sealing_->keys()->known(entry.scope));
+        const bool is_other = sealing_->seals() || other != 0;
+        if (is_other) {
+            const auto others = DG_TRY(sealing_->marks(other, prepared.marks));
+            for (const RowId row : DG_TRY(candidates(tx, tenant, others))) rows.push_back(row);
+        }
+    }
     for (const RowId row : rows) {
         auto kept = DG_TRY(load(tx, entry.scope.tenant, tenant, row));
         if (kept && kept->state == RowState::live && !expired(kept->entry, prepared.now) &&
@@ -186,7 +196,7 @@ Result<Added> Shard::merge(Tx& tx, StoredEntry kept, const NewEntry& entry, std:
     } else if (into.expires_unix_ms != before.expires_unix_ms) {
         // No version: it says nothing new.
         kept.sequence = numbers.sequence;
-        DG_TRY(tx.run(kUpdateEntry, EntryParameters(kept).all()));
+        DG_TRY(update_entry(tx, kept, *sealing_));
     } else {
         return Added{into.id, into.version, Added::How::merged};
     }

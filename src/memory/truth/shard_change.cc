@@ -22,7 +22,7 @@ Result<void> Shard::replace(Tx& tx, StoredEntry& stored, std::string_view change
     stored.sequence = numbers.sequence;
     stored.change = change;
     stored.by = by;
-    DG_TRY(tx.run(kUpdateEntry, EntryParameters(stored).all()));
+    DG_TRY(update_entry(tx, stored, *sealing_));
     return {};
 }
 
@@ -57,9 +57,7 @@ Result<Change> Shard::update(std::string_view tenant, const MemoryId& id, const 
             entry.content != before.entry.content || entry.speaker != before.entry.speaker;
         if (reads_otherwise || entry.type != before.entry.type) {
             DG_TRY(erase_marks(tx, before));
-            DG_TRY(write_marks(tx, stored.tenant, stored.row,
-                               marks_of(entry.scope, entry.type, entry.content, entry.speaker,
-                                        entry.created_unix_ms)));
+            DG_TRY(write_marks(tx, stored.tenant, stored.row, DG_TRY(kept_marks(stored))));
         }
         if (reads_otherwise) {
             DG_TRY(forget_embeddings(tx, stored.tenant, stored.row));
@@ -110,7 +108,7 @@ Result<Change> Shard::restore(std::string_view tenant, const MemoryId& id, std::
         if (present.entry.version == version) found = present;
         DG_TRY(tx.query(kSql, {present.row, present.tenant, std::int64_t{version}},
                         [&](const Row& row) {
-                            found = read_entry(row, tenant);
+                            found = read_entry(row, tenant, *sealing_);
                             return true;
                         }));
         if (!found) {
@@ -124,13 +122,12 @@ Result<Change> Shard::restore(std::string_view tenant, const MemoryId& id, std::
         Entry& entry = stored.entry;
         stored.state = RowState::live;
         entry.version = present.entry.version;
+        stored.key = present.key;
         // Who brings it back wants it to stay.
         if (expired(entry, now())) entry.expires_unix_ms = 0;
         Numbers numbers = DG_TRY(take_numbers(tx, 0, 1));
         ++numbers.sequence;
-        DG_TRY(write_marks(tx, stored.tenant, stored.row,
-                           marks_of(entry.scope, entry.type, entry.content, entry.speaker,
-                                    entry.created_unix_ms)));
+        DG_TRY(write_marks(tx, stored.tenant, stored.row, DG_TRY(kept_marks(stored))));
         if (entry.content != present.entry.content || entry.speaker != present.entry.speaker) {
             DG_TRY(forget_embeddings(tx, stored.tenant, stored.row));
         }

@@ -50,35 +50,40 @@ Result<void> Shard::write_marks(Tx& tx, std::int64_t tenant, RowId row,
 }
 
 Result<void> Shard::erase_marks(Tx& tx, const StoredEntry& stored) {
-    const Entry& entry = stored.entry;
     tail_.doubt(stored.row);
-    for (const std::int64_t mark :
-         marks_of(entry.scope, entry.type, entry.content, entry.speaker, entry.created_unix_ms)) {
+    for (const std::int64_t mark : DG_TRY(kept_marks(stored))) {
         DG_TRY(tx.run("DELETE FROM mark WHERE tenant_id = $1 AND mark = $2 AND row_id = $3",
                       {stored.tenant, mark, stored.row}));
     }
     return {};
 }
 
+Result<std::vector<std::int64_t>> Shard::kept_marks(const StoredEntry& stored) const {
+    const Entry& entry = stored.entry;
+    return sealing_->marks(stored.key, marks_of(entry.scope, entry.type, entry.content,
+                                                entry.speaker, entry.created_unix_ms));
+}
+
 Result<void> Shard::each_marks(
     Tx& tx, RowId from, RowId to,
     const std::function<void(std::int64_t, RowId, std::span<const std::int64_t>)>& each) {
-    return tx.query(
-        "SELECT e.row_id, e.tenant_id, e.type, t.name, e.user_name, e.agent, e.session, e.run, "
-        "e.content, e.speaker, e.created FROM entry e JOIN tenant t ON t.tenant_id = e.tenant_id "
-        "WHERE e.row_id >= $1 AND e.row_id <= $2 AND e.state = 0 ORDER BY e.row_id",
-        {from, to}, [&](const Row& row) {
-            const auto text = [&](int column) { return std::string(row.text(column)); };
-            const Scope scope{.tenant = text(3),
-                              .user = text(4),
-                              .agent = text(5),
-                              .session = text(6),
-                              .run = text(7)};
-            each(row.integer(1), row.integer(0),
-                 marks_of(scope, static_cast<MemoryType>(row.integer(2)), row.text(8), row.text(9),
-                          row.integer(10)));
-            return true;
-        });
+    static const std::string kSql =
+        kSelectColumns + ", t.name" + kFromEntry +
+        " JOIN tenant t ON t.tenant_id = e.tenant_id WHERE e.row_id >= $1 AND e.row_id <= $2 AND "
+        "e.state = 0 ORDER BY e.row_id";
+    Result<void> done;
+    DG_TRY(tx.query(kSql, {from, to}, [&](const Row& row) {
+        const auto read_one = [&]() -> Result<void> {
+            const StoredEntry stored = DG_TRY(read_entry(row, row.text(kColumns + 2), *sealing_));
+            if (stored.state == RowState::live) {
+                each(stored.tenant, stored.row, DG_TRY(kept_marks(stored)));
+            }
+            return {};
+        };
+        done = read_one();
+        return done.has_value();
+    }));
+    return done;
 }
 
 Result<void> Shard::need_tail() {

@@ -11,7 +11,6 @@ namespace {
 using base::Code;
 using base::fail;
 using base::Result;
-using base::store::Blob;
 using base::store::Row;
 
 constexpr std::int64_t kSweepAtOnce = 1'000;  // rows of one transaction: others write in between
@@ -146,23 +145,34 @@ namespace {
 /// Without those that somebody claims, where that may be.
 std::string unembedded_sql(bool claims) {
     return fmt::format(
-        "SELECT t.name, e.row_id, e.version, e.speaker, e.content FROM unembedded u JOIN entry "
-        "e ON e.row_id = u.row_id AND e.tenant_id = u.tenant_id JOIN tenant t ON t.tenant_id = "
-        "e.tenant_id WHERE e.state = 0{} ORDER BY u.row_id LIMIT $1",
+        "{}, t.name FROM unembedded u JOIN entry e ON e.row_id = u.row_id AND e.tenant_id = "
+        "u.tenant_id JOIN tenant t ON t.tenant_id = e.tenant_id LEFT JOIN access a ON a.row_id = "
+        "e.row_id AND a.tenant_id = e.tenant_id WHERE e.state = 0{} ORDER BY u.row_id LIMIT $1",
+        kSelectColumns,
         claims ? " AND NOT EXISTS (SELECT 1 FROM embedding_claim c WHERE c.row_id = u.row_id)"
                : "");
 }
 
 Result<void> read_unembedded(base::store::Transaction& tx, std::string_view sql,
-                             std::uint32_t limit, std::vector<Truth::Unembedded>& out) {
-    return tx.query(sql, {std::int64_t{limit}}, [&](const Row& row) {
-        const std::string speaker(row.text(3)), content(row.text(4));
-        out.push_back({.tenant = std::string(row.text(0)),
-                       .row = row.integer(1),
-                       .version = static_cast<std::uint32_t>(row.integer(2)),
-                       .text = speaker.empty() ? content : speaker + ": " + content});
+                             std::uint32_t limit, const Sealing& sealing,
+                             std::vector<Truth::Unembedded>& out) {
+    Result<void> done;
+    DG_TRY(tx.query(sql, {std::int64_t{limit}}, [&](const Row& row) {
+        auto stored = read_entry(row, row.text(kColumns + 2), sealing);
+        if (!stored) {
+            done = std::unexpected(stored.error());
+            return false;
+        }
+        if (stored->state != RowState::live) return true;  // its key was erased
+        const Entry& entry = stored->entry;
+        out.push_back(
+            {.tenant = entry.scope.tenant,
+             .row = stored->row,
+             .version = entry.version,
+             .text = entry.speaker.empty() ? entry.content : entry.speaker + ": " + entry.content});
         return true;
-    });
+    }));
+    return done;
 }
 
 }  // namespace
@@ -172,7 +182,8 @@ Result<void> Shard::unembedded(std::string_view model, std::uint32_t limit,
     DG_TRY(want_model_now(model));
     if (!store_->shared()) {
         static const std::string kAll = unembedded_sql(false);
-        return store_->read([&](Tx& tx) { return read_unembedded(tx, kAll, limit, out); });
+        return store_->read(
+            [&](Tx& tx) { return read_unembedded(tx, kAll, limit, *sealing_, out); });
     }
     if (DG_TRY(embeddings_pending()) == 0) return {};
     claimed_ = true;
@@ -199,7 +210,7 @@ Result<void> Shard::claim(Tx& tx, std::uint32_t limit, std::vector<Truth::Unembe
     static const std::string kFree = unembedded_sql(true);
     DG_TRY(tx.run("DELETE FROM embedding_claim WHERE claimer = $1 OR claimed_until <= $2",
                   {claimer_, now()}));
-    DG_TRY(read_unembedded(tx, kFree, limit, out));
+    DG_TRY(read_unembedded(tx, kFree, limit, *sealing_, out));
     for (const Truth::Unembedded& one : out) {
         DG_TRY(
             tx.run("INSERT INTO embedding_claim(row_id, claimer, claimed_until) VALUES ($1, $2, "
@@ -238,13 +249,12 @@ Result<void> Shard::set_embeddings(std::string_view model,
                        {one.row, tenant, std::int64_t{one.version}, ++numbers.sequence}));
             if (found == 0) continue;
             const std::string half = to_half(vectors[i]);
-            DG_TRY(
-                tx.run("INSERT INTO embedding(embedding_key, tenant_id, vector) VALUES ($1, $2, "
-                       "$3) ON CONFLICT (embedding_key) DO UPDATE SET vector = excluded.vector",
-                       {embedding_key(one.row, number), tenant, Blob{half}}));
             DG_TRY(tx.run("DELETE FROM unembedded WHERE row_id = $1 AND tenant_id = $2",
                           {one.row, tenant}));
             auto stored = DG_TRY(load(tx, one.tenant, tenant, one.row));
+            if (stored->state != RowState::live) continue;  // its key was erased meanwhile
+            DG_TRY(write_vector(tx, embedding_key(one.row, number), tenant, stored->key, half,
+                                *sealing_));
             changes.push_back({.row = one.row,
                                .sequence = numbers.sequence,
                                .entry = std::move(stored->entry),
@@ -298,6 +308,11 @@ Result<void> Shard::expire(Tx& tx, UnixMs now, std::vector<Change>& out, bool& m
     Numbers numbers = DG_TRY(take_numbers(tx, 0, static_cast<std::int64_t>(due.size())));
     for (const Due& one : due) {
         auto stored = DG_TRY(load(tx, one.name, one.tenant, one.row));
+        if (stored->state != RowState::live) {  // its key was erased: it is gone already
+            DG_TRY(tx.run("UPDATE entry SET expires = 0 WHERE row_id = $1 AND tenant_id = $2",
+                          {one.row, one.tenant}));
+            continue;
+        }
         DG_TRY(erase_marks(tx, *stored));
         DG_TRY(tx.run("DELETE FROM unembedded WHERE row_id = $1 AND tenant_id = $2",
                       {one.row, one.tenant}));
@@ -323,11 +338,11 @@ Result<void> Shard::wipe(Tx& tx, UnixMs before, bool& more) {
                  }));
     more = static_cast<std::int64_t>(gone.size()) == kSweepAtOnce;
     for (const auto& [row, tenant] : gone) {
-        DG_TRY(
-            tx.run("UPDATE entry SET state = 3, user_name = '', agent = '', session = '', run = "
-                   "'', content = '', speaker = '', media_uri = '', metadata = '', sources = '', "
-                   "changed_by = '' WHERE row_id = $1 AND tenant_id = $2",
-                   {row, tenant}));
+        DG_TRY(tx.run(
+            "UPDATE entry SET state = 3, user_name = '', agent = '', session = '', run = "
+            "'', content = '', speaker = '', media_uri = '', metadata = '', sources = '', "
+            "changed_by = '', key_id = 0, sealed = NULL WHERE row_id = $1 AND tenant_id = $2",
+            {row, tenant}));
         DG_TRY(tx.run("DELETE FROM version WHERE row_id = $1 AND tenant_id = $2", {row, tenant}));
         DG_TRY(tx.run("DELETE FROM access WHERE row_id = $1 AND tenant_id = $2", {row, tenant}));
         DG_TRY(forget_embeddings(tx, tenant, row));

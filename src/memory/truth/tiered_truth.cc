@@ -180,6 +180,12 @@ public:
     void doubt_marks(std::string_view tenant, std::span<const RowId> rows) override {
         lasting_.doubt_marks(tenant, rows);
     }
+    const Sealing& sealing_of(std::string_view tenant) override {
+        return lasting_.sealing_of(tenant);
+    }
+    const Sealing& sealing_in(const base::store::Store& store) override {
+        return lasting_.sealing_in(store);
+    }
     std::vector<std::string> files_of(std::string_view tenant) override {
         return lasting_.files_of(tenant);
     }
@@ -195,8 +201,8 @@ public:
         names.insert(brief.begin(), brief.end());
         return std::vector<std::string>(names.begin(), names.end());
     }
-    Result<StoreStats> stats() override {
-        StoreStats stats = DG_TRY(lasting_.stats());
+    Result<StoreStats> stats(std::string_view passages) override {
+        StoreStats stats = DG_TRY(lasting_.stats(passages));
         const auto brief = sessions_.stats();
         if (!brief) return stats;
         if (const auto names = tenants()) stats.tenants = names->size();

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <charconv>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <map>
@@ -26,6 +27,7 @@ constexpr std::uint32_t kShardsMax = 256;
 constexpr std::size_t kTouchedMax = 1'000'000;  // entries counted between two flushes
 constexpr std::size_t kBehindKept = 4'096;      // rows of a shard whose marks wait in memory
 constexpr std::size_t kBehindMax = 16'384;
+constexpr std::chrono::milliseconds kSealPause{2}, kSealRetry{5'000};
 
 bool shared_database(std::string_view location) {
     return location.starts_with("postgresql://") || location.starts_with("postgres://");
@@ -42,7 +44,8 @@ public:
         : folder_(std::move(folder)),
           shards_(std::move(shards)),
           touched_(shards_.size()),
-          settler_([this](const std::stop_token& stop) { settle(stop); }) {}
+          settler_([this](const std::stop_token& stop) { settle(stop); }),
+          sealer_([this](const std::stop_token& stop) { seal(stop); }) {}
     /// What cannot be written now is lost, and said nowhere: counters are no memories.
     ~ShardedTruth() override { static_cast<void>(flush_touches()); }
 
@@ -193,7 +196,18 @@ public:
     std::vector<std::string> files_of(std::string_view tenant) override {
         if (folder_.empty()) return {};
         const std::string path = shard_path(folder_, number_of(tenant));
-        return {path, path + "-wal", path + "-shm", path + "-journal"};
+        std::vector<std::string> files{path, path + "-wal", path + "-shm", path + "-journal"};
+        if (SubjectKeys* keys = sealing_of(tenant).keys()) {
+            for (std::string& file : keys->files()) files.push_back(std::move(file));
+        }
+        return files;
+    }
+    const Sealing& sealing_of(std::string_view tenant) override { return of(tenant).sealing(); }
+    const Sealing& sealing_in(const base::store::Store& store) override {
+        for (const auto& shard : shards_) {
+            if (&shard->store() == &store) return shard->sealing();
+        }
+        return Sealing::none();
     }
     Result<void> each_store(const std::function<Result<void>(base::store::Store&)>& each) override {
         for (const auto& shard : shards_) DG_TRY(each(shard->store()));
@@ -205,9 +219,10 @@ public:
         std::sort(names.begin(), names.end());
         return names;
     }
-    Result<StoreStats> stats() override {
+    Result<StoreStats> stats(std::string_view passages) override {
         StoreStats stats;
-        for (const auto& shard : shards_) DG_TRY(shard->stats(stats));
+        for (const auto& shard : shards_) DG_TRY(shard->stats(stats, passages));
+        stats.encryption = shards_[0]->sealing().seals() ? Encryption::subject : Encryption::off;
         return stats;
     }
     Result<void> check() override {
@@ -240,6 +255,20 @@ private:
         }
     }
 
+    /// What was written before there were keys.
+    void seal(const std::stop_token& stop) {
+        for (const auto& shard : shards_) {
+            while (!stop.stop_requested()) {
+                const auto more = shard->seal_some();
+                if (more && !*more) break;
+                // Others write in between; what fails (a full disk) is tried again.
+                std::unique_lock lock(mutex_);
+                sealing_pause_.wait_for(lock, stop, more ? kSealPause : kSealRetry,
+                                        [] { return false; });
+            }
+        }
+    }
+
     void give_back(std::size_t shard, TouchedTenants&& taken) {
         std::lock_guard lock(mutex_);
         for (const auto& [tenant, entries] : taken) {
@@ -259,7 +288,9 @@ private:
     std::size_t touched_count_ = 0;
     bool behind_ = false;
     std::condition_variable_any wake_;
-    std::jthread settler_;  // of marks that wait; ends first
+    std::condition_variable_any sealing_pause_;
+    std::jthread settler_;  // of marks that wait
+    std::jthread sealer_;   // of what is plain; both end first
 };
 
 Result<void> make_private_folder(const std::string& path) {
@@ -290,7 +321,16 @@ Result<std::uint32_t> shards_of(Shard& first, std::uint32_t wanted) {
 }  // namespace
 
 Result<std::unique_ptr<Truth>> Truth::open(const StoreOptions& options, const base::Clock& clock) {
-    const Shard::Limits limits{options.content_bytes_max, options.versions_keep_ms};
+    Shard::Limits limits{options.content_bytes_max, options.versions_keep_ms,
+                         options.encryption == Encryption::subject, options.key_file};
+    if (limits.key_file.empty() && !shared_database(options.location)) {
+        limits.key_file = options.location + "/memory.key";
+    }
+    if (limits.key_file.empty() && limits.seals) {
+        return fail_on("memory.key_file", Code::invalid_argument,
+                       "memories of a database server are to be sealed: say in memory.key_file "
+                       "where the key is that wraps their keys; every node needs the same file");
+    }
     std::vector<std::unique_ptr<Shard>> shards;
     if (shared_database(options.location)) {
         shards.push_back(DG_TRY(Shard::open(options.location, limits, clock)));

@@ -34,6 +34,8 @@ struct Change {
     std::vector<float> embedding = {};  ///< of `model`; empty: none yet
 };
 
+class Sealing;
+
 struct Written {
     std::vector<Added> added;
     std::vector<Change> changes;  ///< what indexes must hear, in order
@@ -115,12 +117,17 @@ public:
     virtual void doubt_marks(std::string_view tenant, std::span<const RowId> rows) = 0;
     /// The store that holds a tenant, for parts with tables of their own.
     virtual base::store::Store& store_of(std::string_view tenant) = 0;
+    /// How it keeps what its entries say. Lives as long as this.
+    virtual const Sealing& sealing_of(std::string_view tenant) = 0;
+    /// The same of one of each_store.
+    virtual const Sealing& sealing_in(const base::store::Store& store) = 0;
     /// Every file in which its rows may leave bytes; none on a database server.
     virtual std::vector<std::string> files_of(std::string_view tenant) = 0;
     virtual base::Result<void> each_store(
         const std::function<base::Result<void>(base::store::Store&)>& each) = 0;
     virtual base::Result<std::vector<std::string>> tenants() = 0;
-    virtual base::Result<StoreStats> stats() = 0;
+    /// Entries of tenants whose names end in `passages` are counted as such.
+    virtual base::Result<StoreStats> stats(std::string_view passages = {}) = 0;
     /// Whole-file checks of every shard. Errors: data_loss, naming the file and what to do.
     virtual base::Result<void> check() = 0;
 };

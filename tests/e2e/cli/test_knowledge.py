@@ -37,6 +37,24 @@ class KnowledgeTest(ProgramTest):
         self.good("rm", best["at"]["document"], "--base", "hr")
         self.assertNotIn("Leave", [hit["at"]["title"] for hit in self.found("parental leave")])
 
+    def test_a_document_is_forgotten_with_a_receipt(self):
+        path = self.folder({"a.md": "# A\n\nThe wombat canary-99 digs.", "b.md": "# B\n\nEmus run."})
+        self.good("add", path, "--base", "zoo")
+        document = self.found("wombat digs")[0]["at"]["document"]
+        wrong = self.run_program("memory", "forget", "--document", document, "--yes")
+        self.assertEqual(wrong.returncode, 64)
+        self.assertIn("BASE/ID", wrong.stderr)
+        done = self.run_program("memory", "forget", "--document", "zoo/" + document, "--yes", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        receipt = json.loads(done.stdout)
+        self.assertEqual(receipt["counts"]["documents"], 1)
+        self.assertTrue(receipt["scan"]["clean"])
+        self.assertEqual([hit["at"]["title"] for hit in self.found("wombat emus")], ["B"])
+        again = self.run_program("memory", "forget", "--document", "zoo/" + document, "--yes")
+        self.assertNotEqual(again.returncode, 0)
+        stats = self.run_program("memory", "stats", "--json")
+        self.assertEqual(json.loads(stats.stdout)["passages"], 1)
+
     def test_labels_close_a_document(self):
         path = self.folder({"secret.md": "# Plan\n\nThe merger is in May."})
         self.good("add", path, "--label", "board")

@@ -149,6 +149,22 @@ class FolderTest(MemoryTest):
         nothing = self.memory("forget", "--yes")
         self.assertEqual(nothing.returncode, 64)
 
+    def test_sealed_memories_lie_nowhere_in_plain_and_a_user_goes_with_the_key(self):
+        self.add("Eve keeps canary-0815 in a drawer", "--user", "eve")
+        self.assertNotEqual(self.canaries("canary-0815"), [])
+        sealed = {"DOUGONG_MEMORY_ENCRYPTION": "subject"}
+        self.good("add", "Eve keeps canary-4712 in the cellar", "--user", "eve", env=sealed)
+        self.good("add", "Bob keeps bees", "--user", "bob", env=sealed)
+        self.assertEqual(self.canaries("canary-4712"), [])
+        search = json.loads(self.good("search", "cellar", "--json", env=sealed))["data"]
+        self.assertEqual(search[0]["memory"]["content"], "Eve keeps canary-4712 in the cellar")
+        self.assertIn("2 keys", self.good("stats", env=sealed))
+        receipt = json.loads(self.good("forget", "--user", "eve", "--yes", "--json", env=sealed))
+        self.assertEqual(receipt["counts"]["memories"], 2)
+        self.assertTrue(receipt["scan"]["clean"])
+        self.assertEqual(self.canaries("canary-"), [])
+        self.assertEqual(json.loads(self.good("stats", "--json", env=sealed))["entries"], 1)
+
     def test_compression_is_shown_done_and_taken_back(self):
         for day in range(1, 7):
             self.add("The nightly report came late again", "--session", "s", "--type", "episodic",

@@ -5,6 +5,7 @@
 
 #include "app/memory_extractor.h"
 #include "app/memory_reranker.h"
+#include "app/memory_summarizer.h"
 #include "base/json/json.h"
 #include "support/http_stub.h"
 
@@ -129,6 +130,30 @@ TEST_F(ModelTest, AChatModelGrades) {
     EXPECT_FALSE(rank(true));
     chats("well, the first one");
     EXPECT_FALSE(rank(true));
+}
+
+TEST_F(ModelTest, ASummaryNamesWhatEachSentenceIsOf) {
+    const auto made = make_endpoint_summarizer({.url = stub_.url() + "/v1/", .model = "m"});
+    ASSERT_TRUE(made);
+    const std::vector<std::string> texts = {"Ann: tea", "Ben: coffee", "Ann: cake"};
+    chats(R"({"sentences": [{"text": "Ann wants tea and cake.", "of": [1, 3]}]})");
+    const auto summary = (*made)->summarize(texts, 3);
+    ASSERT_TRUE(summary) << summary.error().message;
+    ASSERT_EQ(summary->size(), 1u);
+    EXPECT_EQ((*summary)[0].text, "Ann wants tea and cake.");
+    EXPECT_THAT((*summary)[0].of, ElementsAre(0, 2));
+    for (const char* nonsense :
+         {"tea", R"({"sentences": "tea"})", R"({"sentences": [{"text": 1}]})",
+          R"({"sentences": [{"text": "tea", "of": [0]}]})"}) {
+        chats(nonsense);
+        EXPECT_FALSE((*made)->summarize(texts, 3)) << nonsense;
+    }
+    says("", 503);
+    EXPECT_EQ((*made)->summarize(texts, 3).error().code, Code::unavailable);
+    EXPECT_EQ(make_endpoint_summarizer({.url = "tea", .model = "m"}).error().code,
+              Code::invalid_argument);
+    EXPECT_EQ(make_endpoint_summarizer({.url = stub_.url(), .model = ""}).error().code,
+              Code::invalid_argument);
 }
 
 TEST_F(ModelTest, WhatIsNotNamedIsToldByItsSetting) {

@@ -128,11 +128,15 @@ TEST(TruthFaults, PowerLossFullDisksAndErrorsLoseNothing) {
         test::TempDir dir;
         test::FaultDisk disk(++seed);
         test::WallClock clock;
+        const StoreOptions options{
+            .location = dir.file("m"),
+            .shards = 1,
+            .encryption = seed % 2 == 0 ? Encryption::subject : Encryption::off};
         std::set<std::uint64_t> acknowledged[2];
         for (std::uint64_t life = 0; life < 3; ++life) {
             const std::uint64_t kind = rng.below(3);
             if (kind == 0) disk.lose_power_after(1 + rng.below(600));
-            auto opened = Truth::open({.location = dir.file("m"), .shards = 1}, clock);
+            auto opened = Truth::open(options, clock);
             if (opened) {
                 Truth& truth = **opened;
                 if (kind == 1) disk.limit(200'000 + rng.below(200'000));
@@ -155,7 +159,7 @@ TEST(TruthFaults, PowerLossFullDisksAndErrorsLoseNothing) {
             disk.limit(0);
             disk.restart();
         }
-        auto truth = Truth::open({.location = dir.file("m"), .shards = 1}, clock);
+        auto truth = Truth::open(options, clock);
         ASSERT_TRUE(truth) << truth.error().message;
         DG_OK((*truth)->check());
         for (int w = 0; w < 2; ++w) {

@@ -151,13 +151,19 @@ TEST(DuplicateMarks, AFileOfAnEarlierFormatKeepsItsMarks) {
         DG_OK(shard->exchange(entries.front().scope.tenant, {}, entries, "", "", {}));
         DG_OK(shard->settle_marks());
     }
-    // As it was before there was a line of how far marks are written.
+    // As it was before there were keys, and a line of how far marks are written.
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
     ASSERT_EQ(sqlite3_exec(database,
+                           "DROP INDEX entry_sourced; DROP INDEX entry_key; "
+                           "ALTER TABLE embedding DROP COLUMN key_id; "
+                           "ALTER TABLE version DROP COLUMN sealed; "
+                           "ALTER TABLE version DROP COLUMN key_id; "
+                           "ALTER TABLE entry DROP COLUMN sealed; "
+                           "ALTER TABLE entry DROP COLUMN key_id; "
                            "DELETE FROM meta WHERE name = 'marked'; DELETE FROM schema_step WHERE "
-                           "part = 'memory' AND step = (SELECT max(step) FROM schema_step WHERE "
-                           "part = 'memory')",
+                           "part = 'memory' AND step > (SELECT max(step) - 8 FROM schema_step "
+                           "WHERE part = 'memory')",
                            nullptr, nullptr, nullptr),
               SQLITE_OK);
     sqlite3_close(database);
