@@ -138,9 +138,16 @@ Result<void> Runtime::cancel(RunId run, std::string_view why) {
                  [why](Machine& machine, std::int64_t now) { return machine.cancel(why, now); });
 }
 
-Result<void> Runtime::retry(RunId run, std::string_view step, std::string_view by) {
-    return input(run, [step, by](Machine& machine, std::int64_t now) {
-        return machine.retry(step, by, now);
+Result<void> Runtime::retry(RunId run, std::string_view step, std::string_view by,
+                            const json::value& with) {
+    return input(run, [step, by, with](Machine& machine, std::int64_t now) {
+        return machine.retry(step, by, now, with);
+    });
+}
+
+Result<void> Runtime::rewind(RunId run, std::string_view checkpoint, std::string_view by) {
+    return input(run, [checkpoint, by](Machine& machine, std::int64_t now) {
+        return machine.rewind(checkpoint, by, now);
     });
 }
 

@@ -4,12 +4,15 @@
 #include <mutex>
 #include <optional>
 
+#include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
 #include "base/api/error_answer.h"
 #include "base/files/files.h"
 #include "base/files/linux_disk.h"
 #include "base/http/server.h"
 #include "base/journal/journal.h"
+#include "flow/blobs/bounded_steps.h"
+#include "flow/blobs/file_blob_store.h"
 #include "flow/http/flow_routes.h"
 #include "flow/log/journal_run_log.h"
 
@@ -31,6 +34,8 @@ std::string flow_dir(const Program& program) {
 
 namespace {
 
+constexpr std::uint64_t kValueBytesMax = 1ull << 30;
+
 /// For who only looks or writes down: calls are made by the next who performs.
 class NoSteps final : public flow::StepRunner {
 public:
@@ -47,12 +52,16 @@ struct Flows::Impl {
     std::condition_variable model_known;
     std::unique_ptr<ModelEndpoint> model;
     std::atomic<bool> stopping = false;
+    CrashMark crash_mark;
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
-    std::unique_ptr<flow::JournalRunLog> log;
+    std::unique_ptr<flow::JournalRunLog> events;
+    std::unique_ptr<flow::FileBlobStore> blobs;
+    std::unique_ptr<flow::SpillingRunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::unique_ptr<FlowSteps> steps;
+    std::optional<flow::BoundedSteps> bounded_steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
     std::optional<flow::FlowApi> api;
@@ -79,8 +88,12 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     Impl& self = *impl;
     self.parts = std::move(parts);
     self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
-    self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
+    self.events = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
+    self.blobs = DG_TRY(flow::FileBlobStore::open(self.disk, dir + "/blobs"));
+    self.log = std::make_unique<flow::SpillingRunLog>(*self.events, *self.blobs);
+    DG_TRY(self.log->collect());
     self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+    if (self.parts.perform) self.crash_mark = DG_TRY(CrashMark::set(dir));
     const std::size_t threads = program.config().flow.threads;
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
@@ -91,10 +104,12 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              },
                          .log = self.log.get()},
         program.clock, threads, 100'000);
+    self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     flow::StepRunner& runner =
-        self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
-    self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
-                                              {.take_up = self.parts.perform}));
+        self.parts.perform ? static_cast<flow::StepRunner&>(*self.bounded_steps) : self.no_steps;
+    self.runtime = DG_TRY(flow::Runtime::open(
+        *self.log, *self.definitions, runner, program.clock,
+        {.after_crash = self.crash_mark.crashed(), .take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
@@ -130,7 +145,9 @@ void Flows::stop() {
     impl_->runtime.reset();
     impl_->steps.reset();
     impl_->log.reset();
+    impl_->events.reset();
     impl_->journal.reset();
+    impl_->crash_mark.clear();
     impl_->parts.sphere.reset();
 }
 
