@@ -155,7 +155,9 @@ TEST_F(Spilling, ABlobIsThereWholeAfterAnyCrashOnceItWasPut) {
         for (const auto& [hash, bytes] : kept)
             EXPECT_EQ(store->get(run, hash).value_or("gone"), bytes);
         ASSERT_TRUE(store->collect([](RunId) { return base::Result<bool>(true); }).has_value());
-        for (const std::string& name : *faulty.list("blobs")) {
+        const auto left = faulty.list("blobs");
+        ASSERT_TRUE(left.has_value());
+        for (const std::string& name : *left) {
             EXPECT_FALSE(name.ends_with(".part")) << name;
         }
     }
