@@ -58,7 +58,9 @@ public:
     base::Result<void> pause(RunId run, std::string_view why, std::string_view by);
     base::Result<void> resume(RunId run, std::string_view by);
     base::Result<void> cancel(RunId run, std::string_view why);
-    base::Result<void> retry(RunId run, std::string_view step, std::string_view by);
+    base::Result<void> retry(RunId run, std::string_view step, std::string_view by,
+                             const base::json::value& with = {});
+    base::Result<void> rewind(RunId run, std::string_view checkpoint, std::string_view by);
     base::Result<void> publish(std::string_view tenant, std::string_view event,
                                base::json::value payload);
 

@@ -154,8 +154,13 @@ Result<void> Runtime::cancel(RunId run, std::string_view why) {
     return give(run, {RunInput::Kind::cancel, std::string(why)});
 }
 
-Result<void> Runtime::retry(RunId run, std::string_view step, std::string_view by) {
-    return give(run, {RunInput::Kind::retry, std::string(step), {}, std::string(by)});
+Result<void> Runtime::retry(RunId run, std::string_view step, std::string_view by,
+                            const json::value& with) {
+    return give(run, {RunInput::Kind::retry, std::string(step), with, std::string(by)});
+}
+
+Result<void> Runtime::rewind(RunId run, std::string_view checkpoint, std::string_view by) {
+    return give(run, {RunInput::Kind::rewind, std::string(checkpoint), {}, std::string(by)});
 }
 
 Result<void> Runtime::publish(std::string_view tenant, std::string_view event,

@@ -1,9 +1,12 @@
 #pragma once
 // Parts of `dougong flow`.
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/command.h"
+#include "base/json/json.h"
 
 namespace app {
 
@@ -11,5 +14,12 @@ namespace app {
 std::vector<Command> flow_run_commands();
 /// Subcommands about work outside of the server and when it is begun.
 std::vector<Command> flow_worker_commands();
+/// Subcommands about whole runs: fork, export, replay.
+std::vector<Command> flow_change_commands();
+
+/// JSON of a flag: the text itself, @FILE, or - for standard input.
+base::Result<base::json::value> json_of_flag(std::string_view flag, const std::string& text);
+/// A subcommand's own options, and those that all about runs have.
+std::vector<OptionSpec> with_flow_options(std::vector<OptionSpec> own);
 
 }  // namespace app

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <iostream>
-#include <iterator>
 
 #include "app/commands/flow_commands.h"
 #include "app/commands/subcommand.h"
@@ -23,20 +21,6 @@ using base::Result;
 namespace json = base::json;
 
 constexpr std::uint64_t kFileBytesMax = 8u << 20;
-
-/// JSON of a flag: the text itself, @FILE, or - for standard input.
-Result<json::value> json_of(std::string_view flag, const std::string& text) {
-    std::string source = text;
-    if (text == "-") {
-        source.assign(std::istreambuf_iterator<char>(std::cin), {});
-    } else if (text.starts_with('@')) {
-        source = DG_TRY(base::read_file(text.substr(1), kFileBytesMax));
-    }
-    auto value = base::parse_json(source, {.depth_max = 128});
-    if (value) return value;
-    return base::fail_on(std::string(flag), Code::invalid_argument, "{} is not JSON: {}", flag,
-                         value.error().message);
-}
 
 bool is_file(const std::string& word) {
     return word.ends_with(".yaml") || word.ends_with(".yml") || word.ends_with(".json");
@@ -170,7 +154,7 @@ Result<int> run(const Args& args, Program& program) {
         body["version"] = *version;
     }
     if (const auto input = args.value("--input"))
-        body["input"] = DG_TRY(json_of("--input", *input));
+        body["input"] = DG_TRY(json_of_flag("--input", *input));
     if (const auto key = args.value("--key")) body["idempotency_key"] = *key;
     if (args.has("--label")) {
         json::object labels;
@@ -297,14 +281,18 @@ Result<int> pause(const Args& args, Program& program) {
     return steer(args, program, "pause", why_of(args));
 }
 Result<int> resume(const Args& args, Program& program) {
-    return steer(args, program, "resume", {{"by", "command line"}});
+    json::object body{{"by", "command line"}};
+    if (const auto checkpoint = args.value("--checkpoint")) body["checkpoint"] = *checkpoint;
+    return steer(args, program, "resume", std::move(body));
 }
 Result<int> cancel(const Args& args, Program& program) {
     return steer(args, program, "cancel", why_of(args));
 }
 Result<int> retry(const Args& args, Program& program) {
-    return steer(args, program, "retry",
-                 {{"by", "command line"}, {"step", args.value("STEP").value_or("")}});
+    json::object body{{"by", "command line"}, {"step", args.value("STEP").value_or("")}};
+    if (const auto with = args.value("--with"))
+        body["with"] = DG_TRY(json_of_flag("--with", *with));
+    return steer(args, program, "retry", std::move(body));
 }
 
 Result<int> signal(const Args& args, Program& program) {
@@ -312,7 +300,7 @@ Result<int> signal(const Args& args, Program& program) {
     const std::string run = args.value("RUN").value_or(""), name = args.value("NAME").value_or("");
     std::string payload;
     if (const auto text = args.value("PAYLOAD")) {
-        payload = base::to_text(DG_TRY(json_of("PAYLOAD", *text)));
+        payload = base::to_text(DG_TRY(json_of_flag("PAYLOAD", *text)));
     }
     const json::object answer = DG_TRY(
         access->post(fmt::format("/v1/runs/{}/signals/{}", url_escape(run), url_escape(name)),
@@ -334,7 +322,7 @@ Result<int> answer(const Args& args, Program& program) {
                        : args.has("--reject") ? "rejected"
                                               : "answered";
     if (const auto text = args.value("--answer"))
-        body["answer"] = DG_TRY(json_of("--answer", *text));
+        body["answer"] = DG_TRY(json_of_flag("--answer", *text));
     if (const auto why = args.value("--why")) body["answer"] = *why;
     const json::object told =
         DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/answer", url_escape(run)), &body));
@@ -372,11 +360,6 @@ Result<int> files(const Args& args, Program& program) {
                 text.empty() ? "no step has kept files (keep_workspace: true)\n" : text);
 }
 
-std::vector<OptionSpec> with(std::vector<OptionSpec> own) {
-    for (OptionSpec& option : flow_options()) own.push_back(std::move(option));
-    return own;
-}
-
 const PositionalSpec kRun{"RUN", "The run's id.", true, false};
 const OptionSpec kWhy{"--why", "TEXT", "Kept in the run's history."};
 
@@ -386,7 +369,7 @@ std::vector<Command> flow_run_commands() {
     return {
         subcommand("deploy", "make workflows known under their names",
                    "Each change of a workflow is a version; runs keep the one they began with.",
-                   {{"FILE", "YAML or JSON.", true, true}}, with({}),
+                   {{"FILE", "YAML or JSON.", true, true}}, with_flow_options({}),
                    {{"dougong flow deploy analytics.yaml", "Checks it and keeps it."}}, deploy,
                    {"flow"}),
         subcommand(
@@ -394,55 +377,68 @@ std::vector<Command> flow_run_commands() {
             "A file is deployed first. Without a server the run happens in this process: "
             "should it be killed, 'dougong flow watch RUN' goes on where it stood.",
             {{"WORKFLOW", "A deployed workflow's name, or a file.", true, false}},
-            with({{"--input", "JSON", "Its input: JSON, @FILE, or - for standard input."},
-                  {"--version", "N", "Not the newest version."},
-                  {"--key", "TEXT", "The same key starts one run."},
-                  {"--label", "NAME=VALUE", "For finding it; may be repeated."},
-                  {"--detach", "", "Do not wait for its end."}}),
+            with_flow_options(
+                {{"--input", "JSON", "Its input: JSON, @FILE, or - for standard input."},
+                 {"--version", "N", "Not the newest version."},
+                 {"--key", "TEXT", "The same key starts one run."},
+                 {"--label", "NAME=VALUE", "For finding it; may be repeated."},
+                 {"--detach", "", "Do not wait for its end."}}),
             {{"dougong flow run hello.yaml --input '{\"name\": \"Ann\"}'", "Deploy and run."}}, run,
             {"flow"}),
-        subcommand("workflows", "list deployed workflows", "", {}, with({}), {}, workflows,
-                   {"flow"}),
+        subcommand("workflows", "list deployed workflows", "", {}, with_flow_options({}), {},
+                   workflows, {"flow"}),
         subcommand(
             "list", "list runs, the newest first", "", {},
-            with({{"--workflow", "NAME", "Of this workflow."},
-                  {"--status", "WORD", "open, running, paused, completed, failed, cancelled."},
-                  {"--waiting", "WORD", "That wait for this: human, signal:paid, event/news."},
-                  {"--label", "NAME=VALUE", "With this label."},
-                  {"--limit", "N", "At most so many [default: 50]."},
-                  {"--after", "RUN", "The page after this run."}}),
+            with_flow_options(
+                {{"--workflow", "NAME", "Of this workflow."},
+                 {"--status", "WORD", "open, running, paused, completed, failed, cancelled."},
+                 {"--waiting", "WORD",
+                  "That wait for this: human, quarantine, signal:paid, event/news."},
+                 {"--label", "NAME=VALUE", "With this label."},
+                 {"--limit", "N", "At most so many [default: 50]."},
+                 {"--after", "RUN", "The page after this run."}}),
             {{"dougong flow list --waiting human", "What waits for people."}}, list, {"flow"}),
-        subcommand("show", "show a run and each of its steps", "", {kRun}, with({}), {}, show,
+        subcommand("show", "show a run and each of its steps", "", {kRun}, with_flow_options({}),
+                   {}, show, {"flow"}),
+        subcommand("watch", "follow a run to its end", "", {kRun}, with_flow_options({}), {}, watch,
                    {"flow"}),
-        subcommand("watch", "follow a run to its end", "", {kRun}, with({}), {}, watch, {"flow"}),
         subcommand("files", "list or fetch the files that a run's steps kept", "",
                    {kRun, {"NAME", "Of the last step that kept files.", false, false}},
-                   with({{"--step", "PATH", "Of this step."},
-                         {"--output", "FILE", "Into this file, not to the terminal."}}),
+                   with_flow_options({{"--step", "PATH", "Of this step."},
+                                      {"--output", "FILE", "Into this file, not to the terminal."}}),
                    {{"dougong flow files RUN report.html --output report.html", ""}}, files,
                    {"flow"}),
         subcommand("signal", "send a run a signal", "",
                    {kRun,
                     {"NAME", "What it waits for.", true, false},
                     {"PAYLOAD", "JSON, @FILE, or -.", false, false}},
-                   with({}), {{"dougong flow signal RUN paid '{\"amount\": 12}'", ""}}, signal,
-                   {"flow"}),
+                   with_flow_options({}), {{"dougong flow signal RUN paid '{\"amount\": 12}'", ""}},
+                   signal, {"flow"}),
         subcommand("answer", "answer a step that waits for a person", "",
                    {kRun, {"STEP", "The step's path, as 'flow show' tells it.", true, false}},
-                   with({{"--approve", "", "Go on."},
-                         {"--reject", "", "The step fails."},
-                         {"--answer", "JSON", "For steps that ask for something."},
-                         kWhy}),
+                   with_flow_options({{"--approve", "", "Go on."},
+                                      {"--reject", "", "The step fails."},
+                                      {"--answer", "JSON", "For steps that ask for something."},
+                                      kWhy}),
                    {{"dougong flow answer RUN gate --approve", ""}}, answer, {"flow"}),
-        subcommand("pause", "let a run begin nothing new", "", {kRun}, with({kWhy}), {}, pause,
+        subcommand("pause", "let a run begin nothing new", "", {kRun}, with_flow_options({kWhy}),
+                   {}, pause, {"flow"}),
+        subcommand(
+            "resume", "go on with a paused run",
+            "Steps whose failure paused it are tried again. From a checkpoint: what came "
+            "after it runs again, variables are as they were.",
+            {kRun},
+            with_flow_options({{"--checkpoint", "NAME", "One of the run's; last: the newest."}}),
+            {{"dougong flow resume RUN --checkpoint last", ""}}, resume, {"flow"}),
+        subcommand("cancel", "end a run", "", {kRun}, with_flow_options({kWhy}), {}, cancel,
                    {"flow"}),
-        subcommand("resume", "go on with a paused run",
-                   "Steps whose failure paused it are tried again.", {kRun}, with({}), {}, resume,
-                   {"flow"}),
-        subcommand("cancel", "end a run", "", {kRun}, with({kWhy}), {}, cancel, {"flow"}),
-        subcommand("retry", "run a step again, and what came after it", "",
-                   {kRun, {"STEP", "The step's path.", true, false}}, with({}), {}, retry,
-                   {"flow"}),
+        subcommand(
+            "retry", "run a step again, and what came after it", "",
+            {kRun, {"STEP", "The step's path; absent: the one that failed.", false, false}},
+            with_flow_options(
+                {{"--with", "JSON", "Instead of the step's own input: JSON, @FILE, or -."}}),
+            {{"dougong flow retry RUN fetch --with '{\"url\": \"https://b.example/\"}'", ""}},
+            retry, {"flow"}),
     };
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
 #include "app/flow/run_files.h"
 #include "app/flow/workspaces.h"
@@ -14,6 +15,8 @@
 #include "base/files/linux_disk.h"
 #include "base/http/server.h"
 #include "base/journal/journal.h"
+#include "flow/blobs/bounded_steps.h"
+#include "flow/blobs/file_blob_store.h"
 #include "flow/http/flow_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
@@ -43,6 +46,8 @@ std::string flow_place(const Program& program) {
 
 namespace {
 
+constexpr std::uint64_t kValueBytesMax = 1ull << 30;
+
 /// For who only looks or writes down: calls are made by the next who performs.
 class NoSteps final : public flow::StepRunner {
 public:
@@ -61,14 +66,18 @@ struct Flows::Impl {
     std::atomic<bool> stopping = false;
     const base::Clock& clock;
     explicit Impl(const base::Clock& its_clock) : clock(its_clock) {}
+    CrashMark crash_mark;
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
+    std::unique_ptr<flow::JournalRunLog> events;
+    std::unique_ptr<flow::FileBlobStore> blobs;
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
     std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
+    std::optional<flow::BoundedSteps> bounded_steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
     std::optional<flow::FlowApi> api;
@@ -89,7 +98,12 @@ struct Flows::Impl {
         }
         const std::string dir = flow_dir(program);
         journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
-        log = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
+        events = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
+        blobs = DG_TRY(flow::FileBlobStore::open(disk, dir + "/blobs"));
+        auto spilling = std::make_unique<flow::SpillingRunLog>(*events, *blobs);
+        DG_TRY(spilling->collect());
+        log = std::move(spilling);
+        if (parts.perform) crash_mark = DG_TRY(CrashMark::set(dir));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
         return {};
     }
@@ -128,10 +142,17 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              },
                          .workers = self.parts.workers ? self.workers.get() : nullptr},
         program.clock, threads, 100'000);
-    flow::StepRunner& runner =
-        self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
-    self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
-                                              {.take_up = self.parts.perform}));
+    if (self.blobs != nullptr) {
+        self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
+    }
+    flow::StepRunner* runner = &self.no_steps;
+    if (self.parts.perform) {
+        runner = self.bounded_steps ? static_cast<flow::StepRunner*>(&*self.bounded_steps)
+                                    : self.steps.get();
+    }
+    self.runtime = DG_TRY(flow::Runtime::open(
+        *self.log, *self.definitions, *runner, program.clock,
+        {.after_crash = self.crash_mark.crashed(), .take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
@@ -180,7 +201,9 @@ void Flows::stop() {
     impl_->steps.reset();
     impl_->workers->drain();
     impl_->log.reset();
+    impl_->events.reset();
     impl_->journal.reset();
+    impl_->crash_mark.clear();
     impl_->parts.sphere.reset();
 }
 

@@ -179,8 +179,9 @@ struct Step {
     OnError on_error;
     std::shared_ptr<const Step> compensation;  ///< undoes it when a later step fails for good
     std::optional<base::SchemaCheck> output_check;
-    std::string checkpoint;  ///< a name under which a run can be resumed here
-    std::string queue;       ///< of the definition's `queues`: bounds what runs at once
+    std::string checkpoint;  ///< a name under which a run can go on from here once this is done
+    std::optional<ValueTemplate> checkpoint_note;  ///< what the step says of it then: an object
+    std::string queue;  ///< of the definition's `queues`: bounds what runs at once
     std::optional<ValueTemplate> idempotency_key;
     std::uint32_t line = 0, column = 0;
 };

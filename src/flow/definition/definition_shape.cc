@@ -386,6 +386,26 @@ Shape on_error_shape() {
         {&word_shape, &jump});
 }
 
+Shape checkpoint_name() {
+    return checked("Its name; 'last' stands for the newest of all.",
+                   "letters, digits, '_', '-' and '.', other than 'last'",
+                   "^(?!last$)[A-Za-z0-9][A-Za-z0-9_.-]*$",
+                   [](std::string_view each) { return is_name(each) && each != "last"; });
+}
+
+Shape checkpoint_shape() {
+    static const Shape name_only = checkpoint_name();
+    static const Shape with_note =
+        object("", {{"name", checkpoint_name(), true},
+                    {"summary", any("What was reached, in a sentence.")},
+                    {"state", any("What must be known to go on.")},
+                    {"result", any("What there is so far.")},
+                    {"reflection", any("What went well and what did not.")},
+                    {"next", any("What comes next."), false, {"next_steps"}}});
+    return either("Once the step is done the run can go on from here under this name.",
+                  {&name_only, &with_note});
+}
+
 const Shape& undo_shape() {
     static const Shape shape = [] {
         Shape out = object("Undoes the step when a later one fails for good.",
@@ -435,7 +455,7 @@ Shape step_shape() {
           false,
           {"undo", "rollback", "compensation"}},
          {"output_schema", any("JSON Schema that the output must satisfy.")},
-         {"checkpoint", name("The run can be resumed here under this name.")},
+         {"checkpoint", checkpoint_shape()},
          {"queue", name("One of `queues`: bounds what runs at once."), false, {"concurrency"}},
          {"idempotency_key", any("Sent with outside calls instead of one made of run and step.")}});
     shape.name = "step";

@@ -85,7 +85,7 @@ void StepReader::step(const Node& node, const std::string& path, const std::stri
 
 void StepReader::policies(const Node& node, const std::string& path, Step& out, StepPlace& place) {
     Reader::text(node, "title", out.title);
-    Reader::text(node, "checkpoint", out.checkpoint);
+    checkpoint(node, path, out);
     Reader::text(node, "queue", out.queue);
     Reader::duration(node, "timeout", out.timeout);
     if (const Node* when = node.find("if")) out.when = in_.expression(*when, path + ".if");
@@ -123,6 +123,15 @@ void StepReader::policies(const Node& node, const std::string& path, Step& out, 
         place.undoes = true;
         compensation(node, path, out);
     }
+}
+
+void StepReader::checkpoint(const Node& node, const std::string& path, Step& out) {
+    Reader::text(node, "checkpoint", out.checkpoint);
+    const Node* whole = Reader::map(node, "checkpoint");
+    if (whole == nullptr) return;
+    Reader::text(*whole, "name", out.checkpoint);
+    // It is read when the step is done and sees what that gave, as a compensation does.
+    out.checkpoint_note = in_.value(*whole, path + ".checkpoint", Sight::compensation);
 }
 
 void StepReader::compensation(const Node& node, const std::string& path, Step& out) {

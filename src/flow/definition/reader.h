@@ -120,6 +120,7 @@ private:
               std::uint32_t block, Step& out);
     std::string id_of(const base::Node& node, const std::string& path, std::string_view kind);
     void policies(const base::Node& node, const std::string& path, Step& out, StepPlace& place);
+    void checkpoint(const base::Node& node, const std::string& path, Step& out);
     void compensation(const base::Node& node, const std::string& path, Step& out);
     Action action(std::string_view kind, const base::Node& node, const std::string& path,
                   Step& out);

@@ -29,6 +29,7 @@ struct Glance {
 void glance_at(const ScopeState& scope, Glance& out) {
     for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
         const StepState& step = scope.steps[i];
+        if (step.quarantined) out.waiting.push_back("quarantine:" + path_of(scope, i));
         if (step.status == StepStatus::pending || is_settled(step.status)) continue;
         // A child that ended may not have been heard of before a crash.
         const bool child = step.status == StepStatus::open && step.scopes.empty();
@@ -216,7 +217,7 @@ void RunEngine::resume(RunId run) {
         open_.erase(run);
         return;
     }
-    for (Call& call : Machine((*found)->state).outstanding()) make(std::move(call));
+    call_lost(run);
     hear_children(run);
     proceed(run);
 }
@@ -278,7 +279,9 @@ base::Result<json::value> RunEngine::checked_input(const Definition& definition,
 }
 
 void RunEngine::start(const StartRequest& request, Started started) {
-    auto definition = definitions_.find(request.tenant, request.workflow, request.version);
+    auto definition = request.fork
+                          ? definitions_.by_hash(request.fork->hash)
+                          : definitions_.find(request.tenant, request.workflow, request.version);
     if (!definition) return started(std::unexpected(std::move(definition).error()));
     auto input = checked_input(**definition, request.input);
     if (!input) return started(std::unexpected(std::move(input).error()));
@@ -323,8 +326,13 @@ void RunEngine::create(Commit& commit, RunId id, const StartRequest& request,
     hot_[id] = std::move(made);
     open_[id];
     Machine machine(run.state);
-    machine.start({request.tenant, request.idempotency_key, request.input, request.labels, parent},
-                  now_ms());
+    const RunStart start{request.tenant, request.idempotency_key, request.input, request.labels,
+                         std::move(parent)};
+    if (request.fork) {
+        machine.fork(start, *request.fork, now_ms());
+    } else {
+        machine.start(start, now_ms());
+    }
     decided(commit, run, machine);
 }
 

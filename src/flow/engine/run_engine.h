@@ -35,7 +35,8 @@ struct StartRequest {
     std::string tenant = {}, workflow;
     std::uint32_t version = 0;  ///< 0: the newest
     base::json::value input = {}, labels = {};
-    std::string idempotency_key = {};  ///< the same key starts one run
+    std::string idempotency_key = {};                ///< the same key starts one run
+    std::shared_ptr<const ForkPlan> fork = nullptr;  ///< begins where another run was
 };
 
 struct EngineOptions {
@@ -43,6 +44,9 @@ struct EngineOptions {
     std::size_t inbox_max = 10'000;         ///< signals nobody took, per run
     std::uint32_t snapshot_events = 1'000;  ///< a run that got so many events is written whole
     std::uint32_t depth_max = 32;           ///< subflows within subflows
+    std::uint32_t lost_max = 3;  ///< a step whose call was out so many times in a row when the
+                                 ///< process died is quarantined; 0: never
+    bool after_crash = true;     ///< the last process that decided did not end by itself
     bool take_up = true;  ///< at the start, what was open; without, only what is named is loaded
 };
 
@@ -161,6 +165,7 @@ private:
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
     void resume(RunId run);
+    void call_lost(RunId run);
     void proceed(RunId run);
     void hear_children(RunId run);
     void evict();

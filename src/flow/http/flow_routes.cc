@@ -11,6 +11,7 @@
 #include "base/json/object_reader.h"
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
+#include "flow/http/run_change_routes.h"
 #include "flow/http/run_streams.h"
 
 namespace flow {
@@ -127,6 +128,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
       // Who gives something to another process's run waits for that process.
       pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       streams_(std::make_shared<RunStreams>(runtime, log)),
+      changes_(std::make_unique<RunChangeApi>(
+          runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
     streams_->attach();
 }
@@ -165,6 +168,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("POST", "/v1/runs/{id}/resume", &FlowApi::resume);
     add("POST", "/v1/runs/{id}/cancel", &FlowApi::cancel);
     add("POST", "/v1/runs/{id}/retry", &FlowApi::retry);
+    changes_->register_routes(router, pool_);
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
     router.add("GET", "/v1/runs/{id}/watch",
@@ -394,7 +398,8 @@ Result<base::http::Response> FlowApi::answer(const Request& request) {
 namespace {
 
 struct Steering {
-    std::string why, by = "api", step;
+    std::string why, by = "api", step, checkpoint;
+    json::value with;
 };
 Result<Steering> steering_of(const base::http::Request& request) {
     Steering out;
@@ -403,6 +408,11 @@ Result<Steering> steering_of(const base::http::Request& request) {
     in.text("why", out.why, 4096);
     in.text("by", out.by, kNameMax);
     in.text("step", out.step, 4096);
+    in.text("checkpoint", out.checkpoint, kNameMax);
+    if (const json::value* with = in.value("with"); with != nullptr && !with->is_null()) {
+        if (!with->is_object()) in.fault("with", "must be an object");
+        out.with = *with;
+    }
     DG_TRY(in.done());
     return out;
 }
@@ -422,7 +432,12 @@ Result<base::http::Response> FlowApi::pause(const Request& request) {
 
 Result<base::http::Response> FlowApi::resume(const Request& request) {
     const RunId id = DG_TRY(own_run(request));
-    DG_TRY(runtime_.resume(id, DG_TRY(steering_of(request)).by));
+    const Steering how = DG_TRY(steering_of(request));
+    if (how.checkpoint.empty()) {
+        DG_TRY(runtime_.resume(id, how.by));
+    } else {
+        DG_TRY(runtime_.rewind(id, how.checkpoint, how.by));
+    }
     return steered(id, "running");
 }
 
@@ -435,10 +450,7 @@ Result<base::http::Response> FlowApi::cancel(const Request& request) {
 Result<base::http::Response> FlowApi::retry(const Request& request) {
     const RunId id = DG_TRY(own_run(request));
     const Steering how = DG_TRY(steering_of(request));
-    if (how.step.empty()) {
-        return base::fail_on("step", Code::invalid_argument, "'step' names the step to run again");
-    }
-    DG_TRY(runtime_.retry(id, how.step, how.by));
+    DG_TRY(runtime_.retry(id, how.step, how.by, how.with));
     return steered(id, "running");
 }
 

@@ -17,6 +17,7 @@
 namespace flow {
 
 class RunStreams;
+class RunChangeApi;
 
 class FlowApi {
 public:
@@ -55,6 +56,7 @@ private:
     DefinitionStore& definitions_;
     base::api::CallPool pool_;
     std::shared_ptr<RunStreams> streams_;
+    std::unique_ptr<RunChangeApi> changes_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

@@ -29,7 +29,14 @@ json::object why_example() {
     return parsed(R"({"why": "looks wrong", "by": "ann"})");
 }
 json::object retry_example() {
-    return parsed(R"({"step": "fetch", "by": "ann"})");
+    return parsed(R"({"step": "fetch", "with": {"url": "https://example.org/b"}, "by": "ann"})");
+}
+json::object resume_example() {
+    return parsed(R"({"checkpoint": "trained", "by": "ann"})");
+}
+json::object fork_example() {
+    return parsed(R"({"step": "train", "input": {"rows": 100}, "with": {"rate": 0.1},
+        "labels": {"team": "a"}})");
 }
 json::object take_example() {
     return parsed(R"({"worker": "pc-7-1", "queues": {"images": ["resize"], "mail": []}, "max": 8,
@@ -123,9 +130,9 @@ const std::array kOperations = {
               .body = why_example},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/resume",
-              .summary = "Go on with a paused run.",
+              .summary = "Go on with a paused run; with checkpoint, from there.",
               .answer = "Its status.",
-              .body = why_example},
+              .body = resume_example},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/cancel",
               .summary = "End a run.",
@@ -133,9 +140,24 @@ const std::array kOperations = {
               .body = why_example},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/retry",
-              .summary = "Run a step again, and what came after it.",
+              .summary = "Run a step again, and what came after it; absent, the one that failed.",
               .answer = "The run's status.",
               .body = retry_example},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/fork",
+              .summary = "Begin a new run at a step of this one, which stays as it is.",
+              .answer = "The new run: what was finished before the step is taken over.",
+              .body = fork_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/export",
+              .summary = "A run, its workflow and its whole history as one document.",
+              .answer = "What `dougong flow replay FILE` reads."},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/replay",
+              .summary = "Decide a run again without calls; a workflow as body: by that one.",
+              .answer = "The first event that would be decided otherwise, if any.",
+              .body = workflow_example},
     Operation{.method = "post",
               .path = "/v1/events/{name}",
               .summary = "Tell every run that waits for an event; the body is its payload.",

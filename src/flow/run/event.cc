@@ -1,8 +1,10 @@
 #include "flow/run/event.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "base/json/object_reader.h"
 #include "flow/run/wire.h"
 
 namespace flow {
@@ -22,7 +24,7 @@ enum Has : std::uint16_t {
     has_error = 128,
 };
 
-constexpr std::array<std::string_view, 23> kNames = {
+constexpr std::array<std::string_view, 29> kNames = {
     "",
     "run_started",
     "run_paused",
@@ -46,6 +48,12 @@ constexpr std::array<std::string_view, 23> kNames = {
     "scope_closed",
     "vars_set",
     "run_migrated",
+    "run_forked",
+    "step_edited",
+    "step_lost",
+    "step_quarantined",
+    "checkpoint_reached",
+    "run_rewound",
 };
 
 }  // namespace
@@ -135,10 +143,53 @@ base::json::object to_json(const Event& event) {
     if (event.cost_usd != 0) out["cost_usd"] = event.cost_usd;
     if (!event.value.is_null()) out["value"] = event.value;
     if (event.error) {
-        out["error"] = {{"code", base::code_name(event.error->code)},
-                        {"message", event.error->message}};
+        base::json::object error{{"code", base::code_name(event.error->code)},
+                                 {"message", event.error->message}};
+        if (!event.error->subject.empty()) error["subject"] = event.error->subject;
+        out["error"] = std::move(error);
     }
     return out;
+}
+
+base::Result<Event> event_from_json(const base::json::value& json) {
+    const base::json::object* object = json.if_object();
+    if (object == nullptr) return base::fail(Code::invalid_argument, "an event is an object");
+    Event event;
+    base::ObjectReader in(*object);
+    std::string kind;
+    in.text("event", kind, 64);
+    in.integer<std::int64_t>("at_ms", event.at_ms, 0, 1ll << 52);
+    in.text("step", event.path, 1u << 16);
+    in.text("name", event.name, 1u << 20);
+    in.integer<std::uint32_t>("attempt", event.attempt, 0, ~0u);
+    in.integer<std::uint64_t>("number", event.number, 0, 1ull << 52);
+    in.integer<std::int64_t>("until_ms", event.until_ms, 0, 1ll << 60);
+    in.integer<std::uint64_t>("tokens", event.tokens, 0, 1ull << 52);
+    in.number("cost_usd", event.cost_usd, -1e15, 1e15);
+    in.value("place");  // where it stood in a page
+    if (const base::json::value* value = in.value("value")) event.value = *value;
+    const base::json::value* error = in.value("error");
+    const auto named = std::ranges::find(kNames, std::string_view(kind));
+    if (named == kNames.end() || kind.empty()) in.fault("event", "is no kind of event");
+    DG_TRY(in.done());
+    event.kind = static_cast<EventKind>(named - kNames.begin());
+    if (error == nullptr) return event;
+    const base::json::object* fields = error->if_object();
+    if (fields == nullptr) {
+        return base::fail_on("error", Code::invalid_argument, "'error' must be an object");
+    }
+    base::ObjectReader reader(*fields);
+    base::Error made;
+    std::string code;
+    reader.text("code", code, 64);
+    reader.text("message", made.message, 1u << 24);
+    reader.text("subject", made.subject, 1u << 16);
+    DG_TRY(reader.done());
+    for (int each = 0; each <= static_cast<int>(Code::internal); ++each) {
+        if (base::code_name(static_cast<Code>(each)) == code) made.code = static_cast<Code>(each);
+    }
+    event.error = std::move(made);
+    return event;
 }
 
 }  // namespace flow

@@ -37,7 +37,14 @@ enum class EventKind : std::uint8_t {
     scope_opened = 19,    ///< name: arm, branch or round; number: index; value: the item
     scope_closed = 20,    ///< name: its key
     vars_set = 21,        ///< value: an object
-    run_migrated = 22,    ///< name: hash of the new definition
+    run_migrated = 22,    ///< name: hash of the new definition; value: the state under it
+    run_forked = 23,      ///< name: the run it comes from; path: where it begins; value: what it
+                          ///< takes over (taken_over)
+    step_edited = 24,     ///< value: what stands for the step's rendered input from then on
+    step_lost = 25,  ///< attempt; number: how often in a row the process died with its call out
+    step_quarantined = 26,    ///< error: it was lost too often
+    checkpoint_reached = 27,  ///< name; value: what the step says of it
+    run_rewound = 28,         ///< name: the checkpoint the run goes on from; value: by whom
 };
 
 struct Event {
@@ -63,7 +70,9 @@ void encode(const Event& event, std::string& out);
 /// Takes one event off the front of `bytes`. Errors: data_loss.
 base::Result<Event> decode_event(std::string_view& bytes);
 
-/// For people: the same fields by name, those that say nothing left out.
+/// The same fields by name, those that say nothing left out.
 base::json::object to_json(const Event& event);
+/// What to_json gave. Errors: invalid_argument, naming the field.
+base::Result<Event> event_from_json(const base::json::value& json);
 
 }  // namespace flow

@@ -21,16 +21,6 @@ namespace {
 constexpr std::size_t kEventsMax = 1'000;    // of one decision; the rest comes with the next
 constexpr std::uint64_t kJumpsMax = 10'000;  // of a run: on_error goto and retries by hand
 
-bool is_call(const Action& action) {
-    return std::holds_alternative<LlmAction>(action) ||
-           std::holds_alternative<ToolAction>(action) ||
-           std::holds_alternative<CodeAction>(action) ||
-           std::holds_alternative<HttpAction>(action) ||
-           std::holds_alternative<MemoryAction>(action) ||
-           std::holds_alternative<NativeAction>(action) ||
-           std::holds_alternative<WorkerAction>(action);
-}
-
 /// 64 bits that follow from a text alone (FNV-1a, mixed): chance that a crash does not change.
 std::uint64_t steady_hash(std::string_view text, std::uint64_t seed) {
     std::uint64_t hash = 0xcbf29ce484222325ull ^ seed;
@@ -41,6 +31,16 @@ std::uint64_t steady_hash(std::string_view text, std::uint64_t seed) {
 }
 
 }  // namespace
+
+bool is_call(const Action& action) {
+    return std::holds_alternative<LlmAction>(action) ||
+           std::holds_alternative<ToolAction>(action) ||
+           std::holds_alternative<CodeAction>(action) ||
+           std::holds_alternative<HttpAction>(action) ||
+           std::holds_alternative<MemoryAction>(action) ||
+           std::holds_alternative<NativeAction>(action) ||
+           std::holds_alternative<WorkerAction>(action);
+}
 
 bool may_heal(Code code) {
     return code == Code::unavailable || code == Code::deadline_exceeded ||
@@ -58,6 +58,7 @@ void Machine::emit(Event event) {
     switch (event.kind) {
         case EventKind::scope_closed:
         case EventKind::step_reset:
+        case EventKind::run_forked:
         case EventKind::run_completed:
         case EventKind::run_failed:
         case EventKind::run_cancelled:
@@ -209,6 +210,7 @@ void Machine::finish(const StepRef& ref, const std::string& path, json::value ou
           .value = std::move(output)});
     if (ref.scope == nullptr) return;
     for (const auto& inner : ref.state->scopes) cancel_calls(*inner);
+    if (!ref.step->checkpoint.empty()) reach_checkpoint(ref, path);
     if (ref.step->compensation != nullptr) {
         const StepRef undo{ref.scope, ref.index, ref.state, ref.step->compensation.get()};
         auto request = request_of(undo);

@@ -10,6 +10,8 @@
 // Should the write fail, the state is ahead of the journal: drop it and load the run again.
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +59,22 @@ struct ChildStart {
     bool detached = false;
 };
 
+/// A call that was out when the process died.
+struct LostCall {
+    std::string path;
+    std::uint32_t attempt = 0;
+};
+
+/// Where a run begins that takes over what another one has done (fork.h makes it).
+struct ForkPlan {
+    RunId origin;
+    std::string step;
+    std::string hash;                 ///< of the definition
+    base::json::value taken;          ///< as taken_over gives it
+    base::json::value with;           ///< in place of the step's rendered input; null: none
+    base::json::value input, labels;  ///< the origin's
+};
+
 struct Decision {
     std::vector<Event> events;
     std::vector<Call> calls;
@@ -73,7 +91,12 @@ public:
 
     /// The first event. Pre: the state is empty but for id and definition; the input was checked.
     void start(const RunStart& start, std::int64_t now_ms);
+    /// The same for a run that begins where another one was. Pre: the plan is of its definition.
+    void fork(const RunStart& start, const ForkPlan& plan, std::int64_t now_ms);
     void proceed(std::int64_t now_ms);
+    /// Calls that were out when the process died: each is made again, or, when this is the
+    /// `lost_max`-th time in a row (0: never), its step is quarantined and the run pauses.
+    void lost(std::span<const LostCall> calls, std::uint32_t lost_max, std::int64_t now_ms);
     /// Calls to make again after a restart: those that were out. Decides nothing.
     std::vector<Call> outstanding();
 
@@ -102,9 +125,17 @@ public:
     base::Result<void> resume(std::string_view by, std::int64_t now_ms);
     base::Result<void> cancel(std::string_view why, std::int64_t now_ms);
     /// Runs a step again, with all that came after it in its block; a paused or failed run goes on.
-    /// `path` may be the name of a checkpoint of the outermost block.
-    /// Errors: not_found, failed_precondition (it runs now).
-    base::Result<void> retry(std::string_view path, std::string_view by, std::int64_t now_ms);
+    /// `path` may be the name of a checkpoint of the outermost block; empty: the step that failed.
+    /// `with` stands for the step's rendered input from then on; null: as it was.
+    /// Errors: not_found, failed_precondition (it runs now), invalid_argument (it has no input).
+    base::Result<void> retry(std::string_view path, std::string_view by, std::int64_t now_ms,
+                             const base::json::value& with = {});
+    /// Goes on from a checkpoint ("last": the newest): what came after its step begins anew,
+    /// variables are as they were. Errors: not_found, failed_precondition.
+    base::Result<void> rewind(std::string_view checkpoint, std::string_view by,
+                              std::int64_t now_ms);
+    /// For replays: how a step ended that something outside decided about, as it was recorded.
+    void again(const Event& ended);
 
     Decision take();
 
@@ -151,6 +182,13 @@ private:
                  base::json::value request) const;
     void cancel_calls(ScopeState& scope);
     void reset_all(bool (*which)(const StepState&, const Step&));
+    base::Result<void> may_go_back(const StepRef& ref, std::string_view path) const;
+    void cancel_after(const StepRef& ref);
+    void go_on(std::string_view by);
+    base::Result<std::string> failed_step() const;
+    void reach_checkpoint(const StepRef& ref, const std::string& path);
+    base::Result<base::json::value> input_of(const StepRef& ref, const ValueTemplate& from) const;
+    std::optional<base::json::value> edited(const StepRef& ref) const;
 
     RunState& state_;
     Decision out_;
@@ -158,6 +196,11 @@ private:
     std::uint64_t changes_ = 0;  ///< scopes closed, steps reset, runs ended: references into the
                                  ///< state that were taken before are void
 };
+
+/// Is it done by something outside the run?
+bool is_call(const Action& action);
+/// Does the step ask for something that `with` can stand for?
+bool takes_input(const Action& action);
 
 /// An error that time may heal: what is tried again when `retry.on` says nothing.
 bool may_heal(base::Code code);

@@ -287,7 +287,8 @@ base::Result<void> Machine::resume(std::string_view by, std::int64_t now_ms) {
     }
     reset_all([](const StepState& step, const Step& definition) {
         return step.status == StepStatus::failed &&
-               definition.on_error.what == OnError::Do::pause;  // what paused it is tried again
+               (definition.on_error.what == OnError::Do::pause ||
+                step.quarantined);  // what paused it is tried again
     });
     emit({.kind = EventKind::run_resumed, .value = json::value(by)});
     while (state_.status == RunStatus::running && tick_scope(state_.root)) {
@@ -324,50 +325,6 @@ base::Result<void> Machine::cancel(std::string_view why, std::int64_t now_ms) {
     }
     cancel_calls(state_.root);
     emit({.kind = EventKind::run_cancelled, .name = std::string(why)});
-    return {};
-}
-
-base::Result<void> Machine::retry(std::string_view path, std::string_view by, std::int64_t now_ms) {
-    now_ms_ = now_ms;
-    std::string named;
-    for (const Step& step : state_.definition->body->steps) {
-        if (!step.checkpoint.empty() && step.checkpoint == path) named = step.id;
-    }
-    if (!named.empty()) path = named;
-    const auto ref = find_step(state_, path);
-    if (!ref || ref->scope == nullptr) {
-        return fail(Code::not_found, "{} has no step '{}' now", to_text(state_.id), path);
-    }
-    if (state_.status == RunStatus::completed || state_.status == RunStatus::cancelled ||
-        state_.status == RunStatus::undoing) {
-        return fail(Code::failed_precondition, "{} is {}; fork it to run a step of it again",
-                    to_text(state_.id), status_name(state_.status));
-    }
-    if (!is_settled(ref->state->status)) {
-        return fail(Code::failed_precondition,
-                    "step '{}' is {}; only a step that ended can be "
-                    "retried",
-                    path, status_name(ref->state->status));
-    }
-    for (const ScopeState* scope = ref->scope; scope != nullptr; scope = scope->outer) {
-        if (scope->closed) {
-            return fail(Code::failed_precondition,
-                        "what is around step '{}' has ended; retry the step it is in", path);
-        }
-    }
-    cancel_calls(*ref->scope);
-    if (state_.status == RunStatus::failed) {  // what its failure cut off runs again, too
-        reset_all([](const StepState& step, const Step&) {
-            return step.status == StepStatus::cancelled;
-        });
-    }
-    emit({.kind = EventKind::step_reset,
-          .path = std::string(path),
-          .name = "retried by " + std::string(by)});
-    if (state_.status != RunStatus::running) {
-        emit({.kind = EventKind::run_resumed, .value = json::value(by)});
-    }
-    settle();
     return {};
 }
 

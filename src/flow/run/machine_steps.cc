@@ -39,8 +39,10 @@ const ValueTemplate& arguments_of(const Action& action) {
 
 base::Result<json::value> Machine::request_of(const StepRef& ref) const {
     const RunVariables variables(state_, ref.scope);
+    auto own = edited(ref);
     json::value arguments =
-        DG_TRY(arguments_of(ref.step->action).render(variables, render_options(now_ms_)));
+        own ? *std::move(own)
+            : DG_TRY(arguments_of(ref.step->action).render(variables, render_options(now_ms_)));
     if (const auto* code = std::get_if<CodeAction>(&ref.step->action)) {
         json::value sandbox = DG_TRY(code->sandbox.render(variables, render_options(now_ms_)));
         json::value files = DG_TRY(code->workspace.render(variables, render_options(now_ms_)));
@@ -49,6 +51,18 @@ base::Result<json::value> Machine::request_of(const StepRef& ref) const {
         return request;
     }
     return arguments;
+}
+
+base::Result<json::value> Machine::input_of(const StepRef& ref, const ValueTemplate& from) const {
+    if (auto own = edited(ref)) return *std::move(own);
+    return from.render(RunVariables(state_, ref.scope), render_options(now_ms_));
+}
+
+/// What a person put for the step's input; a compensation has its own.
+std::optional<json::value> Machine::edited(const StepRef& ref) const {
+    if (ref.scope == nullptr || ref.state->with.is_null()) return std::nullopt;
+    if (ref.step != &ref.scope->block->steps[ref.index]) return std::nullopt;
+    return ref.state->with;
 }
 
 std::string Machine::key_of(const StepRef& ref, const std::string& path) const {
@@ -102,8 +116,7 @@ void Machine::begin(ScopeState& scope, std::uint32_t index) {
                    [&](const EmitAction& say) { begin_emit(ref, path, say); },
                    [&](const EndAction& end) { begin_end(ref, path, end); },
                    [&](const SetAction& set) {
-                       auto values =
-                           set.values.render(RunVariables(state_, &scope), render_options(now_ms_));
+                       auto values = input_of(ref, set.values);
                        if (values && !values->is_object()) {
                            fail_step(ref, path,
                                      {Error{Code::invalid_argument, "set needs an object", {}}});
@@ -326,7 +339,7 @@ void Machine::begin_parallel(const StepRef& ref, const std::string& path,
 
 void Machine::begin_subflow(const StepRef& ref, const std::string& path,
                             const SubflowAction& subflow) {
-    auto input = subflow.input.render(RunVariables(state_, ref.scope), render_options(now_ms_));
+    auto input = input_of(ref, subflow.input);
     if (!input) {
         fail_step(ref, path, {input.error()});
         return;
@@ -342,7 +355,7 @@ void Machine::begin_subflow(const StepRef& ref, const std::string& path,
 
 void Machine::begin_emit(const StepRef& ref, const std::string& path, const EmitAction& say) {
     const RunVariables variables(state_, ref.scope);
-    auto payload = say.payload.render(variables, render_options(now_ms_));
+    auto payload = input_of(ref, say.payload);
     if (!payload) {
         fail_step(ref, path, {payload.error()});
         return;

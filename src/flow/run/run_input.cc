@@ -40,7 +40,9 @@ Result<void> give(const RunInput& input, RunState& state, Machine& machine, std:
         case RunInput::Kind::cancel:
             return machine.cancel(input.name, now_ms);
         case RunInput::Kind::retry:
-            return machine.retry(input.name, input.by, now_ms);
+            return machine.retry(input.name, input.by, now_ms, input.payload);
+        case RunInput::Kind::rewind:
+            return machine.rewind(input.name, input.by, now_ms);
         case RunInput::Kind::child:
             return give_child(input, state, machine, now_ms);
     }

@@ -21,8 +21,9 @@ struct RunInput {
         pause = 3,   ///< name: why; by
         resume = 4,  ///< by
         cancel = 5,  ///< name: why
-        retry = 6,   ///< name: the step; by
+        retry = 6,   ///< name: the step; payload: its input from now on, null: its own; by
         child = 7,   ///< a child run ended. name: the step; by: the child; payload, or error
+        rewind = 8,  ///< name: the checkpoint; by
     };
     Kind kind = Kind::signal;
     std::string name;

@@ -66,11 +66,9 @@ std::optional<std::uint32_t> index_of(const Block& block, std::string_view id) {
     return std::nullopt;
 }
 
-/// "each[3].fit" is "each", "3", "fit".
-struct PathPart {
-    std::string_view id, key;  ///< the key is empty for the last
-};
-std::vector<PathPart> split(std::string_view path) {
+}  // namespace
+
+std::vector<PathPart> split_path(std::string_view path) {
     std::vector<PathPart> parts;
     for (;;) {
         const std::size_t open = path.find('[');
@@ -84,6 +82,8 @@ std::vector<PathPart> split(std::string_view path) {
         path.remove_prefix(close + 2);
     }
 }
+
+namespace {
 
 void set_up(ScopeState& scope, const Block& block) {
     scope.block = &block;
@@ -189,20 +189,49 @@ base::Result<void> close_scope(StepRef ref, const Event& event) {
     return {};
 }
 
-/// The step and all that came after it in its block, as if they had not begun.
+/// The step and all that came after it in its block, as if they had not begun; what a person put
+/// for an input stays.
 void reset(StepRef ref) {
     auto& steps = ref.scope->steps;
-    std::vector<bool> after(steps.size(), false);
-    after[ref.index] = true;
+    const std::vector<bool> which = after(*ref.scope->block, ref.index);
     for (std::uint32_t i = ref.index; i < steps.size(); ++i) {
-        for (const std::uint32_t need : ref.scope->block->steps[i].needs) {
-            if (after[need]) after[i] = true;
-        }
-        if (!after[i]) continue;
+        if (!which[i]) continue;
         const std::uint32_t resets = steps[i].resets + 1;
+        json::value with = std::move(steps[i].with);
         steps[i] = StepState();
         steps[i].resets = resets;
+        steps[i].with = std::move(with);
     }
+}
+
+void reach(RunState& state, const Event& event) {
+    std::erase_if(state.checkpoints, [&](const Checkpoint& one) { return one.name == event.name; });
+    state.checkpoints.push_back({event.name, event.path, event.at_ms, event.value, state.vars});
+}
+
+/// Variables are as they were; what was reached later is not reached any more.
+base::Result<void> rewind(RunState& state, const Event& event) {
+    const auto at = std::ranges::find(state.checkpoints, event.name, &Checkpoint::name);
+    if (at == state.checkpoints.end()) return strange(event);
+    state.vars = at->vars;
+    state.checkpoints.erase(at + 1, state.checkpoints.end());
+    return {};
+}
+
+base::Result<void> fork_run(RunState& state, const Event& event) {
+    const auto origin = run_id_from(event.name);
+    if (!origin) return strange(event);
+    state.forked_from = Parent{*origin, event.path};
+    return take_over(event.value, state);
+}
+
+base::Result<void> migrate_run(RunState& state, const Event& event) {
+    const std::uint64_t events = state.events;
+    const json::object* whole = event.value.if_object();
+    if (whole == nullptr) return strange(event);
+    DG_TRY(from_json(*whole, state));
+    state.events = events;
+    return {};
 }
 
 base::Result<void> apply_to_step(RunState& state, const Event& event) {
@@ -224,6 +253,7 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             if (step.started_ms == 0) step.started_ms = event.at_ms;
             step.finished_ms = event.at_ms;
             step.error.reset();
+            step.lost = 0;
             state.tokens += event.tokens;
             state.cost_usd += event.cost_usd;
             ++state.steps_done;
@@ -237,6 +267,7 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             step.until_ms = event.until_ms;
             step.status = event.until_ms != 0 ? StepStatus::backoff : StepStatus::failed;
             step.finished_ms = event.until_ms != 0 ? 0 : event.at_ms;
+            step.lost = 0;
             state.tokens += event.tokens;
             state.cost_usd += event.cost_usd;
             for (const auto& inner : step.scopes) cancel_open(*inner);
@@ -261,6 +292,19 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             if (ref.scope == nullptr) return strange(event);
             reset(ref);
             ++state.jumps;
+            break;
+        case EventKind::step_edited:
+            step.with = event.value;
+            break;
+        case EventKind::step_lost:
+            step.lost = static_cast<std::uint32_t>(event.number);
+            break;
+        case EventKind::step_quarantined:
+            step.status = StepStatus::failed;
+            step.quarantined = true;
+            step.error = event.error;
+            step.until_ms = 0;
+            step.finished_ms = event.at_ms;
             break;
         case EventKind::step_undo: {
             Undo undo;
@@ -304,7 +348,7 @@ std::optional<StepRef> find_step(RunState& state, std::string_view path) {
     }
     ScopeState* scope = &state.root;
     if (scope->block == nullptr) return std::nullopt;
-    for (const PathPart& part : split(path)) {
+    for (const PathPart& part : split_path(path)) {
         const auto index = index_of(*scope->block, part.id);
         if (!index) return std::nullopt;
         StepState& step = scope->steps[*index];
@@ -321,7 +365,7 @@ std::optional<StepRef> find_step(RunState& state, std::string_view path) {
 
 const Step* find_definition(const Definition& definition, std::string_view path) {
     const Block* block = definition.body.get();
-    for (const PathPart& part : split(path)) {
+    for (const PathPart& part : split_path(path)) {
         if (block == nullptr) return nullptr;
         const auto index = index_of(*block, part.id);
         if (!index) return nullptr;
@@ -330,6 +374,17 @@ const Step* find_definition(const Definition& definition, std::string_view path)
         block = inner_block(step, part.key);
     }
     return nullptr;
+}
+
+std::vector<bool> after(const Block& block, std::uint32_t index) {
+    std::vector<bool> out(block.steps.size(), false);
+    out[index] = true;
+    for (std::uint32_t i = index; i < out.size(); ++i) {
+        for (const std::uint32_t need : block.steps[i].needs) {
+            if (out[need]) out[i] = true;
+        }
+    }
+    return out;
 }
 
 base::Result<void> apply(RunState& state, const Event& event) {
@@ -375,7 +430,14 @@ base::Result<void> apply(RunState& state, const Event& event) {
             for (const auto& [name, value] : event.value.get_object()) state.vars[name] = value;
             return {};
         case EventKind::run_migrated:
-            return {};  // the definition was changed by who loads the run
+            return migrate_run(state, event);
+        case EventKind::run_forked:
+            return fork_run(state, event);
+        case EventKind::checkpoint_reached:
+            reach(state, event);
+            return {};
+        case EventKind::run_rewound:
+            return rewind(state, event);
         default:
             return apply_to_step(state, event);
     }

@@ -62,6 +62,9 @@ struct StepState {
     std::string name;  ///< the signal it waits for, the arm it took, the run it started
     base::json::value output;  ///< of a waiting person's step: what they are shown
     std::optional<base::Error> error;
+    base::json::value with;    ///< stands for its rendered input; null: none
+    std::uint32_t lost = 0;    ///< times in a row that the process died with its call out
+    bool quarantined = false;  ///< failed because it was lost too often
     // Of a step that has steps within:
     base::json::array items;   ///< what a loop goes over
     std::uint64_t rounds = 0;  ///< begun so far
@@ -106,12 +109,21 @@ struct Parent {
     std::string path;  ///< the step that waits
 };
 
+/// A place that a run can go on from, with what its step said of it.
+struct Checkpoint {
+    std::string name, path;
+    std::int64_t at_ms = 0;
+    base::json::value value;  ///< {"summary", "state", "result", "reflection", "next"}, any of them
+    base::json::object vars;  ///< as they were
+};
+
 struct RunState {
     RunId id;
     std::string tenant, idempotency_key;
     std::shared_ptr<const Definition> definition;
     base::json::value input, labels;
     std::optional<Parent> parent;
+    std::optional<Parent> forked_from;  ///< another run, and the step at which this one begins
     RunStatus status = RunStatus::running;
     std::string reason;  ///< why it is paused or cancelled
     std::int64_t started_ms = 0, finished_ms = 0;
@@ -120,8 +132,9 @@ struct RunState {
     std::optional<base::Error> error;
     std::uint64_t tokens = 0, steps_done = 0, events = 0, signals = 0, jumps = 0;
     double cost_usd = 0;
-    std::deque<Signal> inbox;  ///< signals nobody has taken
-    std::vector<Undo> undos;   ///< in the order their steps finished
+    std::deque<Signal> inbox;             ///< signals nobody has taken
+    std::vector<Undo> undos;              ///< in the order their steps finished
+    std::vector<Checkpoint> checkpoints;  ///< the newest last, one of a name
     ScopeState root;
 
     RunState() = default;
@@ -155,8 +168,16 @@ std::optional<StepRef> find_step(RunState& state, std::string_view path);
 const Step* find_definition(const Definition& definition, std::string_view path);
 /// The block a step runs under `key`: an arm, a branch, a round's body; null: none of that name.
 const Block* inner_block(const Step& step, std::string_view key);
+/// A path's parts: "each[3].fit" is {"each", "3"}, {"fit", ""}. Empty: it is no path.
+struct PathPart {
+    std::string_view id, key;
+};
+std::vector<PathPart> split_path(std::string_view path);
 std::string path_of(const ScopeState& scope, std::uint32_t index);
 inline constexpr std::string_view kUndoSuffix = "~undo";
+
+/// Those of a block that come after one of it, itself included, by what they depend on.
+std::vector<bool> after(const Block& block, std::uint32_t index);
 
 /// The earliest moment at which something is due; 0: nothing is.
 std::int64_t next_due_ms(const RunState& state);
@@ -165,5 +186,10 @@ std::int64_t next_due_ms(const RunState& state);
 base::json::object to_json(const RunState& state);
 /// Errors: data_loss. `state` must hold the definition.
 base::Result<void> from_json(const base::json::object& json, RunState& state);
+
+/// What a fork takes over of a state: its steps, variables, signals and checkpoints.
+base::json::object taken_over(const RunState& state);
+/// Puts it into the state of a run that has started. Errors: data_loss.
+base::Result<void> take_over(const base::json::value& taken, RunState& state);
 
 }  // namespace flow

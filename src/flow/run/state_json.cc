@@ -95,6 +95,9 @@ json::object step_json(const StepState& step, const Step& definition) {
     if (!step.name.empty()) out["name"] = step.name;
     if (!step.output.is_null()) out["output"] = step.output;
     if (step.error) out["error"] = error_json(*step.error);
+    if (!step.with.is_null()) out["with"] = step.with;
+    if (step.lost != 0) out["lost"] = step.lost;
+    if (step.quarantined) out["quarantined"] = true;
     if (!step.items.empty()) out["items"] = step.items;
     if (step.rounds != 0) out["rounds"] = step.rounds;
     if (step.rounds_done != 0) out["rounds_done"] = step.rounds_done;
@@ -143,6 +146,9 @@ base::Result<void> read_step(const Fields& fields, const Step& definition, Scope
     step.name = fields.text("name");
     step.output = fields.value("output");
     step.error = fields.error("error");
+    step.with = fields.value("with");
+    step.lost = fields.number<std::uint32_t>("lost");
+    step.quarantined = fields.flag("quarantined");
     if (const json::array* items = fields.list("items")) step.items = *items;
     step.rounds = fields.number<std::uint64_t>("rounds");
     step.rounds_done = fields.number<std::uint64_t>("rounds_done");
@@ -190,7 +196,78 @@ base::Result<void> read_scope(const json::value& value, const Block& block, Scop
     return {};
 }
 
+json::array inbox_json(const RunState& state) {
+    json::array out;
+    for (const Signal& signal : state.inbox) {
+        out.push_back(
+            {{"number", signal.number}, {"name", signal.name}, {"payload", signal.payload}});
+    }
+    return out;
+}
+
+json::array checkpoints_json(const RunState& state) {
+    json::array out;
+    for (const Checkpoint& one : state.checkpoints) {
+        json::object each{{"name", one.name}, {"step", one.path}, {"at_ms", one.at_ms}};
+        if (!one.value.is_null()) each["value"] = one.value;
+        if (!one.vars.empty()) each["vars"] = one.vars;
+        out.push_back(std::move(each));
+    }
+    return out;
+}
+
+/// Variables, signals and checkpoints: what a snapshot and a fork both hold.
+void read_shared(const Fields& fields, RunState& state) {
+    state.vars.clear();
+    state.inbox.clear();
+    state.checkpoints.clear();
+    if (const json::value* vars = fields.find("vars"); vars && vars->is_object()) {
+        state.vars = vars->get_object();
+    }
+    state.signals = fields.number<std::uint64_t>("signals");
+    if (const json::array* inbox = fields.list("inbox")) {
+        for (const json::value& each : *inbox) {
+            const Fields signal(each);
+            state.inbox.push_back({signal.number<std::uint64_t>("number"), signal.text("name"),
+                                   signal.value("payload")});
+        }
+    }
+    if (const json::array* checkpoints = fields.list("checkpoints")) {
+        for (const json::value& each : *checkpoints) {
+            const Fields one(each);
+            const json::value vars = one.value("vars");
+            state.checkpoints.push_back({one.text("name"), one.text("step"),
+                                         one.number<std::int64_t>("at_ms"), one.value("value"),
+                                         vars.is_object() ? vars.get_object() : json::object()});
+        }
+    }
+}
+
+std::optional<Parent> run_and_step(const json::value* value) {
+    if (value == nullptr) return std::nullopt;
+    const Fields both(*value);
+    const auto run = run_id_from(both.text("run"));
+    return run ? std::optional(Parent{*run, both.text("step")}) : std::nullopt;
+}
+
 }  // namespace
+
+json::object taken_over(const RunState& state) {
+    json::object out{{"root", scope_json(state.root)}};
+    if (!state.vars.empty()) out["vars"] = state.vars;
+    if (state.signals != 0) out["signals"] = state.signals;
+    if (!state.inbox.empty()) out["inbox"] = inbox_json(state);
+    if (!state.checkpoints.empty()) out["checkpoints"] = checkpoints_json(state);
+    return out;
+}
+
+base::Result<void> take_over(const json::value& taken, RunState& state) {
+    const Fields fields(taken);
+    const json::value* root = fields.find("root");
+    if (root == nullptr) return fail(Code::data_loss, "a fork does not say what it takes over");
+    read_shared(fields, state);
+    return read_scope(*root, *state.definition->body, state.root);
+}
 
 json::object to_json(const RunState& state) {
     json::object out{{"id", to_text(state.id)}, {"status", status_name(state.status)}};
@@ -199,6 +276,10 @@ json::object to_json(const RunState& state) {
     if (!state.idempotency_key.empty()) out["key"] = state.idempotency_key;
     if (state.parent) {
         out["parent"] = {{"run", to_text(state.parent->run)}, {"step", state.parent->path}};
+    }
+    if (state.forked_from) {
+        out["forked_from"] = {{"run", to_text(state.forked_from->run)},
+                              {"step", state.forked_from->path}};
     }
     out["started_ms"] = state.started_ms;
     if (state.finished_ms != 0) out["finished_ms"] = state.finished_ms;
@@ -212,14 +293,8 @@ json::object to_json(const RunState& state) {
     out["events"] = state.events;
     if (state.signals != 0) out["signals"] = state.signals;
     if (state.jumps != 0) out["jumps"] = state.jumps;
-    if (!state.inbox.empty()) {
-        json::array inbox;
-        for (const Signal& signal : state.inbox) {
-            inbox.push_back(
-                {{"number", signal.number}, {"name", signal.name}, {"payload", signal.payload}});
-        }
-        out["inbox"] = std::move(inbox);
-    }
+    if (!state.inbox.empty()) out["inbox"] = inbox_json(state);
+    if (!state.checkpoints.empty()) out["checkpoints"] = checkpoints_json(state);
     if (!state.undos.empty()) {
         json::array undos;
         for (const Undo& undo : state.undos) {
@@ -249,19 +324,13 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
     state.reason = fields.text("reason");
     state.tenant = fields.text("tenant");
     state.idempotency_key = fields.text("key");
-    if (const json::value* parent = fields.find("parent")) {
-        const Fields both(*parent);
-        if (const auto run = run_id_from(both.text("run"))) {
-            state.parent = Parent{*run, both.text("step")};
-        }
-    }
+    state.parent = run_and_step(fields.find("parent"));
+    state.forked_from = run_and_step(fields.find("forked_from"));
     state.started_ms = fields.number<std::int64_t>("started_ms");
     state.finished_ms = fields.number<std::int64_t>("finished_ms");
     state.input = fields.value("input");
     state.labels = fields.value("labels");
-    if (const json::value* vars = fields.find("vars"); vars && vars->is_object()) {
-        state.vars = vars->get_object();
-    }
+    read_shared(fields, state);
     state.output = fields.value("output");
     state.error = fields.error("error");
     if (const json::value* usage = fields.find("usage")) {
@@ -271,15 +340,8 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
         state.steps_done = used.number<std::uint64_t>("steps");
     }
     state.events = fields.number<std::uint64_t>("events");
-    state.signals = fields.number<std::uint64_t>("signals");
     state.jumps = fields.number<std::uint64_t>("jumps");
-    if (const json::array* inbox = fields.list("inbox")) {
-        for (const json::value& each : *inbox) {
-            const Fields signal(each);
-            state.inbox.push_back({signal.number<std::uint64_t>("number"), signal.text("name"),
-                                   signal.value("payload")});
-        }
-    }
+    state.undos.clear();
     if (const json::array* undos = fields.list("undos")) {
         for (const json::value& each : *undos) {
             const Fields fields_of(each);

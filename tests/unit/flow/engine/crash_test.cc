@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <set>
 
+#include "flow/run/fork.h"
+#include "flow/run/replay.h"
 #include "unit/flow/engine/random_workflow.h"
 
 namespace {
@@ -16,6 +18,7 @@ using flow::EventKind;
 using flow_test::kChild;
 using flow_test::Maker;
 using flow_test::plain;
+using flow_test::release;
 using flow_test::run_out;
 using flow_test::World;
 namespace json = base::json;
@@ -113,11 +116,53 @@ private:
             if (event.kind == EventKind::step_finished) finished.insert(event.path);
         }
         for (const std::string& path : finished) EXPECT_EQ(finished.count(path), 1u) << path;
+        const auto again = flow::replay(run, state.definition, true, *history);
+        ASSERT_TRUE(again.has_value()) << again.error().message;
+        EXPECT_FALSE(again->difference.has_value())
+            << again->difference->what << " at " << again->difference->place;
+        if (!forked_) fork(run, n, *history);
+    }
+
+    /// A fork at any step ends as the run did, and calls nothing again that it took over.
+    void fork(flow::RunId run, int n, const std::vector<flow::Event>& history) {
+        forked_ = true;
+        std::vector<std::string> begun;
+        for (const flow::Event& event : history) {
+            if (event.kind == EventKind::step_finished) begun.push_back(event.path);
+        }
+        if (begun.empty()) return;
+        const std::string step = begun[rng_.below(begun.size())];
+        auto plan = flow::plan_fork(run, world_.state(run).definition, history, step, {});
+        ASSERT_TRUE(plan.has_value()) << step << ": " << plan.error().message;
+        flow::StartRequest request;
+        request.input = plan->input;
+        request.fork = std::make_shared<const flow::ForkPlan>(*std::move(plan));
+        std::optional<flow::RunId> made;
+        for (int tries = 0; tries < 8 && !made; ++tries) {  // a fault may still be to come
+            world_.engine->start(request, [&](const auto& started) {
+                if (started) made = *started;
+            });
+            world_.settle();
+        }
+        ASSERT_TRUE(made.has_value());
+        world_.crash(SimDisk::Stop::power, rng_.below(2) == 0);
+        world_.settle();
+        run_out(world_, 400);
+        const flow::RunState& end = world_.state(*made);
+        ASSERT_EQ(end.status, flow::RunStatus::completed)
+            << step << " " << (end.error ? end.error->message : end.reason);
+        EXPECT_EQ(plain(end, to_text(run)), expected_[n]) << step;
+        const auto own = world_.log->history(*made, 0, 1'000'000);
+        const auto again = flow::replay(*made, end.definition, true, *own);
+        ASSERT_TRUE(again.has_value()) << again.error().message;
+        EXPECT_FALSE(again->difference.has_value())
+            << step << ": " << again->difference->what << " at " << again->difference->place;
     }
 
     Rng rng_;
     World world_;
     std::map<int, std::string> expected_;
+    bool forked_ = false;
     int seed_of_definition_ = 0;
 };
 
@@ -156,6 +201,7 @@ TEST(CrashedEngine, EventsArriveOnce) {
         for (int i = 0; i < 60 && world.engine->stats().runs_open > 1; ++i) {
             while (!world.calls.held.empty()) world.echo(0);
             world.pass(milliseconds(2'000));
+            release(world);
         }
         std::multiset<std::string> heard;
         const auto history = world.log->history(*listener, 0, 1'000'000);

@@ -12,6 +12,8 @@
 #include "base/journal/journal.h"
 #include "base/sim/sim_clock.h"
 #include "base/sim/sim_disk.h"
+#include "flow/blobs/file_blob_store.h"
+#include "flow/blobs/spilling_run_log.h"
 #include "flow/definition/read_definition.h"
 #include "flow/engine/run_engine.h"
 #include "flow/log/journal_run_log.h"
@@ -91,7 +93,14 @@ public:
         auto log_opened = flow::JournalRunLog::open(*journal, dir_->path() + "/index.db", false);
         EXPECT_TRUE(log_opened.has_value()) << (log_opened ? "" : log_opened.error().message);
         if (!log_opened) return false;
-        log = *std::move(log_opened);
+        events = *std::move(log_opened);
+        auto blobs_opened = flow::FileBlobStore::open(disk, "blobs");
+        if (!blobs_opened) return false;
+        blobs = *std::move(blobs_opened);
+        // Small enough that ordinary tests have large values, too.
+        log = std::make_unique<flow::SpillingRunLog>(
+            *events, *blobs, flow::SpillOptions{.value_bytes = 24, .group_bytes = 64u << 10});
+        if (!log->collect()) return false;
         engine = std::make_unique<flow::RunEngine>(
             *log, definitions, calls, clock, rng.next(), options_,
             [this](std::function<void()> task) { tasks.push_back(std::move(task)); });
@@ -118,6 +127,8 @@ public:
         calls.held.clear();
         engine.reset();
         log.reset();
+        blobs.reset();
+        events.reset();
         journal.reset();
     }
     /// Power loss, or kill -9; `forget_index`: the disposable part is lost, too.
@@ -186,7 +197,9 @@ public:
     HeldCalls calls;
     std::deque<std::function<void()>> tasks;
     std::unique_ptr<base::journal::Journal> journal;
-    std::unique_ptr<flow::JournalRunLog> log;
+    std::unique_ptr<flow::JournalRunLog> events;
+    std::unique_ptr<flow::FileBlobStore> blobs;
+    std::unique_ptr<flow::SpillingRunLog> log;
     std::unique_ptr<flow::RunEngine> engine;
 
 private:

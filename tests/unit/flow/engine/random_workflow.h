@@ -72,12 +72,26 @@ private:
     int last_ = 0;
 };
 
+/// Steps that were out whenever the process died are tried again.
+inline void release(World& world) {
+    flow::RunFilter filter;
+    filter.waiting = "quarantine";
+    const auto held = world.log->list(filter);
+    ASSERT_TRUE(held.has_value());
+    for (const flow::RunHead& head : *held) {
+        world.engine->input(
+            head.id, [](flow::Machine& m, std::int64_t now) { return m.resume("test", now); }, {});
+        world.settle();
+    }
+}
+
 /// Ends calls and lets time pass until all runs are over.
 inline void run_out(World& world, int patience) {
     for (int i = 0; i < patience; ++i) {
         while (!world.calls.held.empty()) world.echo(world.rng.below(world.calls.held.size()));
         world.pass(std::chrono::milliseconds(5'000));
         if (world.engine->stats().runs_open == 0) return;
+        release(world);
     }
 }
 
@@ -85,8 +99,9 @@ inline constexpr std::string_view kChild =
     "name: child\nsteps: [{id: c, call: {function: echo, arguments: {n: \"{{ input.n }}\"}, }, "
     "retry: "
     "{attempts: 50, backoff: 1s}}]";
-/// What does not depend on when and in which run it was.
-inline std::string plain(const flow::RunState& state) {
+
+/// What does not depend on when and in which run it was, nor of which run it is a fork.
+inline std::string plain(const flow::RunState& state, const std::string& origin = "none") {
     std::string text = base::to_text(state.output);
     std::map<std::string, std::string> vars;  // in any order: branches run beside each other
     for (const auto& [name, value] : state.vars) vars[name] = base::to_text(value);
@@ -94,6 +109,8 @@ inline std::string plain(const flow::RunState& state) {
     const std::string id = to_text(state.id);
     for (std::size_t at; (at = text.find(id)) != std::string::npos;)
         text.replace(at, id.size(), "RUN");
+    for (std::size_t at; (at = text.find(origin)) != std::string::npos;)
+        text.replace(at, origin.size(), "RUN");
     for (std::size_t at = 0; (at = text.find("\"fired_at\":", at)) != std::string::npos;) {
         const std::size_t end = text.find_first_of(",}", at);
         text.erase(at, end - at);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "flow/definition/read_definition.h"
+#include "unit/flow/run/driven_run.h"
 
 namespace {
 
@@ -20,101 +20,7 @@ using flow::RunStatus;
 using flow::StepStatus;
 namespace json = base::json;
 
-/// One run, driven by hand. Every decision is folded into a second state, too, which has to be the
-/// same: what is written down says everything.
-class DrivenRun {
-public:
-    explicit DrivenRun(std::string_view yaml, json::value input = json::object()) {
-        auto read = flow::read_definition(yaml, "test.yaml");
-        if (!read) throw std::runtime_error(read.error().message);
-        definition = *read;
-        for (RunState* each : {&state, &folded}) {
-            each->id = {7, 9};
-            each->definition = definition;
-        }
-        Machine machine(state);
-        flow::RunStart start;
-        start.input = std::move(input);
-        machine.start(start, now);
-        took(machine);
-    }
-
-    void finish(std::string_view path, json::value output, std::uint64_t tokens = 0) {
-        Machine machine(state);
-        machine.finished(path, step(path).attempt, flow::StepOutput{std::move(output), tokens, 0},
-                         now);
-        took(machine);
-    }
-    void fail(std::string_view path, Code code, std::string message = "no") {
-        Machine machine(state);
-        machine.finished(path, step(path).attempt,
-                         std::unexpected(Error{code, std::move(message), {}}), now);
-        took(machine);
-    }
-    void pass_ms(std::int64_t ms) {
-        now += ms;
-        Machine machine(state);
-        machine.tick(now);
-        took(machine);
-    }
-    template <class Input>
-    base::Result<void> give(Input input) {
-        Machine machine(state);
-        base::Result<void> result = input(machine);
-        took(machine);
-        return result;
-    }
-
-    const flow::StepState& step(std::string_view path) {
-        const auto found = flow::find_step(state, path);
-        if (!found) throw std::runtime_error("no step " + std::string(path));
-        return *found->state;
-    }
-    std::string output() const { return base::to_text(state.output); }
-    std::vector<std::string> called() const {
-        std::vector<std::string> out;
-        for (const flow::Call& call : calls) out.push_back(call.path);
-        return out;
-    }
-    const flow::Call& last_call() const { return calls.back(); }
-
-    std::shared_ptr<const flow::Definition> definition;
-    RunState state, folded;
-    std::vector<flow::Call> calls;
-    std::vector<flow::Sending> sendings;
-    std::vector<flow::ChildStart> children;
-    std::vector<std::string> cancelled;
-    std::int64_t now = 1'700'000'000'000;
-
-private:
-    void took(Machine& machine) {
-        for (bool more = true; more;) {
-            Decision decision = machine.take();
-            for (const flow::Event& event : decision.events) {
-                std::string bytes;
-                flow::encode(event, bytes);
-                std::string_view rest = bytes;
-                const auto read = flow::decode_event(rest);
-                ASSERT_TRUE(read.has_value());
-                EXPECT_EQ(*read, event);
-                EXPECT_TRUE(rest.empty());
-                ASSERT_TRUE(flow::apply(folded, *read).has_value());
-            }
-            EXPECT_EQ(to_json(folded), to_json(state));
-            std::ranges::move(decision.calls, std::back_inserter(calls));
-            std::ranges::move(decision.sendings, std::back_inserter(sendings));
-            std::ranges::move(decision.children, std::back_inserter(children));
-            std::ranges::move(decision.cancelled, std::back_inserter(cancelled));
-            more = decision.more;
-            if (more) machine.proceed(now);
-        }
-        RunState again;
-        again.definition = definition;
-        const auto read = flow::from_json(to_json(state), again);
-        ASSERT_TRUE(read.has_value()) << read.error().message;
-        EXPECT_EQ(to_json(again), to_json(state)) << "a snapshot says everything, too";
-    }
-};
+using flow_test::DrivenRun;
 
 TEST(Machine, StepsFollowEachOtherAndSeeWhatCameBefore) {
     DrivenRun run(R"(

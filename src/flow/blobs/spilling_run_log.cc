@@ -1,0 +1,194 @@
+#include "flow/blobs/spilling_run_log.h"
+
+#include <algorithm>
+
+namespace flow {
+
+using base::Code;
+using base::fail;
+using base::Result;
+namespace json = base::json;
+
+namespace {
+
+constexpr std::string_view kBlob = "$blob";
+constexpr std::size_t kSmall = 1'024;
+
+/// A reference, or a value of a user's that looks like one.
+bool looks_like_reference(const json::value& value) {
+    const json::object* object = value.if_object();
+    return object != nullptr && object->contains(kBlob);
+}
+
+/// Values within an event's that are kept for themselves.
+template <class Each>
+Result<void> each_part(Event& event, const Each& each) {
+    if (event.kind != EventKind::run_started || !event.value.is_object()) {
+        return each(event.value);
+    }
+    for (const char* name : {"input", "labels"}) {
+        if (json::value* part = event.value.get_object().if_contains(name)) DG_TRY(each(*part));
+    }
+    return {};
+}
+
+/// Is there a value that would be read as a reference?
+bool is_ambiguous(const Event& event) {
+    if (event.kind != EventKind::run_started || !event.value.is_object()) {
+        return looks_like_reference(event.value);
+    }
+    return std::ranges::any_of(event.value.get_object(), [](const auto& member) {
+        return looks_like_reference(member.value());
+    });
+}
+
+std::size_t event_bytes(const Event& event, std::size_t enough) {
+    return 64 + event.path.size() + event.name.size() + text_bytes(event.value, enough);
+}
+
+}  // namespace
+
+std::size_t text_bytes(const json::value& value, std::size_t enough) {
+    std::size_t bytes = 0;
+    if (const json::string* text = value.if_string()) return text->size() + 2;
+    if (const json::array* list = value.if_array()) {
+        for (const json::value& each : *list) {
+            if (bytes > enough) break;
+            bytes += 1 + text_bytes(each, enough - std::min(bytes, enough));
+        }
+        return bytes + 2;
+    }
+    if (const json::object* object = value.if_object()) {
+        for (const auto& [name, member] : *object) {
+            if (bytes > enough) break;
+            bytes += name.size() + 4 + text_bytes(member, enough - std::min(bytes, enough));
+        }
+        return bytes + 2;
+    }
+    return 8;
+}
+
+/// Does the change follow from one that was not written? From now on, one that is decided anew may.
+bool SpillingRunLog::is_late(std::span<const RunChange> changes) {
+    const std::lock_guard lock(mutex_);
+    if (broken_.empty()) return false;
+    for (const RunChange& change : changes) {
+        const auto found = broken_.find(change.head.id);
+        if (found != broken_.end() && change.first > found->second) return true;
+    }
+    for (const RunChange& change : changes) broken_.erase(change.head.id);
+    return false;
+}
+
+/// What was appended before has its end first, as with any other failed write.
+void SpillingRunLog::refuse(std::span<const RunChange> changes, base::Error error,
+                            const Done& done) {
+    log_.flush();
+    {
+        const std::lock_guard lock(mutex_);
+        for (const RunChange& change : changes) {
+            broken_.try_emplace(change.head.id, change.first);
+        }
+    }
+    done(std::unexpected(std::move(error)));
+}
+
+void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
+    if (is_late(changes)) {
+        return refuse(changes, {Code::unavailable, "an earlier write of this run has failed", {}},
+                      done);
+    }
+    std::size_t whole = 0;
+    bool large = false;
+    for (const RunChange& change : changes) {
+        whole += change.snapshot.size();
+        large = large || change.snapshot.size() > options_.value_bytes;
+        for (const Event& event : change.events) {
+            const std::size_t bytes = event_bytes(event, options_.value_bytes);
+            whole += bytes;
+            large = large || bytes > options_.value_bytes || is_ambiguous(event);
+        }
+    }
+    if (!large && whole <= options_.group_bytes) return log_.append(changes, std::move(done));
+    std::vector<RunChange> kept(changes.begin(), changes.end());
+    const std::size_t bytes_max = std::min(
+        whole > options_.group_bytes ? kSmall : options_.value_bytes, options_.value_bytes);
+    for (RunChange& change : kept) {
+        if (auto spilled = spill(change, bytes_max); !spilled) {
+            return refuse(changes, std::move(spilled).error(), done);
+        }
+    }
+    log_.append(kept, std::move(done));
+}
+
+Result<void> SpillingRunLog::spill(RunChange& change, std::size_t bytes_max) {
+    const RunId run = change.head.id;
+    for (Event& event : change.events) {
+        DG_TRY(each_part(event, [&](json::value& value) { return spill(run, value, bytes_max); }));
+    }
+    if (change.snapshot.size() <= bytes_max) return {};
+    const std::size_t bytes = change.snapshot.size();
+    const std::string hash = DG_TRY(blobs_.put(run, change.snapshot));
+    change.snapshot = json::serialize(json::object{{kBlob, hash}, {"bytes", bytes}});
+    return {};
+}
+
+Result<void> SpillingRunLog::spill(RunId run, json::value& value, std::size_t bytes_max) {
+    if (!looks_like_reference(value) && text_bytes(value, bytes_max) <= bytes_max) return {};
+    const std::string text = json::serialize(value);
+    const std::string hash = DG_TRY(blobs_.put(run, text));
+    value = json::object{{kBlob, hash}, {"bytes", text.size()}};
+    return {};
+}
+
+Result<void> SpillingRunLog::resolve(RunId run, json::value& value) {
+    if (!looks_like_reference(value)) return {};
+    const json::value& hash = value.get_object().at(kBlob);
+    if (!hash.is_string()) {
+        return fail(Code::data_loss, "an event of {} names a value without its hash", to_text(run));
+    }
+    auto bytes = blobs_.get(run, std::string_view(hash.get_string()));
+    if (!bytes) {
+        base::Error error = std::move(bytes).error();
+        error.code = Code::data_loss;
+        return std::unexpected(std::move(error));
+    }
+    boost::system::error_code wrong;
+    json::value read = json::parse(*bytes, wrong, {}, {.max_depth = 1'024});
+    if (wrong) return fail(Code::data_loss, "a value of {} does not read as JSON", to_text(run));
+    value = std::move(read);
+    return {};
+}
+
+Result<void> SpillingRunLog::resolve(RunId run, Event& event) {
+    return each_part(event, [&](json::value& value) { return resolve(run, value); });
+}
+
+Result<StoredRun> SpillingRunLog::load(RunId id) {
+    StoredRun stored = DG_TRY(log_.load(id));
+    for (Event& event : stored.events) DG_TRY(resolve(id, event));
+    if (stored.snapshot.starts_with("{\"$blob\"")) {
+        const json::value reference = DG_TRY(base::parse_json(stored.snapshot));
+        stored.snapshot =
+            DG_TRY(blobs_.get(id, std::string_view(reference.as_object().at(kBlob).as_string())));
+    }
+    return stored;
+}
+
+Result<std::vector<Event>> SpillingRunLog::history(RunId id, std::uint64_t skip,
+                                                   std::uint32_t limit) {
+    std::vector<Event> events = DG_TRY(log_.history(id, skip, limit));
+    for (Event& event : events) DG_TRY(resolve(id, event));
+    return events;
+}
+
+Result<std::size_t> SpillingRunLog::collect() {
+    return blobs_.collect([&](RunId run) -> Result<bool> {
+        const auto head = log_.load_head(run);
+        if (head) return true;
+        if (head.error().code == Code::not_found) return false;
+        return std::unexpected(head.error());
+    });
+}
+
+}  // namespace flow

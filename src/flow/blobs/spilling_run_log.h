@@ -1,0 +1,64 @@
+#pragma once
+// A log that takes values of any size: those that are large go into a blob store first, durably,
+// and the event in the log below names them. Who reads sees the values.
+
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+#include "flow/blobs/blob_store.h"
+#include "flow/run_log.h"
+
+namespace flow {
+
+struct SpillOptions {
+    std::size_t value_bytes = 64u << 10;  ///< larger values leave their event
+    std::size_t group_bytes = 4u << 20;   ///< of one append; over it all but small values leave
+};
+
+/// Thread-safe; `append` from one thread.
+class SpillingRunLog final : public RunLog {
+public:
+    /// Both outlive it.
+    SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions options = {})
+        : log_(log), blobs_(blobs), options_(options) {}
+
+    void append(std::span<const RunChange> changes, Done done) override;
+    void flush() override { log_.flush(); }
+    base::Result<StoredRun> load(RunId id) override;
+    base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
+                                             std::uint32_t limit) override;
+    base::Result<RunHead> load_head(RunId id) override { return log_.load_head(id); }
+    base::Result<std::optional<RunId>> by_key(std::string_view tenant,
+                                              std::string_view key) override {
+        return log_.by_key(tenant, key);
+    }
+    base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) override {
+        return log_.open_runs(each);
+    }
+    base::Result<std::vector<RunHead>> list(const RunFilter& filter) override {
+        return log_.list(filter);
+    }
+
+    /// Blobs of runs that are not there. Before the first append.
+    base::Result<std::size_t> collect();
+
+private:
+    bool is_late(std::span<const RunChange> changes);
+    void refuse(std::span<const RunChange> changes, base::Error error, const Done& done);
+    base::Result<void> spill(RunChange& change, std::size_t bytes_max);
+    base::Result<void> spill(RunId run, base::json::value& value, std::size_t bytes_max);
+    base::Result<void> resolve(RunId run, Event& event);
+    base::Result<void> resolve(RunId run, base::json::value& value);
+
+    RunLog& log_;
+    BlobStore& blobs_;
+    const SpillOptions options_;
+    std::mutex mutex_;                                 // guards broken_
+    std::unordered_map<RunId, std::uint64_t> broken_;  ///< place of the first event not written
+};
+
+/// About how long a value is as text, as far as `enough`.
+std::size_t text_bytes(const base::json::value& value, std::size_t enough);
+
+}  // namespace flow

@@ -1,0 +1,33 @@
+// What an engine does to runs that were at work when its process died.
+
+#include <utility>
+
+#include "flow/engine/run_engine.h"
+
+namespace flow {
+
+/// Calls that were out are made again; after a crash each is counted first, durably, so that one
+/// that kills the process does not do so for ever.
+void RunEngine::call_lost(RunId run) {
+    const auto found = hot(run);
+    if (!found) return;
+    std::vector<Call> calls = Machine((*found)->state).outstanding();
+    if (!options_.after_crash) {
+        for (Call& call : calls) make(std::move(call));
+        return;
+    }
+    std::vector<LostCall> lost;
+    lost.reserve(calls.size());
+    for (const Call& call : calls) lost.push_back({call.path, call.attempt});
+    if (lost.empty()) return;
+    input(
+        run,
+        [lost = std::move(lost), most = options_.lost_max](Machine& machine,
+                                                           std::int64_t now) -> base::Result<void> {
+            machine.lost(lost, most, now);
+            return {};
+        },
+        {}, true);
+}
+
+}  // namespace flow
