@@ -92,6 +92,12 @@ Result<int> follow(FlowAccess& access, const Args& args, Program& program, const
     int status = -1;
     json::value output;
     const bool as_json = args.has("--json");
+    // An end in the past that the run has gone on from is none.
+    const json::object before = DG_TRY(access.call("GET", "/v1/runs/" + url_escape(run)));
+    const std::string now = json_text(before, "status");
+    const bool over = now == "completed" || now == "failed" || now == "cancelled";
+    std::uint64_t past = json_count(before, "events");
+    if (over && past > 0) --past;
     DG_TRY(access.watch(
         run,
         [&](const json::object& event) {
@@ -100,6 +106,10 @@ Result<int> follow(FlowAccess& access, const Args& args, Program& program, const
                 print_json(program, event);
             } else {
                 program.terminal.out(event_line(event));
+            }
+            if (past > 0) {
+                --past;
+                return true;
             }
             if (kind == "run_completed") {
                 status = 0;

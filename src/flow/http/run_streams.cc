@@ -22,6 +22,11 @@ bool ends(const Event& event) {
            event.kind == EventKind::run_cancelled;
 }
 
+/// A run that failed may go on: by a retry, or from a checkpoint.
+bool over_after(bool over, const Event& event) {
+    return ends(event) || (over && event.kind != EventKind::run_resumed);
+}
+
 }  // namespace
 
 void RunStreams::attach() {
@@ -78,7 +83,7 @@ void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint6
             if (place < stream.next) continue;
             text += frame(events[i], place);
             stream.next = place + 1;
-            over = over || ends(events[i]);
+            over = over_after(over, events[i]);
         }
         const bool open = text.empty() || stream.responder->write(text);
         if (over) stream.responder->end();
@@ -103,7 +108,7 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
     const auto give = [&](const std::vector<Event>& events) {
         std::string text;
         for (const Event& event : events) {
-            over = over || ends(event);
+            over = over_after(over, event);
             text += frame(event, next++);
         }
         return text.empty() || responder->write(text);
