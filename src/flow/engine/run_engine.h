@@ -30,7 +30,8 @@ struct StartRequest {
     std::string tenant = {}, workflow;
     std::uint32_t version = 0;  ///< 0: the newest
     base::json::value input = {}, labels = {};
-    std::string idempotency_key = {};  ///< the same key starts one run
+    std::string idempotency_key = {};           ///< the same key starts one run
+    std::optional<std::int32_t> priority = {};  ///< in queues; none: the workflow's
 };
 
 struct EngineOptions {

@@ -22,7 +22,7 @@ enum Has : std::uint16_t {
     has_error = 128,
 };
 
-constexpr std::array<std::string_view, 23> kNames = {
+constexpr std::array<std::string_view, 32> kNames = {
     "",
     "run_started",
     "run_paused",
@@ -46,6 +46,15 @@ constexpr std::array<std::string_view, 23> kNames = {
     "scope_closed",
     "vars_set",
     "run_migrated",
+    "",  // 23
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "run_queued",  // 30
+    "run_admitted",
 };
 
 }  // namespace

@@ -38,6 +38,8 @@ enum class EventKind : std::uint8_t {
     scope_closed = 20,    ///< name: its key
     vars_set = 21,        ///< value: an object
     run_migrated = 22,    ///< name: hash of the new definition
+    run_queued = 30,      ///< name: the queue it waits in
+    run_admitted = 31,    ///< it has a place there until it is over
 };
 
 struct Event {

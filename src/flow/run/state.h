@@ -113,7 +113,9 @@ struct RunState {
     base::json::value input, labels;
     std::optional<Parent> parent;
     RunStatus status = RunStatus::running;
-    std::string reason;  ///< why it is paused or cancelled
+    std::string reason;     ///< why it is paused or cancelled
+    std::string queued_in;  ///< the queue in which the whole run waits
+    std::int32_t priority = 0;
     std::int64_t started_ms = 0, finished_ms = 0;
     base::json::object vars;
     base::json::value output;
@@ -134,6 +136,7 @@ struct RunStart {
     std::string tenant, idempotency_key;
     base::json::value input, labels;
     std::optional<Parent> parent;
+    std::optional<std::int32_t> priority = {};  ///< none: the workflow's
 };
 base::json::value to_value(const RunStart& start);
 
@@ -141,6 +144,12 @@ base::json::value to_value(const RunStart& start);
 /// Errors: data_loss (an event that this state cannot have met: the journal or the definition is
 /// not the run's).
 base::Result<void> apply(RunState& state, const Event& event);
+
+/// What a step that waits for a place in a queue has as its name, before the queue's.
+inline constexpr std::string_view kQueuePrefix = "queue/";
+inline bool waits_in_queue(const StepState& step) {
+    return step.status == StepStatus::waiting && step.name.starts_with(kQueuePrefix);
+}
 
 /// A step by its path, "collect" or "each[3].fit"; null: there is none now. A compensation's path
 /// is its step's with "~undo" behind it.

@@ -195,6 +195,8 @@ base::Result<void> read_scope(const json::value& value, const Block& block, Scop
 json::object to_json(const RunState& state) {
     json::object out{{"id", to_text(state.id)}, {"status", status_name(state.status)}};
     if (!state.reason.empty()) out["reason"] = state.reason;
+    if (!state.queued_in.empty()) out["queued_in"] = state.queued_in;
+    if (state.priority != 0) out["priority"] = state.priority;
     if (!state.tenant.empty()) out["tenant"] = state.tenant;
     if (!state.idempotency_key.empty()) out["key"] = state.idempotency_key;
     if (state.parent) {
@@ -247,6 +249,8 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
     state.id = *id;
     state.status = *status;
     state.reason = fields.text("reason");
+    state.queued_in = fields.text("queued_in");
+    state.priority = fields.number<std::int32_t>("priority");
     state.tenant = fields.text("tenant");
     state.idempotency_key = fields.text("key");
     if (const json::value* parent = fields.find("parent")) {

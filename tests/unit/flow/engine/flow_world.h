@@ -71,8 +71,10 @@ public:
 
 class World {
 public:
-    explicit World(std::uint64_t seed, flow::EngineOptions options = {})
-        : disk(seed), rng(seed ^ 0x5eed), options_(options) {
+    /// `around`: puts a runner around the held calls at each boot.
+    using Around = std::function<flow::StepRunner*(flow::StepRunner&)>;
+    explicit World(std::uint64_t seed, flow::EngineOptions options = {}, Around around = {})
+        : disk(seed), rng(seed ^ 0x5eed), options_(options), around_(std::move(around)) {
         auto made = base::TemporaryDir::create("/tmp", "dougong-flow-test-");
         dir_.emplace(*std::move(made));
         boot();
@@ -93,7 +95,7 @@ public:
         if (!log_opened) return false;
         log = *std::move(log_opened);
         engine = std::make_unique<flow::RunEngine>(
-            *log, definitions, calls, clock, rng.next(), options_,
+            *log, definitions, around_ ? *around_(calls) : calls, clock, rng.next(), options_,
             [this](std::function<void()> task) { tasks.push_back(std::move(task)); });
         const auto recovered = engine->recover();
         EXPECT_TRUE(recovered.has_value()) << (recovered ? "" : recovered.error().message);
@@ -191,6 +193,7 @@ public:
 
 private:
     const flow::EngineOptions options_;
+    const Around around_;
     std::optional<base::TemporaryDir> dir_;
 };
 
