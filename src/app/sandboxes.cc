@@ -240,6 +240,10 @@ std::unique_ptr<sphere::Sphere> Sandboxes::sphere_as(std::string_view actor) {
     return impl_->guard->sphere().as(std::string(actor));
 }
 
+sphere::tools::SandboxTools* Sandboxes::tools() {
+    return impl_->tool_api ? &impl_->tool_api->tools() : nullptr;
+}
+
 std::string Sandboxes::policies() const {
     return impl_->guard ? impl_->guard->policies() : "";
 }

@@ -13,6 +13,9 @@
 namespace base::metrics {
 class Registry;
 }
+namespace sphere::tools {
+class SandboxTools;
+}
 namespace sphere {
 class Sphere;
 }
@@ -48,6 +51,9 @@ public:
     /// The same sandboxes as another part of the server uses them: under `actor` in the record.
     /// Null where there are none. Must go before stop().
     std::unique_ptr<sphere::Sphere> sphere_as(std::string_view actor);
+    /// What agents do with sandboxes, under their policies. Null where there are none. Not after
+    /// stop().
+    sphere::tools::SandboxTools* tools();
     /// For the log: where policies come from and their digest; where the record is. Empty without.
     std::string policies() const;
     std::string audit_dir() const;

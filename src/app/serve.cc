@@ -211,6 +211,7 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
     if (enabled == "off") return std::unique_ptr<Flows>();
     auto flows = Flows::open(program, {.sphere = sandboxes.sphere_as("flow"),
                                        .memories = memories.store(),
+                                       .sandbox_tools = sandboxes.tools(),
                                        .models = true,
                                        .workers = true});
     // A database is named on purpose: to go on without it would hide that it is away.

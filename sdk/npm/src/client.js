@@ -73,8 +73,8 @@ export class Client {
 
   /** Starts a run: {id, status, output?, error?}. A key is made when none is given, so that a start
    * that is repeated after a broken connection starts one run. */
-  start(name, { input, labels, version, idempotencyKey = randomUUID(), waitMs, signal } = {}) {
-    const json = defined({ input, labels, version, idempotency_key: idempotencyKey, wait_ms: waitMs });
+  start(name, { input, labels, version, priority, idempotencyKey = randomUUID(), waitMs, signal } = {}) {
+    const json = defined({ input, labels, version, priority, idempotency_key: idempotencyKey, wait_ms: waitMs });
     return this.#again(() => this.transport.call('POST', path('v1', 'workflows', name, 'runs'), { json, signal }), signal);
   }
   /** Starts a run and waits for its output. Throws RunFailedError. */
@@ -151,5 +151,15 @@ export class Client {
   }
   workers() {
     return this.#get('/v1/workers');
+  }
+  async queues() {
+    return (await this.#get('/v1/queues')).data;
+  }
+  async schedules() {
+    return (await this.#get('/v1/schedules')).data;
+  }
+  /** action: pause, resume or trigger; `name` where the workflow has several schedules. */
+  schedule(workflow, action, { name } = {}) {
+    return this.transport.call('POST', path('v1', 'schedules', workflow, action) + (name ? `?name=${encodeURIComponent(name)}` : ''));
   }
 }

@@ -46,6 +46,8 @@ export interface StartOptions<Input = unknown> {
   input?: Input;
   labels?: Record<string, string>;
   version?: number;
+  /** In queues and for workers, higher goes first. */
+  priority?: number;
   /** The same key starts one run. Absent: one is made, so that a repeated request starts one run. */
   idempotencyKey?: string;
   /** Answer when the run is over, or after so long. */
@@ -122,6 +124,9 @@ export class Client {
   retry(run: string, step: string, options?: { by?: string }): Promise<unknown>;
   publish(event: string, payload?: unknown): Promise<unknown>;
   workers(): Promise<{ workers: unknown[]; tasks: unknown[] }>;
+  queues(): Promise<Record<string, unknown>[]>;
+  schedules(): Promise<Record<string, unknown>[]>;
+  schedule(workflow: string, action: 'pause' | 'resume' | 'trigger', options?: { name?: string }): Promise<Record<string, unknown>>;
 }
 
 /** What a step's function is told of its call. */

@@ -88,10 +88,10 @@ class Client:
         return self._transport.call("DELETE", _path("workflows", name))
 
     def start(self, name: str, input: Any = None, *, labels: dict[str, str] | None = None, version: int | None = None,
-              idempotency_key: str | None = None, wait_ms: int | None = None) -> dict[str, Any]:
+              priority: int | None = None, idempotency_key: str | None = None, wait_ms: int | None = None) -> dict[str, Any]:
         """Starts a run: {"id", "status", "output"?, "error"?}. A key is made when none is given, so that a start that is
         repeated after a broken connection starts one run."""
-        body = _given(input=input, labels=labels, version=version, wait_ms=wait_ms,
+        body = _given(input=input, labels=labels, version=version, priority=priority, wait_ms=wait_ms,
                       idempotency_key=idempotency_key or uuid.uuid4().hex)
         return self._again(lambda: self._transport.call("POST", _path("workflows", name, "runs"), body))
 
@@ -170,3 +170,14 @@ class Client:
 
     def workers(self) -> dict[str, Any]:
         return self._get("/v1/workers")
+
+    def queues(self) -> list[dict[str, Any]]:
+        return self._get("/v1/queues")["data"]
+
+    def schedules(self) -> list[dict[str, Any]]:
+        return self._get("/v1/schedules")["data"]
+
+    def schedule(self, workflow: str, action: str, *, name: str | None = None) -> dict[str, Any]:
+        """pause, resume or trigger; `name` where the workflow has several schedules."""
+        query = "?" + urllib.parse.urlencode({"name": name}) if name else ""
+        return self._transport.call("POST", _path("schedules", workflow, action) + query, {})

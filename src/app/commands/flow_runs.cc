@@ -166,6 +166,9 @@ Result<int> run(const Args& args, Program& program) {
     if (const auto input = args.value("--input"))
         body["input"] = DG_TRY(json_of_flag("--input", *input));
     if (const auto key = args.value("--key")) body["idempotency_key"] = *key;
+    if (const auto priority = args.value("--priority")) {
+        body["priority"] = DG_TRY(json_of_flag("--priority", *priority));
+    }
     if (args.has("--label")) {
         json::object labels;
         for (const std::string& label : args.all("--label")) {
@@ -391,6 +394,7 @@ std::vector<Command> flow_run_commands() {
                 {{"--input", "JSON", "Its input: JSON, @FILE, or - for standard input."},
                  {"--version", "N", "Not the newest version."},
                  {"--key", "TEXT", "The same key starts one run."},
+                 {"--priority", "N", "In queues and for workers, higher goes first."},
                  {"--label", "NAME=VALUE", "For finding it; may be repeated."},
                  {"--detach", "", "Do not wait for its end."}}),
             {{"dougong flow run hello.yaml --input '{\"name\": \"Ann\"}'", "Deploy and run."}}, run,

@@ -73,6 +73,7 @@ public:
         flows_ = DG_TRY(
             Flows::open(program, {.sphere = sandboxes_ ? sandboxes_->sphere_as("flow") : nullptr,
                                   .memories = memories_ ? memories_->store() : nullptr,
+                                  .sandbox_tools = sandboxes_ ? sandboxes_->tools() : nullptr,
                                   .models = false,
                                   .perform = perform_}));
         flows_->register_routes(router_);

@@ -116,7 +116,12 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
                 return run_llm(*model, action, step);
             },
             [&](const flow::ToolAction& action) -> Result<StepOutput> {
-                return base::fail(Code::not_found, "there is no tool '{}' here", action.tool);
+                static const base::json::object kNone;
+                if (parts_.tools == nullptr) return none_here("tools");
+                const base::json::object* given = step.call.request.if_object();
+                return StepOutput{DG_TRY(parts_.tools->call(
+                                      action.tool, given != nullptr ? *given : kNone, step)),
+                                  0, 0};
             },
             [](const auto&) -> Result<StepOutput> {
                 return base::fail(Code::internal, "a step that makes no call was called");

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "app/flow/step_adapters.h"
+#include "app/flow/tool_sources.h"
 #include "base/exec/worker.h"
 #include "flow/step_runner.h"
 #include "flow/worker/worker_tasks.h"
@@ -25,6 +26,7 @@ public:
         /// Waits until models answer; null: there are none, or the call was cancelled.
         std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
         flow::WorkerTasks* workers = nullptr;
+        ToolCaller* tools = nullptr;
     };
     FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
     ~FlowSteps() override;

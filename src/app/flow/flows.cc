@@ -18,6 +18,7 @@
 #include "flow/blobs/bounded_steps.h"
 #include "flow/blobs/file_blob_store.h"
 #include "flow/http/flow_routes.h"
+#include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
 #include "flow/log/postgres_run_log.h"
@@ -48,6 +49,12 @@ namespace {
 
 constexpr std::uint64_t kValueBytesMax = 1ull << 30;
 
+/// Calls that one of this process's threads makes.
+bool needs_thread(const flow::Call& call) {
+    return !std::holds_alternative<flow::WorkerAction>(call.step->action) &&
+           !std::holds_alternative<flow::NativeAction>(call.step->action);
+}
+
 /// For who only looks or writes down: calls are made by the next who performs.
 class NoSteps final : public flow::StepRunner {
 public:
@@ -75,11 +82,15 @@ struct Flows::Impl {
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
+    std::unique_ptr<ToolSet> tools;
     std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     std::optional<flow::BoundedSteps> bounded_steps;
+    std::unique_ptr<flow::QueuedRunner> queues;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
+    std::unique_ptr<flow::Scheduler> scheduler;
+    std::optional<flow::ScheduleApi> schedule_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
 
@@ -132,6 +143,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.workspaces = DG_TRY(Workspaces::open(flow_dir(program) + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
     self.workers = std::make_unique<flow::WorkerTasks>(program.clock);
+    std::vector<std::unique_ptr<ToolCaller>> sources;
+    sources.push_back(memory_tools(self.parts.memories));
+    sources.push_back(sandbox_tools(self.parts.sandbox_tools));
+    self.tools = std::make_unique<ToolSet>(std::move(sources));
+    self.definitions->know_tools(self.tools->names());
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
                          .workspaces = &*self.workspaces,
@@ -140,27 +156,40 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              [&self](const std::atomic<bool>& cancelled) {
                                  return self.wait_for_model(cancelled);
                              },
-                         .workers = self.parts.workers ? self.workers.get() : nullptr},
+                         .workers = self.parts.workers ? self.workers.get() : nullptr,
+                         .tools = self.tools.get()},
         program.clock, threads, 100'000);
     if (self.blobs != nullptr) {
         self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     }
-    flow::StepRunner* runner = &self.no_steps;
-    if (self.parts.perform) {
-        runner = self.bounded_steps ? static_cast<flow::StepRunner*>(&*self.bounded_steps)
-                                    : self.steps.get();
-    }
+    flow::StepRunner& steps = self.bounded_steps
+                                  ? static_cast<flow::StepRunner&>(*self.bounded_steps)
+                                  : *self.steps;
+    self.queues = std::make_unique<flow::QueuedRunner>(
+        steps, program.clock,
+        flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread});
+    flow::StepRunner& runner =
+        self.parts.perform ? static_cast<flow::StepRunner&>(*self.queues) : self.no_steps;
     self.runtime = DG_TRY(flow::Runtime::open(
-        *self.log, *self.definitions, *runner, program.clock,
+        *self.log, *self.definitions, runner, program.clock,
         {.after_crash = self.crash_mark.crashed(), .take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
+    self.runtime->post([&self] { self.queues->open(); });  // behind what was open
+    // Schedules start runs where a server is; a command only looks at them.
+    const FlowConfig& config = program.config().flow;
+    const std::string schedules =
+        config.store == "postgresql" ? config.postgresql : flow_dir(program) + "/schedules.db";
+    self.scheduler = DG_TRY(flow::Scheduler::open(schedules, *self.definitions, *self.runtime,
+                                                  *self.log, program.clock, self.parts.workers));
+    self.schedule_api.emplace(*self.scheduler, *self.queues, program.clock);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
+    impl_->schedule_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
 }
 
@@ -195,9 +224,12 @@ void Flows::stop() {
     impl_->model_known.notify_all();
     impl_->api.reset();
     impl_->files.reset();
+    impl_->schedule_api.reset();
+    impl_->scheduler.reset();
     impl_->runtime->halt();  // what steps say from now on is for the next start
     impl_->steps->stop();
     impl_->runtime.reset();
+    impl_->queues.reset();
     impl_->steps.reset();
     impl_->workers->drain();
     impl_->log.reset();
@@ -214,7 +246,8 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     };
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}"}) {
+          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}", "/v1/queues",
+          "/v1/schedules", "/v1/schedules/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

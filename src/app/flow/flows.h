@@ -16,7 +16,10 @@ class MemoryStore;
 }
 namespace sphere {
 class Sphere;
+namespace tools {
+class SandboxTools;
 }
+}  // namespace sphere
 
 namespace app {
 
@@ -31,6 +34,7 @@ public:
     struct Parts {
         std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
+        sphere::tools::SandboxTools* sandbox_tools = nullptr;
         bool models = false;   ///< set_models will be called
         bool workers = false;  ///< workers outside can come: there is a server
         bool perform = true;   ///< else nothing that was open is taken up and no call is made

@@ -14,12 +14,10 @@ Result<flow::StepOutput> run_memory(memory::MemoryStore& store, const flow::Memo
                                     const StepCall& step) {
     memory::MemoryTools tools(store, memory::Scope{.tenant = step.tenant});
     const json::object* given = step.call.request.if_object();
-    json::object arguments = given != nullptr ? *given : json::object();
-    // What is written is written once, however often the step is tried.
-    if (action.operation == "memory_add" && !arguments.contains("idempotency_key")) {
-        arguments["idempotency_key"] = step.call.idempotency_key;
-    }
-    return flow::StepOutput{DG_TRY(tools.call(action.operation, arguments)), 0, 0};
+    static const json::object kNone;
+    // Written twice, an entry is merged with its equal.
+    return flow::StepOutput{DG_TRY(tools.call(action.operation, given != nullptr ? *given : kNone)),
+                            0, 0};
 }
 
 Result<flow::StepOutput> run_llm(const ModelEndpoint& endpoint, const flow::LlmAction& action,

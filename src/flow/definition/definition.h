@@ -182,19 +182,29 @@ struct Step {
     std::string checkpoint;  ///< a name under which a run can go on from here once this is done
     std::optional<ValueTemplate> checkpoint_note;  ///< what the step says of it then: an object
     std::string queue;  ///< of the definition's `queues`: bounds what runs at once
+    std::optional<std::int32_t> priority;  ///< in queues; none: the run's
     std::optional<ValueTemplate> idempotency_key;
     std::uint32_t line = 0, column = 0;
 };
 
 struct Queue {
     std::string name;
-    std::uint32_t concurrency = 0;  ///< 0: no bound
-    double per_second = 0;          ///< 0: no bound
+    std::uint32_t concurrency = 0;          ///< 0: no bound
+    double per_second = 0, per_minute = 0;  ///< starts; 0: no bound. One of them
 };
 
+/// When runs start by themselves. Moments are whole seconds of wall time.
 struct Schedule {
-    std::string cron;  ///< five fields, UTC unless `zone_offset_s`
-    std::int32_t zone_offset_s = 0;
+    enum class Overlap : std::uint8_t { allow, skip, queue };
+    enum class CatchUp : std::uint8_t { none, last, all };
+    std::string name;        ///< one of the workflow's; absent in the file: its place, from 1
+    std::string cron;        ///< five fields on the zone's clock; empty: `every`
+    milliseconds every{0};   ///< so long after each other, counted from 1970
+    std::string zone;        ///< "Europe/Berlin" or an offset such as +02:00; empty: UTC
+    milliseconds jitter{0};  ///< each moment is put off by up to so much
+    Overlap overlap = Overlap::skip;   ///< when an earlier run of it is not over
+    CatchUp catch_up = CatchUp::last;  ///< of moments that passed while nothing ran
+    std::uint32_t catch_up_max = 100;  ///< of `all`: the latest so many
     base::json::value input;
 };
 

@@ -457,6 +457,7 @@ Shape step_shape() {
          {"output_schema", any("JSON Schema that the output must satisfy.")},
          {"checkpoint", checkpoint_shape()},
          {"queue", name("One of `queues`: bounds what runs at once."), false, {"concurrency"}},
+         {"priority", integer("In queues; absent: the run's.", -1'000'000, 1'000'000)},
          {"idempotency_key", any("Sent with outside calls instead of one made of run and step.")}});
     shape.name = "step";
     shape.noun = "step";
@@ -478,18 +479,36 @@ const Shape& steps_shape() {
 const Shape& queue_element() {
     static const Shape shape = object(
         "", {{"concurrency", integer("Steps at once; 0: any number.", 0, 4294967295.0)},
-             {"per_second", number("Starts a second; 0: any number.", 0, 1e9), false, {"rate"}}});
+             {"per_second", number("Starts a second; 0: any number.", 0, 1e9), false, {"rate"}},
+             {"per_minute", number("Starts a minute, instead.", 0, 1e9)}});
     return shape;
 }
 
 const Shape& schedule_element() {
-    static const Shape shape =
-        object("", {{"cron", cron("When a run starts."), true, {"schedule", "every"}},
-                    {"zone",
-                     text("Offset of the clock from UTC, as +02:00. Absent: UTC.", 16),
-                     false,
-                     {"timezone", "tz", "offset"}},
-                    {"input", any("Of the run.")}});
+    static const Shape shape = [] {
+        Shape out = object(
+            "",
+            {{"name", name("One of the workflow's. Absent: its place in the list.")},
+             {"cron", cron("When a run starts."), false, {"schedule"}},
+             {"every", duration("Instead: so long after each other."), false, {"interval"}},
+             {"zone",
+              text("Whose clock cron means: Europe/Berlin, or an offset as +02:00. Absent: UTC.",
+                   64),
+              false,
+              {"timezone", "tz", "offset"}},
+             {"jitter", duration("Each moment is put off by up to so much.")},
+             {"overlap",
+              word("When its last run is not over: skip the moment (absent), queue behind it, or "
+                   "allow both.",
+                   {"skip", "queue", "allow"})},
+             {"catch_up",
+              word("Of moments that passed while nothing ran: none, the last (absent), or all.",
+                   {"none", "last", "all"})},
+             {"catch_up_max", integer("Of all: the latest so many. Absent: 100.", 1, 10'000)},
+             {"input", any("Of the run.")}});
+        out.one_field = {"cron", "every"};
+        return out;
+    }();
     return shape;
 }
 

@@ -9,6 +9,7 @@
 #include "base/files/sha256.h"
 #include "base/json/canonical.h"
 #include "flow/cron/cron.h"
+#include "flow/cron/time_zone.h"
 #include "flow/definition/definition_shape.h"
 #include "flow/definition/reader.h"
 
@@ -56,6 +57,11 @@ json::value defaults_of(const Node* schema) {
         if (const Node* value = property.find("default")) out[name] = base::to_json(*value);
     }
     return out;
+}
+
+bool makes_call(std::string_view kind) {
+    return kind == "llm" || kind == "tool" || kind == "code" || kind == "http" ||
+           kind == "memory" || kind == "call" || kind == "worker" || kind.empty();
 }
 
 class DefinitionReader {
@@ -110,6 +116,12 @@ private:
                 Queue queue{.name = name};
                 Reader::number(node, "concurrency", queue.concurrency);
                 Reader::number(node, "per_second", queue.per_second);
+                Reader::number(node, "per_minute", queue.per_minute);
+                if (queue.per_second > 0 && queue.per_minute > 0) {
+                    in_.fault(node, "queues." + name,
+                              fmt::format("queue '{}' has per_second and per_minute, expected one",
+                                          name));
+                }
                 out.queues.push_back(std::move(queue));
             }
         }
@@ -120,6 +132,12 @@ private:
                 in_.step = id;
                 in_.step_path = place.path;
                 check_queue(*queue, place.path + ".queue", out);
+                if (!makes_call(place.kind)) {
+                    in_.fault(*queue, place.path + ".queue",
+                              fmt::format("step '{}' is a {}, which takes no place in a queue; "
+                                          "steps that call something do",
+                                          id, place.kind));
+                }
                 in_.step.clear();
             }
         }
@@ -149,22 +167,51 @@ private:
 
     void read_schedule(const Node& node, const std::string& path, Definition& out) {
         Schedule schedule;
+        schedule.name = std::to_string(out.schedules.size() + 1);
+        Reader::text(node, "name", schedule.name);
+        for (const Schedule& other : out.schedules) {
+            if (other.name != schedule.name) continue;
+            in_.fault(node, path,
+                      fmt::format("{}: there is a schedule '{}' already", path, schedule.name));
+        }
+        Reader::duration(node, "every", schedule.every);
+        if (const Node* every = node.find("every");
+            every != nullptr && schedule.every < milliseconds(1000)) {
+            in_.fault(*every, path + ".every",
+                      fmt::format("{}.every: a schedule has at least a second", path));
+        }
+        Reader::duration(node, "jitter", schedule.jitter);
+        std::string word;
+        Reader::text(node, "overlap", word);
+        if (word == "allow") schedule.overlap = Schedule::Overlap::allow;
+        if (word == "queue") schedule.overlap = Schedule::Overlap::queue;
+        word.clear();
+        Reader::text(node, "catch_up", word);
+        if (word == "none") schedule.catch_up = Schedule::CatchUp::none;
+        if (word == "all") schedule.catch_up = Schedule::CatchUp::all;
+        Reader::number(node, "catch_up_max", schedule.catch_up_max);
+        if (schedule.catch_up == Schedule::CatchUp::all &&
+            schedule.overlap == Schedule::Overlap::skip) {
+            if (node.find("overlap") != nullptr) {
+                in_.fault(*node.find("overlap"), path + ".overlap",
+                          fmt::format("{} catches up all moments, which come at once: overlap must "
+                                      "be queue or allow",
+                                      path));
+            }
+            schedule.overlap = Schedule::Overlap::queue;
+        }
         Reader::text(node, "cron", schedule.cron);
         if (const Node* line = node.find("cron")) {
             if (const auto cron = Cron::parse(schedule.cron); !cron) {
                 in_.fault(*line, path + ".cron", fmt::format("{}: {}", path, cron.error().message));
             }
         }
-        std::string zone;
-        Reader::text(node, "zone", zone);
-        if (!zone.empty()) {
-            const auto offset = parse_zone_offset(zone);
-            if (!offset) {
+        Reader::text(node, "zone", schedule.zone);
+        if (!schedule.zone.empty()) {
+            if (const auto zone = TimeZone::find(schedule.zone); !zone) {
                 in_.fault(*node.find("zone"), path + ".zone",
-                          fmt::format("{}.zone is '{}', expected an offset from UTC such as +02:00",
-                                      path, zone));
+                          fmt::format("{}.zone: {}", path, zone.error().message));
             }
-            schedule.zone_offset_s = offset.value_or(0);
         }
         if (const Node* input = node.find("input")) {
             schedule.input = base::to_json(*input);

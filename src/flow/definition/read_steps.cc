@@ -87,6 +87,9 @@ void StepReader::policies(const Node& node, const std::string& path, Step& out, 
     Reader::text(node, "title", out.title);
     checkpoint(node, path, out);
     Reader::text(node, "queue", out.queue);
+    if (node.find("priority") != nullptr) {
+        Reader::number(node, "priority", out.priority.emplace());
+    }
     Reader::duration(node, "timeout", out.timeout);
     if (const Node* when = node.find("if")) out.when = in_.expression(*when, path + ".if");
     if (const Node* retry = node.find("retry")) {

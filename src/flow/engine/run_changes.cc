@@ -18,7 +18,13 @@ void RunEngine::call_lost(RunId run) {
     }
     std::vector<LostCall> lost;
     lost.reserve(calls.size());
-    for (const Call& call : calls) lost.push_back({call.path, call.attempt});
+    for (Call& call : calls) {
+        if (call.admission) {  // it did nothing that could have killed us
+            make(std::move(call));
+        } else {
+            lost.push_back({call.path, call.attempt});
+        }
+    }
     if (lost.empty()) return;
     input(
         run,

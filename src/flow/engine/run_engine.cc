@@ -33,11 +33,12 @@ void glance_at(const ScopeState& scope, Glance& out) {
         if (step.status == StepStatus::pending || is_settled(step.status)) continue;
         // A child that ended may not have been heard of before a crash.
         const bool child = step.status == StepStatus::open && step.scopes.empty();
-        out.calls_out = out.calls_out || child || step.status == StepStatus::running;
+        out.calls_out =
+            out.calls_out || child || step.status == StepStatus::running || waits_in_queue(step);
         if (step.status == StepStatus::waiting) {
             if (std::holds_alternative<HumanAction>(scope.block->steps[i].action)) {
                 out.waiting.push_back("human:" + path_of(scope, i));
-            } else if (step.name.starts_with("event/")) {
+            } else if (step.name.starts_with("event/") || waits_in_queue(step)) {
                 out.waiting.push_back(step.name);
             } else if (!step.name.empty()) {
                 out.waiting.push_back("signal:" + step.name);
@@ -137,6 +138,8 @@ void RunEngine::refresh(Hot& run) {
     index_waits(head, false);
     Glance glance;
     if (!is_final(state.status)) glance_at(state.root, glance);
+    if (!state.definition->run_queue.empty()) glance.calls_out = true;  // it has, or wants, a place
+    if (!state.queued_in.empty()) glance.waiting.push_back("queue/" + state.queued_in);
     if (state.status == RunStatus::undoing) glance.calls_out = true;
     head.status = state.status;
     head.updated_ms = now_ms();
@@ -327,7 +330,7 @@ void RunEngine::create(Commit& commit, RunId id, const StartRequest& request,
     open_[id];
     Machine machine(run.state);
     const RunStart start{request.tenant, request.idempotency_key, request.input, request.labels,
-                         std::move(parent)};
+                         std::move(parent), request.priority};
     if (request.fork) {
         machine.fork(start, *request.fork, now_ms());
     } else {

@@ -37,6 +37,7 @@ struct StartRequest {
     base::json::value input = {}, labels = {};
     std::string idempotency_key = {};                ///< the same key starts one run
     std::shared_ptr<const ForkPlan> fork = nullptr;  ///< begins where another run was
+    std::optional<std::int32_t> priority = {};       ///< in queues; none: the workflow's
 };
 
 struct EngineOptions {

@@ -265,6 +265,9 @@ void FlowApi::start(const Request& request, const ResponderPtr& responder) {
         in.integer<std::uint32_t>("version", start.version, 0, 1u << 31);
         in.text("idempotency_key", start.idempotency_key, kNameMax);
         in.integer<std::int64_t>("wait_ms", wait_ms, 0, kWaitMax);
+        if (in.has("priority")) {
+            in.integer<std::int32_t>("priority", start.priority.emplace(), -1'000'000, 1'000'000);
+        }
         if (const json::value* input = in.value("input")) start.input = *input;
         if (const json::value* labels = in.value("labels")) {
             if (labels->is_object()) {

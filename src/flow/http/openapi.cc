@@ -20,7 +20,7 @@ json::object workflow_example() {
 }
 json::object start_example() {
     return parsed(R"({"version": 0, "input": {"who": "Ann"}, "labels": {"team": "a"},
-        "idempotency_key": "order-7", "wait_ms": 10000})");
+        "idempotency_key": "order-7", "wait_ms": 10000, "priority": 5})");
 }
 json::object answer_example() {
     return parsed(R"({"step": "gate", "decision": "approved", "answer": null, "by": "ann"})");
@@ -53,8 +53,8 @@ json::object payload_example() {
 }
 
 constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
-constexpr std::array<std::string_view, 1> kVersion = {"version"}, kAfter = {"after"},
-                                          kStep = {"step"};
+constexpr std::array<std::string_view, 1> kName = {"name"}, kVersion = {"version"},
+                                          kAfter = {"after"}, kStep = {"step"};
 constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
@@ -177,6 +177,30 @@ const std::array kOperations = {
               .path = "/v1/workers",
               .summary = "Workers that were here within ten minutes, and what waits for workers.",
               .answer = "Workers, and tasks by queue and function."},
+    Operation{.method = "get",
+              .path = "/v1/queues",
+              .summary = "Queues that somebody is in.",
+              .answer = "How many run and wait in each, and its bounds."},
+    Operation{.method = "get",
+              .path = "/v1/schedules",
+              .summary = "When runs start by themselves.",
+              .answer = "Each schedule, its next moment and its last run."},
+    Operation{.method = "post",
+              .path = "/v1/schedules/{workflow}/pause",
+              .summary = "Let moments pass without a run.",
+              .answer = "That it is paused.",
+              .query = kName},
+    Operation{.method = "post",
+              .path = "/v1/schedules/{workflow}/resume",
+              .summary = "Start runs again from the next moment on.",
+              .answer = "That it is not paused.",
+              .query = kName},
+    Operation{.method = "post",
+              .path = "/v1/schedules/{workflow}/trigger",
+              .summary = "Start a run now, with the schedule's input.",
+              .answer = "The run.",
+              .query = kName,
+              .makes = true},
     Operation{.method = "get",
               .path = "/v1/flow",
               .summary = "How much there is and what waits.",

@@ -24,7 +24,7 @@ enum Has : std::uint16_t {
     has_error = 128,
 };
 
-constexpr std::array<std::string_view, 29> kNames = {
+constexpr std::array<std::string_view, 32> kNames = {
     "",
     "run_started",
     "run_paused",
@@ -54,6 +54,9 @@ constexpr std::array<std::string_view, 29> kNames = {
     "step_quarantined",
     "checkpoint_reached",
     "run_rewound",
+    "",  // 29
+    "run_queued",  // 30
+    "run_admitted",
 };
 
 }  // namespace

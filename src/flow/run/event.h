@@ -45,6 +45,8 @@ enum class EventKind : std::uint8_t {
     step_quarantined = 26,    ///< error: it was lost too often
     checkpoint_reached = 27,  ///< name; value: what the step says of it
     run_rewound = 28,         ///< name: the checkpoint the run goes on from; value: by whom
+    run_queued = 30,          ///< name: the queue it waits in
+    run_admitted = 31,        ///< it has a place there until it is over
 };
 
 struct Event {

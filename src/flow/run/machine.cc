@@ -71,12 +71,16 @@ void Machine::emit(Event event) {
     const base::Result<void> folded = apply(state_, event);
     DG_CHECK(folded.has_value());  // a decision follows from the state
     out_.events.push_back(std::move(event));
-    if (is_final(state_.status)) out_.ended = true;
+    if (!is_final(state_.status)) return;
+    out_.ended = true;
+    if (!state_.definition->run_queue.empty())
+        out_.cancelled.emplace_back();  // gives its place back
 }
 
 void Machine::start(const RunStart& start, std::int64_t now_ms) {
     now_ms_ = now_ms;
     emit({.kind = EventKind::run_started, .value = to_value(start)});
+    if (!state_.definition->run_queue.empty()) ask_run_place();
     settle();
 }
 
@@ -88,6 +92,7 @@ void Machine::proceed(std::int64_t now_ms) {
 }
 
 void Machine::settle() {
+    if (!state_.queued_in.empty()) return;
     while (state_.status == RunStatus::running && out_.events.size() < kEventsMax) {
         if (!advance(state_.root)) break;
     }
@@ -354,7 +359,7 @@ void Machine::undo_next() {
 void Machine::cancel_calls(ScopeState& scope) {
     for (std::uint32_t i = 0; i < scope.steps.size(); ++i) {
         const StepState& step = scope.steps[i];
-        if (step.status == StepStatus::running ||
+        if (step.status == StepStatus::running || waits_in_queue(step) ||
             (step.status == StepStatus::open && step.scopes.empty())) {
             out_.cancelled.push_back(path_of(scope, i));
         }

@@ -34,6 +34,9 @@ struct Call {
     std::string tenant = {};       ///< whose run it is
     /// It asks for a place in the step's or the run's queue; what it gives counts for nothing.
     bool admission = false;
+    bool holds = false;  ///< of an admission: it had the place before a crash
+    std::int32_t priority = 0;
+    std::int64_t since_ms = 0;  ///< when the step, or the run, began to wait
 };
 
 /// What a call gave.
@@ -151,6 +154,12 @@ private:
     void close(ScopeState& scope, std::optional<base::Error> failed);
     void begin(ScopeState& scope, std::uint32_t index);
     void begin_call(const StepRef& ref, const std::string& path);
+    void make_call(const StepRef& ref, const std::string& path);
+    void ask_place(const StepRef& ref, const std::string& path);
+    void got_place(const StepRef& ref, const std::string& path, std::uint32_t attempt);
+    void ask_run_place();
+    void got_run_place();
+    Call run_place() const;
     void begin_wait(const StepRef& ref, const std::string& path, const WaitAction& wait);
     void begin_human(const StepRef& ref, const std::string& path, const HumanAction& human);
     void begin_choose(const StepRef& ref, const std::string& path, const ChooseAction& choose);

@@ -59,9 +59,11 @@ void Machine::cancel_after(const StepRef& ref) {
 
 /// Whatever it was, the run is running.
 void Machine::go_on(std::string_view by) {
+    const bool again = is_final(state_.status) && !state_.definition->run_queue.empty();
     if (state_.status != RunStatus::running) {
         emit({.kind = EventKind::run_resumed, .value = json::value(by)});
     }
+    if (again) ask_run_place();
     settle();
 }
 

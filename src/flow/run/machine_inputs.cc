@@ -22,7 +22,15 @@ void Machine::finished(std::string_view path, std::uint32_t attempt,
                        base::Result<StepOutput> result, std::int64_t now_ms) {
     now_ms_ = now_ms;
     if (is_final(state_.status)) return;
+    if (path.empty()) {
+        if (result) got_run_place();
+        return;
+    }
     const auto ref = find_step(state_, path);
+    if (ref && waits_in_queue(*ref->state)) {
+        if (result) got_place(*ref, std::string(path), attempt);
+        return;
+    }
     if (!ref || ref->state->status != StepStatus::running || ref->state->attempt != attempt) return;
     const std::string place(path);
     if (result) {
@@ -63,11 +71,16 @@ std::vector<Call> Machine::outstanding() {
             if (step.status == StepStatus::running) {
                 const StepRef ref{&scope, i, &step, &scope.block->steps[i]};
                 add(ref, path_of(scope, i), request_of(ref));
+            } else if (waits_in_queue(step)) {
+                const StepRef ref{&scope, i, &step, &scope.block->steps[i]};
+                calls.push_back(call_of(ref, path_of(scope, i), step.attempt + 1, {}));
+                calls.back().admission = true;
             }
             for (const auto& inner : step.scopes) self(self, *inner);
         }
     };
     if (is_final(state_.status)) return calls;
+    if (!state_.definition->run_queue.empty()) calls.push_back(run_place());
     if (state_.status != RunStatus::undoing) walk(walk, state_.root);
     for (const Undo& undo : state_.undos) {
         if (undo.state.status != StepStatus::running) continue;
@@ -291,6 +304,9 @@ base::Result<void> Machine::resume(std::string_view by, std::int64_t now_ms) {
                 step.quarantined);  // what paused it is tried again
     });
     emit({.kind = EventKind::run_resumed, .value = json::value(by)});
+    for (Call& call : outstanding()) {
+        if (call.admission && !call.holds) out_.calls.push_back(std::move(call));
+    }
     while (state_.status == RunStatus::running && tick_scope(state_.root)) {
     }
     settle();

@@ -88,6 +88,8 @@ Call Machine::call_of(const StepRef& ref, const std::string& path, std::uint32_t
         if (own && own->is_string()) call.idempotency_key = own->get_string();
     }
     call.deadline_ms = ref.state->until_ms;
+    call.priority = ref.step->priority.value_or(state_.priority);
+    call.since_ms = ref.state->started_ms;
     return call;
 }
 
@@ -132,6 +134,11 @@ void Machine::begin(ScopeState& scope, std::uint32_t index) {
 }
 
 void Machine::begin_call(const StepRef& ref, const std::string& path) {
+    if (ref.scope != nullptr && !ref.step->queue.empty()) return ask_place(ref, path);
+    make_call(ref, path);
+}
+
+void Machine::make_call(const StepRef& ref, const std::string& path) {
     base::Result<json::value> request = json::value();
     if (ref.scope != nullptr) {
         request = request_of(ref);

@@ -32,6 +32,7 @@ json::value to_value(const RunStart& start) {
     if (!start.labels.is_null()) out["labels"] = start.labels;
     if (!start.tenant.empty()) out["tenant"] = start.tenant;
     if (!start.idempotency_key.empty()) out["key"] = start.idempotency_key;
+    if (start.priority) out["priority"] = *start.priority;
     if (start.parent) out["parent"] = {to_text(start.parent->run), start.parent->path};
     return out;
 }
@@ -115,6 +116,10 @@ void start_run(RunState& state, const Event& event) {
             }
         }
     }
+    state.priority = state.definition->priority;
+    if (const json::value* own = start.if_contains("priority"); own && own->is_int64()) {
+        state.priority = static_cast<std::int32_t>(own->get_int64());
+    }
     state.started_ms = event.at_ms;
     set_up(state.root, *state.definition->body);
 }
@@ -126,6 +131,7 @@ void end_run(RunState& state, const Event& event, RunStatus status) {
     if (event.error) state.error = event.error;
     if (status == RunStatus::cancelled) state.reason = event.name;
     state.inbox.clear();
+    state.queued_in.clear();
 }
 
 void take_signal(RunState& state, std::uint64_t number) {
@@ -428,6 +434,12 @@ base::Result<void> apply(RunState& state, const Event& event) {
         case EventKind::vars_set:
             if (!event.value.is_object()) return strange(event);
             for (const auto& [name, value] : event.value.get_object()) state.vars[name] = value;
+            return {};
+        case EventKind::run_queued:
+            state.queued_in = event.name;
+            return {};
+        case EventKind::run_admitted:
+            state.queued_in.clear();
             return {};
         case EventKind::run_migrated:
             return migrate_run(state, event);

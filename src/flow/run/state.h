@@ -125,7 +125,9 @@ struct RunState {
     std::optional<Parent> parent;
     std::optional<Parent> forked_from;  ///< another run, and the step at which this one begins
     RunStatus status = RunStatus::running;
-    std::string reason;  ///< why it is paused or cancelled
+    std::string reason;     ///< why it is paused or cancelled
+    std::string queued_in;  ///< the queue in which the whole run waits
+    std::int32_t priority = 0;
     std::int64_t started_ms = 0, finished_ms = 0;
     base::json::object vars;
     base::json::value output;
@@ -147,6 +149,7 @@ struct RunStart {
     std::string tenant, idempotency_key;
     base::json::value input, labels;
     std::optional<Parent> parent;
+    std::optional<std::int32_t> priority = {};  ///< none: the workflow's
 };
 base::json::value to_value(const RunStart& start);
 
@@ -154,6 +157,12 @@ base::json::value to_value(const RunStart& start);
 /// Errors: data_loss (an event that this state cannot have met: the journal or the definition is
 /// not the run's).
 base::Result<void> apply(RunState& state, const Event& event);
+
+/// What a step that waits for a place in a queue has as its name, before the queue's.
+inline constexpr std::string_view kQueuePrefix = "queue/";
+inline bool waits_in_queue(const StepState& step) {
+    return step.status == StepStatus::waiting && step.name.starts_with(kQueuePrefix);
+}
 
 /// A step by its path, "collect" or "each[3].fit"; null: there is none now. A compensation's path
 /// is its step's with "~undo" behind it.

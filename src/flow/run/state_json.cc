@@ -272,6 +272,8 @@ base::Result<void> take_over(const json::value& taken, RunState& state) {
 json::object to_json(const RunState& state) {
     json::object out{{"id", to_text(state.id)}, {"status", status_name(state.status)}};
     if (!state.reason.empty()) out["reason"] = state.reason;
+    if (!state.queued_in.empty()) out["queued_in"] = state.queued_in;
+    if (state.priority != 0) out["priority"] = state.priority;
     if (!state.tenant.empty()) out["tenant"] = state.tenant;
     if (!state.idempotency_key.empty()) out["key"] = state.idempotency_key;
     if (state.parent) {
@@ -322,6 +324,8 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
     state.id = *id;
     state.status = *status;
     state.reason = fields.text("reason");
+    state.queued_in = fields.text("queued_in");
+    state.priority = fields.number<std::int32_t>("priority");
     state.tenant = fields.text("tenant");
     state.idempotency_key = fields.text("key");
     state.parent = run_and_step(fields.find("parent"));

@@ -1,7 +1,9 @@
 #include "flow/store/definition_store.h"
 
+#include <algorithm>
 #include <chrono>
 
+#include "base/core/nearest.h"
 #include "flow/definition/read_definition.h"
 #include "flow/run/tenant_key.h"
 
@@ -33,36 +35,30 @@ std::vector<std::string> tables() {
     };
 }
 
-/// What the language has and the engine does not do yet: refused, never ignored.
-Result<void> check_supported(const Block& block) {
+/// Tools that steps name exist.
+Result<void> check_tools(const Block& block, const std::vector<std::string>& known) {
+    const auto check = [&](const Step& step) -> Result<void> {
+        const auto* tool = std::get_if<ToolAction>(&step.action);
+        if (tool == nullptr || std::ranges::count(known, tool->tool) > 0) return {};
+        const std::vector<std::string_view> names(known.begin(), known.end());
+        return base::fail_on("steps." + step.id, Code::invalid_argument,
+                             "line {}: step '{}': there is no tool '{}'{}", step.line, step.id,
+                             tool->tool, base::did_you_mean(tool->tool, names));
+    };
     for (const Step& step : block.steps) {
-        const auto refuse = [&](std::string_view what) {
-            return base::fail_on("steps." + step.id, Code::unimplemented,
-                                 "line {}: step '{}' uses {}, which this version does not run yet",
-                                 step.line, step.id, what);
-        };
-        if (!step.queue.empty()) return refuse("a queue");
-        if (std::holds_alternative<ToolAction>(step.action)) return refuse("a tool");
+        DG_TRY(check(step));
+        if (step.compensation) DG_TRY(check(*step.compensation));
         if (const auto* loop = std::get_if<LoopAction>(&step.action)) {
-            DG_TRY(check_supported(*loop->body));
+            DG_TRY(check_tools(*loop->body, known));
         } else if (const auto* choose = std::get_if<ChooseAction>(&step.action)) {
-            for (const auto& arm : choose->arms) DG_TRY(check_supported(*arm.block));
+            for (const auto& arm : choose->arms) DG_TRY(check_tools(*arm.block, known));
         } else if (const auto* parallel = std::get_if<ParallelAction>(&step.action)) {
-            for (const auto& branch : parallel->branches) DG_TRY(check_supported(*branch.block));
+            for (const auto& branch : parallel->branches) {
+                DG_TRY(check_tools(*branch.block, known));
+            }
         }
     }
     return {};
-}
-
-Result<void> check_supported(const Definition& definition) {
-    const auto refuse = [](std::string_view what) {
-        return base::fail_on(std::string(what), Code::unimplemented,
-                             "the workflow has '{}', which this version does not obey yet", what);
-    };
-    if (!definition.queues.empty() || !definition.run_queue.empty()) return refuse("queues");
-    if (!definition.schedules.empty()) return refuse("schedules");
-    if (definition.priority != 0) return refuse("priority");
-    return check_supported(*definition.body);
 }
 
 Deployed deployed_of(const base::store::Row& row) {
@@ -107,7 +103,7 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::read(const Row& row) 
 Result<Deployed> DefinitionStore::deploy(std::string_view tenant, std::string_view text,
                                          const std::string& file) {
     const auto parsed = DG_TRY(read_definition(text, file));
-    DG_TRY(check_supported(*parsed));
+    DG_TRY(check_tools(*parsed->body, tools_));
     Deployed out;
     out.name = parsed->name;
     out.hash = parsed->hash;
@@ -136,6 +132,26 @@ Result<Deployed> DefinitionStore::deploy(std::string_view tenant, std::string_vi
     }));
     const std::lock_guard lock(mutex_);
     newest_.erase(tenant_key(tenant, out.name));
+    if (!out.unchanged) ++changes_;
+    return out;
+}
+
+Result<std::vector<std::pair<std::string, std::shared_ptr<const Definition>>>>
+DefinitionStore::newest() {
+    std::vector<std::pair<std::string, std::string>> names;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        names.clear();
+        return tx.query("SELECT DISTINCT tenant, name FROM workflows WHERE removed = 0", {},
+                        [&](const base::store::Row& row) {
+                            names.emplace_back(row.text(0), row.text(1));
+                            return true;
+                        });
+    }));
+    std::vector<std::pair<std::string, std::shared_ptr<const Definition>>> out;
+    for (const auto& [tenant, name] : names) {
+        auto found = find(tenant, name, 0);
+        if (found) out.emplace_back(tenant, *std::move(found));  // else it was removed meanwhile
+    }
     return out;
 }
 
@@ -197,6 +213,7 @@ Result<void> DefinitionStore::remove(std::string_view tenant, std::string_view n
     }));
     const std::lock_guard lock(mutex_);
     newest_.erase(tenant_key(tenant, name));
+    ++changes_;
     if (removed == 0) return unknown(name, 0);
     return {};
 }

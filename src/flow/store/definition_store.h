@@ -1,6 +1,7 @@
 #pragma once
 // Deployed definitions, every version kept: runs hold on to the one they were started with.
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,7 +29,7 @@ public:
                                                                const base::Clock& clock);
 
     /// The next version of its name, durable when this returns; the newest again when nothing
-    /// changed. Errors: read_definition's, unimplemented (what the engine does not do yet), the
+    /// changed. Errors: read_definition's, invalid_argument (a tool that does not exist), the
     /// store's.
     base::Result<Deployed> deploy(std::string_view tenant, std::string_view text,
                                   const std::string& file);
@@ -40,6 +41,14 @@ public:
                                      std::uint32_t version);
     /// No new runs of it; open ones go on. Errors: not_found.
     base::Result<void> remove(std::string_view tenant, std::string_view name);
+
+    /// What `tool` steps may name: a workflow that names another one is refused. Before deploy().
+    void know_tools(std::vector<std::string> names) { tools_ = std::move(names); }
+
+    /// The newest version of every workflow of every tenant.
+    base::Result<std::vector<std::pair<std::string, std::shared_ptr<const Definition>>>> newest();
+    /// Counts what this process deployed and removed.
+    std::uint64_t changes() const { return changes_; }
 
     base::Result<std::shared_ptr<const Definition>> find(std::string_view tenant,
                                                          std::string_view name,
@@ -54,6 +63,8 @@ private:
 
     const std::unique_ptr<base::store::Store> store_;
     const base::Clock& clock_;
+    std::vector<std::string> tools_;
+    std::atomic<std::uint64_t> changes_ = 0;
     std::mutex mutex_;  // guards the two below
     std::unordered_map<std::string, std::shared_ptr<const Definition>> by_hash_;
     struct Newest {

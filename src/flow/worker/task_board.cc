@@ -50,7 +50,7 @@ Result<void> TaskBoard::add(Call call, Done done, Instant now) {
     by_call_[call_key(call.run, call.path)] = number;
     Task& task = tasks_[number];
     task.key = {call.tenant, action.queue, action.function};
-    task.urgency = -std::int64_t{call.definition ? call.definition->priority : 0};
+    task.urgency = -std::int64_t{call.priority};
     task.call = std::make_shared<const Call>(std::move(call));
     task.done = std::move(done);
     task.since = now;

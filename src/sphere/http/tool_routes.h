@@ -18,6 +18,8 @@ public:
             tools::SandboxToolsOptions options = {});
 
     void register_routes(base::http::Router& router);
+    /// The same tools for who asks within this process.
+    tools::SandboxTools& tools() { return tools_; }
     /// Ends what calls run and finishes what the workers hold. Idempotent.
     void stop() {
         tools_.stop();

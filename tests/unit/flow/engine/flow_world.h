@@ -73,8 +73,10 @@ public:
 
 class World {
 public:
-    explicit World(std::uint64_t seed, flow::EngineOptions options = {})
-        : disk(seed), rng(seed ^ 0x5eed), options_(options) {
+    /// `around`: puts a runner around the held calls at each boot.
+    using Around = std::function<flow::StepRunner*(flow::StepRunner&)>;
+    explicit World(std::uint64_t seed, flow::EngineOptions options = {}, Around around = {})
+        : disk(seed), rng(seed ^ 0x5eed), options_(options), around_(std::move(around)) {
         auto made = base::TemporaryDir::create("/tmp", "dougong-flow-test-");
         dir_.emplace(*std::move(made));
         boot();
@@ -102,7 +104,7 @@ public:
             *events, *blobs, flow::SpillOptions{.value_bytes = 24, .group_bytes = 64u << 10});
         if (!log->collect()) return false;
         engine = std::make_unique<flow::RunEngine>(
-            *log, definitions, calls, clock, rng.next(), options_,
+            *log, definitions, around_ ? *around_(calls) : calls, clock, rng.next(), options_,
             [this](std::function<void()> task) { tasks.push_back(std::move(task)); });
         const auto recovered = engine->recover();
         EXPECT_TRUE(recovered.has_value()) << (recovered ? "" : recovered.error().message);
@@ -204,6 +206,7 @@ public:
 
 private:
     const flow::EngineOptions options_;
+    const Around around_;
     std::optional<base::TemporaryDir> dir_;
 };
 

@@ -26,10 +26,10 @@ public:
                     const std::string& tenant = "t", std::int32_t priority = 0) {
         flow::Definition definition;
         definition.name = "w";
-        definition.priority = priority;
         flow::Step& step = steps_.emplace_back();
         step.action = flow::WorkerAction{queue, function, {}};
         flow::Call call;
+        call.priority = priority;
         call.run = RunId{run, 1};
         call.path = "step";
         call.tenant = tenant;
