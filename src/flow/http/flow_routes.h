@@ -18,6 +18,8 @@ namespace flow {
 
 class RunStreams;
 
+class ViewRoutes;
+
 class FlowApi {
 public:
     /// All outlive it.
@@ -55,6 +57,7 @@ private:
     DefinitionStore& definitions_;
     base::api::CallPool pool_;
     std::shared_ptr<RunStreams> streams_;
+    std::unique_ptr<ViewRoutes> views_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

@@ -34,6 +34,7 @@ public:
     base::Result<std::optional<RunId>> by_key(std::string_view tenant, std::string_view key);
     base::Result<void> open_runs(const std::function<void(const IndexRow&)>& each);
     base::Result<std::vector<RunHead>> list(const RunFilter& filter);
+    base::Result<RunCounts> count(const RunFilter& filter);
 
 private:
     explicit RunIndex(std::unique_ptr<base::store::Store> store) : store_(std::move(store)) {}
