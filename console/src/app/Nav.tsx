@@ -32,6 +32,7 @@ function Pulse() {
 export function Nav() {
   const t = useT();
   const route = useRoute();
+  const within = screens.find((screen) => screen.route === route.screen)?.within;
   const dark = isDark(useStore(themeStore));
   const locale = useStore(localeStore);
   return (
@@ -41,11 +42,11 @@ export function Nav() {
         <span className="brand-name">Dougong</span>
       </a>
       <ul className="rail-links">
-        {screens.map((screen) => (
+        {screens.filter((screen) => !screen.within).map((screen) => (
           <li key={screen.route}>
             <a
               href={formatRoute({ screen: screen.route })}
-              aria-current={route.screen === screen.route ? "page" : undefined}
+              aria-current={route.screen === screen.route || within === screen.route ? "page" : undefined}
               onPointerEnter={() => void screen.preload()}
             >
               <Icon name={screen.icon} />
