@@ -28,10 +28,11 @@ describe("layout", () => {
       const graph = random(60, seed);
       const { boxes, lines, width, height } = layOut(graph, new Set());
       const at = new Map(boxes.map((box) => [box.id, box]));
-      for (const edge of graph.edges) expect(at.get(edge.from)!.y + NODE_H, `seed ${seed}`).toBeLessThan(at.get(edge.to)!.y);
-      for (const a of boxes) for (const b of boxes) if (a !== b) expect(overlap(a, b), `seed ${seed}: ${a.id} ${b.id}`).toBe(false);
+      const wrong = graph.edges.filter((edge) => at.get(edge.from)!.y + NODE_H >= at.get(edge.to)!.y).map((edge) => `${edge.from} above ${edge.to}`);
+      for (const [n, a] of boxes.entries()) for (const b of boxes.slice(n + 1)) if (overlap(a, b)) wrong.push(`${a.id} on ${b.id}`);
+      expect(wrong, `seed ${seed}`).toEqual([]);
       expect(lines).toHaveLength(graph.edges.length);
-      for (const box of boxes) expect(box.x >= -1e-6 && box.x + box.w <= width + 1e-6 && box.y + box.h <= height + 1e-6).toBe(true);
+      expect(boxes.every((box) => box.x >= -1e-6 && box.x + box.w <= width + 1e-6 && box.y + box.h <= height + 1e-6)).toBe(true);
     }
   });
 

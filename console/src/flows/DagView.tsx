@@ -1,6 +1,6 @@
 // A workflow as boxes and lines, each step as it stands. One tab stop: arrow keys walk the boxes,
 // Enter opens one, Space folds what holds others, + and - zoom.
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useT } from "../i18n";
 import { formatMs } from "../ui/format";
 import type { Stand } from "./fold";
@@ -69,11 +69,17 @@ export function DagView({ graph, label, notes, chosen, onChoose }: Props) {
     const next = by > 0 ? ZOOMS.find((each) => each > scale + 1e-6) : [...ZOOMS].reverse().find((each) => each < scale - 1e-6);
     if (next) setZoom(next);
   };
-  const toggle = (id: string) => setFolded((before) => {
+  const toggle = useCallback((id: string) => setFolded((before) => {
     const next = new Set(before);
     if (!next.delete(id)) next.add(id);
     return next;
-  });
+  }), []);
+  const latest = useRef(onChoose);
+  latest.current = onChoose;
+  const choose = useCallback((id: string) => {
+    setFocus(id);
+    latest.current(id);
+  }, []);
   const focusBox = (id: string) => {
     setFocus(id);
     scroller.current?.querySelector<SVGGElement>(`[data-step="${CSS.escape(id)}"]`)?.focus();
@@ -113,7 +119,7 @@ export function DagView({ graph, label, notes, chosen, onChoose }: Props) {
           {drawing.lines.map((line, n) => <path key={n} className={`dag-line ${line.kind}`} d={line.kind === "jump" ? sharp(line.points) : path(line.points)} markerEnd="url(#dag-arrow)" />)}
           {drawing.boxes.map((box) => {
             const node = nodes.get(box.id)!;
-            return <Node key={box.id} box={box} node={node} note={notes.get(box.id)} chosen={box.id === chosen} tab={box.id === current} onChoose={() => { setFocus(box.id); onChoose(box.id); }} onToggle={() => toggle(box.id)} />;
+            return <Node key={box.id} box={box} node={node} note={notes.get(box.id)} chosen={box.id === chosen} tab={box.id === current} onChoose={choose} onToggle={toggle} />;
           })}
         </svg>
       </div>
@@ -127,11 +133,17 @@ interface NodeProps {
   note: Note | undefined;
   chosen: boolean;
   tab: boolean;
-  onChoose: () => void;
-  onToggle: () => void;
+  onChoose: (id: string) => void;
+  onToggle: (id: string) => void;
 }
 
-function Node({ box, node, note, chosen, tab, onChoose, onToggle }: NodeProps) {
+const noteText = (note: Note | undefined) => note && `${note.took_ms} ${note.attempts} ${note.rounds} ${note.stand?.status} ${note.stand?.paths.length} ${JSON.stringify(note.stand?.counts)}`;
+
+/** A large graph has many boxes and few that change: only those are drawn again. */
+const Node = memo(StepBox, (before, after) =>
+  before.box === after.box && before.node === after.node && before.chosen === after.chosen && before.tab === after.tab && noteText(before.note) === noteText(after.note));
+
+function StepBox({ box, node, note, chosen, tab, onChoose, onToggle }: NodeProps) {
   const t = useT();
   const stand = note?.stand;
   const status: StepStatus = stand?.status ?? "pending";
@@ -149,7 +161,7 @@ function Node({ box, node, note, chosen, tab, onChoose, onToggle }: NodeProps) {
       aria-label={words}
       aria-pressed={chosen}
       transform={`translate(${box.x} ${box.y})`}
-      onClick={onChoose}
+      onClick={() => onChoose(box.id)}
     >
       <title>{node.title}</title>
       {box.folded && <rect className="dag-stack" x={5} y={5} width={box.w} height={box.h} rx={9} />}
@@ -159,7 +171,7 @@ function Node({ box, node, note, chosen, tab, onChoose, onToggle }: NodeProps) {
       <text className="dag-kind" x={stand ? 34 : 12} y={40}>{node.kind}{node.conditional ? " ?" : ""}{figures ? ` · ${figures}` : ""}</text>
       {counts.length > 0 && <Counts counts={counts} x={box.w - 10} />}
       {box.holds && (
-        <g className="dag-fold" transform={`translate(${box.w - 26} 8)`} onClick={(event) => { event.stopPropagation(); onToggle(); }}>
+        <g className="dag-fold" transform={`translate(${box.w - 26} 8)`} onClick={(event) => { event.stopPropagation(); onToggle(box.id); }}>
           <title>{t(box.folded ? "flows.unfold" : "flows.fold")}</title>
           <rect width={18} height={18} rx={5} />
           <path d={box.folded ? "M9 5v8M5 9h8" : "M5 9h8"} />

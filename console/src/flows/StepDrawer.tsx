@@ -47,7 +47,7 @@ export function StepDrawer(props: Props) {
     };
   }, []);
   const paths = stand?.paths ?? [];
-  const known = props.step !== undefined || props.trace !== undefined;
+  const known = (props.step !== undefined && props.step.status !== "pending") || (props.trace?.spans.length ?? 0) > 0;
   return (
     <aside className="drawer step-drawer" aria-label={t("flows.step")} onKeyDown={(event) => event.key === "Escape" && onClose()}>
       <header className="dialog-head">
@@ -65,7 +65,7 @@ export function StepDrawer(props: Props) {
       )}
       {known ? <Detail key={path} {...props} /> : paths.length <= 1 && <p className="muted">{t("flows.not_begun")}</p>}
       {!known && <JsonBox title={t("flows.definition")} value={props.definition} />}
-      {!known && paths.length === 0 && isFinal(run.status) && <p className="muted small">{t("flows.never_begun")}</p>}
+      {!known && paths.length <= 1 && isFinal(run.status) && <p className="muted small">{t("flows.never_begun")}</p>}
     </aside>
   );
 }

@@ -12,6 +12,7 @@ import { isFinal, type RunEvent, type RunPage, type RunView } from "./types";
 
 export const EVENTS_MAX = 20_000; // of the past, when a run is opened
 const STATE_MS = 250; // at most so often the state is read again
+const DRAW_MS = 80; // and what came is drawn
 const OVER_MS = 5000; // a run that is over may be tried again by others
 
 export type StreamLink = "connecting" | "live" | "over" | "away";
@@ -63,7 +64,7 @@ export function useRun(id: string): LiveRun {
     const abort = new AbortController();
     const { signal } = abort;
     let stateTimer: ReturnType<typeof setTimeout> | null = null;
-    let drawn = 0;
+    let drawTimer: ReturnType<typeof setTimeout> | null = null;
     const readState = async () => {
       const next = await getJson<RunView>(runPath(id), signal);
       setRun(next);
@@ -77,7 +78,10 @@ export function useRun(id: string): LiveRun {
       }, STATE_MS);
     };
     const draw = () => {
-      if (!drawn) drawn = requestAnimationFrame(() => { drawn = 0; setVersion((n) => n + 1); });
+      drawTimer ??= setTimeout(() => {
+        drawTimer = null;
+        setVersion((n) => n + 1);
+      }, DRAW_MS);
     };
     const stream = async (own: EventFeed) => {
       const response = await request(`${runPath(id)}/watch?after=${own.place}`, { signal });
@@ -124,7 +128,7 @@ export function useRun(id: string): LiveRun {
     return () => {
       abort.abort();
       if (stateTimer) clearTimeout(stateTimer);
-      cancelAnimationFrame(drawn);
+      if (drawTimer) clearTimeout(drawTimer);
     };
   }, [id, round, reconnected]);
 

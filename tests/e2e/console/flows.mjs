@@ -161,7 +161,7 @@ export const cases = {
     await page.getByLabel("Round of each").fill("1");
     await page.waitForFunction(() => /square, set, done/.test(document.querySelector('[data-step="square"]').getAttribute("aria-label")));
     await page.getByRole("button", { name: "Answer it" }).click();
-    await drawer(page).getByText("Release June?").waitFor();
+    await drawer(page).locator(".human-prompt", { hasText: "Release June?" }).waitFor();
     const send = drawer(page).getByRole("button", { name: "Send", exact: true });
     await drawer(page).getByLabel("grade").fill("9");
     await drawer(page).getByText("At most 5.").waitFor();
@@ -243,7 +243,7 @@ export const cases = {
     assert.notDeepEqual(await marks(), zoomed);
     await page.keyboard.press("End");
     await page.keyboard.press("Enter");
-    await drawer(page).getByText("Release June?").waitFor();
+    await drawer(page).locator(".human-prompt", { hasText: "Release June?" }).waitFor();
     assert.deepEqual(await axeFaults(page), []);
   }),
 
