@@ -1,4 +1,5 @@
 // The rail on the left (a bar at the bottom of a phone): screens, pulse, theme, language, help.
+import { useEffect, useRef } from "react";
 import { localeStore, setLocale, useT } from "../i18n";
 import { feedStore, type Feed } from "../live/feed";
 import { formatNumber } from "../ui/format";
@@ -33,6 +34,8 @@ export function Nav() {
   const t = useT();
   const route = useRoute();
   const within = screens.find((screen) => screen.route === route.screen)?.within;
+  const links = useRef<HTMLUListElement>(null);
+  useEffect(() => links.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [route.screen]);
   const dark = isDark(useStore(themeStore));
   const locale = useStore(localeStore);
   return (
@@ -41,7 +44,7 @@ export function Nav() {
         <Mark size={26} />
         <span className="brand-name">Dougong</span>
       </a>
-      <ul className="rail-links">
+      <ul ref={links} className="rail-links">
         {screens.filter((screen) => !screen.within).map((screen) => (
           <li key={screen.route}>
             <a

@@ -37,7 +37,7 @@ export function RunTable({ rows, total, selected, onSelect, onOpen, onEnd, onVie
   const { first, last, page, show } = useVirtual(grid, rows.length, ROW_PX, ROW_PX);
   useEffect(() => onView(first, last), [first, last, onView]);
   useEffect(() => {
-    if (last + 200 >= rows.length) onEnd?.(); // before the reader is there
+    if (last + 600 >= rows.length) onEnd?.(); // before the reader is there
   }, [last, rows.length, onEnd]);
 
   const toggle = (index: number, range: boolean) => {

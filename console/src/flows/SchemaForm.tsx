@@ -129,7 +129,7 @@ function Field(props: FieldProps) {
         <legend>{title}{required && <span className="muted"> *</span>}</legend>
         {list.map((each, n) => (
           <div key={n} className="list-field">
-            <Field name={`${title} ${n + 1}`} path={`${path}/${n}`} schema={items} root={root} required value={each} wrongs={all} onChange={(next) => onChange(list.map((old, m) => (m === n ? (next ?? null) : old)))} />
+            <Field name={`${title} ${n + 1}`} path={`${path}/${n}`} schema={items} root={root} required={false} value={each} wrongs={all} onChange={(next) => onChange(list.map((old, m) => (m === n ? (next ?? null) : old)))} />
             <IconButton icon="trash" label={t("flows.form.remove", { name: `${title} ${n + 1}` })} onClick={() => onChange(list.filter((_, m) => m !== n))} />
           </div>
         ))}

@@ -8,7 +8,7 @@ import { mergePage, type RunList } from "./runList";
 import type { RunCounts, RunHead, RunPage } from "./types";
 
 const HEAD = 100;
-const PAGE = 500;
+const PAGE = 1000;
 const TICK_MS = 2000;
 const NEW_MAX = 5000; // over it the list begins anew
 

@@ -139,8 +139,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern : {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs",
-                                "/v1/runs/{rest...}", "/v1/events/{name}", "/v1/flow"}) {
+    for (const char* pattern :
+         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
+          "/v1/events/{name}", "/v1/flow", "/v1/flow/health"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

@@ -177,6 +177,24 @@ export const cases = {
     assert.match(await drawer(page).innerText(), /"by": "Kim"/, "the step's output is shown");
   }),
 
+  "a draft is edited, a step is rejected with a reason": flows({}, async ({ page, base }) => {
+    const name = fresh("draft");
+    await deployed(page, `name: ${name}\nsteps:\n  - {id: edit, human: {ask: edit, prompt: "Mend it", draft: "Deer Ann"}}\n  - {id: ok, human: {ask: approve, prompt: "Send {{ steps.edit.output.answer }}?"}}\n`);
+    const { id } = await post(page, `/v1/workflows/${name}/runs`, {});
+    await page.goto(`${base}#/runs/${id}?step=edit`);
+    const draft = drawer(page).getByLabel("Value");
+    await draft.waitFor();
+    assert.equal(await draft.inputValue(), "Deer Ann");
+    await draft.fill("Dear Ann");
+    await drawer(page).getByRole("button", { name: "Send", exact: true }).click();
+    await step(page, "ok").and(page.locator(".step-waiting")).click();
+    await drawer(page).locator(".human-prompt", { hasText: "Send Dear Ann?" }).waitFor();
+    await drawer(page).getByLabel("Comment").fill("too short");
+    await drawer(page).getByRole("button", { name: "Reject" }).click();
+    await until(page, id, "failed");
+    await page.locator(".run-page .answer-failure", { hasText: "too short" }).waitFor();
+  }),
+
   "a stream that breaks goes on where it was, nothing lost or doubled": flows({}, async ({ page, base }) => {
     const name = await deployed(page, PIPELINE(fresh("pipeline")));
     const { id } = await post(page, `/v1/workflows/${name}/runs`, { input: { title: "June" } });
