@@ -406,6 +406,35 @@ Result<int> answer(const Args& args, Program& program) {
                             goes_on(*access, run)));
 }
 
+Result<int> files(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const std::string path =
+        fmt::format("/v1/runs/{}/files", url_escape(args.value("RUN").value()));
+    if (const auto name = args.value("NAME")) {
+        std::string from = path + "/" + url_escape(*name);
+        if (const auto step = args.value("--step")) from += "?step=" + url_escape(*step);
+        const std::string bytes = DG_TRY(access->fetch(from));
+        if (const auto target = args.value("--output")) {
+            DG_TRY(base::write_file_atomically(*target, bytes));
+            return 0;
+        }
+        program.terminal.out(bytes);
+        return 0;
+    }
+    const json::object answer = DG_TRY(access->call("GET", path));
+    std::string text;
+    for (const json::value& one : answer.at("data").as_array()) {
+        const json::object& step = one.as_object();
+        text += json_text(step, "step") + "\n";
+        for (const json::value& each : step.at("files").as_array()) {
+            text += fmt::format("  {:>10}  {}\n", json_count(each.as_object(), "bytes"),
+                                json_text(each.as_object(), "name"));
+        }
+    }
+    return tell(args, program, answer,
+                text.empty() ? "no step has kept files (keep_workspace: true)\n" : text);
+}
+
 std::vector<OptionSpec> with(std::vector<OptionSpec> own) {
     for (OptionSpec& option : flow_options()) own.push_back(std::move(option));
     return own;
@@ -451,6 +480,12 @@ std::vector<Command> flow_run_commands() {
         subcommand("show", "show a run and each of its steps", "", {kRun}, with({}), {}, show,
                    {"flow"}),
         subcommand("watch", "follow a run to its end", "", {kRun}, with({}), {}, watch, {"flow"}),
+        subcommand("files", "list or fetch the files that a run's steps kept", "",
+                   {kRun, {"NAME", "Of the last step that kept files.", false, false}},
+                   with({{"--step", "PATH", "Of this step."},
+                         {"--output", "FILE", "Into this file, not to the terminal."}}),
+                   {{"dougong flow files RUN report.html --output report.html", ""}}, files,
+                   {"flow"}),
         subcommand("signal", "send a run a signal", "",
                    {kRun,
                     {"NAME", "What it waits for.", true, false},

@@ -4,7 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <condition_variable>
+#include <mutex>
+
 #include "app/flow/step_adapters.h"
+#include "app/flow/workspaces.h"
 #include "sphere/files/workspace.h"
 #include "sphere/http/spec_json.h"
 
@@ -17,7 +21,9 @@ namespace json = base::json;
 namespace {
 
 constexpr std::size_t kResultMax = 64u << 20;
+constexpr std::string_view kArgumentsFile = ".dougong_args.json";
 constexpr std::string_view kResultFile = ".dougong_result.json";
+constexpr std::chrono::milliseconds kCancelLook{20};
 
 // The frames around the step's own code. They read the arguments from a file: a command line is
 // short, and data never becomes code.
@@ -42,8 +48,27 @@ public:
     void on_output(sphere::Stream stream, std::string_view bytes) override {
         (stream == sphere::Stream::out ? out : err) += bytes;
     }
-    void on_end(const sphere::ExecResult&) override {}
+    void on_end(const sphere::ExecResult& result) override {
+        const std::lock_guard lock(mutex_);
+        ended_ = result;
+        changed_.notify_all();
+    }
+    /// Waits for the end; `each` is called now and then meanwhile.
+    sphere::ExecResult wait(const std::function<void()>& each) {
+        std::unique_lock lock(mutex_);
+        while (!changed_.wait_for(lock, kCancelLook, [&] { return ended_.has_value(); })) {
+            lock.unlock();
+            each();
+            lock.lock();
+        }
+        return *ended_;
+    }
     std::string out, err;
+
+private:
+    std::mutex mutex_;  // guards ended_
+    std::condition_variable changed_;
+    std::optional<sphere::ExecResult> ended_;
 };
 
 /// Ends the box with its scope.
@@ -64,10 +89,51 @@ std::string tail(const std::string& text, std::size_t bytes) {
     return text.size() <= bytes ? text : "..." + text.substr(text.size() - bytes);
 }
 
+/// What earlier steps kept: a handle or a list of them, later ones over earlier ones.
+Result<void> bring(const Workspaces& kept, const json::value& files,
+                   const sphere::files::Workspace& workspace) {
+    const auto bring_one = [&](const json::value& handle) -> Result<void> {
+        if (handle.is_string()) return kept.restore(handle.get_string(), workspace);
+        return base::fail(Code::invalid_argument,
+                          "`workspace` is {}; expected steps.ID.output.workspace or a list of such",
+                          base::to_text(handle).substr(0, 100));
+    };
+    if (!files.is_array()) return bring_one(files);
+    for (const json::value& each : files.get_array()) DG_TRY(bring_one(each));
+    return {};
+}
+
+Result<void> check_end(const sphere::ExecResult& ended, const Gather& output) {
+    if (ended.reason == sphere::EndReason::wall_time ||
+        ended.reason == sphere::EndReason::cpu_time) {
+        return base::fail(Code::deadline_exceeded, "the code ran out of time; it had printed: {}",
+                          tail(output.err + output.out, 500));
+    }
+    if (ended.reason == sphere::EndReason::exited && ended.exit_code == 0) return {};
+    return base::fail(Code::failed_precondition, "the code ended with {} {}: {}",
+                      sphere::end_reason_name(ended.reason),
+                      ended.reason == sphere::EndReason::exited ? ended.exit_code : ended.signal,
+                      tail(output.err.empty() ? output.out : output.err, 2'000));
+}
+
+/// JSON where it is JSON, else the text.
+Result<json::value> printed(std::string answer) {
+    while (answer.ends_with('\n')) answer.pop_back();
+    auto parsed = base::parse_json(answer, {.depth_max = 128});
+    return parsed ? *std::move(parsed) : json::value(answer);
+}
+
+Result<json::value> left_in(const sphere::files::Workspace& workspace, std::string_view file) {
+    auto parsed = base::parse_json(DG_TRY(workspace.read(file, 0, kResultMax)), {.depth_max = 128});
+    if (parsed) return *std::move(parsed);
+    return base::fail(Code::payload_too_large, "'result' does not read as JSON of at most {} MiB",
+                      kResultMax >> 20);
+}
+
 }  // namespace
 
-Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const flow::CodeAction& action,
-                                  const StepCall& step) {
+Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const Workspaces& kept,
+                                  const flow::CodeAction& action, const StepCall& step) {
     const json::object& request = step.call.request.as_object();
     sphere::SandboxSpec spec;
     spec.tenant = step.tenant;
@@ -77,50 +143,45 @@ Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const flow::CodeAction
     const Box box(sphere, DG_TRY(sphere.create(spec)));
     const sphere::files::Workspace workspace(
         base::UniqueFd(DG_TRY(sphere.open_workspace(box.id()))));
+    if (const json::value* files = request.if_contains("workspace")) {
+        DG_TRY(bring(kept, *files, workspace));
+    }
     const std::string args = base::to_text(request.at("args"));
     sphere::ExecSpec command;
+    std::string_view source_file = "step.sh";
     if (action.language == "python") {
-        DG_TRY(workspace.write("step.py", action.source));
+        source_file = "step.py";
         command.argv = {"python3", "-c", std::string(kPython)};
     } else if (action.language == "node") {
-        DG_TRY(workspace.write("step.js", action.source));
+        source_file = "step.js";
         command.argv = {"node", "-e", std::string(kNode)};
     } else {
-        DG_TRY(workspace.write("step.sh", action.source));
         command.argv = {"bash", "step.sh"};
         command.environment["ARGS"] = args.size() < 100'000 ? args : "";
     }
-    DG_TRY(workspace.write(".dougong_args.json", args));
+    DG_TRY(workspace.write(source_file, action.source));
+    DG_TRY(workspace.write(kArgumentsFile, args));
     if (step.time_left.count() > 0) command.wall_timeout = step.time_left;
     Gather output;
-    const sphere::ExecResult ended = DG_TRY(sphere.exec(box.id(), command, output));
+    DG_TRY(sphere.start(box.id(), command, output));
+    const sphere::ExecResult ended = output.wait([&] {
+        if (step.cancelled->load()) (void)sphere.destroy(box.id());
+    });
     if (step.cancelled->load()) return base::fail(Code::cancelled, "the run was stopped");
-    if (ended.reason == sphere::EndReason::wall_time ||
-        ended.reason == sphere::EndReason::cpu_time) {
-        return base::fail(Code::deadline_exceeded, "the code ran out of time; it had printed: {}",
-                          tail(output.err + output.out, 500));
-    }
-    if (ended.reason != sphere::EndReason::exited || ended.exit_code != 0) {
-        return base::fail(
-            Code::failed_precondition, "the code ended with {} {}: {}",
-            sphere::end_reason_name(ended.reason),
-            ended.reason == sphere::EndReason::exited ? ended.exit_code : ended.signal,
-            tail(output.err.empty() ? output.out : output.err, 2'000));
-    }
+    DG_TRY(check_end(ended, output));
     json::object out{{"stdout", output.out}, {"stderr", output.err}, {"exit_code", 0}};
-    if (action.language == "bash") {
-        std::string answer = output.out;
-        while (answer.ends_with('\n')) answer.pop_back();
-        const auto parsed = base::parse_json(answer, {.depth_max = 128});
-        out["result"] = parsed ? *parsed : json::value(answer);
-    } else {
-        const std::string text = DG_TRY(workspace.read(kResultFile, 0, kResultMax));
-        auto parsed = base::parse_json(text, {.depth_max = 128});
-        if (!parsed) {
-            return base::fail(Code::payload_too_large,
-                              "'result' does not read as JSON of at most {} MiB", kResultMax >> 20);
+    out["result"] =
+        DG_TRY(action.language == "bash" ? printed(output.out) : left_in(workspace, kResultFile));
+    if (action.keep_workspace) {
+        for (const std::string_view ours : {source_file, kArgumentsFile, kResultFile}) {
+            if (const auto gone = workspace.remove(ours);
+                !gone && gone.error().code != Code::not_found) {
+                return std::unexpected(gone.error());
+            }
         }
-        out["result"] = *std::move(parsed);
+        const Workspaces::Kept files = DG_TRY(kept.keep(workspace));
+        out["workspace"] = files.handle;
+        out["files"] = files_json(files);
     }
     return flow::StepOutput{std::move(out), 0, 0};
 }

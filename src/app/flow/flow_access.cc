@@ -29,12 +29,10 @@ public:
         auto request = client_.request("POST", path);
         request.headers.emplace_back("Content-Type", content_type);
         request.body = std::move(text);
-        std::string answer;
-        DG_TRY(client_.download(std::move(request), [&](std::string_view bytes) -> Result<void> {
-            answer += bytes;
-            return {};
-        }));
-        return DG_TRY(base::parse_json(answer)).as_object();
+        return DG_TRY(base::parse_json(DG_TRY(download(std::move(request))))).as_object();
+    }
+    Result<std::string> fetch(const std::string& path) override {
+        return download(client_.request("GET", path));
     }
     Result<void> watch(const std::string& run,
                        const std::function<bool(const json::object&)>& on_event,
@@ -45,6 +43,15 @@ public:
     bool local() const override { return false; }
 
 private:
+    Result<std::string> download(base::HttpClient::Request request) {
+        std::string answer;
+        DG_TRY(client_.download(std::move(request), [&](std::string_view bytes) -> Result<void> {
+            answer += bytes;
+            return {};
+        }));
+        return answer;
+    }
+
     ServerClient client_;
 };
 
@@ -79,6 +86,9 @@ public:
     Result<json::object> post(const std::string& path, const std::string& content_type,
                               std::string text) override {
         return send("POST", path, content_type, std::move(text));
+    }
+    Result<std::string> fetch(const std::string& path) override {
+        return DG_TRY(ask_whole("GET", path, "", ""));
     }
     Result<void> watch(const std::string& run,
                        const std::function<bool(const json::object&)>& on_event,
@@ -134,11 +144,15 @@ private:
     }
     Result<json::object> send(const std::string& method, const std::string& path,
                               const std::string& content_type, std::string body) {
-        const auto answer = DG_TRY(ask(method, path, content_type, std::move(body)))->take();
-        if (answer.status >= 300) {
-            return std::unexpected(refusal("the folder of workflows", answer.status, answer.body));
-        }
-        return DG_TRY(base::parse_json(answer.body)).as_object();
+        return DG_TRY(
+                   base::parse_json(DG_TRY(ask_whole(method, path, content_type, std::move(body)))))
+            .as_object();
+    }
+    Result<std::string> ask_whole(const std::string& method, const std::string& path,
+                                  const std::string& content_type, std::string body) {
+        auto answer = DG_TRY(ask(method, path, content_type, std::move(body)))->take();
+        if (answer.status < 300) return std::move(answer.body);
+        return std::unexpected(refusal("the folder of workflows", answer.status, answer.body));
     }
 
     const std::string tenant_;

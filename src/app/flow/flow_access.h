@@ -31,6 +31,8 @@ public:
     virtual base::Result<base::json::object> post(const std::string& path,
                                                   const std::string& content_type,
                                                   std::string text) = 0;
+    /// GET of what is no JSON.
+    virtual base::Result<std::string> fetch(const std::string& path) = 0;
     /// Events of a run, the past first, until it is over or `on_event` is false.
     virtual base::Result<void> watch(const std::string& run,
                                      const std::function<bool(const base::json::object&)>& on_event,

@@ -97,7 +97,7 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
             [&](const flow::HttpAction& action) { return run_http(http_, action, step); },
             [&](const flow::CodeAction& action) -> Result<StepOutput> {
                 if (parts_.sphere == nullptr) return none_here("sandboxes");
-                return run_code(*parts_.sphere, action, step);
+                return run_code(*parts_.sphere, *parts_.workspaces, action, step);
             },
             [&](const flow::MemoryAction& action) -> Result<StepOutput> {
                 if (parts_.memories == nullptr) return none_here("memories");

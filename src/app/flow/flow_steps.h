@@ -20,6 +20,7 @@ public:
     /// What there is; null where the server has none. All outlive this.
     struct Parts {
         sphere::Sphere* sphere = nullptr;
+        const Workspaces* workspaces = nullptr;  ///< with a sphere
         memory::MemoryStore* memories = nullptr;
         /// Waits until models answer; null: there are none, or the call was cancelled.
         std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;

@@ -5,6 +5,8 @@
 #include <optional>
 
 #include "app/flow/flow_steps.h"
+#include "app/flow/run_files.h"
+#include "app/flow/workspaces.h"
 #include "base/api/error_answer.h"
 #include "base/files/files.h"
 #include "base/files/linux_disk.h"
@@ -52,10 +54,12 @@ struct Flows::Impl {
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::JournalRunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
+    std::optional<Workspaces> workspaces;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
     std::optional<flow::FlowApi> api;
+    std::optional<RunFiles> files;
 
     const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
         if (!parts.models) return nullptr;
@@ -81,9 +85,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
     self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
     self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+    self.workspaces = DG_TRY(Workspaces::open(dir + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
+                         .workspaces = &*self.workspaces,
                          .memories = self.parts.memories,
                          .model =
                              [&self](const std::atomic<bool>& cancelled) {
@@ -96,11 +102,13 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
                                               {.take_up = self.parts.perform}));
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
+    self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
+    impl_->files->register_routes(router);
 }
 
 void Flows::set_models(const std::string& url) {
@@ -125,6 +133,7 @@ void Flows::stop() {
     impl_->stopping = true;
     impl_->model_known.notify_all();
     impl_->api.reset();
+    impl_->files.reset();
     impl_->runtime->halt();  // what steps say from now on is for the next start
     impl_->steps->stop();
     impl_->runtime.reset();

@@ -18,6 +18,8 @@
 
 namespace app {
 
+class Workspaces;
+
 /// One call on its way: what it may still use.
 struct StepCall {
     const flow::Call& call;
@@ -29,8 +31,8 @@ struct StepCall {
 /// Each blocks until its step is done. Errors are the step's.
 base::Result<flow::StepOutput> run_http(const base::HttpClient& client,
                                         const flow::HttpAction& action, const StepCall& step);
-base::Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const flow::CodeAction& action,
-                                        const StepCall& step);
+base::Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const Workspaces& kept,
+                                        const flow::CodeAction& action, const StepCall& step);
 base::Result<flow::StepOutput> run_memory(memory::MemoryStore& store,
                                           const flow::MemoryAction& action, const StepCall& step);
 base::Result<flow::StepOutput> run_llm(const ModelEndpoint& endpoint, const flow::LlmAction& action,

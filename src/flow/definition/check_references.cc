@@ -108,7 +108,13 @@ private:
                         fmt::format("steps.{} has no '{}'", id, path[2]));
         }
         const std::string why = cannot_see(reference, id);
-        if (!why.empty()) fault(reference, why);
+        if (!why.empty()) return fault(reference, why);
+        const StepPlace& place = names_.places.at(id);
+        if (path.size() > 3 && path[2] == "output" && path[3] == "workspace" &&
+            place.kind == "code" && !place.keeps_files) {
+            fault(reference,
+                  fmt::format("'{}' keeps no files: give it `keep_workspace: true`", id));
+        }
     }
 
     /// Why what `reference` asks of step `id` can never be there; empty when it may be.

@@ -40,13 +40,15 @@ struct ToolAction {
     std::string tool;
     ValueTemplate arguments;
 };
-/// Code in a sandbox. Output: {"result", "stdout", "stderr", "exit_code"}.
+/// Code in a sandbox of its own. Output: {"result", "stdout", "stderr", "exit_code"}; with
+/// `keep_workspace` also {"workspace", "files"}.
 struct CodeAction {
     std::string language;  ///< "python", "node", "bash"
     std::string source;    ///< as written: data comes in by `arguments`, never by templates in code
-    ValueTemplate arguments;  ///< JSON the code finds as `args`
-    ValueTemplate sandbox;    ///< limits, image, network, policy: fields of POST /v1/sandboxes
-    bool shared = false;      ///< one sandbox for the run's steps that say so
+    ValueTemplate arguments;      ///< JSON the code finds as `args`
+    ValueTemplate sandbox;        ///< limits, image, network, policy: fields of POST /v1/sandboxes
+    ValueTemplate workspace;      ///< whose kept files it begins with: a handle or a list of them
+    bool keep_workspace = false;  ///< its files outlive it, for later steps and for people
 };
 /// Output: {"status", "headers", "body" (JSON where it is JSON)}.
 struct HttpAction {

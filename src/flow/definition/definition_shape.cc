@@ -263,7 +263,7 @@ Shape end_shape() {
 
 Shape code_shape() {
     return object(
-        "Runs code in a sandbox. Output: {result, stdout, stderr, exit_code, files}.",
+        "Runs code in a sandbox. Output: {result, stdout, stderr, exit_code}.",
         {{"language", word("Of the source.", {"python", "node", "bash"}), true},
          {"source",
           text("As it is: expressions in it are not read. Data comes as `args`, and `result` goes "
@@ -276,7 +276,16 @@ Shape code_shape() {
           false,
           {"arguments", "input", "env"}},
          {"sandbox", arguments("Limits, image, network, policy: fields of POST /v1/sandboxes.")},
-         {"shared", flag("The run's steps that say so share one sandbox.")}});
+         {"workspace",
+          any("Files to begin with: steps.ID.output.workspace of a step that kept its own, or a "
+              "list of such."),
+          false,
+          {"files", "files_from"}},
+         {"keep_workspace",
+          flag("The files are kept for later steps and for people: output.workspace, "
+               "output.files."),
+          false,
+          {"keep", "shared", "keep_files"}}});
 }
 
 Shape http_shape() {

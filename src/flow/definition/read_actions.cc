@@ -62,7 +62,9 @@ Action StepReader::action(std::string_view kind, const Node& node, const std::st
         CodeAction code;
         Reader::text(node, "language", code.language);
         Reader::text(node, "source", code.source);
-        Reader::flag(node, "shared", code.shared);
+        Reader::flag(node, "keep_workspace", code.keep_workspace);
+        if (!in_.undoing) places_[out.id].keeps_files = code.keep_workspace;
+        code.workspace = value(node, "workspace");
         code.arguments = arguments(node, "args");
         code.sandbox = arguments(node, "sandbox");
         return code;

@@ -43,9 +43,10 @@ struct StepPlace {
     std::vector<std::string> before;  ///< ids in its block that it depends on
     std::string jump;                 ///< of on_error goto
     const base::Node* jump_node = nullptr;
-    bool undoes = false;     ///< has a compensation
-    bool asks_undo = false;  ///< on_error: compensate
-    std::string item_name;   ///< of a for_each
+    bool undoes = false;       ///< has a compensation
+    bool asks_undo = false;    ///< on_error: compensate
+    std::string item_name;     ///< of a for_each
+    bool keeps_files = false;  ///< of code
 };
 
 class Reader {

@@ -36,7 +36,8 @@ json::object payload_example() {
 }
 
 constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
-constexpr std::array<std::string_view, 1> kVersion = {"version"}, kAfter = {"after"};
+constexpr std::array<std::string_view, 1> kVersion = {"version"}, kAfter = {"after"},
+                                          kStep = {"step"};
 constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
@@ -100,6 +101,15 @@ const std::array kOperations = {
               .answer = "Server-sent events; Last-Event-ID goes on where a client was.",
               .query = kAfter,
               .streams = true},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/files",
+              .summary = "Files that steps of a run kept.",
+              .answer = "By step."},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/files/{name}",
+              .summary = "One kept file.",
+              .answer = "Its bytes; of the last step that kept files, or of `step`.",
+              .query = kStep},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/signals/{name}",
               .summary = "Send a run a signal; the body is its payload, any JSON.",

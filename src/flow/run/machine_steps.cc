@@ -43,7 +43,10 @@ base::Result<json::value> Machine::request_of(const StepRef& ref) const {
         DG_TRY(arguments_of(ref.step->action).render(variables, render_options(now_ms_)));
     if (const auto* code = std::get_if<CodeAction>(&ref.step->action)) {
         json::value sandbox = DG_TRY(code->sandbox.render(variables, render_options(now_ms_)));
-        return json::object{{"args", std::move(arguments)}, {"sandbox", std::move(sandbox)}};
+        json::value files = DG_TRY(code->workspace.render(variables, render_options(now_ms_)));
+        json::object request{{"args", std::move(arguments)}, {"sandbox", std::move(sandbox)}};
+        if (!files.is_null()) request["workspace"] = std::move(files);
+        return request;
     }
     return arguments;
 }

@@ -109,9 +109,9 @@ TEST(ReadDefinition, FaultsAreToldAsTheGoldenTextsSay) {
 }
 
 TEST(ReadDefinition, FillsInWhatTheEngineRuns) {
-    const auto made = read(read_file(kExamples / "analytics.yaml"));
+    const auto made = read(read_file(kExamples / "training.yaml"));
     ASSERT_EQ(made->body->steps.size(), 6u);
-    EXPECT_EQ(made->name, "analytics");
+    EXPECT_EQ(made->name, "training");
     EXPECT_EQ(made->hash.size(), 64u);
     EXPECT_EQ(made->deadline, std::chrono::hours(2));
     EXPECT_EQ(made->budget.steps, 1000u);
