@@ -79,6 +79,8 @@ function Detail({ run, path, node, step, trace, definition, events, version, onP
   const { reload } = asked;
   useEffect(() => reload(), [status, reload]);
   const request = asked.error ? undefined : asked.data?.request;
+  // Of a step with code, only its arguments can be put otherwise.
+  const editable = node?.kind === "code" && request && typeof request === "object" && "args" in request ? request.args : request;
   const output = status === "waiting" ? undefined : (step?.output ?? trace?.output);
   const error = status === "done" ? undefined : (step?.error ?? trace?.error);
   const own = events.filter((event) => event.step === path);
@@ -150,8 +152,8 @@ function Detail({ run, path, node, step, trace, definition, events, version, onP
           </ol>
         </details>
       )}
-      {dialog === "retry" && <RetryDialog run={run.id} path={path} request={request} onClose={() => setDialog(null)} changed={changed} />}
-      {dialog === "fork" && <ForkDialog run={run.id} path={path} input={run.input} request={request} onClose={() => setDialog(null)} />}
+      {dialog === "retry" && <RetryDialog run={run.id} path={path} request={editable} onClose={() => setDialog(null)} changed={changed} />}
+      {dialog === "fork" && <ForkDialog run={run.id} path={path} input={run.input} request={editable} onClose={() => setDialog(null)} />}
       {dialog === "signal" && waitsFor && <SignalDialog run={run.id} name={waitsFor} onClose={() => setDialog(null)} />}
       {path.includes("[") && <button type="button" className="button small" onClick={() => onPath(path.slice(0, path.lastIndexOf("[")))}><Icon name="back" size={14} /> {t("flows.up")}</button>}
     </>

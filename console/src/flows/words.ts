@@ -7,12 +7,13 @@ const SHOWN = 3;
 
 /** "human:gate" as "a person: gate". */
 export function waitWord(waiting: string, t: Translate): string {
-  const cut = /^(human:|signal:|event\/|time:)(.*)$/s.exec(waiting);
+  const cut = /^(human:|signal:|event\/|time:|quarantine:)(.*)$/s.exec(waiting);
   if (!cut) return waiting;
   const [, kind, name = ""] = cut;
   if (kind === "human:") return t("flows.wait.human", { name });
   if (kind === "signal:") return t("flows.wait.signal", { name });
   if (kind === "event/") return t("flows.wait.event", { name });
+  if (kind === "quarantine:") return t("flows.wait.quarantine", { name });
   return t("flows.wait.time", { name });
 }
 

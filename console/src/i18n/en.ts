@@ -574,6 +574,7 @@ export const en = {
   "flows.wait.signal": "signal: {name}",
   "flows.wait.event": "event: {name}",
   "flows.wait.time": "time: {name}",
+  "flows.wait.quarantine": "release from quarantine: {name}",
   "flows.wait.until": "until {time}",
   "flows.wait.more": "and {n} more",
   "flows.filter.all": "All",

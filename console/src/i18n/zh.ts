@@ -576,6 +576,7 @@ export const zh: Messages = {
   "flows.wait.signal": "信号：{name}",
   "flows.wait.event": "事件：{name}",
   "flows.wait.time": "时间：{name}",
+  "flows.wait.quarantine": "解除隔离：{name}",
   "flows.wait.until": "到 {time}",
   "flows.wait.more": "另有 {n} 个",
   "flows.filter.all": "全部",

@@ -200,10 +200,12 @@ Result<int> watch(const Args& args, Program& program) {
 
 /// "human:gate" as "a person: gate". The same words as the console's.
 std::string wait_words(const json::object& head) {
-    constexpr std::pair<std::string_view, std::string_view> kWords[] = {{"human:", "a person: "},
-                                                                        {"signal:", "signal: "},
-                                                                        {"event/", "event: "},
-                                                                        {"time:", "time: "}};
+    constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+        {"human:", "a person: "},
+        {"signal:", "signal: "},
+        {"event/", "event: "},
+        {"time:", "time: "},
+        {"quarantine:", "release from quarantine: "}};
     constexpr std::size_t kShown = 3;
     const json::value* waiting = head.if_contains("waiting");
     if (waiting == nullptr || !waiting->is_array()) return "";

@@ -242,6 +242,28 @@ export const cases = {
     await page.waitForFunction(async (run) => (await (await fetch(`/v1/runs/${run}`)).json()).root.steps[1].resets === 1, id);
   }),
 
+  "a run forks off at a step, with other input": flows({}, async ({ page, base }) => {
+    const openapi = await getJson(page, "/openapi.json");
+    if (!openapi.paths["/v1/runs/{id}/fork"]) return; // the console hides it then
+    const name = await deployed(page, PIPELINE(fresh("pipeline")));
+    const { id } = await post(page, `/v1/workflows/${name}/runs`, { input: { title: "June" } });
+    await page.goto(`${base}#/runs/${id}?step=gate`);
+    await drawer(page).getByRole("button", { name: "Fork here" }).click();
+    const dialog = page.getByRole("dialog");
+    assert.deepEqual(await axeFaults(page), []);
+    await dialog.getByLabel("Input").fill('{"title": "July"}');
+    await dialog.getByRole("button", { name: "Fork here" }).click();
+    await page.waitForFunction((before) => location.hash.startsWith("#/runs/run_") && !location.hash.includes(before), id);
+    await step(page, "gate").and(page.locator(".step-waiting")).waitFor();
+    const fork = page.url().split("#/runs/")[1].split("?")[0];
+    const run = await getJson(page, `/v1/runs/${fork}`);
+    assert.deepEqual(run.forked_from, { run: id, step: "gate" });
+    assert.equal(run.input.title, "July");
+    assert.equal((await getJson(page, `/v1/runs/${id}`)).status, "running", "the first run stays as it is");
+    await page.getByRole("button", { name: "Data" }).click();
+    await page.getByRole("link", { name: `${id}: gate` }).waitFor();
+  }),
+
   "the trace zooms by keys and opens a step": flows({}, async ({ page, base }) => {
     const name = await deployed(page, PIPELINE(fresh("pipeline")));
     const { id } = await post(page, `/v1/workflows/${name}/runs`, { input: { title: "June" } });
