@@ -5,6 +5,7 @@
 #include "base/api/request_parts.h"
 #include "flow/definition/compatibility.h"
 #include "flow/definition/graph.h"
+#include "flow/fleet.h"
 #include "flow/http/run_filter.h"
 
 namespace flow {
@@ -101,6 +102,17 @@ Result<base::http::Response> ViewRoutes::health(const Request& request) {
     const RunCounts counts = DG_TRY(log_.count(open));
     const EngineStats stats = runtime_.stats();
     json::object answer = log_.health();
+    if (Fleet* fleet = log_.fleet(); fleet != nullptr) {
+        json::array workers;
+        for (const FleetWorker& one : DG_TRY(fleet->workers())) {
+            workers.push_back({{"worker", std::to_string(one.number)},
+                               {"url", one.url},
+                               {"lease_until", one.lease_until_ms},
+                               {"runs", one.runs}});
+        }
+        answer["store"] = "postgresql";
+        answer["fleet"] = std::move(workers);
+    }
     answer["runs"] = {
         {"open", stats.runs_open}, {"hot", stats.runs_hot}, {"waiting", counts.waiting}};
     answer["timers"] = stats.timers;
