@@ -124,7 +124,7 @@ protected:
         std::vector<std::uint64_t> out;
         const auto listed = log_->list(filter);
         EXPECT_TRUE(listed.has_value()) << (listed ? "" : listed.error().message);
-        RunCounts counts;
+        flow::RunCounts counts;
         for (const RunHead& one : *listed) {
             out.push_back(one.id.low);
             ++counts.by_status[static_cast<std::size_t>(one.status)];
