@@ -34,6 +34,10 @@ describe("SseParser", () => {
     expect(parseAt(":keep-alive\n\nretry: 5\nid: 7\n\ndata: cut off", [])).toEqual([]);
   });
 
+  it("tells the last id that was sent", () => {
+    expect(parseAt("data: 0\n\nid: 7\ndata: 1\n\ndata: 2\n\n", []).map((event) => event.id)).toEqual([undefined, "7", "7"]);
+  });
+
   it("removes one space after the colon and no more", () => {
     expect(parseAt("data:  two\n\ndata\n\n", [])).toEqual([
       { event: "message", data: " two" },

@@ -2,6 +2,7 @@
 // Where the events of runs are kept: the only truth about them. Embedded over the journal
 // (`log/journal_run_log.h`); in a shared database where many processes work on the same runs.
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -56,6 +57,12 @@ struct RunFilter {
     std::uint32_t limit = 50;
 };
 
+/// How many runs a filter finds.
+struct RunCounts {
+    std::array<std::uint64_t, 6> by_status{};  ///< at a RunStatus
+    std::uint64_t waiting = 0;                 ///< of them for people, signals, events or time
+};
+
 class Fleet;
 
 class RunLog {
@@ -83,6 +90,11 @@ public:
     /// Every run that is not over. Of the head: id, tenant, due_ms, calls_out, waiting.
     virtual base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) = 0;
     virtual base::Result<std::vector<RunHead>> list(const RunFilter& filter) = 0;
+    /// `after` and `limit` say nothing here. Unless a log knows better, it lists and counts.
+    virtual base::Result<RunCounts> count(const RunFilter& filter);
+    /// What the store says of itself, as fields of GET /v1/flow/health: "store" and one by its
+    /// name.
+    virtual base::json::object health() { return {}; }
 };
 
 }  // namespace flow

@@ -4,12 +4,14 @@
 export interface SseEvent {
   event: string;
   data: string;
+  id?: string; // the last one that was sent; absent before the first
 }
 
 export class SseParser {
   private readonly decoder = new TextDecoder();
   private buffer = "";
   private event = "";
+  private id = "";
   private data: string[] = [];
 
   push(bytes: Uint8Array): SseEvent[] {
@@ -33,7 +35,7 @@ export class SseParser {
 
   private takeLine(line: string, out: SseEvent[]): void {
     if (line === "") {
-      if (this.data.length) out.push({ event: this.event || "message", data: this.data.join("\n") });
+      if (this.data.length) out.push({ event: this.event || "message", data: this.data.join("\n"), ...(this.id ? { id: this.id } : {}) });
       this.event = "";
       this.data = [];
       return;
@@ -44,6 +46,7 @@ export class SseParser {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "data") this.data.push(value);
     else if (field === "event") this.event = value;
+    else if (field === "id") this.id = value;
   }
 }
 

@@ -1,4 +1,5 @@
 // The rail on the left (a bar at the bottom of a phone): screens, pulse, theme, language, help.
+import { useEffect, useRef } from "react";
 import { localeStore, setLocale, useT } from "../i18n";
 import { feedStore, type Feed } from "../live/feed";
 import { formatNumber } from "../ui/format";
@@ -32,6 +33,9 @@ function Pulse() {
 export function Nav() {
   const t = useT();
   const route = useRoute();
+  const within = screens.find((screen) => screen.route === route.screen)?.within;
+  const links = useRef<HTMLUListElement>(null);
+  useEffect(() => links.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [route.screen]);
   const dark = isDark(useStore(themeStore));
   const locale = useStore(localeStore);
   return (
@@ -40,12 +44,12 @@ export function Nav() {
         <Mark size={26} />
         <span className="brand-name">Dougong</span>
       </a>
-      <ul className="rail-links">
-        {screens.map((screen) => (
+      <ul ref={links} className="rail-links">
+        {screens.filter((screen) => !screen.within).map((screen) => (
           <li key={screen.route}>
             <a
               href={formatRoute({ screen: screen.route })}
-              aria-current={route.screen === screen.route ? "page" : undefined}
+              aria-current={route.screen === screen.route || within === screen.route ? "page" : undefined}
               onPointerEnter={() => void screen.preload()}
             >
               <Icon name={screen.icon} />

@@ -24,6 +24,9 @@ export const GO_KEYS: Record<string, string> = {
   y: "memory",
   f: "facts",
   k: "knowledge",
+  w: "runs",
+  d: "workflows",
+  j: "journal",
   s: "system",
 };
 

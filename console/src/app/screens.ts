@@ -12,6 +12,7 @@ export interface Screen {
   key: string; // after "g"
   component: ComponentType;
   preload: () => Promise<unknown>;
+  within?: string; // reached from this screen: not in the rail
 }
 
 const loaders = {
@@ -23,6 +24,9 @@ const loaders = {
   memory: () => import("../memory/MemoryScreen").then((m) => ({ default: m.MemoryScreen })),
   facts: () => import("../facts/FactsScreen").then((m) => ({ default: m.FactsScreen })),
   knowledge: () => import("../knowledge/KnowledgeScreen").then((m) => ({ default: m.KnowledgeScreen })),
+  runs: () => import("../flows/RunsScreen").then((m) => ({ default: m.RunsScreen })),
+  workflows: () => import("../flows/WorkflowsScreen").then((m) => ({ default: m.WorkflowsScreen })),
+  journal: () => import("../flows/JournalScreen").then((m) => ({ default: m.JournalScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
 
@@ -36,6 +40,9 @@ export const screens: Screen[] = [
   { route: "memory", label: "nav.memory", icon: "memory", key: "y", component: lazy(loaders.memory), preload: loaders.memory },
   { route: "facts", label: "nav.facts", icon: "graph", key: "f", component: lazy(loaders.facts), preload: loaders.facts },
   { route: "knowledge", label: "nav.knowledge", icon: "book", key: "k", component: lazy(loaders.knowledge), preload: loaders.knowledge },
+  { route: "runs", label: "nav.runs", icon: "flow", key: "w", component: lazy(loaders.runs), preload: loaders.runs },
+  { route: "workflows", label: "nav.workflows", icon: "flow", key: "d", component: lazy(loaders.workflows), preload: loaders.workflows, within: "runs" },
+  { route: "journal", label: "nav.journal", icon: "flow", key: "j", component: lazy(loaders.journal), preload: loaders.journal, within: "runs" },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];
 

@@ -32,6 +32,7 @@ const paths = {
   pause: "M7 5v10M13 5v10",
   play: "M7 4.5l8 5.5-8 5.5z",
   globe: "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM3 10h14M10 3c2.5 2.2 3 4.5 3 7s-.5 4.8-3 7c-2.5-2.2-3-4.5-3-7s.5-4.8 3-7z",
+  flow: "M4 4h5v4H4zM11 12h5v4h-5zM6.500 8v6H11M9 6h4.500v6",
   branch: "M6 4v8M6 12c0 3 8 1 8-3V6M6 12v4M4.5 4h3M12.5 5h3",
 } as const;
 

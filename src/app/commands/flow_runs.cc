@@ -195,6 +195,35 @@ Result<int> watch(const Args& args, Program& program) {
     return follow(*access, args, program, args.value("RUN").value_or(""));
 }
 
+/// "human:gate" as "a person: gate". The same words as the console's.
+std::string wait_words(const json::object& head) {
+    constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+        {"human:", "a person: "},
+        {"signal:", "signal: "},
+        {"event/", "event: "},
+        {"time:", "time: "},
+        {"quarantine:", "release from quarantine: "}};
+    constexpr std::size_t kShown = 3;
+    const json::value* waiting = head.if_contains("waiting");
+    if (waiting == nullptr || !waiting->is_array()) return "";
+    const json::array& all = waiting->get_array();
+    std::string out;
+    for (std::size_t i = 0; i < std::min(all.size(), kShown); ++i) {
+        std::string text(all[i].is_string() ? std::string_view(all[i].get_string()) : "");
+        for (const auto& [begins, words] : kWords) {
+            if (!text.starts_with(begins)) continue;
+            text.replace(0, begins.size(), words);
+            const auto due = static_cast<std::int64_t>(json_count(head, "due_unix_ms"));
+            if (begins == "time:" && all.size() == 1 && due != 0)
+                text += ", until " + clock_text(due);
+            break;
+        }
+        out += (i == 0 ? "waits for " : ", ") + text;
+    }
+    if (all.size() > kShown) out += fmt::format(" and {} more", all.size() - kShown);
+    return out;
+}
+
 Result<int> list(const Args& args, Program& program) {
     const auto access = DG_TRY(FlowAccess::open(args, program));
     std::string path =
@@ -212,9 +241,7 @@ Result<int> list(const Args& args, Program& program) {
     for (const json::value& one : answer.at("data").as_array()) {
         const json::object& head = one.as_object();
         std::string note = json_text(head, "error");
-        if (const json::value* waiting = head.if_contains("waiting")) {
-            note = "waits for " + short_text(*waiting, 60);
-        }
+        if (const std::string waits = wait_words(head); !waits.empty()) note = waits;
         text += fmt::format("{}  {:<10}  {:<20}  {}\n", json_text(head, "id"),
                             json_text(head, "status"), json_text(head, "workflow"), note);
     }
@@ -231,6 +258,44 @@ Result<int> workflows(const Args& args, Program& program) {
                             json_count(head, "version"), json_text(head, "description"));
     }
     return tell(args, program, answer, text.empty() ? "no workflows\n" : text);
+}
+
+Result<int> health(const Args& args, Program& program) {
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    const json::object answer = DG_TRY(access->call("GET", "/v1/flow/health"));
+    const auto part = [&](const char* name) {
+        const json::value* found = answer.if_contains(name);
+        return found != nullptr && found->is_object() ? found->get_object() : json::object();
+    };
+    const json::object runs = part("runs");
+    std::string text =
+        fmt::format("store       {}\nruns        {} open, {} waiting, {} in memory\n",
+                    json_text(answer, "store"), json_count(runs, "open"),
+                    json_count(runs, "waiting"), json_count(runs, "hot"));
+    if (const json::object journal = part("journal"); !journal.empty()) {
+        const auto ms = [&](const char* name) {
+            const json::value* found = journal.if_contains(name);
+            return found != nullptr && found->is_number() ? found->to_number<double>() : 0.0;
+        };
+        text += fmt::format("journal     {} bytes in {} segments, {} records, {} commits\n",
+                            json_count(journal, "bytes"), json_count(journal, "segments"),
+                            json_count(journal, "records"), json_count(journal, "commits"));
+        text += fmt::format("sync        p50 {:.2f} ms, p99 {:.2f} ms, {} failed\n",
+                            ms("sync_p50_ms"), ms("sync_p99_ms"), json_count(journal, "failures"));
+        text += fmt::format("index       {} behind\n", json_count(journal, "index_behind"));
+    }
+    text += fmt::format("timers      {}\ncalls out   {}\nstalled     {} inputs\n",
+                        json_count(answer, "timers"), json_count(answer, "calls_out"),
+                        json_count(answer, "stalled_inputs"));
+    if (const json::value* fleet = answer.if_contains("fleet"); fleet && fleet->is_array()) {
+        for (const json::value& one : fleet->get_array()) {
+            if (!one.is_object()) continue;
+            const json::object& worker = one.get_object();
+            text += fmt::format("worker      {}  {}  {} runs\n", json_text(worker, "worker"),
+                                json_text(worker, "url"), json_count(worker, "runs"));
+        }
+    }
+    return tell(args, program, answer, text);
 }
 
 void describe_scope(const json::object& scope, const std::string& indent, std::string& out) {
@@ -412,6 +477,9 @@ std::vector<Command> flow_run_commands() {
                  {"--limit", "N", "At most so many [default: 50]."},
                  {"--after", "RUN", "The page after this run."}}),
             {{"dougong flow list --waiting human", "What waits for people."}}, list, {"flow"}),
+        subcommand("health", "how the store of runs is, and what waits", "", {},
+                   with_flow_options({}),
+                   {{"dougong flow health --json", "The same for programs."}}, health, {"flow"}),
         subcommand("show", "show a run and each of its steps", "", {kRun}, with_flow_options({}),
                    {}, show, {"flow"}),
         subcommand("watch", "follow a run to its end", "", {kRun}, with_flow_options({}), {}, watch,

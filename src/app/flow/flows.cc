@@ -246,7 +246,7 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     };
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}", "/v1/queues",
+          "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers", "/v1/workers/{rest...}", "/v1/queues",
           "/v1/schedules", "/v1/schedules/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }

@@ -46,6 +46,9 @@ struct Options {
     const Clock* clock = nullptr;
 };
 
+/// How many syncs the percentiles of Stats look back.
+inline constexpr std::size_t kRecentSyncs = 512;
+
 /// Counted since the journal was opened, except for bytes and segments.
 struct Stats {
     std::uint64_t bytes = 0;     ///< on the disk, of the segments that hold records
@@ -58,6 +61,8 @@ struct Stats {
     /// Element i counts syncs of [2^(i-1), 2^i) microseconds; groups in a sync.
     std::array<std::uint64_t, 32> sync_us{};
     std::array<std::uint64_t, 32> groups_in_sync{};
+    /// Of the last syncs, at most kRecentSyncs; 0 when there was none.
+    std::uint32_t sync_p50_us = 0, sync_p99_us = 0;
 };
 
 /// Thread-safe. Destroying it waits for what was appended.

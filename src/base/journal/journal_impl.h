@@ -108,6 +108,7 @@ private:
     std::deque<FramePtr> recent_;       // durable, in order
     std::uint64_t recent_bytes_ = 0;
     Stats stats_;
+    std::array<std::uint32_t, kRecentSyncs> recent_sync_us_{};  // a ring
     std::thread thread_;
 };
 

@@ -256,11 +256,14 @@ void Journal::Impl::note_durable(const FramePtr& frame, Duration took) {
         note_opened(segment, active_);
     }
     segment.live.end = frame->end() - frame->index() * segment_bytes_;
+    const std::int64_t took_us = took.count() / 1000;
+    recent_sync_us_[stats_.syncs % kRecentSyncs] =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(took_us, 0, UINT32_MAX));
     ++stats_.syncs;
     stats_.groups += frame->groups();
     stats_.records += frame->records();
     count(stats_.groups_in_sync, frame->groups());
-    count(stats_.sync_us, static_cast<std::uint64_t>(took.count()) / 1000);
+    count(stats_.sync_us, static_cast<std::uint64_t>(took_us));
     remember(frame);
 }
 
@@ -351,10 +354,22 @@ void Journal::Impl::flush() {
 }
 
 Stats Journal::Impl::stats() const {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     Stats stats = stats_;
     stats.segments = segments_.size();
     for (const auto& [index, segment] : segments_) stats.bytes += segment.live.end;
+    auto recent = recent_sync_us_;
+    lock.unlock();
+    const auto end = recent.begin() + static_cast<std::ptrdiff_t>(
+                                          std::min<std::uint64_t>(stats.syncs, kRecentSyncs));
+    std::sort(recent.begin(), end);
+    const auto at = [&](std::ptrdiff_t percent) {
+        return end == recent.begin()
+                   ? 0u
+                   : recent[static_cast<std::size_t>((end - recent.begin() - 1) * percent / 100)];
+    };
+    stats.sync_p50_us = at(50);
+    stats.sync_p99_us = at(99);
     return stats;
 }
 

@@ -39,6 +39,8 @@ public:
     base::Result<std::vector<RunHead>> list(const RunFilter& filter) override {
         return log_.list(filter);
     }
+    base::Result<RunCounts> count(const RunFilter& filter) override { return log_.count(filter); }
+    base::json::object health() override { return log_.health(); }
 
     /// Blobs of runs that are not there. Before the first append.
     base::Result<std::size_t> collect();

@@ -12,7 +12,9 @@
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
 #include "flow/http/run_change_routes.h"
+#include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
+#include "flow/http/view_routes.h"
 
 namespace flow {
 
@@ -131,6 +133,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
       changes_(std::make_unique<RunChangeApi>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
+    views_ = std::make_unique<ViewRoutes>(
+        runtime, log, definitions, [this](const Request& request) { return own_run(request); });
     streams_->attach();
 }
 
@@ -171,6 +175,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     changes_->register_routes(router, pool_);
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
+    views_->register_routes(router, pool_);
     router.add("GET", "/v1/runs/{id}/watch",
                [this](const Request& request, const ResponderPtr& responder) {
                    pool_.post(responder, [this, request, responder] {
@@ -317,30 +322,7 @@ Result<RunId> FlowApi::own_run(const Request& request) {
 }
 
 Result<base::http::Response> FlowApi::runs(const Request& request) {
-    RunFilter filter;
-    filter.tenant = DG_TRY(tenant_of(request));
-    filter.workflow = request.query_param("workflow").value_or("");
-    filter.status = request.query_param("status").value_or("");
-    filter.waiting = request.query_param("waiting").value_or("");
-    filter.text = request.query_param("text").value_or("");
-    if (const auto label = request.query_param("label")) {
-        const std::size_t equals = label->find('=');
-        if (equals == std::string::npos) {
-            return base::fail_on("label", Code::invalid_argument, "write it as label=NAME=VALUE");
-        }
-        filter.label_name = label->substr(0, equals);
-        filter.label_value = label->substr(equals + 1);
-    }
-    filter.started_from_ms = DG_TRY(query_number(request, "from_unix_ms", 0, 1ll << 50, 0));
-    filter.started_to_ms = DG_TRY(query_number(request, "to_unix_ms", 0, 1ll << 50, 0));
-    filter.limit = static_cast<std::uint32_t>(DG_TRY(query_number(request, "limit", 1, 1000, 50)));
-    for (const auto& [name, target] :
-         {std::pair{"after", &filter.after}, std::pair{"parent", &filter.parent}}) {
-        const auto text = request.query_param(name);
-        if (!text) continue;
-        *target = run_id_from(*text);
-        if (!*target) return base::fail_on(name, Code::invalid_argument, "'{}' is no run", *text);
-    }
+    const RunFilter filter = DG_TRY(run_filter_of(request));
     json::array data;
     const auto found = DG_TRY(log_.list(filter));
     for (const RunHead& head : found) data.push_back(to_json(head));

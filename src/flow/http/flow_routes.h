@@ -19,6 +19,8 @@ namespace flow {
 class RunStreams;
 class RunChangeApi;
 
+class ViewRoutes;
+
 class FlowApi {
 public:
     /// All outlive it.
@@ -57,6 +59,7 @@ private:
     base::api::CallPool pool_;
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
+    std::unique_ptr<ViewRoutes> views_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

@@ -60,6 +60,11 @@ constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
     "parent",   "after",  "from_unix_ms", "to_unix_ms", "limit"};
 
+constexpr std::array<std::string_view, 8> kCounts = {
+    "workflow", "status", "waiting", "label", "text", "parent", "from_unix_ms", "to_unix_ms"};
+constexpr std::array<std::string_view, 1> kPath = {"path"};
+constexpr std::array<std::string_view, 2> kFromTo = {"from", "to"};
+
 // One line per route of the plane.
 const std::array kOperations = {
     Operation{.method = "post",
@@ -201,6 +206,28 @@ const std::array kOperations = {
               .answer = "The run.",
               .query = kName,
               .makes = true},
+              .path = "/v1/runs/counts",
+              .summary = "How many runs there are.",
+              .answer = "Counts by status, and how many of them wait.",
+              .query = kCounts},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/graph",
+              .summary = "The steps a run goes through, as a graph.",
+              .answer = "Nodes, edges and the definition as read."},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/step",
+              .summary = "What a step is called with, as the run stands now.",
+              .answer = "The rendered request.",
+              .query = kPath},
+    Operation{.method = "get",
+              .path = "/v1/workflows/{name}/compatibility",
+              .summary = "What moving runs from one version to another means.",
+              .answer = "Findings; those that block a run, and notes.",
+              .query = kFromTo},
+    Operation{.method = "get",
+              .path = "/v1/flow/health",
+              .summary = "How the plane and its store are.",
+              .answer = "The journal's figures, runs, timers, calls."},
     Operation{.method = "get",
               .path = "/v1/flow",
               .summary = "How much there is and what waits.",
@@ -210,8 +237,8 @@ const std::array kOperations = {
 }  // namespace
 
 json::object flow_paths() {
-    constexpr std::array<std::string_view, 4> kNumbers = {"version", "limit", "from_unix_ms",
-                                                          "to_unix_ms"};
+    constexpr std::array<std::string_view, 6> kNumbers = {"version",    "limit", "from_unix_ms",
+                                                          "to_unix_ms", "from",  "to"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 

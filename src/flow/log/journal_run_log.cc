@@ -302,4 +302,30 @@ Result<std::vector<RunHead>> JournalRunLog::list(const RunFilter& filter) {
     return index_->list(filter);
 }
 
+Result<RunCounts> JournalRunLog::count(const RunFilter& filter) {
+    DG_TRY(catch_up());
+    return index_->count(filter);
+}
+
+base::json::object JournalRunLog::health() {
+    const base::journal::Stats stats = journal_.stats();
+    std::size_t behind = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        behind = waiting_.size();
+    }
+    return {{"store", "journal"},
+            {"journal",
+             {{"segments", stats.segments},
+              {"bytes", stats.bytes},
+              {"records", stats.records},
+              {"commits", stats.groups},
+              {"syncs", stats.syncs},
+              {"failures", stats.failures},
+              {"pending_bytes", stats.pending_bytes},
+              {"sync_p50_ms", stats.sync_p50_us / 1000.0},
+              {"sync_p99_ms", stats.sync_p99_us / 1000.0},
+              {"index_behind", behind}}}};
+}
+
 }  // namespace flow

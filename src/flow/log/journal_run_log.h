@@ -39,6 +39,8 @@ public:
                                               std::string_view key) override;
     base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) override;
     base::Result<std::vector<RunHead>> list(const RunFilter& filter) override;
+    base::Result<RunCounts> count(const RunFilter& filter) override;
+    base::json::object health() override;
 
     /// Brings the index to what is durable.
     base::Result<void> catch_up();

@@ -249,46 +249,84 @@ Result<void> RunIndex::open_runs(const std::function<void(const RunHead&)>& each
     });
 }
 
-Result<std::vector<RunHead>> RunIndex::list(const RunFilter& filter) {
-    std::string where = "1 = 1";
+namespace {
+
+/// What a filter asks for, as SQL.
+struct Where {
+    std::string sql = "1 = 1";
     std::vector<Parameter> parameters;
     std::deque<std::string> held;  // what parameters look at
-    const auto add = [&](std::string_view condition, Parameter value) {
+
+    void add(std::string_view condition, Parameter value, std::string_view behind = "") {
         parameters.push_back(value);
-        where += " AND ";
-        where += condition;
-        where += " $" + std::to_string(parameters.size());
-    };
-    const auto hold = [&](std::string text) -> std::string_view {
-        return held.emplace_back(std::move(text));
-    };
-    add("tenant =", filter.tenant);
-    if (!filter.workflow.empty()) add("workflow =", filter.workflow);
+        sql += " AND ";
+        sql += condition;
+        sql += " $" + std::to_string(parameters.size());
+        sql += behind;
+    }
+    std::string_view hold(std::string text) { return held.emplace_back(std::move(text)); }
+};
+
+/// Into `where`, which stays where it is: its parameters look at it.
+Result<void> put(const RunFilter& filter, Where& where) {
+    where.add("tenant =", filter.tenant);
+    if (!filter.workflow.empty()) where.add("workflow =", filter.workflow);
     if (filter.status == "open") {
-        where += " AND status < 3";
+        where.sql += " AND status < 3";
     } else if (!filter.status.empty()) {
-        add("status =", DG_TRY(status_number(filter.status)));
+        where.add("status =", DG_TRY(status_number(filter.status)));
     }
-    if (!filter.waiting.empty())
-        add("instr(waiting, char(10) || ", hold(filter.waiting)), where += ") > 0";
-    if (filter.parent) add("parent =", Blob{hold(id_bytes(*filter.parent))});
-    if (filter.started_from_ms != 0) add("started >=", filter.started_from_ms);
-    if (filter.started_to_ms != 0) add("started <", filter.started_to_ms);
+    if (!filter.waiting.empty()) {
+        where.add("instr(waiting, char(10) ||", where.hold(filter.waiting), ") > 0");
+    }
+    if (filter.parent) where.add("parent =", Blob{where.hold(id_bytes(*filter.parent))});
+    if (filter.started_from_ms != 0) where.add("started >=", filter.started_from_ms);
+    if (filter.started_to_ms != 0) where.add("started <", filter.started_to_ms);
     if (!filter.label_name.empty()) {
-        parameters.push_back(hold("$.\"" + filter.label_name + "\""));
-        where += " AND labels <> '' AND json_extract(labels, $" +
-                 std::to_string(parameters.size()) + ") =";
-        parameters.push_back(filter.label_value);
-        where += " $" + std::to_string(parameters.size());
+        where.add("labels <> '' AND json_extract(labels,",
+                  where.hold("$.\"" + filter.label_name + "\""), ")");
+        where.parameters.push_back(filter.label_value);
+        where.sql += " = $" + std::to_string(where.parameters.size());
     }
-    if (!filter.text.empty())
-        add("instr(lower(error), lower(", hold(filter.text)), where += ")) > 0";
-    if (filter.after) add("id <", Blob{hold(id_bytes(*filter.after))});
-    add("1 = 1 ORDER BY id DESC LIMIT", static_cast<std::int64_t>(std::min(filter.limit, 1000u)));
+    if (const auto run = run_id_from(filter.text)) {
+        where.add("id =", Blob{where.hold(id_bytes(*run))});
+    } else if (!filter.text.empty()) {
+        where.add("instr(lower(error), lower(", where.hold(filter.text), ")) > 0");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<RunCounts> RunIndex::count(const RunFilter& filter) {
+    Where where;
+    DG_TRY(put(filter, where));
+    RunCounts out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query("SELECT status, count(*), sum(waiting <> '') FROM runs WHERE " + where.sql +
+                            " GROUP BY status",
+                        std::span<const Parameter>(where.parameters), [&](const Row& row) {
+                            const auto status = static_cast<std::size_t>(row.integer(0));
+                            if (status < out.by_status.size()) {
+                                out.by_status[status] = static_cast<std::uint64_t>(row.integer(1));
+                            }
+                            out.waiting += static_cast<std::uint64_t>(row.integer(2));
+                            return true;
+                        });
+    }));
+    return out;
+}
+
+Result<std::vector<RunHead>> RunIndex::list(const RunFilter& filter) {
+    Where where;
+    DG_TRY(put(filter, where));
+    if (filter.after) where.add("id <", Blob{where.hold(id_bytes(*filter.after))});
+    where.add("1 = 1 ORDER BY id DESC LIMIT",
+              static_cast<std::int64_t>(std::min(filter.limit, 1000u)));
     std::vector<RunHead> out;
     DG_TRY(store_->read([&](Transaction& tx) {
-        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE " + where,
-                        std::span<const Parameter>(parameters), [&](const Row& row) {
+        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE " + where.sql,
+                        std::span<const Parameter>(where.parameters), [&](const Row& row) {
                             out.push_back(row_of(row).head);
                             return true;
                         });

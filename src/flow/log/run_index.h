@@ -39,6 +39,7 @@ public:
     /// See RunLog.
     base::Result<void> open_runs(const std::function<void(const RunHead&)>& each);
     base::Result<std::vector<RunHead>> list(const RunFilter& filter);
+    base::Result<RunCounts> count(const RunFilter& filter);
 
 private:
     RunIndex(std::string path, std::unique_ptr<base::store::Store> store)

@@ -102,6 +102,9 @@ public:
     void lost(std::span<const LostCall> calls, std::uint32_t lost_max, std::int64_t now_ms);
     /// Calls to make again after a restart: those that were out. Decides nothing.
     std::vector<Call> outstanding();
+    /// What a step is called with as its expressions stand now; null for kinds that call nothing.
+    /// Decides nothing. Errors: not_found (no such step has begun), those of the expressions.
+    base::Result<base::json::value> request(std::string_view path, std::int64_t now_ms);
 
     /// A call ended. Ignored when the attempt is not the one that is out.
     void finished(std::string_view path, std::uint32_t attempt, base::Result<StepOutput> result,

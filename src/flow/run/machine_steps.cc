@@ -65,6 +65,22 @@ std::optional<json::value> Machine::edited(const StepRef& ref) const {
     return ref.state->with;
 }
 
+base::Result<json::value> Machine::request(std::string_view path, std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    const auto ref = find_step(state_, path);
+    if (!ref)
+        return base::fail(Code::not_found, "{} has no step '{}' now", to_text(state_.id), path);
+    if (ref->scope == nullptr) {
+        for (const Undo& undo : state_.undos) {
+            if (&undo.state == ref->state) return undo.request;
+        }
+    }
+    if (const auto* subflow = std::get_if<SubflowAction>(&ref->step->action)) {
+        return input_of(*ref, subflow->input);
+    }
+    return request_of(*ref);
+}
+
 std::string Machine::key_of(const StepRef& ref, const std::string& path) const {
     std::string key = to_text(state_.id) + "/" + path;
     if (ref.state->resets != 0) key += "#" + std::to_string(ref.state->resets);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, axeFaults, getJson, withPage } from "./harness.mjs";
 
-const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "memory", "facts", "system"];
+const SCREENS = ["chat", "models", "live", "engine", "requests", "sandboxes", "memory", "facts", "runs", "workflows", "journal", "system"];
 
 /** 0 black to 1 white: how bright the page's background is. */
 const brightness = (page) =>
@@ -20,6 +20,9 @@ const settled = {
   sandboxes: ".page table, .failure",
   memory: ".empty, .hits, .failure",
   facts: ".empty, .facts-table, .failure",
+  runs: ".runs, .empty, .failure",
+  workflows: ".flow-table, .empty, .failure",
+  journal: ".chart canvas[data-newest], .failure",
   system: ".config tbody tr",
 };
 

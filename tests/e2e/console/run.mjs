@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { cases as chat } from "./chat.mjs";
 import { launch } from "./harness.mjs";
+import { cases as flows } from "./flows.mjs";
 import { cases as keyboard } from "./keyboard.mjs";
 import { cases as look, screenshot } from "./look.mjs";
 import { cases as screens } from "./screens.mjs";
@@ -18,7 +19,7 @@ if (positionals.length !== 1 || !URL.canParse(positionals[0])) {
   process.exit(2);
 }
 const base = new URL("/", positionals[0]).href;
-const chosen = Object.entries({ ...chat, ...screens, ...keyboard, ...look }).filter(([name]) => name.includes(values.only));
+const chosen = Object.entries({ ...chat, ...screens, ...flows, ...keyboard, ...look }).filter(([name]) => name.includes(values.only));
 
 const browser = await launch();
 let failures = 0;

@@ -135,8 +135,15 @@ TEST_F(JournalTest, CallbacksComeInOrderOnceDurable) {
     ASSERT_EQ(called.size(), 500u);
     EXPECT_TRUE(std::ranges::is_sorted(called));
     EXPECT_EQ(all_of(*journal).size(), 500u);
-    EXPECT_EQ(journal->stats().groups, 500u);
-    EXPECT_EQ(journal->stats().pending_bytes, 0u);
+    const base::journal::Stats stats = journal->stats();
+    EXPECT_EQ(stats.groups, 500u);
+    EXPECT_EQ(stats.pending_bytes, 0u);
+    EXPECT_GT(stats.sync_p50_us, 0u);
+    EXPECT_GE(stats.sync_p99_us, stats.sync_p50_us);
+}
+
+TEST_F(JournalTest, NoSyncHasNoPercentile) {
+    EXPECT_EQ(open()->stats().sync_p99_us, 0u);
 }
 
 TEST_F(JournalTest, ACallbackMayAppend) {

@@ -197,6 +197,76 @@ TEST_F(FlowRoutes, AWaitEndsWhenPatienceDoes) {
               answer.at("id"));
 }
 
+TEST_F(FlowRoutes, RunsAreCountedAsTheyAreListed) {
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    for (const char* team : {"a", "a", "b"}) {
+        call(201, "POST", "/v1/workflows/gate/runs",
+             fmt::format(R"({{"labels": {{"team": "{}"}}}})", team));
+    }
+    const json::object done =
+        call(200, "POST", "/v1/workflows/hello/runs", R"({"wait_ms": 60000})");
+    const json::object all = call(200, "GET", "/v1/runs/counts");
+    EXPECT_EQ(all.at("total").to_number<int>(), 4);
+    EXPECT_EQ(all.at("waiting").to_number<int>(), 3);
+    EXPECT_EQ(all.at("status").at("completed").to_number<int>(), 1);
+    EXPECT_EQ(call(200, "GET", "/v1/runs/counts?label=team=a").at("total").to_number<int>(), 2);
+    EXPECT_EQ(call(200, "GET", "/v1/runs/counts", "", "another").at("total").to_number<int>(), 0);
+    call(400, "GET", "/v1/runs/counts?status=lost");
+    // A run's own id finds it, also as text.
+    const std::string id(done.at("id").as_string());
+    const json::object found = call(200, "GET", "/v1/runs?text=" + id);
+    ASSERT_EQ(found.at("data").as_array().size(), 1u);
+    EXPECT_EQ(found.at("data").at(0).at("id").as_string(), id);
+    // Counting by listing, as a log without an index does, gives the same.
+    flow::RunFilter team_a;
+    team_a.tenant = "default";
+    team_a.label_name = "team";
+    team_a.label_value = "a";
+    EXPECT_EQ(log_->flow::RunLog::count(team_a)->by_status, log_->count(team_a)->by_status);
+}
+
+TEST_F(FlowRoutes, ARunShowsItsGraphAndWhatStepsAreCalledWith) {
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    const std::string run(call(200, "POST", "/v1/workflows/hello/runs",
+                               R"({"input": {"who": "Ann"}, "wait_ms": 60000})")
+                              .at("id")
+                              .as_string());
+    call(201, "POST", "/v1/workflows", std::string(kHello) + "  - {id: more, set: {x: 1}}\n");
+    call(200, "DELETE", "/v1/workflows/hello");
+    const json::object graph = call(200, "GET", "/v1/runs/" + run + "/graph");
+    EXPECT_EQ(graph.at("nodes").as_array().size(), 1u);  // its own version's
+    EXPECT_EQ(graph.at("document").at("name").as_string(), "hello");
+    const json::object step = call(200, "GET", "/v1/runs/" + run + "/step?path=greet");
+    EXPECT_EQ(step.at("request").at("text").as_string(), "Hello Ann");
+    call(404, "GET", "/v1/runs/" + run + "/step?path=nothing");
+    call(404, "GET", "/v1/runs/" + run + "/graph", "", "another");
+}
+
+TEST_F(FlowRoutes, VersionsAreCompared) {
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    call(201, "POST", "/v1/workflows", "name: hello\nsteps: [{id: other, set: {x: 1}}]");
+    const json::object moved = call(200, "GET", "/v1/workflows/hello/compatibility?from=1&to=2");
+    EXPECT_EQ(moved.at("to").to_number<int>(), 2);
+    EXPECT_FALSE(moved.at("findings").as_array().empty());
+    EXPECT_TRUE(call(200, "GET", "/v1/workflows/hello/compatibility?from=2&to=2")
+                    .at("findings")
+                    .as_array()
+                    .empty());
+    call(404, "GET", "/v1/workflows/hello/compatibility?from=1&to=9");
+}
+
+TEST_F(FlowRoutes, HealthTellsOfTheJournal) {
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    call(201, "POST", "/v1/workflows/gate/runs", "{}");
+    const json::object health = call(200, "GET", "/v1/flow/health");
+    EXPECT_EQ(health.at("store").as_string(), "journal");
+    EXPECT_GE(health.at("journal").at("records").to_number<int>(), 1);
+    EXPECT_GT(health.at("journal").at("sync_p99_ms").to_number<double>(), 0);
+    EXPECT_EQ(health.at("runs").at("open").to_number<int>(), 1);
+    EXPECT_EQ(health.at("runs").at("waiting").to_number<int>(), 1);
+}
+
 constexpr std::string_view kResize = R"(
 name: resize
 steps:

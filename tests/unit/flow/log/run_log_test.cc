@@ -124,7 +124,18 @@ protected:
         std::vector<std::uint64_t> out;
         const auto listed = log_->list(filter);
         EXPECT_TRUE(listed.has_value()) << (listed ? "" : listed.error().message);
-        for (const RunHead& one : *listed) out.push_back(one.id.low);
+        flow::RunCounts counts;
+        for (const RunHead& one : *listed) {
+            out.push_back(one.id.low);
+            ++counts.by_status[static_cast<std::size_t>(one.status)];
+            if (!one.waiting.empty()) ++counts.waiting;
+        }
+        if (!filter.after && filter.limit > out.size()) {
+            const auto counted = log_->count(filter);
+            EXPECT_TRUE(counted.has_value()) << (counted ? "" : counted.error().message);
+            EXPECT_EQ(counted->by_status, counts.by_status);
+            EXPECT_EQ(counted->waiting, counts.waiting);
+        }
         return out;
     }
 
