@@ -9,5 +9,6 @@ namespace app {
 
 /// Subcommands about runs: of a server, or of this machine's folder.
 std::vector<Command> flow_run_commands();
+Command flow_trace_command();
 
 }  // namespace app

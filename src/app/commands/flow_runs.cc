@@ -108,14 +108,23 @@ Result<int> follow(FlowAccess& access, const Args& args, Program& program, const
     int status = -1;
     json::value output;
     const bool as_json = args.has("--json");
+    std::string speaking;  // the step whose model's words stand on the last line
     DG_TRY(access.watch(
         run,
         [&](const json::object& event) {
             const std::string kind = json_text(event, "event");
             if (as_json) {
                 print_json(program, event);
-            } else {
-                program.terminal.out(event_line(event));
+            } else if (kind == "token") {
+                const std::string step = json_text(event, "step");
+                if (speaking != step) {
+                    program.terminal.out((speaking.empty() ? "" : "\n") + step + "> ");
+                    speaking = step;
+                }
+                program.terminal.out(json_text(event, "text"));
+            } else if (const std::string line = event_line(event); !line.empty()) {
+                program.terminal.out((speaking.empty() ? "" : "\n") + line);
+                speaking.clear();
             }
             if (kind == "run_completed") {
                 status = 0;

@@ -24,7 +24,8 @@ public:
         memory::MemoryStore* memories = nullptr;
         /// Waits until models answer; null: there are none, or the call was cancelled.
         std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
-        flow::RunLog* log = nullptr;  ///< whose run it is
+        flow::RunLog* log = nullptr;           ///< whose run it is
+        flow::TokenStreams* tokens = nullptr;  ///< where what models say is told as it comes
     };
     FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
     ~FlowSteps() override;

@@ -14,6 +14,9 @@
 #include "base/journal/journal.h"
 #include "flow/http/flow_routes.h"
 #include "flow/log/journal_run_log.h"
+#include "flow/observe/flow_metrics.h"
+#include "flow/observe/span_export.h"
+#include "flow/observe/token_streams.h"
 
 namespace app {
 
@@ -55,11 +58,16 @@ struct Flows::Impl {
     std::unique_ptr<flow::JournalRunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
+    flow::TokenStreams tokens;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
+    std::optional<flow::FlowMetrics> metrics;
+    std::optional<flow::SpanExport> spans;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
+
+    explicit Impl(const base::Clock& clock) : tokens(clock) {}
 
     const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
         if (!parts.models) return nullptr;
@@ -79,7 +87,7 @@ Flows::~Flows() {
 Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
     const std::string dir = flow_dir(program);
     DG_TRY(base::make_dirs(dir));
-    auto impl = std::make_unique<Impl>();
+    auto impl = std::make_unique<Impl>(program.clock);
     Impl& self = *impl;
     self.parts = std::move(parts);
     self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
@@ -95,13 +103,21 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              [&self](const std::atomic<bool>& cancelled) {
                                  return self.wait_for_model(cancelled);
                              },
-                         .log = self.log.get()},
+                         .log = self.log.get(),
+                         .tokens = &self.tokens},
         program.clock, threads, 100'000);
     flow::StepRunner& runner =
         self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
     self.runtime = DG_TRY(flow::Runtime::open(*self.log, *self.definitions, runner, program.clock,
                                               {.take_up = self.parts.perform}));
-    self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
+    if (self.parts.metrics != nullptr) {
+        self.metrics.emplace(*self.parts.metrics, *self.runtime,
+                             [journal = self.journal.get()] { return journal->stats(); });
+    }
+    if (self.parts.spans != nullptr) {
+        self.spans.emplace(*self.runtime, *self.log, *self.definitions, *self.parts.spans);
+    }
+    self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock, &self.tokens);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
@@ -134,6 +150,8 @@ void Flows::stop() {
     impl_->model_known.notify_all();
     impl_->api.reset();
     impl_->files.reset();
+    impl_->metrics.reset();
+    impl_->spans.reset();
     impl_->runtime->halt();  // what steps say from now on is for the next start
     impl_->steps->stop();
     impl_->runtime.reset();

@@ -11,6 +11,12 @@
 #include "flow/flow.h"
 #include "flow/store/definition_store.h"
 
+namespace base::metrics {
+class Registry;
+}
+namespace base::trace {
+class SpanSink;
+}
 namespace memory {
 class MemoryStore;
 }
@@ -30,6 +36,8 @@ public:
         std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
         bool models = false;  ///< set_models will be called
+        base::metrics::Registry* metrics = nullptr;
+        base::trace::SpanSink* spans = nullptr;
         bool perform = true;  ///< else nothing that was open is taken up and no call is made
     };
     /// Takes up what was open. Errors: failed_precondition (another process has the folder),

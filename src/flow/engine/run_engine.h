@@ -21,6 +21,7 @@
 #include "base/core/result.h"
 #include "base/core/rng.h"
 #include "flow/engine/timers.h"
+#include "flow/engine/wait_counts.h"
 #include "flow/run_log.h"
 #include "flow/step_runner.h"
 
@@ -31,6 +32,7 @@ struct StartRequest {
     std::uint32_t version = 0;  ///< 0: the newest
     base::json::value input = {}, labels = {};
     std::string idempotency_key = {};  ///< the same key starts one run
+    std::string traceparent = {};      ///< W3C: the caller's span; empty: none
 };
 
 struct EngineOptions {
@@ -43,6 +45,7 @@ struct EngineOptions {
 
 struct EngineStats {
     std::uint64_t runs_open = 0, runs_hot = 0, calls_out = 0, timers = 0, stalled_inputs = 0;
+    WaitCounts waiting;
     std::uint64_t started = 0, completed = 0, failed = 0, cancelled = 0, events = 0, commits = 0;
 };
 
@@ -79,6 +82,8 @@ public:
     /// Told of every durable event, with its place in the run's history. Returns its number.
     std::uint64_t watch(Watcher watcher);
     void unwatch(std::uint64_t number) { watchers_.erase(number); }
+    /// Told how late each timer was looked at, in milliseconds. Before the first tick.
+    void on_timer(std::function<void(std::int64_t late_ms)> told) { timer_told_ = std::move(told); }
 
     /// What is due; to be called at next_due_ms().
     void tick();
@@ -160,6 +165,7 @@ private:
     std::deque<Waiting> stalled_;  ///< inputs that the log could not take
     std::int64_t stalled_until_ms_ = 0;
     EngineStats stats_;
+    std::function<void(std::int64_t)> timer_told_;
 };
 
 }  // namespace flow

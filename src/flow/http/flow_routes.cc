@@ -12,6 +12,8 @@
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
 #include "flow/http/run_streams.h"
+#include "flow/http/run_view_routes.h"
+#include "flow/observe/token_streams.h"
 
 namespace flow {
 
@@ -47,6 +49,12 @@ json::object end_json(RunId run, const RunHead& head, const json::value& output)
         out["error"] = head.error;
     }
     return out;
+}
+
+/// The caller's span, where the header is a good one; as the standard asks, a bad one is no header.
+std::string traceparent_of(const base::http::Request& request) {
+    const auto given = base::trace::parse_traceparent(request.headers.get("traceparent"));
+    return given ? base::trace::format_traceparent(*given) : std::string();
 }
 
 /// A body that may be any JSON value; empty is null.
@@ -120,13 +128,18 @@ private:
 };
 
 FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
-                 const base::Clock& clock)
+                 const base::Clock& clock, TokenStreams* tokens)
     : runtime_(runtime),
       log_(log),
       definitions_(definitions),
       pool_(4, 4'096),
-      streams_(std::make_shared<RunStreams>(runtime, log)),
+      own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
+      tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
+      views_(std::make_unique<RunViewRoutes>(
+          log, definitions, tokens_, [this](const Request& request) { return own_run(request); })),
+      streams_(std::make_shared<RunStreams>(runtime, log, tokens_)),
       waits_(std::make_shared<Waits>(clock)) {
+    tokens_.attach(runtime);
     streams_->attach();
 }
 
@@ -138,6 +151,7 @@ void FlowApi::stop() {
     pool_.stop();
     if (streams_) streams_->detach();
     streams_.reset();
+    tokens_.detach();
 }
 
 void FlowApi::register_routes(base::http::Router& router) {
@@ -166,6 +180,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("POST", "/v1/runs/{id}/retry", &FlowApi::retry);
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
+    views_->register_routes(router, pool_);
     router.add("GET", "/v1/runs/{id}/watch",
                [this](const Request& request, const ResponderPtr& responder) {
                    pool_.post(responder, [this, request, responder] {
@@ -261,6 +276,7 @@ void FlowApi::start(const Request& request, const ResponderPtr& responder) {
         in.text("idempotency_key", start.idempotency_key, kNameMax);
         in.integer<std::int64_t>("wait_ms", wait_ms, 0, kWaitMax);
         if (const json::value* input = in.value("input")) start.input = *input;
+        start.traceparent = traceparent_of(request);
         if (const json::value* labels = in.value("labels")) {
             if (labels->is_object()) {
                 start.labels = *labels;
@@ -346,6 +362,7 @@ Result<base::http::Response> FlowApi::run(const Request& request) {
     const RunId id = DG_TRY(own_run(request));
     json::object answer = DG_TRY(runtime_.show(id));
     answer["object"] = "run";
+    DG_TRY(views_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
     return json_answer(200, answer);
 }
 

@@ -17,11 +17,14 @@
 namespace flow {
 
 class RunStreams;
+class RunViewRoutes;
+class TokenStreams;
 
 class FlowApi {
 public:
-    /// All outlive it.
-    FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions, const base::Clock& clock);
+    /// All outlive it. `tokens`: what models say, where steps ask some.
+    FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions, const base::Clock& clock,
+            TokenStreams* tokens = nullptr);
     ~FlowApi();  ///< stop()
 
     void register_routes(base::http::Router& router);
@@ -54,6 +57,9 @@ private:
     RunLog& log_;
     DefinitionStore& definitions_;
     base::api::CallPool pool_;
+    std::unique_ptr<TokenStreams> own_tokens_;
+    TokenStreams& tokens_;
+    std::unique_ptr<RunViewRoutes> views_;
     std::shared_ptr<RunStreams> streams_;
     class Waits;
     std::shared_ptr<Waits> waits_;

@@ -37,7 +37,8 @@ json::object payload_example() {
 
 constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
 constexpr std::array<std::string_view, 1> kVersion = {"version"}, kAfter = {"after"},
-                                          kStep = {"step"};
+                                          kStep = {"step"}, kTotals = {"totals"};
+constexpr std::array<std::string_view, 2> kTrace = {"limit", "format"};
 constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
@@ -84,7 +85,10 @@ const std::array kOperations = {
     Operation{.method = "get",
               .path = "/v1/runs/{id}",
               .summary = "One run.",
-              .answer = "Its state: every step as it stands."},
+              .answer =
+                  "Its state: every step as it stands, and where time and money went; of long "
+                  "runs that with totals=1.",
+              .query = kTotals},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/events",
               .summary = "What happened to a run.",
@@ -105,6 +109,17 @@ const std::array kOperations = {
               .summary = "One kept file.",
               .answer = "Its bytes; of the last step that kept files, or of `step`.",
               .query = kStep},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/trace",
+              .summary = "A run as the spans of a trace; format=otlp as a collector takes it.",
+              .answer = "Spans by when they began, and where time and money went.",
+              .query = kTrace},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/steps/{path}/stream",
+              .summary = "What a model says while a step waits for it, token by token.",
+              .answer = "Server-sent events; Last-Event-ID goes on at the token a client was at.",
+              .query = kAfter,
+              .streams = true},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/signals/{name}",
               .summary = "Send a run a signal; the body is its payload, any JSON.",

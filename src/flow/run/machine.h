@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/trace/trace.h"
 #include "flow/run/state.h"
 
 namespace flow {
@@ -29,6 +30,7 @@ struct Call {
     base::json::value request;     ///< the rendered arguments
     std::string idempotency_key;   ///< the same for every attempt after a crash and every retry
     std::int64_t deadline_ms = 0;  ///< 0: none
+    base::trace::Context trace;    ///< of this attempt's span; told to who is called
 };
 
 /// What a call gave.

@@ -7,6 +7,7 @@
 #include "flow/run/machine.h"
 #include "flow/run/run_variables.h"
 #include "flow/run/time_text.h"
+#include "flow/run/trace_ids.h"
 
 namespace flow {
 
@@ -73,6 +74,8 @@ Call Machine::call_of(const StepRef& ref, const std::string& path, std::uint32_t
         if (own && own->is_string()) call.idempotency_key = own->get_string();
     }
     call.deadline_ms = ref.state->until_ms;
+    call.trace = run_trace(state_.id, state_.traceparent);
+    call.trace.span_id = span_id(state_.id, path, attempt, ref.state->started_ms);
     return call;
 }
 

@@ -109,6 +109,7 @@ struct Parent {
 struct RunState {
     RunId id;
     std::string tenant, idempotency_key;
+    std::string traceparent;  ///< W3C: the span above its own; empty: none
     std::shared_ptr<const Definition> definition;
     base::json::value input, labels;
     std::optional<Parent> parent;
@@ -134,6 +135,7 @@ struct RunStart {
     std::string tenant, idempotency_key;
     base::json::value input, labels;
     std::optional<Parent> parent;
+    std::string traceparent = {};
 };
 base::json::value to_value(const RunStart& start);
 

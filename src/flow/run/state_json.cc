@@ -200,6 +200,7 @@ json::object to_json(const RunState& state) {
     if (state.parent) {
         out["parent"] = {{"run", to_text(state.parent->run)}, {"step", state.parent->path}};
     }
+    if (!state.traceparent.empty()) out["traceparent"] = state.traceparent;
     out["started_ms"] = state.started_ms;
     if (state.finished_ms != 0) out["finished_ms"] = state.finished_ms;
     out["input"] = state.input;
@@ -249,6 +250,7 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
     state.reason = fields.text("reason");
     state.tenant = fields.text("tenant");
     state.idempotency_key = fields.text("key");
+    state.traceparent = fields.text("traceparent");
     if (const json::value* parent = fields.find("parent")) {
         const Fields both(*parent);
         if (const auto run = run_id_from(both.text("run"))) {
