@@ -1,5 +1,6 @@
 #include "app/flow/flows.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -8,12 +9,15 @@
 #include "app/flow/run_files.h"
 #include "app/flow/workspaces.h"
 #include "base/api/error_answer.h"
+#include "base/core/url_password.h"
 #include "base/files/files.h"
 #include "base/files/linux_disk.h"
 #include "base/http/server.h"
 #include "base/journal/journal.h"
 #include "flow/http/flow_routes.h"
+#include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
+#include "flow/log/postgres_run_log.h"
 #include "flow/observe/flow_metrics.h"
 #include "flow/observe/span_export.h"
 #include "flow/observe/token_streams.h"
@@ -34,6 +38,12 @@ std::string flow_dir(const Program& program) {
     return "/var/lib/dougong/flow";
 }
 
+std::string flow_place(const Program& program) {
+    const FlowConfig& config = program.config().flow;
+    return config.store == "postgresql" ? base::without_password(config.postgresql)
+                                        : flow_dir(program);
+}
+
 namespace {
 
 /// For who only looks or writes down: calls are made by the next who performs.
@@ -52,13 +62,16 @@ struct Flows::Impl {
     std::condition_variable model_known;
     std::unique_ptr<ModelEndpoint> model;
     std::atomic<bool> stopping = false;
+    const base::Clock& clock;
+    explicit Impl(const base::Clock& its_clock) : clock(its_clock), tokens(its_clock) {}
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
-    std::unique_ptr<flow::JournalRunLog> log;
+    std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
     flow::TokenStreams tokens;
+    std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
@@ -67,7 +80,25 @@ struct Flows::Impl {
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
 
-    explicit Impl(const base::Clock& clock) : tokens(clock) {}
+    Result<void> open_log(const Program& program) {
+        const FlowConfig& config = program.config().flow;
+        if (config.store == "postgresql") {
+            const auto lease = static_cast<std::int64_t>(config.lease_s * 1'000);
+            log = DG_TRY(flow::PostgresRunLog::open(
+                {.url = config.postgresql,
+                 .own_url = config.own_url,
+                 .lease = std::chrono::milliseconds(lease),
+                 .poll =
+                     std::chrono::milliseconds(std::clamp<std::int64_t>(lease / 10, 50, 500))}));
+            definitions = DG_TRY(flow::DefinitionStore::open(config.postgresql, program.clock));
+            return {};
+        }
+        const std::string dir = flow_dir(program);
+        journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
+        log = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
+        definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+        return {};
+    }
 
     const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
         if (!parts.models) return nullptr;
@@ -85,16 +116,14 @@ Flows::~Flows() {
 }
 
 Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
-    const std::string dir = flow_dir(program);
-    DG_TRY(base::make_dirs(dir));
     auto impl = std::make_unique<Impl>(program.clock);
     Impl& self = *impl;
     self.parts = std::move(parts);
-    self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
-    self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
-    self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
-    self.workspaces = DG_TRY(Workspaces::open(dir + "/workspaces"));
+    DG_TRY(self.open_log(program));
+    // What steps kept is for every process that shares the runs: there it is one folder.
+    self.workspaces = DG_TRY(Workspaces::open(flow_dir(program) + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
+    self.workers = std::make_unique<flow::WorkerTasks>(program.clock);
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
                          .workspaces = &*self.workspaces,
@@ -103,7 +132,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              [&self](const std::atomic<bool>& cancelled) {
                                  return self.wait_for_model(cancelled);
                              },
-                         .log = self.log.get(),
+                         .workers = self.parts.workers ? self.workers.get() : nullptr,
                          .tokens = &self.tokens},
         program.clock, threads, 100'000);
     flow::StepRunner& runner =
@@ -112,7 +141,9 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                                               {.take_up = self.parts.perform}));
     if (self.parts.metrics != nullptr) {
         self.metrics.emplace(*self.parts.metrics, *self.runtime,
-                             [journal = self.journal.get()] { return journal->stats(); });
+                             self.journal
+                                 ? [journal = self.journal.get()] { return journal->stats(); }
+                                 : flow::FlowMetrics::JournalStats());
     }
     if (self.parts.spans != nullptr) {
         self.spans.emplace(*self.runtime, *self.log, *self.definitions, *self.parts.spans);
@@ -125,6 +156,15 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
+    flow::register_worker_routes(router, *impl_->workers, impl_->clock);
+}
+
+void Flows::announce(const std::string& url) {
+    if (flow::Fleet* fleet = impl_->log->fleet()) fleet->announce(url);
+}
+
+void Flows::begin_drain() {
+    impl_->workers->drain();
 }
 
 void Flows::set_models(const std::string& url) {
@@ -156,6 +196,7 @@ void Flows::stop() {
     impl_->steps->stop();
     impl_->runtime.reset();
     impl_->steps.reset();
+    impl_->workers->drain();
     impl_->log.reset();
     impl_->journal.reset();
     impl_->parts.sphere.reset();
@@ -166,8 +207,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern : {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs",
-                                "/v1/runs/{rest...}", "/v1/events/{name}", "/v1/flow"}) {
+    for (const char* pattern :
+         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
+          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

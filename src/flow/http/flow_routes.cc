@@ -132,7 +132,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
     : runtime_(runtime),
       log_(log),
       definitions_(definitions),
-      pool_(4, 4'096),
+      // Who gives something to another process's run waits for that process.
+      pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
       tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
       views_(std::make_unique<RunViewRoutes>(

@@ -177,6 +177,7 @@ const FlowMetrics::Workflow& FlowMetrics::workflow_of(
 
 /// On the runtime's thread, for every event.
 void FlowMetrics::heard(RunId run, const std::vector<Event>& events) {
+    if (runtime_.engine().foreign(run)) return;       // its own process counts it
     const auto state = runtime_.engine().state(run);  // in memory: it was just written
     if (!state) return;
     const Workflow& workflow = workflow_of((*state)->definition);

@@ -22,6 +22,7 @@ SpanExport::SpanExport(Runtime& runtime, RunLog& log, DefinitionSource& definiti
     runtime_.post([&] {
         watcher_ = runtime_.engine().watch(
             [this](RunId run, const std::vector<Event>& events, std::uint64_t first) {
+                if (runtime_.engine().foreign(run)) return;  // its own process hands it over
                 const std::lock_guard lock(mutex_);
                 if (fresh_.size() >= kFreshMax && !fresh_.contains(run)) {
                     ++dropped_;

@@ -1,5 +1,7 @@
 #include "flow/store/definition_store.h"
 
+#include <chrono>
+
 #include "flow/definition/read_definition.h"
 #include "flow/run/tenant_key.h"
 
@@ -17,6 +19,10 @@ struct DefinitionStore::Row {
 };
 
 namespace {
+
+// What another process deployed is seen after this time at the latest: less than a request takes
+// from one to the other.
+constexpr std::chrono::milliseconds kFresh{2};
 
 std::vector<std::string> tables() {
     return {
@@ -37,7 +43,6 @@ Result<void> check_supported(const Block& block) {
         };
         if (!step.queue.empty()) return refuse("a queue");
         if (std::holds_alternative<ToolAction>(step.action)) return refuse("a tool");
-        if (std::holds_alternative<WorkerAction>(step.action)) return refuse("a worker");
         if (const auto* loop = std::get_if<LoopAction>(&step.action)) {
             DG_TRY(check_supported(*loop->body));
         } else if (const auto* choose = std::get_if<ChooseAction>(&step.action)) {
@@ -203,8 +208,12 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view
     if (version == 0) {
         const std::lock_guard lock(mutex_);
         const auto found = newest_.find(key);
-        if (found != newest_.end()) return found->second;
+        if (found != newest_.end() &&
+            (!store_->shared() || clock_.now() - found->second.looked < kFresh)) {
+            return found->second.definition;
+        }
     }
+    const base::Instant looked = clock_.now();
     std::optional<Row> row;
     DG_TRY(store_->read([&](Transaction& tx) {
         return tx.query(
@@ -219,10 +228,18 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view
             });
     }));
     if (!row) return unknown(name, version);
-    auto definition = DG_TRY(read(*row));
+    std::shared_ptr<const Definition> definition;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto known = by_hash_.find(row->hash);
+        if (known != by_hash_.end() && known->second->version == row->version) {
+            definition = known->second;
+        }
+    }
+    if (definition == nullptr) definition = DG_TRY(read(*row));
     if (version == 0) {
         const std::lock_guard lock(mutex_);
-        newest_[key] = definition;
+        newest_[key] = {definition, looked};
     }
     return definition;
 }
