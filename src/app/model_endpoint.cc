@@ -2,19 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
 #include <utility>
+
+#include "app/sse.h"
 
 namespace app {
 
 namespace json = base::json;
+
+namespace {
+
+constexpr std::size_t kRefusalBytesMax = 64u << 10;
+
+}  // namespace
 
 ModelEndpoint::ModelEndpoint(Options options)
     : options_(std::move(options)), client_(options_.http) {
     while (options_.url.ends_with('/')) options_.url.pop_back();
 }
 
-base::Result<base::HttpClient::Response> ModelEndpoint::post(std::string_view path,
-                                                             json::object body) const {
+base::HttpClient::Request ModelEndpoint::request(std::string_view path,
+                                                 const json::object& body) const {
     base::HttpClient::Request request;
     request.method = "POST";
     request.url = fmt::format("{}{}", options_.url, path);
@@ -22,10 +32,44 @@ base::Result<base::HttpClient::Response> ModelEndpoint::post(std::string_view pa
     if (!options_.api_key.empty()) {
         request.headers.emplace_back("authorization", "Bearer " + options_.api_key);
     }
-    body["model"] = options_.model;
     request.body = base::to_text(body);
     request.timeout = options_.timeout;
-    return client_.send(request);
+    return request;
+}
+
+base::Result<base::HttpClient::Response> ModelEndpoint::post(std::string_view path,
+                                                             json::object body) const {
+    body["model"] = options_.model;
+    return client_.send(request(path, body));
+}
+
+base::Result<base::HttpClient::Response> ModelEndpoint::stream(std::string_view path,
+                                                               json::object body,
+                                                               const Stream& stream) const {
+    if (!body.contains("model")) body["model"] = options_.model;
+    base::HttpClient::Request asked = request(path, body);
+    for (const auto& header : stream.headers) asked.headers.push_back(header);
+    if (stream.timeout.count() > 0) asked.timeout = stream.timeout;
+    asked.cancelled = stream.cancelled;
+    SseParser events(stream.on_data);
+    std::string refused;
+    bool too_large = false;
+    auto response = client_.send(asked, [&](const base::HttpClient::Response& head,
+                                            std::span<const std::byte> bytes) {
+        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (head.status >= 200 && head.status < 300) {
+            too_large = !events.feed(text);
+            return !too_large;
+        }
+        refused += text.substr(0, kRefusalBytesMax - std::min(refused.size(), kRefusalBytesMax));
+        return true;
+    });
+    if (too_large) {
+        return base::fail(base::Code::payload_too_large, "{} sent more than {} bytes in one event",
+                          options_.url, SseParser::kEventBytesMax);
+    }
+    if (response) response->body = std::move(refused);
+    return response;
 }
 
 json::object held_to(std::string_view name, json::object schema) {

@@ -2,6 +2,7 @@
 // A model behind an API that speaks OpenAI's: for embeddings, ranking and answers held to a schema.
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -29,8 +30,21 @@ public:
     /// POST of `body` and the model. Every status is an answer. Errors: those of the connection.
     base::Result<base::HttpClient::Response> post(std::string_view path,
                                                   base::json::object body) const;
+    struct Stream {
+        base::HttpClient::Headers headers = {};
+        std::chrono::milliseconds timeout{0};  ///< 0: the endpoint's
+        std::function<bool()> cancelled = {};
+        std::function<void(std::string_view data)> on_data;  ///< of each server-sent event
+    };
+    /// The same with an answer in server-sent events. A body that names a model keeps it. Of a
+    /// status that is no success the response has the body. Errors: those of the connection,
+    /// cancelled.
+    base::Result<base::HttpClient::Response> stream(std::string_view path, base::json::object body,
+                                                    const Stream& stream) const;
 
 private:
+    base::HttpClient::Request request(std::string_view path, const base::json::object& body) const;
+
     Options options_;
     base::HttpClient client_;
 };

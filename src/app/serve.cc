@@ -205,7 +205,8 @@ void tidy_up(const Program& program, ModelPool& pool) {
 /// Workflows, where the configuration and the folder allow them. Errors: Flows::open's with
 /// flow.enabled on.
 Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& sandboxes,
-                                          Memories& memories, base::Error& why_not) {
+                                          Memories& memories, base::metrics::Registry& metrics,
+                                          base::trace::SpanSink* spans, base::Error& why_not) {
     const std::string& enabled = program.config().flow.enabled;
     why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
     if (enabled == "off") return std::unique_ptr<Flows>();
@@ -213,7 +214,9 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
                                        .memories = memories.store(),
                                        .sandbox_tools = sandboxes.tools(),
                                        .models = true,
-                                       .workers = true});
+                                       .workers = true,
+                                       .metrics = &metrics,
+                                       .spans = spans});
     // A database is named on purpose: to go on without it would hide that it is away.
     if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
@@ -253,7 +256,8 @@ Result<int> serve(Program& program) {
     SpanExport spans(config.trace);
     const auto memories = DG_TRY(Memories::open(program, metrics));
     base::Error no_flows;
-    const auto flows = DG_TRY(open_flows(program, *sandboxes, *memories, no_flows));
+    const auto flows =
+        DG_TRY(open_flows(program, *sandboxes, *memories, metrics, spans.exporter.get(), no_flows));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));

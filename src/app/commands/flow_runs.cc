@@ -98,14 +98,23 @@ Result<int> follow(FlowAccess& access, const Args& args, Program& program, const
     const bool over = now == "completed" || now == "failed" || now == "cancelled";
     std::uint64_t past = json_count(before, "events");
     if (over && past > 0) --past;
+    std::string speaking;  // the step whose model's words stand on the last line
     DG_TRY(access.watch(
         run,
         [&](const json::object& event) {
             const std::string kind = json_text(event, "event");
             if (as_json) {
                 print_json(program, event);
-            } else {
-                program.terminal.out(event_line(event));
+            } else if (kind == "token") {
+                const std::string step = json_text(event, "step");
+                if (speaking != step) {
+                    program.terminal.out((speaking.empty() ? "" : "\n") + step + "> ");
+                    speaking = step;
+                }
+                program.terminal.out(json_text(event, "text"));
+            } else if (const std::string line = event_line(event); !line.empty()) {
+                program.terminal.out((speaking.empty() ? "" : "\n") + line);
+                speaking.clear();
             }
             if (past > 0) {
                 --past;

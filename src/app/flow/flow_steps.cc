@@ -113,7 +113,7 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
             [&](const flow::LlmAction& action) -> Result<StepOutput> {
                 const ModelEndpoint* model = parts_.model ? parts_.model(*cancelled) : nullptr;
                 if (model == nullptr) return none_here("models");
-                return run_llm(*model, action, step);
+                return run_llm(*model, action, parts_.tokens, step);
             },
             [&](const flow::ToolAction& action) -> Result<StepOutput> {
                 static const base::json::object kNone;

@@ -27,6 +27,7 @@ public:
         std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
         flow::WorkerTasks* workers = nullptr;
         ToolCaller* tools = nullptr;
+        flow::TokenStreams* tokens = nullptr;  ///< where what models say is told as it comes
     };
     FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
     ~FlowSteps() override;

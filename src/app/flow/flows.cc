@@ -22,6 +22,9 @@
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
 #include "flow/log/postgres_run_log.h"
+#include "flow/observe/flow_metrics.h"
+#include "flow/observe/span_export.h"
+#include "flow/observe/token_streams.h"
 
 namespace app {
 
@@ -72,7 +75,7 @@ struct Flows::Impl {
     std::unique_ptr<ModelEndpoint> model;
     std::atomic<bool> stopping = false;
     const base::Clock& clock;
-    explicit Impl(const base::Clock& its_clock) : clock(its_clock) {}
+    explicit Impl(const base::Clock& its_clock) : clock(its_clock), tokens(its_clock) {}
     CrashMark crash_mark;
 
     base::LinuxDisk disk;
@@ -83,12 +86,15 @@ struct Flows::Impl {
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
     std::unique_ptr<ToolSet> tools;
+    flow::TokenStreams tokens;
     std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     std::optional<flow::BoundedSteps> bounded_steps;
     std::unique_ptr<flow::QueuedRunner> queues;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
+    std::optional<flow::FlowMetrics> metrics;
+    std::optional<flow::SpanExport> spans;
     std::unique_ptr<flow::Scheduler> scheduler;
     std::optional<flow::ScheduleApi> schedule_api;
     std::optional<flow::FlowApi> api;
@@ -157,7 +163,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                                  return self.wait_for_model(cancelled);
                              },
                          .workers = self.parts.workers ? self.workers.get() : nullptr,
-                         .tools = self.tools.get()},
+                         .tools = self.tools.get(),
+                         .tokens = &self.tokens},
         program.clock, threads, 100'000);
     if (self.blobs != nullptr) {
         self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
@@ -173,7 +180,16 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.runtime = DG_TRY(flow::Runtime::open(
         *self.log, *self.definitions, runner, program.clock,
         {.after_crash = self.crash_mark.crashed(), .take_up = self.parts.perform}));
-    self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock);
+    if (self.parts.metrics != nullptr) {
+        self.metrics.emplace(*self.parts.metrics, *self.runtime,
+                             self.journal
+                                 ? [journal = self.journal.get()] { return journal->stats(); }
+                                 : flow::FlowMetrics::JournalStats());
+    }
+    if (self.parts.spans != nullptr) {
+        self.spans.emplace(*self.runtime, *self.log, *self.definitions, *self.parts.spans);
+    }
+    self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock, &self.tokens);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     self.runtime->post([&self] { self.queues->open(); });  // behind what was open
     // Schedules start runs where a server is; a command only looks at them.
@@ -226,6 +242,8 @@ void Flows::stop() {
     impl_->files.reset();
     impl_->schedule_api.reset();
     impl_->scheduler.reset();
+    impl_->metrics.reset();
+    impl_->spans.reset();
     impl_->runtime->halt();  // what steps say from now on is for the next start
     impl_->steps->stop();
     impl_->runtime.reset();

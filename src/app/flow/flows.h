@@ -11,6 +11,12 @@
 #include "flow/flow.h"
 #include "flow/store/definition_store.h"
 
+namespace base::metrics {
+class Registry;
+}
+namespace base::trace {
+class SpanSink;
+}
 namespace memory {
 class MemoryStore;
 }
@@ -37,7 +43,9 @@ public:
         sphere::tools::SandboxTools* sandbox_tools = nullptr;
         bool models = false;   ///< set_models will be called
         bool workers = false;  ///< workers outside can come: there is a server
-        bool perform = true;   ///< else nothing that was open is taken up and no call is made
+        base::metrics::Registry* metrics = nullptr;
+        base::trace::SpanSink* spans = nullptr;
+        bool perform = true;  ///< else nothing that was open is taken up and no call is made
     };
     /// Takes up what was open. Errors: failed_precondition (another process has the folder; the
     /// database does not let us in), data_loss, unavailable, the disk's.

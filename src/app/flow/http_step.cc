@@ -72,7 +72,7 @@ Result<flow::StepOutput> run_http(const base::HttpClient& client, const flow::Ht
     const json::value* body = in.value("body");
     DG_TRY(in.done());
     add_query(request.url, query);
-    bool has_type = false, has_key = false;
+    bool has_type = false, has_key = false, has_trace = false;
     if (headers != nullptr && headers->is_object()) {
         for (const auto& [name, value] : headers->get_object()) {
             request.headers.emplace_back(std::string(name), text_of(value));
@@ -81,6 +81,7 @@ Result<flow::StepOutput> run_http(const base::HttpClient& client, const flow::Ht
                                    [](unsigned char c) { return std::tolower(c); });
             has_type = has_type || lower == "content-type";
             has_key = has_key || lower == "idempotency-key";
+            has_trace = has_trace || lower == "traceparent";
         }
     }
     if (body_json != nullptr) {
@@ -90,6 +91,10 @@ Result<flow::StepOutput> run_http(const base::HttpClient& client, const flow::Ht
         request.body = text_of(*body);
     }
     if (!has_key) request.headers.emplace_back("Idempotency-Key", step.call.idempotency_key);
+    if (!has_trace) {
+        request.headers.emplace_back("traceparent",
+                                     base::trace::format_traceparent(step.call.trace));
+    }
     const auto response = DG_TRY(client.send(request));
     const bool good =
         action.ok_status.empty()

@@ -16,6 +16,10 @@
 #include "memory/memory.h"
 #include "sphere/sphere.h"
 
+namespace flow {
+class TokenStreams;
+}
+
 namespace app {
 
 class Workspaces;
@@ -36,7 +40,7 @@ base::Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const Workspaces
 base::Result<flow::StepOutput> run_memory(memory::MemoryStore& store,
                                           const flow::MemoryAction& action, const StepCall& step);
 base::Result<flow::StepOutput> run_llm(const ModelEndpoint& endpoint, const flow::LlmAction& action,
-                                       const StepCall& step);
+                                       flow::TokenStreams* streams, const StepCall& step);
 
 /// Functions that `call:` steps name. They run on the runtime's own thread: nothing that blocks.
 using NativeFunction = base::Result<base::json::value> (*)(const base::json::value& arguments);

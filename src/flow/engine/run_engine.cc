@@ -5,6 +5,7 @@
 
 #include "flow/engine/run_engine_commit.h"
 #include "flow/run/tenant_key.h"
+#include "flow/run/trace_ids.h"
 
 namespace flow {
 
@@ -156,6 +157,7 @@ void RunEngine::refresh(Hot& run) {
 }
 
 void RunEngine::index_waits(const RunHead& head, bool add) {
+    stats_.waiting.count(head.waiting, add);
     for (const std::string& wait : head.waiting) {
         if (!wait.starts_with("event/")) continue;
         const std::string key = tenant_key(head.tenant, wait);
@@ -330,7 +332,7 @@ void RunEngine::create(Commit& commit, RunId id, const StartRequest& request,
     open_[id];
     Machine machine(run.state);
     const RunStart start{request.tenant, request.idempotency_key, request.input, request.labels,
-                         std::move(parent), request.priority};
+                         std::move(parent), request.priority, request.traceparent};
     if (request.fork) {
         machine.fork(start, *request.fork, now_ms());
     } else {
@@ -408,6 +410,7 @@ void RunEngine::start_children(Commit& commit, Hot& run, std::vector<ChildStart>
         request.tenant = run.head.tenant;
         request.input = *std::move(input);
         request.labels = run.head.labels;
+        request.traceparent = child_traceparent(run.state, child.path);
         std::optional<Parent> parent;
         if (!child.detached) parent = Parent{run.head.id, child.path};
         create(commit, child.id, request, *std::move(definition), std::move(parent));
@@ -713,6 +716,7 @@ void RunEngine::tick() {
         const auto found = open_.find(run);
         if (found == open_.end() || found->second.due_ms == 0 || found->second.due_ms > now)
             continue;
+        if (timer_told_) timer_told_(now - found->second.due_ms);
         found->second.due_ms = 0;
         input(run,
               [](Machine& machine, std::int64_t at) -> base::Result<void> {

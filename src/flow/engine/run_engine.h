@@ -24,6 +24,7 @@
 #include "base/core/result.h"
 #include "base/core/rng.h"
 #include "flow/engine/timers.h"
+#include "flow/engine/wait_counts.h"
 #include "flow/fleet.h"
 #include "flow/run/run_input.h"
 #include "flow/run_log.h"
@@ -38,6 +39,7 @@ struct StartRequest {
     std::string idempotency_key = {};                ///< the same key starts one run
     std::shared_ptr<const ForkPlan> fork = nullptr;  ///< begins where another run was
     std::optional<std::int32_t> priority = {};       ///< in queues; none: the workflow's
+    std::string traceparent = {};                    ///< W3C: the caller's span; empty: none
 };
 
 struct EngineOptions {
@@ -53,6 +55,7 @@ struct EngineOptions {
 
 struct EngineStats {
     std::uint64_t runs_open = 0, runs_hot = 0, calls_out = 0, timers = 0, stalled_inputs = 0;
+    WaitCounts waiting;
     std::uint64_t started = 0, completed = 0, failed = 0, cancelled = 0, events = 0, commits = 0;
 };
 
@@ -93,10 +96,14 @@ public:
     /// Told of every durable event, with its place in the run's history. Returns its number.
     std::uint64_t watch(Watcher watcher);
     void unwatch(std::uint64_t number) { watchers_.erase(number); }
+    /// Told how late each timer was looked at, in milliseconds. Before the first tick.
+    void on_timer(std::function<void(std::int64_t late_ms)> told) { timer_told_ = std::move(told); }
     /// Watchers hear of this run from place `from` on also while it is another process's, once for
     /// each follow() until as many unfollow().
     void follow(RunId run, std::uint64_t from);
     void unfollow(RunId run);
+    /// Another process has it, or it is over: what is told of it was told there first.
+    bool foreign(RunId run) const { return fleet_ != nullptr && !open_.contains(run); }
 
     /// What is due; to be called at next_due_ms().
     void tick();
@@ -140,7 +147,6 @@ private:
     void rejoin();
     void watch_foreign(RunId run, std::uint64_t from);
     void unwatch_foreign(RunId run);
-    bool foreign(RunId run) const { return fleet_ != nullptr && !open_.contains(run); }
     void answer_conflict(Commit& commit);
 
     base::Result<Hot*> hot(RunId run);
@@ -198,6 +204,7 @@ private:
     std::unordered_map<RunId, std::uint32_t> follows_;
     std::int64_t rejoin_ms_ = 0;  ///< when a lost lease is asked for again; 0: it holds
     EngineStats stats_;
+    std::function<void(std::int64_t)> timer_told_;
 };
 
 }  // namespace flow

@@ -141,6 +141,7 @@ void RunEngine::lost_lease() {
     hot_.clear();
     timers_ = {};
     event_waits_.clear();
+    stats_.waiting = {};
     std::erase_if(stalled_, [](const Waiting& waiting) {
         return waiting.settled.number != 0 || (waiting.form == nullptr && !waiting.done);
     });

@@ -14,7 +14,9 @@
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
+#include "flow/http/run_view_routes.h"
 #include "flow/http/view_routes.h"
+#include "flow/observe/token_streams.h"
 
 namespace flow {
 
@@ -50,6 +52,12 @@ json::object end_json(RunId run, const RunHead& head, const json::value& output)
         out["error"] = head.error;
     }
     return out;
+}
+
+/// The caller's span, where the header is a good one; as the standard asks, a bad one is no header.
+std::string traceparent_of(const base::http::Request& request) {
+    const auto given = base::trace::parse_traceparent(request.headers.get("traceparent"));
+    return given ? base::trace::format_traceparent(*given) : std::string();
 }
 
 /// A body that may be any JSON value; empty is null.
@@ -123,18 +131,23 @@ private:
 };
 
 FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
-                 const base::Clock& clock)
+                 const base::Clock& clock, TokenStreams* tokens)
     : runtime_(runtime),
       log_(log),
       definitions_(definitions),
       // Who gives something to another process's run waits for that process.
       pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
-      streams_(std::make_shared<RunStreams>(runtime, log)),
+      own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
+      tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
+      observed_(std::make_unique<RunViewRoutes>(
+          log, definitions, tokens_, [this](const Request& request) { return own_run(request); })),
+      streams_(std::make_shared<RunStreams>(runtime, log, tokens_)),
       changes_(std::make_unique<RunChangeApi>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
+      views_(std::make_unique<ViewRoutes>(
+          runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
-    views_ = std::make_unique<ViewRoutes>(
-        runtime, log, definitions, [this](const Request& request) { return own_run(request); });
+    tokens_.attach(runtime);
     streams_->attach();
 }
 
@@ -146,6 +159,7 @@ void FlowApi::stop() {
     pool_.stop();
     if (streams_) streams_->detach();
     streams_.reset();
+    tokens_.detach();
 }
 
 void FlowApi::register_routes(base::http::Router& router) {
@@ -176,6 +190,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
     views_->register_routes(router, pool_);
+    observed_->register_routes(router, pool_);
     router.add("GET", "/v1/runs/{id}/watch",
                [this](const Request& request, const ResponderPtr& responder) {
                    pool_.post(responder, [this, request, responder] {
@@ -274,6 +289,7 @@ void FlowApi::start(const Request& request, const ResponderPtr& responder) {
             in.integer<std::int32_t>("priority", start.priority.emplace(), -1'000'000, 1'000'000);
         }
         if (const json::value* input = in.value("input")) start.input = *input;
+        start.traceparent = traceparent_of(request);
         if (const json::value* labels = in.value("labels")) {
             if (labels->is_object()) {
                 start.labels = *labels;
@@ -336,6 +352,7 @@ Result<base::http::Response> FlowApi::run(const Request& request) {
     const RunId id = DG_TRY(own_run(request));
     json::object answer = DG_TRY(runtime_.show(id));
     answer["object"] = "run";
+    DG_TRY(observed_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
     return json_answer(200, answer);
 }
 

@@ -18,13 +18,15 @@ namespace flow {
 
 class RunStreams;
 class RunChangeApi;
-
+class RunViewRoutes;
+class TokenStreams;
 class ViewRoutes;
 
 class FlowApi {
 public:
-    /// All outlive it.
-    FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions, const base::Clock& clock);
+    /// All outlive it. `tokens`: what models say, where steps ask some.
+    FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions, const base::Clock& clock,
+            TokenStreams* tokens = nullptr);
     ~FlowApi();  ///< stop()
 
     void register_routes(base::http::Router& router);
@@ -57,6 +59,9 @@ private:
     RunLog& log_;
     DefinitionStore& definitions_;
     base::api::CallPool pool_;
+    std::unique_ptr<TokenStreams> own_tokens_;
+    TokenStreams& tokens_;
+    std::unique_ptr<RunViewRoutes> observed_;
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;

@@ -54,7 +54,9 @@ json::object payload_example() {
 
 constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
 constexpr std::array<std::string_view, 1> kName = {"name"}, kVersion = {"version"},
-                                          kAfter = {"after"}, kStep = {"step"};
+                                          kAfter = {"after"}, kStep = {"step"},
+                                          kTotals = {"totals"};
+constexpr std::array<std::string_view, 2> kTrace = {"limit", "format"};
 constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
@@ -106,7 +108,10 @@ const std::array kOperations = {
     Operation{.method = "get",
               .path = "/v1/runs/{id}",
               .summary = "One run.",
-              .answer = "Its state: every step as it stands."},
+              .answer =
+                  "Its state: every step as it stands, and where time and money went; of long "
+                  "runs that with totals=1.",
+              .query = kTotals},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/events",
               .summary = "What happened to a run.",
@@ -116,6 +121,17 @@ const std::array kOperations = {
               .path = "/v1/runs/{id}/watch",
               .summary = "What happens to a run, live, after what has happened.",
               .answer = "Server-sent events; Last-Event-ID goes on where a client was.",
+              .query = kAfter,
+              .streams = true},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/trace",
+              .summary = "A run as the spans of a trace; format=otlp as a collector takes it.",
+              .answer = "Spans by when they began, and where time and money went.",
+              .query = kTrace},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/steps/{path}/stream",
+              .summary = "What a model says while a step waits for it, token by token.",
+              .answer = "Server-sent events; Last-Event-ID goes on at the token a client was at.",
               .query = kAfter,
               .streams = true},
     Operation{.method = "post",

@@ -128,6 +128,7 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
         if (streams.empty()) follow(run, next, true);
         streams.push_back({responder, next});
     }
+    tokens_.join(run, responder);
     // What became durable between the last page and the line above is in the journal by now.
     const auto missed = log_.history(run, next, kPage);
     if (missed && !missed->empty()) publish(run, *missed, next);

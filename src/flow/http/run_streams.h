@@ -9,13 +9,15 @@
 
 #include "base/http/server.h"
 #include "flow/flow.h"
+#include "flow/observe/token_streams.h"
 
 namespace flow {
 
 class RunStreams : public std::enable_shared_from_this<RunStreams> {
 public:
-    /// Both outlive the streams' use: detach() comes before their end.
-    RunStreams(Runtime& runtime, RunLog& log) : runtime_(runtime), log_(log) {}
+    /// All outlive the streams' use: detach() comes before their end.
+    RunStreams(Runtime& runtime, RunLog& log, TokenStreams& tokens)
+        : runtime_(runtime), log_(log), tokens_(tokens) {}
     /// Begins to listen; once, before the first open().
     void attach();
     void detach();
@@ -32,6 +34,7 @@ private:
 
     Runtime& runtime_;
     RunLog& log_;
+    TokenStreams& tokens_;
     std::uint64_t watcher_ = 0;
     std::mutex mutex_;  // guards streams_
     std::unordered_map<RunId, std::vector<Stream>> streams_;

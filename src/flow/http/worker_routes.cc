@@ -164,6 +164,7 @@ json::object task_json(const GivenTask& given) {
                      {"queue", action.queue},
                      {"function", action.function},
                      {"arguments", call.request},
+                     {"traceparent", base::trace::format_traceparent(call.trace)},
                      {"run", to_text(call.run)},
                      {"workflow", call.definition->name},
                      {"version", call.definition->version},

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/trace/trace.h"
 #include "flow/run/state.h"
 
 namespace flow {
@@ -31,6 +32,7 @@ struct Call {
     base::json::value request;     ///< the rendered arguments
     std::string idempotency_key;   ///< the same for every attempt after a crash and every retry
     std::int64_t deadline_ms = 0;  ///< 0: none
+    base::trace::Context trace;    ///< of this attempt's span; told to who is called
     std::string tenant = {};       ///< whose run it is
     /// It asks for a place in the step's or the run's queue; what it gives counts for nothing.
     bool admission = false;

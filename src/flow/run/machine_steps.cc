@@ -7,6 +7,7 @@
 #include "flow/run/machine.h"
 #include "flow/run/run_variables.h"
 #include "flow/run/time_text.h"
+#include "flow/run/trace_ids.h"
 
 namespace flow {
 
@@ -106,6 +107,8 @@ Call Machine::call_of(const StepRef& ref, const std::string& path, std::uint32_t
     call.deadline_ms = ref.state->until_ms;
     call.priority = ref.step->priority.value_or(state_.priority);
     call.since_ms = ref.state->started_ms;
+    call.trace = run_trace(state_.id, state_.traceparent);
+    call.trace.span_id = span_id(state_.id, path, attempt, ref.state->started_ms);
     return call;
 }
 

@@ -33,6 +33,7 @@ json::value to_value(const RunStart& start) {
     if (!start.tenant.empty()) out["tenant"] = start.tenant;
     if (!start.idempotency_key.empty()) out["key"] = start.idempotency_key;
     if (start.priority) out["priority"] = *start.priority;
+    if (!start.traceparent.empty()) out["traceparent"] = start.traceparent;
     if (start.parent) out["parent"] = {to_text(start.parent->run), start.parent->path};
     return out;
 }
@@ -108,6 +109,7 @@ void start_run(RunState& state, const Event& event) {
     if (const json::value* labels = start.if_contains("labels")) state.labels = *labels;
     state.tenant = text("tenant");
     state.idempotency_key = text("key");
+    state.traceparent = text("traceparent");
     if (const json::value* parent = start.if_contains("parent"); parent && parent->is_array()) {
         const json::array& pair = parent->get_array();
         if (pair.size() == 2 && pair[0].is_string() && pair[1].is_string()) {

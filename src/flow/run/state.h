@@ -120,6 +120,7 @@ struct Checkpoint {
 struct RunState {
     RunId id;
     std::string tenant, idempotency_key;
+    std::string traceparent;  ///< W3C: the span above its own; empty: none
     std::shared_ptr<const Definition> definition;
     base::json::value input, labels;
     std::optional<Parent> parent;
@@ -150,6 +151,7 @@ struct RunStart {
     base::json::value input, labels;
     std::optional<Parent> parent;
     std::optional<std::int32_t> priority = {};  ///< none: the workflow's
+    std::string traceparent = {};
 };
 base::json::value to_value(const RunStart& start);
 

@@ -283,6 +283,7 @@ json::object to_json(const RunState& state) {
         out["forked_from"] = {{"run", to_text(state.forked_from->run)},
                               {"step", state.forked_from->path}};
     }
+    if (!state.traceparent.empty()) out["traceparent"] = state.traceparent;
     out["started_ms"] = state.started_ms;
     if (state.finished_ms != 0) out["finished_ms"] = state.finished_ms;
     out["input"] = state.input;
@@ -330,6 +331,7 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
     state.idempotency_key = fields.text("key");
     state.parent = run_and_step(fields.find("parent"));
     state.forked_from = run_and_step(fields.find("forked_from"));
+    state.traceparent = fields.text("traceparent");
     state.started_ms = fields.number<std::int64_t>("started_ms");
     state.finished_ms = fields.number<std::int64_t>("finished_ms");
     state.input = fields.value("input");

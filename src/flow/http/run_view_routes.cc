@@ -1,0 +1,64 @@
+#include "flow/http/run_view_routes.h"
+
+#include "base/api/error_answer.h"
+#include "base/api/request_parts.h"
+#include "flow/observe/run_trace.h"
+
+namespace flow {
+
+namespace json = base::json;
+using base::Code;
+using base::Result;
+
+namespace {
+
+constexpr std::uint64_t kTotalsEventsMax = 5'000;  // read unasked, to look at one run
+
+}  // namespace
+
+void RunViewRoutes::register_routes(base::http::Router& router, base::api::CallPool& pool) {
+    pool.route(router, "GET", "/v1/runs/{id}/trace",
+               [this](const base::http::Request& request) { return trace(request); });
+    router.add("GET", "/v1/runs/{id}/steps/{path}/stream",
+               [this, &pool](const base::http::Request& request,
+                             const base::http::ResponderPtr& responder) {
+                   pool.post(responder, [this, request, responder] { stream(request, responder); });
+               });
+}
+
+Result<base::http::Response> RunViewRoutes::trace(const base::http::Request& request) const {
+    const RunId id = DG_TRY(own_run_(request));
+    const auto limit = DG_TRY(base::api::query_number(request, "limit", 1, 100'000, 5'000));
+    const std::string format = request.query_param("format").value_or("json");
+    if (format != "json" && format != "otlp") {
+        return base::fail_on("format", Code::invalid_argument, "'format' must be json or otlp");
+    }
+    const RunTrace found =
+        DG_TRY(read_trace(log_, definitions_, id, static_cast<std::size_t>(limit)));
+    if (format == "otlp") {
+        return base::http::text_response(200, "application/json", to_otlp(found));
+    }
+    json::object answer = to_json(found);
+    answer["run"] = to_text(id);
+    return base::api::json_answer(200, answer);
+}
+
+void RunViewRoutes::stream(const base::http::Request& request,
+                           const base::http::ResponderPtr& responder) {
+    const auto run = own_run_(request);
+    if (!run) return responder->send(base::api::error_response(run.error()));
+    std::string last(request.headers.get("Last-Event-ID"));
+    if (last.empty()) last = request.query_param("after").value_or("");
+    tokens_.open_step(*run, std::string(request.param("path")), last, responder);
+}
+
+Result<void> RunViewRoutes::add_totals(RunId run, bool asked, json::object& view) const {
+    const json::value* events = view.if_contains("events");
+    const bool shortly = events != nullptr && events->is_number() &&
+                         events->to_number<std::uint64_t>() <= kTotalsEventsMax;
+    if (!asked && !shortly) return {};
+    view["totals"] = to_json(DG_TRY(read_trace(log_, definitions_, run, 0)).totals);
+    return {};
+}
+
+}  // namespace flow
