@@ -22,6 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAD = "x" * 200
+# By wrk or a Node client; in process, by a Node worker, in process with runs in PostgreSQL.
+MINE = ["dougong_wrk", "dougong", "dougong_worker_wrk", "dougong_worker", "dougong_postgresql_wrk", "dougong_postgresql"]
 
 
 def free_port():
@@ -44,8 +46,15 @@ def workflow(steps):
         for i in range(steps)]}
 
 
+def worker_workflow(steps):
+    """The same, each step done by a Node worker through our npm SDK."""
+    return {"name": f"worker{steps}", "steps": [
+        {"id": f"s{i}", "worker": {"queue": "bench", "function": "step", "arguments": {"x": "{{ input.x }}", "i": i}}}
+        for i in range(steps)]}
+
+
 class Dougong:
-    def __init__(self, program, scratch, postgres=None):
+    def __init__(self, program, scratch, node, postgres=None):
         """On its journal, or on a database of `postgres`."""
         home = scratch / ("home_postgresql" if postgres else "home")
         shutil.rmtree(home, ignore_errors=True)
@@ -64,30 +73,37 @@ class Dougong:
                 break
         for steps in (1, 10):
             post(self.url + "/v1/workflows", json.dumps(workflow(steps)))
+            post(self.url + "/v1/workflows", json.dumps(worker_workflow(steps)))
+        self.worker = subprocess.Popen(
+            [node, "dougong_worker.mjs"], cwd=scratch,
+            env={**os.environ, "URL": self.url, "SDK": str(HERE.parents[1] / "sdk/npm/src/index.js")})
 
-    def environment(self):
-        return {"URL": self.url, "PID": str(self.process.pid)}
+    def environment(self, flow="steps"):
+        out = {"URL": self.url, "PID": str(self.process.pid), "FLOW": flow}
+        return {**out, "WORKER_PID": str(self.worker.pid)} if flow == "worker" else out
 
     def stop(self):
+        self.worker.terminate()
+        self.worker.wait()
         self.process.terminate()
         self.process.wait()
 
 
-def wrk(url, pid, scratch, seconds, clients, steps):
+def wrk(ours, scratch, seconds, clients, flow):
     """The same requests from a client that costs little."""
     script = scratch / "post.lua"
     script.write_text('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
                       'wrk.body = \'{"input":{"x":3},"wait_ms":60000}\'\n'
                       'function done(s, l, r) io.write(string.format("%d %f %f %f %d\\n", s.requests, s.duration / 1e6, '
                       'l:percentile(50) / 1e3, l:percentile(99) / 1e3, s.errors.status + s.errors.timeout)) end\n')
-    before = cpu_s(pid)
+    before = cpu_s(ours.process.pid)
     answer = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", script,
-                             f"{url}/v1/workflows/steps{steps}/runs"], capture_output=True, text=True, check=True)
+                             f"{ours.url}/v1/workflows/{flow}/runs"], capture_output=True, text=True, check=True)
     done, took, p50, p99, errors = (float(word) for word in answer.stdout.splitlines()[-1].split())
     if errors:
         raise SystemExit(f"{errors:.0f} of {done:.0f} requests failed")
     return {"wf": int(done), "wf_per_s": round(done / took, 1), "p50_ms": p50, "p99_ms": p99,
-            "server_cpu_ms_per_wf": round((cpu_s(pid) - before) * 1e3 / done, 3)}
+            "server_cpu_ms_per_wf": round((cpu_s(ours.process.pid) - before) * 1e3 / done, 3)}
 
 
 def cpu_s(pid):
@@ -107,7 +123,7 @@ class Postgres:
         self.run(f"'{self.bin}/initdb' -D '{self.dir}/data' -A trust -U postgres")
         self.run(f"'{self.bin}/pg_ctl' -D '{self.dir}/data' -l '{self.dir}/log' -w -o '-p {self.port} "
                  f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.dir} -c max_connections=200' start")
-        for name in ("dbos", "langgraph", "dougong"):
+        for name in ("dbos", "langgraph"):
             self.run(f"'{self.bin}/psql' -h 127.0.0.1 -p {self.port} -U postgres -c 'create database {name}'")
         self.pid = (self.dir / "data" / "postmaster.pid").read_text().split()[0]
 
@@ -163,6 +179,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--peers", nargs="*", default=["dbos", "restate", "langgraph"])
+    parser.add_argument("--mine", nargs="*", default=MINE, choices=MINE, help="of ours")
+    parser.add_argument("--cases", nargs="*", default=["1x1", "1x10", "32x1", "32x10"], help="CLIENTSxSTEPS, steps 1 or 10")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     scratch = args.scratch.resolve()
@@ -171,33 +189,35 @@ def main():
     for driver in (HERE / "peers").glob("*.mjs"):
         shutil.copy(driver, scratch)
 
-    shared = None
-    ours = Dougong(args.dougong, scratch)
-    started, environments = [ours], {"dougong": ours.environment()}
+    shared, ours = None, Dougong(args.dougong, scratch, node)
+    started = [ours]
+    environments = {"dougong": ours.environment(), "dougong_worker": ours.environment("worker")}
     try:
-        if {"dbos", "langgraph"} & set(args.peers):
+        on_postgres = {"dougong_postgresql_wrk", "dougong_postgresql"} & set(args.mine)
+        if {"dbos", "langgraph"} & set(args.peers) or on_postgres:
             postgres = Postgres(scratch)
             started.append(postgres)
             environments |= {name: postgres.environment(name) for name in ("dbos", "langgraph")}
-            shared = Dougong(args.dougong, scratch, postgres)
-            started.append(shared)
-            environments["dougong_postgresql"] = shared.environment()
+            if on_postgres:
+                shared = Dougong(args.dougong, scratch, node, postgres)
+                started.append(shared)
+                environments["dougong_postgresql"] = shared.environment()
         if "restate" in args.peers:
             restate = Restate(scratch, node)
             started.append(restate)
             environments["restate"] = restate.environment()
         rows = {}
         for _ in range(args.rounds):
-            for clients, steps in ((1, 1), (1, 10), (32, 1), (32, 10)):
-                if shutil.which("wrk"):
-                    rows.setdefault((clients, steps), {}).setdefault("dougong_wrk", []).append(
-                        wrk(ours.url, ours.process.pid, scratch, round(args.seconds), clients, steps))
-                    if shared:
-                        rows[(clients, steps)].setdefault("dougong_postgresql_wrk", []).append(
-                            wrk(shared.url, shared.process.pid, scratch, round(args.seconds), clients, steps))
-                for peer in ["dougong", *(["dougong_postgresql"] if shared else []), *args.peers]:
+            for clients, steps in (tuple(int(n) for n in case.split("x")) for case in args.cases):
+                for server, flow, name in ((ours, "steps", "dougong_wrk"), (ours, "worker", "dougong_worker_wrk"),
+                                           (shared, "steps", "dougong_postgresql_wrk")):
+                    if shutil.which("wrk") and name in args.mine:
+                        rows.setdefault((clients, steps), {}).setdefault(name, []).append(
+                            wrk(server, scratch, round(args.seconds), clients, f"{flow}{steps}"))
+                for peer in [*(name for name in args.mine if not name.endswith("_wrk")), *args.peers]:
+                    driver = "dougong" if peer.startswith("dougong") else peer
                     answer = subprocess.run(
-                        [node, f"{peer.split('_')[0]}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
+                        [node, f"{driver}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
                         capture_output=True, timeout=120, env={**os.environ, **environments[peer]}, check=False)
                     if answer.returncode != 0:
                         raise SystemExit(f"{peer}: {answer.stderr[-2000:]}")
@@ -215,9 +235,10 @@ def main():
             case[peer] = {key: round(statistics.median(run[key] for run in runs), 3) for key in numbers}
         best = max((case[peer]["wf_per_s"] for peer in args.peers), default=0)
         if best:
-            case["times_the_best_peer"] = round(case["dougong"]["wf_per_s"] / best, 1)
-            if "dougong_wrk" in case:
-                case["times_the_best_peer_wrk"] = round(case["dougong_wrk"]["wf_per_s"] / best, 1)
+            for name in MINE:
+                if name in case:
+                    what = "times_the_best_peer" + name.removeprefix("dougong")
+                    case[what] = round(case[name]["wf_per_s"] / best, 1)
         results.append(case)
         print(json.dumps(case))
     if args.out:

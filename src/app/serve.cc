@@ -10,6 +10,7 @@
 #include "app/console_files.h"
 #include "app/engine_backend.h"
 #include "app/flow/flows.h"
+#include "app/flow/run_files.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -107,6 +108,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.more_paths = sphere::sandbox_paths();
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
+    for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -207,9 +209,10 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
     const std::string& enabled = program.config().flow.enabled;
     why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
     if (enabled == "off") return std::unique_ptr<Flows>();
-    auto flows = Flows::open(
-        program,
-        {.sphere = sandboxes.sphere_as("flow"), .memories = memories.store(), .models = true});
+    auto flows = Flows::open(program, {.sphere = sandboxes.sphere_as("flow"),
+                                       .memories = memories.store(),
+                                       .models = true,
+                                       .workers = true});
     // A database is named on purpose: to go on without it would hide that it is away.
     if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
@@ -309,6 +312,7 @@ Result<int> serve(Program& program) {
 
     // From the top down. A second signal ends the process at once (Interrupt).
     gateway.begin_drain();
+    if (flows) flows->begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
     if (flows) flows->stop();

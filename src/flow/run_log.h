@@ -80,7 +80,7 @@ public:
     virtual base::Result<RunHead> load_head(RunId id) = 0;
     virtual base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                                       std::string_view key) = 0;
-    /// Every run that is not over.
+    /// Every run that is not over. Of the head: id, tenant, due_ms, calls_out, waiting.
     virtual base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) = 0;
     virtual base::Result<std::vector<RunHead>> list(const RunFilter& filter) = 0;
 };

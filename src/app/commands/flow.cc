@@ -108,6 +108,7 @@ Command flow_command() {
                     {{"dougong flow schema > workflow.schema.json", "Keep it for an editor."}},
                     schema)});
     for (Command& command : flow_run_commands()) group.subcommands.push_back(std::move(command));
+    for (Command& command : flow_worker_commands()) group.subcommands.push_back(std::move(command));
     return group;
 }
 

@@ -58,6 +58,12 @@ void FlowSteps::run(flow::Call call, Done done) {
         }
         return;
     }
+    if (std::holds_alternative<flow::WorkerAction>(call.step->action)) {
+        if (parts_.workers != nullptr) return parts_.workers->run(std::move(call), std::move(done));
+        done(base::fail(Code::failed_precondition,
+                        "workers come to a server; start 'dougong serve' and run it there"));
+        return;
+    }
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
     const std::string name = name_of(call.run, call.path);
     {
@@ -78,6 +84,7 @@ void FlowSteps::run(flow::Call call, Done done) {
 }
 
 void FlowSteps::cancel(flow::RunId run, std::string_view path) {
+    if (parts_.workers != nullptr) parts_.workers->cancel(run, path);
     const std::lock_guard lock(mutex_);
     const auto found = calls_.find(name_of(run, path));
     if (found != calls_.end()) found->second->store(true);
@@ -91,7 +98,7 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
         left = std::chrono::milliseconds(
             std::max<std::int64_t>(call.deadline_ms - clock_.unix_ns() / 1'000'000, 1));
     }
-    const StepCall step{call, DG_TRY(parts_.log->load_head(call.run)).tenant, cancelled, left};
+    const StepCall step{call, call.tenant, cancelled, left};
     return std::visit(
         Overloaded{
             [&](const flow::HttpAction& action) { return run_http(http_, action, step); },
@@ -110,10 +117,6 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
             },
             [&](const flow::ToolAction& action) -> Result<StepOutput> {
                 return base::fail(Code::not_found, "there is no tool '{}' here", action.tool);
-            },
-            [&](const flow::WorkerAction& action) -> Result<StepOutput> {
-                return base::fail(Code::unavailable, "no worker takes '{}' from queue '{}'",
-                                  action.function, action.queue);
             },
             [](const auto&) -> Result<StepOutput> {
                 return base::fail(Code::internal, "a step that makes no call was called");

@@ -10,8 +10,8 @@
 
 #include "app/flow/step_adapters.h"
 #include "base/exec/worker.h"
-#include "flow/run_log.h"
 #include "flow/step_runner.h"
+#include "flow/worker/worker_tasks.h"
 
 namespace app {
 
@@ -24,7 +24,7 @@ public:
         memory::MemoryStore* memories = nullptr;
         /// Waits until models answer; null: there are none, or the call was cancelled.
         std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
-        flow::RunLog* log = nullptr;  ///< whose run it is
+        flow::WorkerTasks* workers = nullptr;
     };
     FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
     ~FlowSteps() override;

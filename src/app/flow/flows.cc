@@ -15,6 +15,7 @@
 #include "base/http/server.h"
 #include "base/journal/journal.h"
 #include "flow/http/flow_routes.h"
+#include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
 #include "flow/log/postgres_run_log.h"
 
@@ -58,12 +59,15 @@ struct Flows::Impl {
     std::condition_variable model_known;
     std::unique_ptr<ModelEndpoint> model;
     std::atomic<bool> stopping = false;
+    const base::Clock& clock;
+    explicit Impl(const base::Clock& its_clock) : clock(its_clock) {}
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
+    std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     NoSteps no_steps;
     std::unique_ptr<flow::Runtime> runtime;
@@ -106,14 +110,14 @@ Flows::~Flows() {
 }
 
 Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
-    auto impl = std::make_unique<Impl>();
+    auto impl = std::make_unique<Impl>(program.clock);
     Impl& self = *impl;
     self.parts = std::move(parts);
-    const std::string dir = flow_dir(program);
-    DG_TRY(base::make_dirs(dir));
     DG_TRY(self.open_log(program));
-    self.workspaces = DG_TRY(Workspaces::open(dir + "/workspaces"));
+    // What steps kept is for every process that shares the runs: there it is one folder.
+    self.workspaces = DG_TRY(Workspaces::open(flow_dir(program) + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
+    self.workers = std::make_unique<flow::WorkerTasks>(program.clock);
     self.steps = std::make_unique<FlowSteps>(
         FlowSteps::Parts{.sphere = self.parts.sphere.get(),
                          .workspaces = &*self.workspaces,
@@ -122,7 +126,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              [&self](const std::atomic<bool>& cancelled) {
                                  return self.wait_for_model(cancelled);
                              },
-                         .log = self.log.get()},
+                         .workers = self.parts.workers ? self.workers.get() : nullptr},
         program.clock, threads, 100'000);
     flow::StepRunner& runner =
         self.parts.perform ? static_cast<flow::StepRunner&>(*self.steps) : self.no_steps;
@@ -136,10 +140,15 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
+    flow::register_worker_routes(router, *impl_->workers, impl_->clock);
 }
 
 void Flows::announce(const std::string& url) {
     if (flow::Fleet* fleet = impl_->log->fleet()) fleet->announce(url);
+}
+
+void Flows::begin_drain() {
+    impl_->workers->drain();
 }
 
 void Flows::set_models(const std::string& url) {
@@ -169,6 +178,7 @@ void Flows::stop() {
     impl_->steps->stop();
     impl_->runtime.reset();
     impl_->steps.reset();
+    impl_->workers->drain();
     impl_->log.reset();
     impl_->journal.reset();
     impl_->parts.sphere.reset();
@@ -179,8 +189,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern : {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs",
-                                "/v1/runs/{rest...}", "/v1/events/{name}", "/v1/flow"}) {
+    for (const char* pattern :
+         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
+          "/v1/events/{name}", "/v1/flow", "/v1/workers", "/v1/workers/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

@@ -31,8 +31,9 @@ public:
     struct Parts {
         std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
-        bool models = false;  ///< set_models will be called
-        bool perform = true;  ///< else nothing that was open is taken up and no call is made
+        bool models = false;   ///< set_models will be called
+        bool workers = false;  ///< workers outside can come: there is a server
+        bool perform = true;   ///< else nothing that was open is taken up and no call is made
     };
     /// Takes up what was open. Errors: failed_precondition (another process has the folder; the
     /// database does not let us in), data_loss, unavailable, the disk's.
@@ -44,6 +45,9 @@ public:
     void announce(const std::string& url);
     /// Where models answer from now on: an API's address up to and with /v1.
     void set_models(const std::string& url);
+
+    /// Before the server's stop: workers that wait are sent away, results are still taken.
+    void begin_drain();
 
     flow::Runtime& runtime();
     flow::RunLog& log();

@@ -31,6 +31,16 @@ json::object why_example() {
 json::object retry_example() {
     return parsed(R"({"step": "fetch", "by": "ann"})");
 }
+json::object take_example() {
+    return parsed(R"({"worker": "pc-7-1", "queues": {"images": ["resize"], "mail": []}, "max": 8,
+        "wait_ms": 20000, "lease_ms": 30000, "running": ["task_8d1c02aa_6_1"],
+        "results": [{"task": "task_8d1c02aa_5_1", "output": {"width": 64}, "tokens": 0, "cost_usd": 0},
+                    {"task": "task_8d1c02aa_4_1", "error": {"code": "unavailable", "message": "busy"}}]})");
+}
+json::object report_example() {
+    return parsed(R"({"worker": "pc-7-1", "running": ["task_8d1c02aa_6_1"],
+        "results": [{"task": "task_8d1c02aa_5_1", "output": {"width": 64}}]})");
+}
 json::object payload_example() {
     return parsed(R"({"amount": 12})");
 }
@@ -96,15 +106,6 @@ const std::array kOperations = {
               .answer = "Server-sent events; Last-Event-ID goes on where a client was.",
               .query = kAfter,
               .streams = true},
-    Operation{.method = "get",
-              .path = "/v1/runs/{id}/files",
-              .summary = "Files that steps of a run kept.",
-              .answer = "By step."},
-    Operation{.method = "get",
-              .path = "/v1/runs/{id}/files/{name}",
-              .summary = "One kept file.",
-              .answer = "Its bytes; of the last step that kept files, or of `step`.",
-              .query = kStep},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/signals/{name}",
               .summary = "Send a run a signal; the body is its payload, any JSON.",
@@ -140,6 +141,20 @@ const std::array kOperations = {
               .summary = "Tell every run that waits for an event; the body is its payload.",
               .answer = "That it is durable.",
               .body = payload_example},
+    Operation{.method = "post",
+              .path = "/v1/workers/tasks/take",
+              .summary = "A worker's results and heartbeats in, calls of `worker` steps out.",
+              .answer = "Tasks under a lease, at the latest after wait_ms; whose lease is lost.",
+              .body = take_example},
+    Operation{.method = "post",
+              .path = "/v1/workers/tasks/report",
+              .summary = "A worker's results and heartbeats alone.",
+              .answer = "What of them counts for nothing, and why.",
+              .body = report_example},
+    Operation{.method = "get",
+              .path = "/v1/workers",
+              .summary = "Workers that were here within ten minutes, and what waits for workers.",
+              .answer = "Workers, and tasks by queue and function."},
     Operation{.method = "get",
               .path = "/v1/flow",
               .summary = "How much there is and what waits.",

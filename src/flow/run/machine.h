@@ -29,6 +29,9 @@ struct Call {
     base::json::value request;     ///< the rendered arguments
     std::string idempotency_key;   ///< the same for every attempt after a crash and every retry
     std::int64_t deadline_ms = 0;  ///< 0: none
+    std::string tenant = {};       ///< whose run it is
+    /// It asks for a place in the step's or the run's queue; what it gives counts for nothing.
+    bool admission = false;
 };
 
 /// What a call gave.

@@ -61,6 +61,7 @@ Call Machine::call_of(const StepRef& ref, const std::string& path, std::uint32_t
                       json::value request) const {
     Call call;
     call.run = state_.id;
+    call.tenant = state_.tenant;
     call.path = path;
     call.attempt = attempt;
     call.definition = state_.definition;

@@ -43,7 +43,6 @@ Result<void> check_supported(const Block& block) {
         };
         if (!step.queue.empty()) return refuse("a queue");
         if (std::holds_alternative<ToolAction>(step.action)) return refuse("a tool");
-        if (std::holds_alternative<WorkerAction>(step.action)) return refuse("a worker");
         if (const auto* loop = std::get_if<LoopAction>(&step.action)) {
             DG_TRY(check_supported(*loop->body));
         } else if (const auto* choose = std::get_if<ChooseAction>(&step.action)) {

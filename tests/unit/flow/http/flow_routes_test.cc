@@ -11,19 +11,27 @@
 #include "base/http/local_answer.h"
 #include "base/journal/journal.h"
 #include "flow/http/openapi.h"
+#include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
 
 namespace {
 
 namespace json = base::json;
 
-/// Answers every call with its request, at once.
+/// Answers every call with its request, at once; those of `worker` steps wait for workers.
 class Echo final : public flow::StepRunner {
 public:
+    explicit Echo(flow::WorkerTasks& workers) : workers_(workers) {}
     void run(flow::Call call, Done done) override {
+        if (std::holds_alternative<flow::WorkerAction>(call.step->action)) {
+            return workers_.run(std::move(call), std::move(done));
+        }
         done(flow::StepOutput{std::move(call.request), 0, 0});
     }
-    void cancel(flow::RunId, std::string_view) override {}
+    void cancel(flow::RunId run, std::string_view path) override { workers_.cancel(run, path); }
+
+private:
+    flow::WorkerTasks& workers_;
 };
 
 class FlowRoutes : public testing::Test {
@@ -37,14 +45,19 @@ protected:
             {.segment_bytes = 1u << 20, .record_bytes_max = 256u << 10});
         log_ = *flow::JournalRunLog::open(*journal_, dir_.path() + "/runs.db");
         definitions_ = *flow::DefinitionStore::open(dir_.path() + "/workflows.db", clock_);
-        runtime_ = *flow::Runtime::open(*log_, *definitions_, echo_, clock_, {});
+        workers_ = std::make_unique<flow::WorkerTasks>(clock_);
+        echo_ = std::make_unique<Echo>(*workers_);
+        runtime_ = *flow::Runtime::open(*log_, *definitions_, *echo_, clock_, {});
         api_ = std::make_unique<flow::FlowApi>(*runtime_, *log_, *definitions_, clock_);
         router_ = std::make_unique<base::http::Router>();
         api_->register_routes(*router_);
+        flow::register_worker_routes(*router_, *workers_, clock_);
     }
     void halt() {
         api_.reset();
         runtime_.reset();
+        echo_.reset();
+        workers_.reset();
         definitions_.reset();
         log_.reset();
         journal_.reset();
@@ -78,10 +91,11 @@ protected:
     base::SystemClock clock_;
     base::LinuxDisk disk_;
     base::TemporaryDir dir_;
-    Echo echo_;
     std::unique_ptr<base::journal::Journal> journal_;
     std::unique_ptr<flow::JournalRunLog> log_;
     std::unique_ptr<flow::DefinitionStore> definitions_;
+    std::unique_ptr<flow::WorkerTasks> workers_;
+    std::unique_ptr<Echo> echo_;
     std::unique_ptr<flow::Runtime> runtime_;
     std::unique_ptr<flow::FlowApi> api_;
     std::unique_ptr<base::http::Router> router_;
@@ -169,6 +183,132 @@ TEST_F(FlowRoutes, AWaitEndsWhenPatienceDoes) {
     EXPECT_EQ(answer.at("status").as_string(), "running");
     EXPECT_EQ(call(201, "POST", "/v1/workflows/gate/runs", R"({"idempotency_key": "k"})").at("id"),
               answer.at("id"));
+}
+
+constexpr std::string_view kResize = R"(
+name: resize
+steps:
+  - id: small
+    worker: {queue: images, function: resize, arguments: {url: "{{ input.url }}"}}
+    output_schema: {type: object, properties: {width: {type: integer}}, required: [width]}
+    retry: {attempts: 2, backoff: 1ms, on: [unavailable]}
+output: {width: "{{ steps.small.output.width }}"}
+)";
+
+TEST_F(FlowRoutes, AWorkerOutsideDoesAStepAndSaysSoWhenItAsksForMore) {
+    call(201, "POST", "/v1/workflows", std::string(kResize));
+    const auto waits = ask("POST", "/v1/workers/tasks/take",
+                           R"({"worker": "w1", "queues": {"images": ["resize"]}, "max": 4,
+                               "wait_ms": 60000})");
+    const std::string run(
+        call(201, "POST", "/v1/workflows/resize/runs", R"({"input": {"url": "u"}})")
+            .at("id")
+            .as_string());
+    const json::object given = base::parse_json(waits->take().body)->as_object();
+    const json::object task = given.at("tasks").at(0).as_object();
+    EXPECT_EQ(task.at("arguments").at("url").as_string(), "u");
+    EXPECT_EQ(task.at("run").as_string(), run);
+    EXPECT_EQ(task.at("step").as_string(), "small");
+    EXPECT_EQ(task.at("attempt").to_number<int>(), 1);
+    const std::string id(task.at("task").as_string());
+    const json::object listed = call(200, "GET", "/v1/workers");
+    EXPECT_EQ(listed.at("tasks").at(0).at("given").to_number<int>(), 1);
+    EXPECT_EQ(listed.at("workers").at(0).at("worker").as_string(), "w1");
+    EXPECT_EQ(call(200, "GET", "/v1/workers", "", "other").at("tasks").as_array().size(), 0u);
+    // A failure that may heal, and with it the wish for the next attempt.
+    const json::object again = call(
+        200, "POST", "/v1/workers/tasks/take",
+        fmt::format(R"({{"worker": "w1", "queues": {{"images": []}}, "max": 1, "wait_ms": 60000,
+            "results": [{{"task": "{}", "error": {{"message": "busy"}}}}]}})",
+                    id));
+    const json::object second = again.at("tasks").at(0).as_object();
+    EXPECT_EQ(second.at("attempt").to_number<int>(), 2);
+    EXPECT_EQ(second.at("idempotency_key"), task.at("idempotency_key"));
+    const json::object refused = call(
+        200, "POST", "/v1/workers/tasks/report",
+        fmt::format(R"({{"worker": "w1", "results": [{{"task": "{}", "output": {{"width": 3}}}},
+            {{"task": "{}", "output": {{"width": 7}}}}]}})",
+                    id, second.at("task").as_string().c_str()));
+    ASSERT_EQ(refused.at("refused").as_array().size(), 1u);
+    EXPECT_EQ(refused.at("refused").at(0).at("code").as_string(), "already_exists");
+    const auto stream = ask("GET", "/v1/runs/" + run + "/watch");
+    while (stream->next()) {
+    }
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("output").at("width").to_number<int>(), 7);
+}
+
+TEST_F(FlowRoutes, AnOutputThatIsNotAsTheStepSaysFailsTheStep) {
+    call(201, "POST", "/v1/workflows", std::string(kResize));
+    const std::string run(
+        call(201, "POST", "/v1/workflows/resize/runs", R"({"input": {"url": "u"}})")
+            .at("id")
+            .as_string());
+    const json::object given =
+        call(200, "POST", "/v1/workers/tasks/take",
+             R"({"worker": "w", "queues": {"images": []}, "max": 1, "wait_ms": 60000})");
+    call(200, "POST", "/v1/workers/tasks/report",
+         fmt::format(
+             R"({{"worker": "w", "results": [{{"task": "{}", "output": {{"width": "x"}}}}]}})",
+             given.at("tasks").at(0).at("task").as_string().c_str()));
+    const auto stream = ask("GET", "/v1/runs/" + run + "/watch");
+    while (stream->next()) {
+    }
+    const json::object shown = call(200, "GET", "/v1/runs/" + run);
+    EXPECT_EQ(shown.at("status").as_string(), "failed");
+    EXPECT_EQ(shown.at("error").at("code").as_string(), "invalid_argument");
+}
+
+TEST_F(FlowRoutes, ACancelledTaskIsToldToItsWorker) {
+    call(201, "POST", "/v1/workflows", std::string(kResize));
+    const std::string run(
+        call(201, "POST", "/v1/workflows/resize/runs", R"({"input": {"url": "u"}})")
+            .at("id")
+            .as_string());
+    const std::string take =
+        R"({"worker": "w", "queues": {"images": []}, "max": 1, "wait_ms": 60000})";
+    const json::object given = call(200, "POST", "/v1/workers/tasks/take", take);
+    const std::string id(given.at("tasks").at(0).at("task").as_string());
+    const auto waits = ask("POST", "/v1/workers/tasks/take", take);  // at once, where it waits
+    call(200, "POST", "/v1/runs/" + run + "/cancel", "{}");
+    const json::object told = base::parse_json(waits->take().body)->as_object();
+    EXPECT_EQ(told.at("stop").at(0).at("task").as_string(), id);
+    const std::string report = fmt::format(R"({{"worker": "w", "running": ["{}"]}})", id);
+    const json::object beat = call(200, "POST", "/v1/workers/tasks/report", report);
+    EXPECT_EQ(beat.at("stop").as_array().size(), 1u);
+    EXPECT_EQ(beat.at("stop").at(0).at("code").as_string(), "cancelled");
+}
+
+TEST_F(FlowRoutes, ACancelledTaskIsToldWithTheNextRequestOfAWorkerThatDidNotWait) {
+    call(201, "POST", "/v1/workflows", std::string(kResize));
+    const std::string run(
+        call(201, "POST", "/v1/workflows/resize/runs", R"({"input": {"url": "u"}})")
+            .at("id")
+            .as_string());
+    const std::string take =
+        R"({"worker": "w", "queues": {"images": []}, "max": 1, "wait_ms": 60000})";
+    const json::object given = call(200, "POST", "/v1/workers/tasks/take", take);
+    call(200, "POST", "/v1/runs/" + run + "/cancel", "{}");
+    const json::object told = call(200, "POST", "/v1/workers/tasks/take", take);
+    EXPECT_EQ(told.at("stop").at(0).at("task"), given.at("tasks").at(0).at("task"));
+}
+
+TEST_F(FlowRoutes, WhatAWorkerSaysWrongIsToldWithItsPlace) {
+    const std::string take = "/v1/workers/tasks/take";
+    call(400, "POST", take, "");
+    call(400, "POST", take, R"({"max": 1})");
+    call(400, "POST", take, R"({"worker": "w", "max": 1})");
+    call(400, "POST", take, R"({"worker": "w", "queues": ["images"], "max": 1})");
+    call(400, "POST", take, R"({"worker": "w", "results": [{"output": 1}]})");
+    call(400, "POST", take, R"({"worker": "w", "lease_ms": 1})");
+    const std::string report = "/v1/workers/tasks/report";
+    const json::object wrong = call(
+        400, "POST", report,
+        R"({"worker": "w", "results": [{"task": "task_1_1_1", "error": {"code": "unavailble"}}]})");
+    EXPECT_EQ(wrong.at("error").at("param").as_string(), "results[0].error.code");
+    const json::object unknown =
+        call(200, "POST", report,
+             R"({"worker": "w", "results": [{"task": "task_1_1_1", "output": 1}]})");
+    EXPECT_EQ(unknown.at("refused").at(0).at("code").as_string(), "not_found");
 }
 
 TEST_F(FlowRoutes, TheDocumentedRoutesAreTheRoutes) {
