@@ -644,6 +644,8 @@ void RunEngine::failed(Commit& commit, const Error& error) {
                 open_.erase(change.head.id);
             } else if (foreign(change.head.id)) {
                 continue;
+            } else if (fleet_ != nullptr && error.code == Code::failed_precondition) {
+                open_.erase(change.head.id);  // it ended, and goes on at another process
             } else if (const auto stored = log_.load(change.head.id); stored) {
                 index_waits(stored->head, true);
                 if (is_final(stored->head.status)) {
@@ -669,7 +671,8 @@ void RunEngine::failed(Commit& commit, const Error& error) {
     for (Waiting& waiting : commit.inputs) {
         // What did not happen here may happen where the run is now.
         const bool elsewhere =
-            fleet_ != nullptr && waiting.form != nullptr && error.code == Code::unavailable;
+            fleet_ != nullptr && waiting.form != nullptr &&
+            (error.code == Code::unavailable || error.code == Code::failed_precondition);
         if (waiting.keep || elsewhere) {
             stalled_.push_back(std::move(waiting));
         } else if (waiting.done) {

@@ -39,13 +39,17 @@ constexpr std::string_view kInsertRuns =
     "key, status, started, updated, finished, due, calls, parent, labels, error, waiting, events, "
     "owner)";
 
+// Fails with 2201E, the logarithm of zero, when one of them is another worker's by now.
 constexpr std::string_view kUpdateRuns =
-    "UPDATE flow_runs AS r SET version = u.version, hash = u.hash, status = u.status, updated = "
+    "WITH changed AS (UPDATE flow_runs AS r SET version = u.version, hash = u.hash, status = "
+    "u.status, updated = "
     "u.updated, finished = u.finished, due = u.due, calls = u.calls, error = u.error, waiting = "
     "u.waiting, events = string_to_array(u.events, ','), owner = u.owner FROM unnest($1::uuid[], "
     "$2::int8[], $3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], "
     "$9::text[], $10::text[], $11::text[], $12::int8[]) AS u(id, version, hash, status, updated, "
-    "finished, due, calls, error, waiting, events, owner) WHERE r.id = u.id";
+    "finished, due, calls, error, waiting, events, owner) WHERE r.id = u.id AND r.owner IN (0, "
+    "$13) "
+    "RETURNING 1) SELECT ln((count(*) = $14)::int) FROM changed";
 
 constexpr std::string_view kInsertRecords =
     "INSERT INTO flow_records(run, first, count, body) SELECT * FROM unnest($1::uuid[], "
@@ -223,9 +227,13 @@ void PostgresBatch::take_heads() {
     for (auto& [sql, into] :
          {std::pair<std::string_view, std::vector<PipeColumn>&>{kInsertRuns, made},
           {kUpdateRuns, changed}}) {
-        if (into[0].size() == 0) continue;
+        const auto rows = static_cast<std::int64_t>(into[0].size());
+        if (rows == 0) continue;
         PipeStatement& statement = out_.emplace_back(PipeStatement{sql});
         for (PipeColumn& column : into) statement.values.push_back(column.take());
+        if (sql != kUpdateRuns) continue;
+        statement.values.push_back(pipe_value(frame_.worker));
+        statement.values.push_back(pipe_value(rows));
     }
 }
 

@@ -25,7 +25,8 @@ std::unexpected<base::Error> no_lease() {
 /// The fault is of one commit, not of the server: the others of its group are written without it.
 bool of_its_own(Code code) {
     return code == Code::already_exists || code == Code::invalid_argument ||
-           code == Code::payload_too_large || code == Code::internal;
+           code == Code::payload_too_large || code == Code::failed_precondition ||
+           code == Code::internal;
 }
 
 }  // namespace
@@ -221,6 +222,9 @@ Result<void> PostgresWriter::write(std::span<QueuedCommit*> group) {
         if (state == "22012") {  // the first statement divided by no row
             if (worker_.lose()) events_.lost();
             return no_lease();
+        }
+        if (state == "2201E") {
+            return fail(Code::failed_precondition, "a run is another process's by now");
         }
         const bool again = state.starts_with("40") || state == "57014" || state == "26000";
         if (!again || ++conflicts > 20) return std::unexpected(answers.error());

@@ -165,6 +165,31 @@ TEST_F(PostgresLog, AKeyThatAnotherProcessHadFirstHurtsNobodyElseInTheGroup) {
     EXPECT_EQ(two->load({1'000, 3}).error().code, Code::not_found);
 }
 
+TEST_F(PostgresLog, ARunThatEndedAndGoesOnElsewhereIsNotWrittenToHere) {
+    auto one = open({.threaded = false}), two = open({.threaded = false});
+    ASSERT_TRUE(put(*one, begin(1)));
+    ASSERT_TRUE(put(*one, begin(2)));
+    RunChange end = begin(1);
+    end.created = false;
+    end.first = 1;
+    end.head.status = flow::RunStatus::failed;
+    ASSERT_TRUE(put(*one, end));
+    ASSERT_TRUE(two->own({1'000, 1})->has_value());
+    std::vector<Result<void>> results;
+    for (std::uint64_t n : {1, 2}) {
+        RunChange late = begin(n);
+        late.created = false;
+        late.first = n == 1 ? 2 : 1;
+        one->append({&late, 1}, [&](Result<void> result) { results.push_back(std::move(result)); });
+    }
+    one->flush();
+    ASSERT_EQ(results.size(), 2u);
+    ASSERT_FALSE(results[0].has_value());
+    EXPECT_EQ(results[0].error().code, Code::failed_precondition);
+    EXPECT_TRUE(results[1].has_value()) << "another run in the same group";
+    EXPECT_EQ(two->history({1'000, 1}, 0, 10)->size(), 2u);
+}
+
 struct Told {
     std::vector<RunHead> claimed;
     std::vector<flow::Arrival> arrived;
