@@ -22,7 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAD = "x" * 200
-MINE = ["dougong_wrk", "dougong", "dougong_worker_wrk", "dougong_worker"]  # by wrk or a Node client; in-process or a Node worker
+# By wrk or a Node client; in process, by a Node worker, in process with runs in PostgreSQL.
+MINE = ["dougong_wrk", "dougong", "dougong_worker_wrk", "dougong_worker", "dougong_postgresql_wrk", "dougong_postgresql"]
 
 
 def free_port():
@@ -53,10 +54,15 @@ def worker_workflow(steps):
 
 
 class Dougong:
-    def __init__(self, program, scratch, node):
-        shutil.rmtree(scratch / "home", ignore_errors=True)
-        (scratch / "home").mkdir(parents=True)
-        environment = {**os.environ, "HOME": str(scratch / "home")}
+    def __init__(self, program, scratch, node, postgres=None):
+        """On its journal, or on a database of `postgres`."""
+        home = scratch / ("home_postgresql" if postgres else "home")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        environment = {**os.environ, "HOME": str(home)}
+        if postgres:
+            environment |= {"DOUGONG_FLOW_STORE": "postgresql",
+                            "DOUGONG_FLOW_POSTGRESQL": postgres.environment("dougong")["PG_URL"]}
         self.process = subprocess.Popen(
             [program, "serve", "--model", "smoke", "--port", "0", "--sandbox.enabled", "off"],
             stdout=subprocess.PIPE, text=True, env=environment)
@@ -183,14 +189,19 @@ def main():
     for driver in (HERE / "peers").glob("*.mjs"):
         shutil.copy(driver, scratch)
 
-    ours = Dougong(args.dougong, scratch, node)
+    shared, ours = None, Dougong(args.dougong, scratch, node)
     started = [ours]
     environments = {"dougong": ours.environment(), "dougong_worker": ours.environment("worker")}
     try:
-        if {"dbos", "langgraph"} & set(args.peers):
+        on_postgres = {"dougong_postgresql_wrk", "dougong_postgresql"} & set(args.mine)
+        if {"dbos", "langgraph"} & set(args.peers) or on_postgres:
             postgres = Postgres(scratch)
             started.append(postgres)
             environments |= {name: postgres.environment(name) for name in ("dbos", "langgraph")}
+            if on_postgres:
+                shared = Dougong(args.dougong, scratch, node, postgres)
+                started.append(shared)
+                environments["dougong_postgresql"] = shared.environment()
         if "restate" in args.peers:
             restate = Restate(scratch, node)
             started.append(restate)
@@ -198,12 +209,13 @@ def main():
         rows = {}
         for _ in range(args.rounds):
             for clients, steps in (tuple(int(n) for n in case.split("x")) for case in args.cases):
-                for flow, name in (("steps", "dougong_wrk"), ("worker", "dougong_worker_wrk")):
+                for server, flow, name in ((ours, "steps", "dougong_wrk"), (ours, "worker", "dougong_worker_wrk"),
+                                           (shared, "steps", "dougong_postgresql_wrk")):
                     if shutil.which("wrk") and name in args.mine:
                         rows.setdefault((clients, steps), {}).setdefault(name, []).append(
-                            wrk(ours, scratch, round(args.seconds), clients, f"{flow}{steps}"))
+                            wrk(server, scratch, round(args.seconds), clients, f"{flow}{steps}"))
                 for peer in [*(name for name in args.mine if not name.endswith("_wrk")), *args.peers]:
-                    driver = "dougong" if peer == "dougong_worker" else peer
+                    driver = "dougong" if peer.startswith("dougong") else peer
                     answer = subprocess.run(
                         [node, f"{driver}.mjs", str(args.seconds), str(clients), str(steps)], cwd=scratch, text=True,
                         capture_output=True, timeout=120, env={**os.environ, **environments[peer]}, check=False)

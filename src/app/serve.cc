@@ -10,6 +10,7 @@
 #include "app/console_files.h"
 #include "app/engine_backend.h"
 #include "app/flow/flows.h"
+#include "app/flow/run_files.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -107,6 +108,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     options.more_paths = sphere::sandbox_paths();
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
+    for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -212,7 +214,8 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
                                        .sandbox_tools = sandboxes.tools(),
                                        .models = true,
                                        .workers = true});
-    if (flows || enabled == "on") return flows;
+    // A database is named on purpose: to go on without it would hide that it is away.
+    if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
     return std::unique_ptr<Flows>();
 }
@@ -288,7 +291,9 @@ Result<int> serve(Program& program) {
     if (!flows) {
         logger->warn("no workflows", {{"reason", no_flows.message}});
     } else {
-        logger->info("workflows", {{"dir", flow_dir(program)}});
+        const std::string& own_url = config.flow.own_url;
+        flows->announce(own_url.empty() ? server->url() : own_url);
+        logger->info("workflows", {{"store", flow_place(program)}});
     }
 
     // The port is open and /healthz answers while the model is pulled and read.

@@ -47,6 +47,11 @@ public:
 
     /// Gives a run something and returns when what follows is durable. Errors: not_found, those of
     /// the input, the log's.
+    /// With many processes: wherever it is. Errors: deadline_exceeded (it waits for the run's
+    /// owner, who will take it), too.
+    base::Result<void> give(RunId run, RunInput input);
+    /// A function instead, which stays in this process. Errors: failed_precondition (the run is
+    /// another process's), too.
     base::Result<void> input(RunId run, RunEngine::Input input);
     base::Result<void> signal(RunId run, std::string_view name, base::json::value payload);
     base::Result<void> answer(RunId run, std::string_view step, base::json::value answer);
@@ -60,6 +65,8 @@ public:
     /// The run as JSON: its head, every step as it stands. Errors: not_found, data_loss.
     base::Result<base::json::object> show(RunId run);
     EngineStats stats();
+    /// The processes that share the log; null: there is this one.
+    Fleet* fleet() { return log_.fleet(); }
 
     /// Runs `task` on the runtime's thread.
     void post(std::function<void()> task);

@@ -33,11 +33,11 @@ struct RunHead {
 
 /// What is added to one run.
 struct RunChange {
-    RunHead head;
+    RunHead head = {};
     bool created = false;
     std::uint64_t first = 0;  ///< place of the first of its events among the run's
-    std::vector<Event> events;
-    std::string snapshot;  ///< the state after them as JSON; empty: none
+    std::vector<Event> events = {};
+    std::string snapshot = {};  ///< the state after them as JSON; empty: none
 };
 
 struct StoredRun {
@@ -47,17 +47,22 @@ struct StoredRun {
 };
 
 struct RunFilter {
-    std::string tenant, workflow, status, label_name, label_value, waiting;  ///< empty: any
-    std::optional<RunId> parent;
+    std::string tenant = {}, workflow = {}, status = {}, label_name = {}, label_value = {},
+                waiting = {};  ///< empty: any
+    std::optional<RunId> parent = {};
     std::int64_t started_from_ms = 0, started_to_ms = 0;
-    std::string text;            ///< in the error or the id
-    std::optional<RunId> after;  ///< of the last page; the newest come first
+    std::string text = {};            ///< in the error or the id
+    std::optional<RunId> after = {};  ///< of the last page; the newest come first
     std::uint32_t limit = 50;
 };
+
+class Fleet;
 
 class RunLog {
 public:
     virtual ~RunLog() = default;
+    /// What a log that many processes share offers besides; null: this process has it alone.
+    virtual Fleet* fleet() { return nullptr; }
     using Done = std::function<void(base::Result<void>)>;
     /// All or none of the changes, durable when `done` is called: on any thread, in the order of
     /// the calls. A change that failed has not happened, and those behind it fail, too.
@@ -75,7 +80,7 @@ public:
     virtual base::Result<RunHead> load_head(RunId id) = 0;
     virtual base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                                       std::string_view key) = 0;
-    /// Every run that is not over.
+    /// Every run that is not over. Of the head: id, tenant, due_ms, calls_out, waiting.
     virtual base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) = 0;
     virtual base::Result<std::vector<RunHead>> list(const RunFilter& filter) = 0;
 };

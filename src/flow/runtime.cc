@@ -12,6 +12,8 @@ namespace json = base::json;
 namespace {
 
 constexpr std::chrono::milliseconds kSleepMax{60'000};  // wall clocks jump
+// For the owner of a run: longer than it takes until another one owns it.
+constexpr std::chrono::milliseconds kOwnerPatience{60'000};
 
 }  // namespace
 
@@ -36,7 +38,11 @@ void Runtime::halt() {
     if (!thread_.joinable()) return;
     thread_.request_stop();
     thread_.join();
-    log_.flush();  // what it wrote last still posts to us
+    if (Fleet* fleet = log_.fleet()) {
+        fleet->leave();
+    } else {
+        log_.flush();  // what it wrote last still posts to us
+    }
 }
 
 void Runtime::post(std::function<void()> task) {
@@ -112,36 +118,44 @@ Result<void> Runtime::input(RunId run, RunEngine::Input input) {
     return ask<Result<void>>([&](auto answer) { engine_->input(run, input, answer); });
 }
 
-Result<void> Runtime::signal(RunId run, std::string_view name, json::value payload) {
-    return input(run, [name, payload](Machine& machine, std::int64_t now) {
-        return machine.signal(name, payload, now);
+Result<void> Runtime::give(RunId run, RunInput input) {
+    auto promise = std::make_shared<std::promise<Result<void>>>();
+    std::future<Result<void>> answer = promise->get_future();
+    post([this, run, input = std::move(input), promise] {
+        engine_->give(run, input,
+                      [promise](Result<void> taken) { promise->set_value(std::move(taken)); });
     });
+    if (log_.fleet() != nullptr && answer.wait_for(kOwnerPatience) != std::future_status::ready) {
+        return fail(Code::deadline_exceeded,
+                    "the process that has {} has not taken it after {} s; it is written down and "
+                    "will be taken, so do not send it again",
+                    to_text(run), kOwnerPatience.count() / 1000);
+    }
+    return answer.get();
+}
+
+Result<void> Runtime::signal(RunId run, std::string_view name, json::value payload) {
+    return give(run, {RunInput::Kind::signal, std::string(name), std::move(payload)});
 }
 
 Result<void> Runtime::answer(RunId run, std::string_view step, json::value answer) {
-    return input(run, [step, answer](Machine& machine, std::int64_t now) {
-        return machine.answer(step, answer, now);
-    });
+    return give(run, {RunInput::Kind::answer, std::string(step), std::move(answer)});
 }
 
 Result<void> Runtime::pause(RunId run, std::string_view why, std::string_view by) {
-    return input(
-        run, [why, by](Machine& machine, std::int64_t now) { return machine.pause(why, by, now); });
+    return give(run, {RunInput::Kind::pause, std::string(why), {}, std::string(by)});
 }
 
 Result<void> Runtime::resume(RunId run, std::string_view by) {
-    return input(run, [by](Machine& machine, std::int64_t now) { return machine.resume(by, now); });
+    return give(run, {RunInput::Kind::resume, {}, {}, std::string(by)});
 }
 
 Result<void> Runtime::cancel(RunId run, std::string_view why) {
-    return input(run,
-                 [why](Machine& machine, std::int64_t now) { return machine.cancel(why, now); });
+    return give(run, {RunInput::Kind::cancel, std::string(why)});
 }
 
 Result<void> Runtime::retry(RunId run, std::string_view step, std::string_view by) {
-    return input(run, [step, by](Machine& machine, std::int64_t now) {
-        return machine.retry(step, by, now);
-    });
+    return give(run, {RunInput::Kind::retry, std::string(step), {}, std::string(by)});
 }
 
 Result<void> Runtime::publish(std::string_view tenant, std::string_view event,

@@ -87,7 +87,11 @@ struct MemoryConfig {
 
 struct FlowConfig {
     std::string enabled = "auto";
+    std::string store = "journal";
     std::string dir;
+    std::string postgresql;
+    double lease_s = 10;
+    std::string own_url;
     std::uint32_t threads = 16;
 };
 

@@ -196,6 +196,14 @@ const std::vector<Field>& table() {
     word("flow", "enabled", "", {"auto", "on", "off"}, DG_AT(flow.enabled),
          "Offer workflows under /v1/workflows and /v1/runs: auto does without where the folder is in "
          "use; on fails."),
+    word("flow", "store", "", {"journal", "postgresql"}, DG_AT(flow.store),
+         "Where runs are: in this process's journal, or in a PostgreSQL that several processes share."),
+    text("flow", "postgresql", "", DG_AT(flow.postgresql),
+         "That database: postgresql://USER:PASSWORD@HOST/DATABASE?schema=NAME."),
+    number("flow", "lease_s", "", "seconds", 1, 3600, DG_AT(flow.lease_s),
+         "How long a process that gives no sign keeps its runs before others go on with them."),
+    text("flow", "own_url", "", DG_AT(flow.own_url),
+         "Where people find this process among those that share the database; empty: its address."),
     text("flow", "dir", "", DG_AT(flow.dir),
          "Folder of workflows and their journal; empty: $XDG_DATA_HOME/dougong/flow or "
          "~/.local/share/dougong/flow."),

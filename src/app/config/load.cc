@@ -117,6 +117,20 @@ Result<void> check_whole(const LoadedConfig& loaded) {
                        "redis+unix://",
                        loaded.origin("memory.sessions"), base::without_password(sessions));
     }
+    const bool shared = config.flow.store == "postgresql";
+    const std::string& runs = config.flow.postgresql;
+    if (shared && !runs.starts_with("postgresql://") && !runs.starts_with("postgres://")) {
+        return fail_on("flow.postgresql", Code::invalid_argument,
+                       "{}: flow.store is postgresql and flow.postgresql is '{}', expected "
+                       "postgresql://USER:PASSWORD@HOST/DATABASE?schema=NAME",
+                       loaded.origin("flow.postgresql"), base::without_password(runs));
+    }
+    if (!shared && !runs.empty()) {
+        return fail_on("flow.store", Code::invalid_argument,
+                       "{}: flow.postgresql names a database and flow.store is {}; set flow.store "
+                       "to postgresql, or leave the database out",
+                       loaded.origin("flow.store"), config.flow.store);
+    }
     if (config.server.host.empty()) {
         return fail_on("server.host", Code::invalid_argument,
                        "{}: server.host is empty, expected an address such as 127.0.0.1",

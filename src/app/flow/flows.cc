@@ -1,5 +1,6 @@
 #include "app/flow/flows.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "app/flow/run_files.h"
 #include "app/flow/workspaces.h"
 #include "base/api/error_answer.h"
+#include "base/core/url_password.h"
 #include "base/files/files.h"
 #include "base/files/linux_disk.h"
 #include "base/http/server.h"
@@ -16,6 +18,7 @@
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
+#include "flow/log/postgres_run_log.h"
 
 namespace app {
 
@@ -31,6 +34,12 @@ std::string flow_dir(const Program& program) {
         return *home + "/.local/share/dougong/flow";
     }
     return "/var/lib/dougong/flow";
+}
+
+std::string flow_place(const Program& program) {
+    const FlowConfig& config = program.config().flow;
+    return config.store == "postgresql" ? base::without_password(config.postgresql)
+                                        : flow_dir(program);
 }
 
 namespace {
@@ -62,11 +71,11 @@ struct Flows::Impl {
 
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
-    std::unique_ptr<flow::JournalRunLog> log;
+    std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
-    std::unique_ptr<flow::WorkerTasks> workers;
     std::optional<Workspaces> workspaces;
     std::unique_ptr<ToolSet> tools;
+    std::unique_ptr<flow::WorkerTasks> workers;
     std::unique_ptr<FlowSteps> steps;
     std::unique_ptr<flow::QueuedRunner> queues;
     NoSteps no_steps;
@@ -75,6 +84,26 @@ struct Flows::Impl {
     std::optional<flow::ScheduleApi> schedule_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
+
+    Result<void> open_log(const Program& program) {
+        const FlowConfig& config = program.config().flow;
+        if (config.store == "postgresql") {
+            const auto lease = static_cast<std::int64_t>(config.lease_s * 1'000);
+            log = DG_TRY(flow::PostgresRunLog::open(
+                {.url = config.postgresql,
+                 .own_url = config.own_url,
+                 .lease = std::chrono::milliseconds(lease),
+                 .poll =
+                     std::chrono::milliseconds(std::clamp<std::int64_t>(lease / 10, 50, 500))}));
+            definitions = DG_TRY(flow::DefinitionStore::open(config.postgresql, program.clock));
+            return {};
+        }
+        const std::string dir = flow_dir(program);
+        journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
+        log = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
+        definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+        return {};
+    }
 
     const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
         if (!parts.models) return nullptr;
@@ -92,15 +121,12 @@ Flows::~Flows() {
 }
 
 Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) {
-    const std::string dir = flow_dir(program);
-    DG_TRY(base::make_dirs(dir));
     auto impl = std::make_unique<Impl>(program.clock);
     Impl& self = *impl;
     self.parts = std::move(parts);
-    self.journal = DG_TRY(base::journal::Journal::open(self.disk, dir + "/journal", {}));
-    self.log = DG_TRY(flow::JournalRunLog::open(*self.journal, dir + "/runs.db"));
-    self.definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
-    self.workspaces = DG_TRY(Workspaces::open(dir + "/workspaces"));
+    DG_TRY(self.open_log(program));
+    // What steps kept is for every process that shares the runs: there it is one folder.
+    self.workspaces = DG_TRY(Workspaces::open(flow_dir(program) + "/workspaces"));
     const std::size_t threads = program.config().flow.threads;
     self.workers = std::make_unique<flow::WorkerTasks>(program.clock);
     std::vector<std::unique_ptr<ToolCaller>> sources;
@@ -130,9 +156,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
     self.runtime->post([&self] { self.queues->open(); });  // behind what was open
     // Schedules start runs where a server is; a command only looks at them.
-    self.scheduler =
-        DG_TRY(flow::Scheduler::open(dir + "/schedules.db", *self.definitions, *self.runtime,
-                                     *self.log, program.clock, self.parts.workers));
+    const FlowConfig& config = program.config().flow;
+    const std::string schedules =
+        config.store == "postgresql" ? config.postgresql : flow_dir(program) + "/schedules.db";
+    self.scheduler = DG_TRY(flow::Scheduler::open(schedules, *self.definitions, *self.runtime,
+                                                  *self.log, program.clock, self.parts.workers));
     self.schedule_api.emplace(*self.scheduler, *self.queues, program.clock);
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
@@ -142,6 +170,10 @@ void Flows::register_routes(base::http::Router& router) {
     impl_->files->register_routes(router);
     impl_->schedule_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
+}
+
+void Flows::announce(const std::string& url) {
+    if (flow::Fleet* fleet = impl_->log->fleet()) fleet->announce(url);
 }
 
 void Flows::begin_drain() {

@@ -25,6 +25,8 @@ namespace app {
 
 /// flow.dir, else $XDG_DATA_HOME/dougong/flow or ~/.local/share/dougong/flow.
 std::string flow_dir(const Program& program);
+/// For people: that folder, or the database without its password.
+std::string flow_place(const Program& program);
 
 class Flows {
 public:
@@ -37,12 +39,14 @@ public:
         bool workers = false;  ///< workers outside can come: there is a server
         bool perform = true;   ///< else nothing that was open is taken up and no call is made
     };
-    /// Takes up what was open. Errors: failed_precondition (another process has the folder),
-    /// data_loss, the disk's.
+    /// Takes up what was open. Errors: failed_precondition (another process has the folder; the
+    /// database does not let us in), data_loss, unavailable, the disk's.
     static base::Result<std::unique_ptr<Flows>> open(const Program& program, Parts parts);
     ~Flows();  ///< stop()
 
     void register_routes(base::http::Router& router);
+    /// Where people find this process among those that share its database.
+    void announce(const std::string& url);
     /// Where models answer from now on: an API's address up to and with /v1.
     void set_models(const std::string& url);
 

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
+
+#include "base/api/operations.h"
 #include "base/api/request_parts.h"
 #include "sphere/files/name_text.h"
 
@@ -52,6 +55,23 @@ void RunFiles::register_routes(base::http::Router& router) {
                 [this](const Request& request) { return list(request); });
     pool_.route(router, "GET", "/v1/runs/{id}/files/{name...}",
                 [this](const Request& request) { return file(request); });
+}
+
+json::object RunFiles::paths() {
+    using base::api::Operation;
+    static constexpr std::array<std::string_view, 1> kStep = {"step"};
+    static constexpr std::array kOperations = {
+        Operation{.method = "get",
+                  .path = "/v1/runs/{id}/files",
+                  .summary = "Files that steps of a run kept.",
+                  .answer = "By step."},
+        Operation{.method = "get",
+                  .path = "/v1/runs/{id}/files/{name}",
+                  .summary = "One kept file.",
+                  .answer = "Its bytes; of the last step that kept files, or of `step`.",
+                  .query = kStep},
+    };
+    return base::api::paths_of(kOperations, {});
 }
 
 Result<std::vector<RunFiles::Step>> RunFiles::steps_of(const Request& request) const {

@@ -17,6 +17,8 @@ public:
     ~RunFiles() { pool_.stop(); }
 
     void register_routes(base::http::Router& router);
+    /// The routes as OpenAPI has them.
+    static base::json::object paths();
 
 private:
     /// One step that kept its files.

@@ -104,20 +104,22 @@ SqliteConnection::~SqliteConnection() {
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& path, Mode mode,
-                                                                 std::uint32_t page_cache_mib) {
-    auto log = std::make_unique<SqliteLog>();
+                                                                 std::uint32_t page_cache_mib,
+                                                                 bool durable) {
+    auto log = durable ? std::make_unique<SqliteLog>() : nullptr;
     sqlite3* database = nullptr;
     const int opened = sqlite3_open_v2(
         path.c_str(), &database,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-        log->name());
+        durable ? log->name() : nullptr);
     DG_CHECK(database != nullptr, "no memory for a connection");
     std::unique_ptr<SqliteConnection> connection(
         new SqliteConnection(path, std::move(log), database));
     if (opened != SQLITE_OK) return connection->failed("open");
     sqlite3_busy_timeout(database, kBusyTimeoutMs);
     DG_TRY(connection->pragma("PRAGMA journal_mode=WAL"));
-    DG_TRY(connection->pragma("PRAGMA synchronous=FULL"));  // SqliteLog needs it
+    DG_TRY(connection->pragma(durable ? "PRAGMA synchronous=FULL"  // SqliteLog needs it
+                                      : "PRAGMA synchronous=OFF"));
     DG_TRY(connection->pragma("PRAGMA secure_delete=ON"));
     DG_TRY(connection->pragma("PRAGMA temp_store=MEMORY"));
     DG_TRY(connection->pragma(fmt::format("PRAGMA cache_size=-{}", page_cache_mib * 1024).c_str()));

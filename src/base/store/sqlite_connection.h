@@ -17,7 +17,8 @@ class SqliteConnection final : public Connection {
 public:
     enum class Mode : std::uint8_t { write, read };
     static Result<std::unique_ptr<SqliteConnection>> open(const std::string& path, Mode mode,
-                                                          std::uint32_t page_cache_mib);
+                                                          std::uint32_t page_cache_mib,
+                                                          bool durable);
     ~SqliteConnection() override;
     SqliteConnection(const SqliteConnection&) = delete;
     SqliteConnection& operator=(const SqliteConnection&) = delete;

@@ -57,9 +57,10 @@ public:
           keeper_connection_(std::move(keeper)),
           writer_(std::move(writer), options),
           readers_(
-              [path = path_,
-               mib = options.page_cache_mib]() -> Result<std::unique_ptr<Connection>> {
-                  return DG_TRY(SqliteConnection::open(path, SqliteConnection::Mode::read, mib));
+              [path = path_, mib = options.page_cache_mib,
+               durable = options.durable]() -> Result<std::unique_ptr<Connection>> {
+                  return DG_TRY(
+                      SqliteConnection::open(path, SqliteConnection::Mode::read, mib, durable));
               },
               options.readers) {
         writer_.after_commit([this](Connection& connection) { look_after_log(connection); });
@@ -166,8 +167,9 @@ Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, const StoreO
     UniqueFd lock = DG_TRY(own(path));
     DG_TRY(create_private(path));
     using Mode = SqliteConnection::Mode;
-    auto writer = DG_TRY(SqliteConnection::open(path, Mode::write, options.page_cache_mib));
-    auto keeper = DG_TRY(SqliteConnection::open(path, Mode::write, 1));
+    auto writer =
+        DG_TRY(SqliteConnection::open(path, Mode::write, options.page_cache_mib, options.durable));
+    auto keeper = DG_TRY(SqliteConnection::open(path, Mode::write, 1, options.durable));
     return std::make_unique<SqliteStore>(path, std::move(lock), std::move(writer),
                                          std::move(keeper), options);
 }

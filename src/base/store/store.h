@@ -78,6 +78,9 @@ struct StoreOptions {
     std::uint32_t group_max = 1024;      ///< works committed together at most
     std::uint32_t waiting_max = 16'384;  ///< more are refused: resource_exhausted
     std::uint32_t page_cache_mib = 16;
+    /// False: nothing is synced. What was committed outlives this process, not the machine: after
+    /// that went down the file may be damaged without a sign of it. For what can be made again.
+    bool durable = true;
 };
 
 class Store {

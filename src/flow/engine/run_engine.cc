@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "flow/engine/run_engine_commit.h"
 #include "flow/run/tenant_key.h"
 
 namespace flow {
@@ -75,26 +76,11 @@ void children_of(const ScopeState& scope, std::vector<std::pair<std::string, Run
 
 }  // namespace
 
-/// What one write will have brought about.
-struct RunEngine::Commit {
-    std::vector<RunChange> changes;
-    std::vector<std::uint64_t> serials;  ///< of each change: the copy of the run it was decided on
-    std::vector<Call> calls;
-    std::vector<std::pair<RunId, std::string>> cancelled;
-    std::vector<RunId> more;
-    std::vector<RunId> parents;   ///< that are told of children once this is durable
-    std::vector<Waiting> inputs;  ///< what came in
-    Started started;
-    std::string key;  ///< of keys_
-    RunId run;        ///< that was started
-
-    bool empty() const { return changes.empty(); }
-};
-
 RunEngine::RunEngine(RunLog& log, DefinitionSource& definitions, StepRunner& runner,
                      const base::Clock& clock, std::uint64_t seed, const EngineOptions& options,
                      Post post)
     : log_(log),
+      fleet_(log.fleet()),
       definitions_(definitions),
       runner_(runner),
       clock_(clock),
@@ -108,8 +94,12 @@ RunEngine::~RunEngine() = default;
 
 base::Result<RunEngine::Hot*> RunEngine::hot(RunId run) {
     if (const auto found = hot_.find(run); found != hot_.end()) {
-        found->second->used = ++use_;
-        return found->second.get();
+        // Of another's run it is what was once.
+        if (!foreign(run) || found->second->writes != 0) {
+            found->second->used = ++use_;
+            return found->second.get();
+        }
+        hot_.erase(found);
     }
     StoredRun stored = DG_TRY(log_.load(run));
     auto made = std::make_unique<Hot>();
@@ -178,22 +168,57 @@ void RunEngine::index_waits(const RunHead& head, bool add) {
 }
 
 base::Result<void> RunEngine::recover() {
-    std::vector<RunId> at_work;
+    if (fleet_ != nullptr) {
+        const auto told = [this](auto tell) {
+            return [this, tell](auto&&... what) {
+                auto task = [this, tell, ... what = std::move(what)]() mutable {
+                    (this->*tell)(std::move(what)...);
+                };
+                post_(std::move(task));
+            };
+        };
+        fleet_->join({.claimed =
+                          [this](std::vector<RunHead> heads) {
+                              post_([this, heads = std::move(heads)] {
+                                  for (const RunHead& head : heads) adopt(head);
+                              });
+                          },
+                      .arrived = told(&RunEngine::arrived),
+                      .moved = told(&RunEngine::moved),
+                      .lost = told(&RunEngine::lost_lease)},
+                     options_.take_up);
+        return {};
+    }
     if (!options_.take_up) return {};
-    DG_TRY(log_.open_runs([&](const RunHead& head) {
-        open_[head.id].due_ms = head.due_ms;
-        index_waits(head, true);
-        if (head.due_ms != 0) timers_.add(head.due_ms, head.id);
-        if (head.calls_out || head.waiting.empty()) at_work.push_back(head.id);
-    }));
-    for (const RunId run : at_work) post_([this, run] { resume(run); });
-    return {};
+    return log_.open_runs([&](const RunHead& head) { adopt(head); });
+}
+
+/// An open run is ours from now on.
+void RunEngine::adopt(const RunHead& head) {
+    if (open_.contains(head.id)) return;
+    hot_.erase(head.id);
+    open_[head.id].due_ms = head.due_ms;
+    index_waits(head, true);
+    if (head.due_ms != 0) timers_.add(head.due_ms, head.id);
+    if (options_.take_up && (head.calls_out || head.waiting.empty())) {
+        post_([this, run = head.id] { resume(run); });
+    }
 }
 
 /// After a restart: what was out is asked for again, what was not decided is decided.
 void RunEngine::resume(RunId run) {
+    if (foreign(run)) return;
     const auto found = hot(run);
-    if (!found) return;
+    if (!found) {
+        if (fleet_ == nullptr) return;
+        open_[run].due_ms = now_ms() + kStallMs;  // the server is away; it is looked at again
+        timers_.add(now_ms() + kStallMs, run);
+        return;
+    }
+    if (is_final((*found)->state.status)) {
+        open_.erase(run);
+        return;
+    }
     for (Call& call : Machine((*found)->state).outstanding()) make(std::move(call));
     hear_children(run);
     proceed(run);
@@ -384,6 +409,13 @@ void RunEngine::start_children(Commit& commit, Hot& run, std::vector<ChildStart>
 
 void RunEngine::send(Commit& commit, Hot& run, std::vector<Sending> sendings) {
     for (const Sending& sending : sendings) {
+        if (sending.run && foreign(*sending.run)) {
+            commit.postings.push_back(
+                {.run = *sending.run,
+                 .tenant = run.head.tenant,
+                 .input = {RunInput::Kind::signal, sending.name, sending.payload}});
+            continue;
+        }
         if (sending.run) {
             const auto target = hot(*sending.run);
             if (!target || (*target)->head.tenant != run.head.tenant) continue;
@@ -399,8 +431,15 @@ void RunEngine::tell_waiting(Commit& commit, std::string_view tenant, std::strin
                              const json::value& payload) {
     const std::string name = "event/" + std::string(event);
     const auto found = event_waits_.find(tenant_key(tenant, name));
-    if (found == event_waits_.end()) return;
-    const std::vector<RunId> targets(found->second.begin(), found->second.end());
+    if (found == event_waits_.end() && fleet_ == nullptr) return;
+    std::vector<RunId> targets;
+    if (found != event_waits_.end()) targets.assign(found->second.begin(), found->second.end());
+    if (fleet_ != nullptr) {
+        commit.postings.push_back({.tenant = std::string(tenant),
+                                   .event = name,
+                                   .told = targets,
+                                   .input = {RunInput::Kind::signal, name, payload}});
+    }
     for (const RunId target : targets) signal_to(commit, target, name, payload);
 }
 
@@ -430,6 +469,19 @@ void RunEngine::signal_to(Commit& commit, RunId run, const std::string& name,
 void RunEngine::tell_parent(Commit& commit, Hot& run) {
     if (!run.state.parent) return;
     const Parent parent = *run.state.parent;
+    if (foreign(parent.run)) {
+        base::Result<json::value> result = outcome_of(run.state);
+        RunInput input{RunInput::Kind::child, parent.path};
+        input.by = to_text(run.head.id);
+        if (result) {
+            input.payload = *std::move(result);
+        } else {
+            input.error = std::move(result).error();
+        }
+        commit.postings.push_back(
+            {.run = parent.run, .tenant = run.head.tenant, .input = std::move(input)});
+        return;
+    }
     if (following_ > kFollowingMax) {
         commit.parents.push_back(parent.run);
         return;
@@ -441,27 +493,59 @@ void RunEngine::tell_parent(Commit& commit, Hot& run) {
 }
 
 void RunEngine::input(RunId run, Input input, Done done, bool keep) {
-    if (keep && !stalled_.empty()) {
-        stalled_.push_back({run, std::move(input), std::move(done), keep});
+    take({run, std::move(input), std::move(done), keep});
+}
+
+void RunEngine::give(RunId run, RunInput input, Done done) {
+    Waiting waiting{run, {}, std::move(done), false};
+    waiting.form = std::make_shared<const RunInput>(std::move(input));
+    take(std::move(waiting));
+}
+
+void RunEngine::take(Waiting waiting) {
+    if (waiting.keep && !stalled_.empty()) {
+        stalled_.push_back(std::move(waiting));
         return;
     }
-    const auto found = hot(run);
+    if (foreign(waiting.run) && !route(waiting)) return;
+    const auto found = hot(waiting.run);
     if (!found) {
-        if (done) done(std::unexpected(found.error()));
+        if (waiting.settled.number != 0) {
+            stalled_.push_back(std::move(waiting));
+            stalled_until_ms_ = now_ms() + kStallMs;
+        } else if (waiting.done) {
+            waiting.done(std::unexpected(found.error()));
+        }
         return;
     }
-    Machine machine((*found)->state);
-    if (base::Result<void> taken = input(machine, now_ms()); !taken) {
-        if (done) done(std::move(taken));
+    RunState& state = (*found)->state;
+    Machine machine(state);
+    base::Result<void> taken = waiting.form ? flow::give(*waiting.form, state, machine, now_ms())
+                                            : waiting.input(machine, now_ms());
+    if (!taken) return refuse(std::move(waiting), std::move(taken).error());
+    Commit commit;
+    decided(commit, **found, machine);
+    if (waiting.settled.number != 0) {
+        waiting.settled.refusal.reset();
+        commit.settled.push_back(waiting.settled);
+    } else if (commit.empty()) {
+        if (waiting.done) waiting.done({});
+        return;
+    }
+    commit.inputs.push_back(std::move(waiting));
+    append(std::move(commit));
+}
+
+/// The run does not take it.
+void RunEngine::refuse(Waiting waiting, Error why) {
+    if (waiting.settled.number == 0) {
+        if (waiting.done) waiting.done(std::unexpected(std::move(why)));
         return;
     }
     Commit commit;
-    decided(commit, **found, machine);
-    if (commit.empty()) {
-        if (done) done({});
-        return;
-    }
-    commit.inputs.push_back({run, std::move(input), std::move(done), keep});
+    waiting.settled.refusal = std::move(why);
+    commit.settled.push_back(waiting.settled);
+    commit.inputs.push_back(std::move(waiting));
     append(std::move(commit));
 }
 
@@ -482,7 +566,7 @@ void RunEngine::publish(std::string_view tenant, std::string_view event, const j
 void RunEngine::append(Commit commit) {
     for (const RunChange& change : commit.changes) ++hot_.at(change.head.id)->writes;
     auto kept = std::make_shared<Commit>(std::move(commit));
-    log_.append(kept->changes, [this, kept](base::Result<void> written) {
+    auto done = [this, kept](base::Result<void> written) {
         post_([this, kept, written = std::move(written)] {
             if (written) {
                 durable(*kept);
@@ -490,7 +574,12 @@ void RunEngine::append(Commit commit) {
                 failed(*kept, written.error());
             }
         });
-    });
+    };
+    if (kept->postings.empty() && kept->settled.empty()) {
+        log_.append(kept->changes, std::move(done));
+    } else {
+        fleet_->commit({kept->changes, kept->postings, kept->settled}, std::move(done));
+    }
 }
 
 void RunEngine::durable(Commit& commit) {
@@ -524,6 +613,7 @@ void RunEngine::durable(Commit& commit) {
         const auto found = hot_.find(run);
         if (found == hot_.end()) continue;
         Hot& ended = *found->second;  // not the iterator: who waits may load others
+        count_end(ended.state.status);
         answer_waiters(ended);
         if (ended.writes == 0) hot_.erase(run);
     }
@@ -542,6 +632,8 @@ void RunEngine::failed(Commit& commit, const Error& error) {
             hot_.erase(found);
             if (change.created) {
                 open_.erase(change.head.id);
+            } else if (foreign(change.head.id)) {
+                continue;
             } else if (const auto stored = log_.load(change.head.id); stored) {
                 index_waits(stored->head, true);
                 if (is_final(stored->head.status)) {
@@ -550,8 +642,14 @@ void RunEngine::failed(Commit& commit, const Error& error) {
                     open_[change.head.id].due_ms = now_ms() + kStallMs;
                     timers_.add(now_ms() + kStallMs, change.head.id);
                 }
+            } else if (fleet_ != nullptr) {  // the server is away; it is looked at again
+                open_[change.head.id].due_ms = now_ms() + kStallMs;
+                timers_.add(now_ms() + kStallMs, change.head.id);
             }
         }
+    }
+    if (fleet_ != nullptr && error.code == Code::already_exists && !commit.key.empty()) {
+        return answer_conflict(commit);
     }
     if (commit.started) commit.started(std::unexpected(error));
     if (const auto found = keys_.find(commit.key); found != keys_.end() && !commit.key.empty()) {
@@ -559,7 +657,10 @@ void RunEngine::failed(Commit& commit, const Error& error) {
         keys_.erase(found);
     }
     for (Waiting& waiting : commit.inputs) {
-        if (waiting.keep) {
+        // What did not happen here may happen where the run is now.
+        const bool elsewhere =
+            fleet_ != nullptr && waiting.form != nullptr && error.code == Code::unavailable;
+        if (waiting.keep || elsewhere) {
             stalled_.push_back(std::move(waiting));
         } else if (waiting.done) {
             waiting.done(std::unexpected(error));
@@ -593,10 +694,11 @@ void RunEngine::make(Call call) {
 
 void RunEngine::tick() {
     const std::int64_t now = now_ms();
+    if (rejoin_ms_ != 0 && rejoin_ms_ <= now) rejoin();
     if (!stalled_.empty() && stalled_until_ms_ <= now) {
         std::deque<Waiting> again = std::exchange(stalled_, {});
         for (Waiting& waiting : again) {
-            input(waiting.run, std::move(waiting.input), std::move(waiting.done), waiting.keep);
+            take(std::move(waiting));
         }
     }
     while (options_.take_up && timers_.next_ms() != 0 && timers_.next_ms() <= now) {
@@ -617,6 +719,7 @@ void RunEngine::tick() {
 std::int64_t RunEngine::next_due_ms() const {
     std::int64_t next = options_.take_up ? timers_.next_ms() : 0;
     if (!stalled_.empty() && (next == 0 || stalled_until_ms_ < next)) next = stalled_until_ms_;
+    if (rejoin_ms_ != 0 && (next == 0 || rejoin_ms_ < next)) next = rejoin_ms_;
     return next;
 }
 
@@ -627,11 +730,16 @@ void RunEngine::when_ended(RunId run, Ended ended) {
     }
     const auto found = hot(run);
     if (!found) return ended(std::unexpected(found.error()), {});
+    if (foreign(run) && !is_final((*found)->state.status)) {
+        waiters_[run].push_back(std::move(ended));
+        watch_foreign(run, (*found)->state.events);
+        return;
+    }
     ended((*found)->head, (*found)->state.output);
 }
 
-void RunEngine::answer_waiters(Hot& run) {
-    switch (run.state.status) {
+void RunEngine::count_end(RunStatus status) {
+    switch (status) {
         case RunStatus::completed:
             ++stats_.completed;
             break;
@@ -642,6 +750,9 @@ void RunEngine::answer_waiters(Hot& run) {
             ++stats_.cancelled;
             break;
     }
+}
+
+void RunEngine::answer_waiters(Hot& run) {
     const auto found = waiters_.find(run.head.id);
     if (found == waiters_.end()) return;
     const std::vector<Ended> all = std::move(found->second);

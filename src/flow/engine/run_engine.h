@@ -6,6 +6,9 @@
 // Order that holds everything else: an event is durable before anything follows from it outside.
 // A write that fails takes the runs it touched out of memory; what came in is kept and given to
 // them again once the log works, so a full disk is a pause and nothing is lost.
+//
+// With a log that many processes share (fleet.h) the open runs here are those that this process
+// owns; what comes for others goes into their inboxes.
 
 #include <cstdint>
 #include <deque>
@@ -21,6 +24,8 @@
 #include "base/core/result.h"
 #include "base/core/rng.h"
 #include "flow/engine/timers.h"
+#include "flow/fleet.h"
+#include "flow/run/run_input.h"
 #include "flow/run_log.h"
 #include "flow/step_runner.h"
 
@@ -66,8 +71,12 @@ public:
     void start(const StartRequest& request, Started started);
     using Input = std::function<base::Result<void>(Machine&, std::int64_t now_ms)>;
     using Done = std::function<void(base::Result<void>)>;
-    /// Gives a run something; `done` (may be empty) is called when what follows is durable.
-    /// `keep`: give it again when the log fails, instead of the error to `done`.
+    /// Gives a run something, wherever it is; `done` is called when what follows is durable.
+    /// Errors: the input's, not_found, the log's.
+    void give(RunId run, RunInput input, Done done);
+    /// The same with a function, which stays in this process; `done` may be empty. `keep`: give it
+    /// again when the log fails, instead of the error to `done`. Errors: failed_precondition (the
+    /// run is another process's), too.
     void input(RunId run, Input input, Done done, bool keep = false);
     /// Gives an event to every open run of the tenant that waits for it.
     void publish(std::string_view tenant, std::string_view event, const base::json::value& payload,
@@ -80,6 +89,10 @@ public:
     /// Told of every durable event, with its place in the run's history. Returns its number.
     std::uint64_t watch(Watcher watcher);
     void unwatch(std::uint64_t number) { watchers_.erase(number); }
+    /// Watchers hear of this run from place `from` on also while it is another process's, once for
+    /// each follow() until as many unfollow().
+    void follow(RunId run, std::uint64_t from);
+    void unfollow(RunId run);
 
     /// What is due; to be called at next_due_ms().
     void tick();
@@ -104,12 +117,27 @@ private:
         Input input;
         Done done;
         bool keep = false;
+        std::shared_ptr<const RunInput> form = {};  ///< instead of `input`
+        Settled settled = {};                       ///< the arrival it was; number 0: none
     };
     struct KeyedStart {
         RunId run;
         std::vector<Started> others;
     };
     struct Commit;
+
+    void take(Waiting waiting);
+    bool route(Waiting& waiting);
+    void refuse(Waiting waiting, base::Error why);
+    void adopt(const RunHead& head);
+    void arrived(std::vector<Arrival> arrivals);
+    void moved(RunId run, const std::vector<Event>& events, std::uint64_t first);
+    void lost_lease();
+    void rejoin();
+    void watch_foreign(RunId run, std::uint64_t from);
+    void unwatch_foreign(RunId run);
+    bool foreign(RunId run) const { return fleet_ != nullptr && !open_.contains(run); }
+    void answer_conflict(Commit& commit);
 
     base::Result<Hot*> hot(RunId run);
     void create(Commit& commit, RunId id, const StartRequest& request,
@@ -129,6 +157,7 @@ private:
     void durable(Commit& commit);
     void failed(Commit& commit, const base::Error& error);
     void make(Call call);
+    void count_end(RunStatus status);
     void answer_waiters(Hot& run);
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
@@ -139,6 +168,7 @@ private:
     std::int64_t now_ms() const { return clock_.unix_ns() / 1'000'000; }
 
     RunLog& log_;
+    Fleet* const fleet_;  ///< null: every run is ours
     DefinitionSource& definitions_;
     StepRunner& runner_;
     const base::Clock& clock_;
@@ -160,6 +190,8 @@ private:
     std::uint32_t following_ = 0;  ///< how deep what one decision led to is: other runs' decisions
     std::deque<Waiting> stalled_;  ///< inputs that the log could not take
     std::int64_t stalled_until_ms_ = 0;
+    std::unordered_map<RunId, std::uint32_t> follows_;
+    std::int64_t rejoin_ms_ = 0;  ///< when a lost lease is asked for again; 0: it holds
     EngineStats stats_;
 };
 

@@ -124,7 +124,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
     : runtime_(runtime),
       log_(log),
       definitions_(definitions),
-      pool_(4, 4'096),
+      // Who gives something to another process's run waits for that process.
+      pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       streams_(std::make_shared<RunStreams>(runtime, log)),
       waits_(std::make_shared<Waits>(clock)) {
     streams_->attach();

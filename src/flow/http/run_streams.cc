@@ -51,6 +51,14 @@ void RunStreams::detach() {
     streams_.clear();
 }
 
+/// Of runs that may be another process's.
+void RunStreams::follow(RunId run, std::uint64_t from, bool on) {
+    if (runtime_.fleet() == nullptr) return;
+    runtime_.post([&engine = runtime_.engine(), run, from, on] {
+        on ? engine.follow(run, from) : engine.unfollow(run);
+    });
+}
+
 void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint64_t first) {
     const std::lock_guard lock(mutex_);
     const auto found = streams_.find(run);
@@ -58,6 +66,13 @@ void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint6
     bool over = false;
     std::erase_if(found->second, [&](Stream& stream) {
         std::string text;
+        // The run has changed hands, and what was written between is told by neither.
+        while (stream.next < first) {
+            const auto missed =
+                log_.history(run, stream.next, static_cast<std::uint32_t>(first - stream.next));
+            if (!missed || missed->empty()) break;
+            for (const Event& event : *missed) text += frame(event, stream.next++);
+        }
         for (std::size_t i = 0; i < events.size(); ++i) {
             const std::uint64_t place = first + i;
             if (place < stream.next) continue;
@@ -69,7 +84,10 @@ void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint6
         if (over) stream.responder->end();
         return over || !open;
     });
-    if (found->second.empty()) streams_.erase(found);
+    if (found->second.empty()) {
+        streams_.erase(found);
+        follow(run, 0, false);
+    }
 }
 
 void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder) {
@@ -101,7 +119,9 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
     }
     {
         const std::lock_guard lock(mutex_);
-        streams_[run].push_back({responder, next});
+        std::vector<Stream>& streams = streams_[run];
+        if (streams.empty()) follow(run, next, true);
+        streams.push_back({responder, next});
     }
     // What became durable between the last page and the line above is in the journal by now.
     const auto missed = log_.history(run, next, kPage);

@@ -28,6 +28,7 @@ private:
         std::uint64_t next = 0;  ///< place of the next event to send
     };
     void publish(RunId run, const std::vector<Event>& events, std::uint64_t first);
+    void follow(RunId run, std::uint64_t from, bool on);
 
     Runtime& runtime_;
     RunLog& log_;

@@ -74,7 +74,7 @@ Result<std::unique_ptr<JournalRunLog>> JournalRunLog::open(base::journal::Journa
     return log;
 }
 
-/// What the index lacks, from the journal; then the places of open runs, from the index.
+/// What the index lacks, from the journal. Places of runs are looked up when they are needed.
 Result<void> JournalRunLog::read_tail() {
     const std::uint64_t position = DG_TRY(index_->position());
     const bool known = position != 0 && Address{position} >= journal_.begin() &&
@@ -94,9 +94,7 @@ Result<void> JournalRunLog::read_tail() {
                           return true;
                       }));
     if (!rows.empty()) DG_TRY(index_->apply(rows, last));
-    return index_->open_runs([&](const IndexRow& row) {
-        places_[row.head.id] = {.last = row.last, .durable = row.last};
-    });
+    return {};
 }
 
 void JournalRunLog::append(std::span<const RunChange> changes, Done done) {
@@ -145,7 +143,7 @@ void JournalRunLog::append(std::span<const RunChange> changes, Done done) {
     }
 }
 
-/// Has the place of a run that is over in the table again: it goes on.
+/// Has the place of a run in the table that nothing was written of lately.
 Result<void> JournalRunLog::place_of(RunId id) {
     {
         const std::lock_guard lock(mutex_);
@@ -296,7 +294,7 @@ Result<std::optional<RunId>> JournalRunLog::by_key(std::string_view tenant, std:
 
 Result<void> JournalRunLog::open_runs(const std::function<void(const RunHead&)>& each) {
     DG_TRY(catch_up());
-    return index_->open_runs([&](const IndexRow& row) { each(row.head); });
+    return index_->open_runs(each);
 }
 
 Result<std::vector<RunHead>> JournalRunLog::list(const RunFilter& filter) {

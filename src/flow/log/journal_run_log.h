@@ -1,7 +1,7 @@
 #pragma once
 // Runs in one process's journal: each record names its run's last one, so that a run is read by
-// going back from its newest record to its last snapshot. In memory: 24 bytes of address and a
-// table entry for each open run; everything else about many runs is in an index that follows.
+// going back from its newest record to its last snapshot. In memory: the addresses of runs that
+// were written lately; everything else about many runs is in an index that follows.
 
 #include <cstdint>
 #include <memory>
@@ -61,7 +61,7 @@ private:
     base::journal::Journal& journal_;
     const std::unique_ptr<RunIndex> index_;
     std::mutex mutex_;  // guards what is below; taken before the journal's own, by append
-    std::unordered_map<RunId, Place> places_;      ///< of open runs and of what is not indexed yet
+    std::unordered_map<RunId, Place> places_;      ///< of runs that were written lately
     std::vector<IndexRow> waiting_;                ///< durable, not in the index; in order
     std::unordered_map<std::string, RunId> keys_;  ///< of runs in waiting_
     std::mutex indexing_;                          // held while a batch goes into the index

@@ -1,9 +1,17 @@
 #include "flow/log/run_index.h"
 
-#include <algorithm>
-#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+
+#include "base/files/files.h"
+#include "base/files/unique_fd.h"
 #include "base/json/json.h"
+#include "flow/log/status_number.h"
 
 namespace flow {
 
@@ -41,6 +49,17 @@ std::string joined(const std::vector<std::string>& waiting) {
     return out.empty() ? out : out + "\n";
 }
 
+std::vector<std::string> split(std::string_view waiting) {
+    std::vector<std::string> out;
+    while (waiting.size() > 1) {
+        waiting.remove_prefix(1);
+        const std::size_t end = waiting.find('\n');
+        out.emplace_back(waiting.substr(0, end));
+        waiting.remove_prefix(std::min(end, waiting.size()));
+    }
+    return out;
+}
+
 constexpr std::string_view kColumns =
     "id, tenant, workflow, version, hash, key, status, started, updated, finished, due, calls, "
     "parent, labels, error, waiting, last";
@@ -67,13 +86,7 @@ IndexRow row_of(const Row& row) {
         head.labels = json::parse(labels, wrong);
     }
     head.error = row.text(14);
-    std::string_view waiting = row.text(15);
-    while (waiting.size() > 1) {
-        waiting.remove_prefix(1);
-        const std::size_t end = waiting.find('\n');
-        head.waiting.emplace_back(waiting.substr(0, end));
-        waiting.remove_prefix(std::min(end, waiting.size()));
-    }
+    head.waiting = split(row.text(15));
     out.last = static_cast<std::uint64_t>(row.integer(16));
     return out;
 }
@@ -126,17 +139,55 @@ const std::vector<std::string>& tables() {
     return kSteps;
 }
 
+// The index is not synced while it is written. Beside it stands in which life of the machine that
+// happened: after another it is not trusted, unless it was closed and synced.
+const std::string kStamp = ".boot";
+constexpr std::string_view kClosed = "closed";
+
+/// Empty where there is none: then only what was closed is trusted.
+std::string boot_id() {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string id;
+    std::getline(file, id);
+    return id;
+}
+
+bool can_be_trusted(const std::string& path) {
+    const auto stamp = base::read_file(path + kStamp, 4096);
+    return stamp && !stamp->empty() && (*stamp == kClosed || *stamp == boot_id());
+}
+
+void remove_files(const std::string& path) {
+    for (const char* end : {"", "-wal", "-shm"}) std::remove((path + end).c_str());
+}
+
+/// One that is not there is as good as synced.
+bool sync_file(const std::string& path) {
+    const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    return file.get() < 0 ? errno == ENOENT : ::fsync(file.get()) == 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RunIndex>> RunIndex::open(const std::string& path) {
-    auto store = base::store::Store::open(path, {.readers = 2});
+    constexpr base::store::StoreOptions kOptions{.readers = 2, .durable = false};
+    if (!can_be_trusted(path)) remove_files(path);
+    auto store = base::store::Store::open(path, kOptions);
     if (!store && store.error().code == Code::data_loss) {
-        for (const char* end : {"", "-wal", "-shm"}) std::remove((path + end).c_str());
-        store = base::store::Store::open(path, {.readers = 2});
+        remove_files(path);
+        store = base::store::Store::open(path, kOptions);
     }
     if (!store) return std::unexpected(std::move(store).error());
+    DG_TRY(base::write_file_atomically(path + kStamp, boot_id()));
     DG_TRY(base::store::migrate(**store, "flow_runs", tables()));
-    return std::unique_ptr<RunIndex>(new RunIndex(*std::move(store)));
+    return std::unique_ptr<RunIndex>(new RunIndex(path, *std::move(store)));
+}
+
+RunIndex::~RunIndex() {
+    store_.reset();
+    if (sync_file(path_) && sync_file(path_ + "-wal")) {
+        (void)base::write_file_atomically(path_ + kStamp, kClosed);
+    }
 }
 
 Result<void> RunIndex::apply(std::span<const IndexRow> rows, std::uint64_t position) {
@@ -182,11 +233,17 @@ Result<std::optional<RunId>> RunIndex::by_key(std::string_view tenant, std::stri
     return found;
 }
 
-Result<void> RunIndex::open_runs(const std::function<void(const IndexRow&)>& each) {
+Result<void> RunIndex::open_runs(const std::function<void(const RunHead&)>& each) {
     return store_->read([&](Transaction& tx) {
-        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE status < 3", {},
+        RunHead head;
+        return tx.query("SELECT id, tenant, due, calls, waiting FROM runs WHERE status < 3", {},
                         [&](const Row& row) {
-                            each(row_of(row));
+                            head.id = id_of(row.text(0));
+                            head.tenant = row.text(1);
+                            head.due_ms = row.integer(2);
+                            head.calls_out = row.integer(3) != 0;
+                            head.waiting = split(row.text(4));
+                            each(head);
                             return true;
                         });
     });
@@ -210,18 +267,7 @@ Result<std::vector<RunHead>> RunIndex::list(const RunFilter& filter) {
     if (filter.status == "open") {
         where += " AND status < 3";
     } else if (!filter.status.empty()) {
-        std::int64_t wanted = -1;
-        for (int s = 0; s <= static_cast<int>(RunStatus::cancelled); ++s) {
-            if (status_name(static_cast<RunStatus>(s)) == filter.status) wanted = s;
-        }
-        if (wanted < 0) {
-            return base::fail_on(
-                "status", Code::invalid_argument,
-                "status '{}' is none of open, running, paused, undoing, completed, "
-                "failed, cancelled",
-                filter.status);
-        }
-        add("status =", wanted);
+        add("status =", DG_TRY(status_number(filter.status)));
     }
     if (!filter.waiting.empty())
         add("instr(waiting, char(10) || ", hold(filter.waiting)), where += ") > 0";

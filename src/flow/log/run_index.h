@@ -23,8 +23,12 @@ struct IndexRow {
 
 class RunIndex {
 public:
-    /// A file that is damaged is made anew. Errors: the store's.
+    /// A file that is damaged, or that the machine went down with, is made anew.
+    /// Errors: the store's.
     static base::Result<std::unique_ptr<RunIndex>> open(const std::string& path);
+    ~RunIndex();
+    RunIndex(const RunIndex&) = delete;
+    RunIndex& operator=(const RunIndex&) = delete;
 
     /// All in one transaction, with how far it has come.
     base::Result<void> apply(std::span<const IndexRow> rows, std::uint64_t position);
@@ -32,11 +36,15 @@ public:
     base::Result<std::uint64_t> position();
     base::Result<std::optional<IndexRow>> find(RunId id);
     base::Result<std::optional<RunId>> by_key(std::string_view tenant, std::string_view key);
-    base::Result<void> open_runs(const std::function<void(const IndexRow&)>& each);
+    /// See RunLog.
+    base::Result<void> open_runs(const std::function<void(const RunHead&)>& each);
     base::Result<std::vector<RunHead>> list(const RunFilter& filter);
 
 private:
-    explicit RunIndex(std::unique_ptr<base::store::Store> store) : store_(std::move(store)) {}
+    RunIndex(std::string path, std::unique_ptr<base::store::Store> store)
+        : path_(std::move(path)), store_(std::move(store)) {}
+
+    const std::string path_;
     std::unique_ptr<base::store::Store> store_;
 };
 

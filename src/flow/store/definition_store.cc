@@ -1,6 +1,7 @@
 #include "flow/store/definition_store.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/core/nearest.h"
 #include "flow/definition/read_definition.h"
@@ -20,6 +21,10 @@ struct DefinitionStore::Row {
 };
 
 namespace {
+
+// What another process deployed is seen after this time at the latest: less than a request takes
+// from one to the other.
+constexpr std::chrono::milliseconds kFresh{2};
 
 std::vector<std::string> tables() {
     return {
@@ -220,8 +225,12 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view
     if (version == 0) {
         const std::lock_guard lock(mutex_);
         const auto found = newest_.find(key);
-        if (found != newest_.end()) return found->second;
+        if (found != newest_.end() &&
+            (!store_->shared() || clock_.now() - found->second.looked < kFresh)) {
+            return found->second.definition;
+        }
     }
+    const base::Instant looked = clock_.now();
     std::optional<Row> row;
     DG_TRY(store_->read([&](Transaction& tx) {
         return tx.query(
@@ -236,10 +245,18 @@ Result<std::shared_ptr<const Definition>> DefinitionStore::find(std::string_view
             });
     }));
     if (!row) return unknown(name, version);
-    auto definition = DG_TRY(read(*row));
+    std::shared_ptr<const Definition> definition;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto known = by_hash_.find(row->hash);
+        if (known != by_hash_.end() && known->second->version == row->version) {
+            definition = known->second;
+        }
+    }
+    if (definition == nullptr) definition = DG_TRY(read(*row));
     if (version == 0) {
         const std::lock_guard lock(mutex_);
-        newest_[key] = definition;
+        newest_[key] = {definition, looked};
     }
     return definition;
 }

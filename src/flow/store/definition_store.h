@@ -67,7 +67,11 @@ private:
     std::atomic<std::uint64_t> changes_ = 0;
     std::mutex mutex_;  // guards the two below
     std::unordered_map<std::string, std::shared_ptr<const Definition>> by_hash_;
-    std::unordered_map<std::string, std::shared_ptr<const Definition>> newest_;  ///< tenant, name
+    struct Newest {
+        std::shared_ptr<const Definition> definition;
+        base::Instant looked;  ///< others may deploy, too, where the store is shared
+    };
+    std::unordered_map<std::string, Newest> newest_;  ///< tenant, name
 };
 
 }  // namespace flow

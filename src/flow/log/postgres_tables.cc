@@ -1,0 +1,151 @@
+#include "flow/log/postgres_tables.h"
+
+#include <fmt/format.h>
+
+#include "base/files/sha256.h"
+#include "base/json/json.h"
+#include "flow/run/tenant_key.h"
+
+namespace flow {
+
+using base::store::Row;
+namespace json = base::json;
+
+std::vector<std::string> run_tables() {
+    return {
+        // A row for each time that a process joined. `fence` goes up when it is declared dead, and
+        // when it lost its connection: what it had sent before can be committed no more.
+        "CREATE TABLE flow_workers(id BIGSERIAL PRIMARY KEY, fence BIGINT NOT NULL, dead BOOLEAN "
+        "NOT NULL, lease_until BIGINT NOT NULL, commits BIGINT NOT NULL, url TEXT NOT NULL, joined "
+        "BIGINT NOT NULL) WITH (fillfactor = 20)",
+        // `owner` 0: the run is over.
+        "CREATE TABLE flow_runs(id UUID PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL, "
+        "version BIGINT NOT NULL, hash TEXT NOT NULL, key TEXT NOT NULL, status BIGINT NOT NULL, "
+        "started BIGINT NOT NULL, updated BIGINT NOT NULL, finished BIGINT NOT NULL, due BIGINT "
+        "NOT "
+        "NULL, calls BIGINT NOT NULL, parent UUID, labels TEXT, error TEXT NOT NULL, waiting TEXT "
+        "NOT NULL, events TEXT[], owner BIGINT NOT NULL) WITH (fillfactor = 70)",
+        "CREATE INDEX flow_runs_owner ON flow_runs(owner) WHERE owner <> 0",
+        "CREATE UNIQUE INDEX flow_runs_key ON flow_runs(tenant, key) WHERE key <> ''",
+        "CREATE INDEX flow_runs_tenant ON flow_runs(tenant, id)",
+        "CREATE INDEX flow_runs_workflow ON flow_runs(tenant, workflow, id)",
+        "CREATE INDEX flow_runs_parent ON flow_runs(parent) WHERE parent IS NOT NULL",
+        "CREATE INDEX flow_runs_events ON flow_runs USING gin(events) WHERE events IS NOT NULL",
+        // `body`: `count` events, the first of them at place `first` of the run's.
+        "CREATE TABLE flow_records(run UUID NOT NULL, first BIGINT NOT NULL, count BIGINT NOT "
+        "NULL, "
+        "body BYTEA NOT NULL, PRIMARY KEY(run, first))",
+        "CREATE TABLE flow_snapshots(run UUID PRIMARY KEY, at BIGINT NOT NULL, state BYTEA NOT "
+        "NULL)",
+        "CREATE TABLE flow_inbox(number BIGSERIAL PRIMARY KEY, run UUID NOT NULL, input BYTEA NOT "
+        "NULL, asker BIGINT NOT NULL, token BIGINT NOT NULL)",
+        "CREATE INDEX flow_inbox_run ON flow_inbox(run)",
+        "CREATE TABLE flow_replies(worker BIGINT NOT NULL, token BIGINT NOT NULL, code BIGINT NOT "
+        "NULL, message BYTEA NOT NULL, subject BYTEA NOT NULL, PRIMARY KEY(worker, token))",
+        "CREATE TABLE flow_watches(run UUID NOT NULL, worker BIGINT NOT NULL, PRIMARY KEY(run, "
+        "worker))",
+    };
+}
+
+RunId run_of(std::string_view uuid) {
+    RunId id;
+    for (std::size_t i = 0; i < 8 && uuid.size() == 16; ++i) {
+        id.high = id.high << 8 | static_cast<std::uint8_t>(uuid[i]);
+        id.low = id.low << 8 | static_cast<std::uint8_t>(uuid[8 + i]);
+    }
+    return id;
+}
+
+namespace {
+
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == '%') {
+            out += fmt::format("%{:02x}", static_cast<unsigned char>(c));
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
+std::string unescaped(std::string_view text) {
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '%' && i + 2 < text.size()) {
+            out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+            i += 2;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+std::string waiting_word(std::string_view wait) {
+    return escaped(wait);
+}
+
+std::string waiting_text(const std::vector<std::string>& waiting) {
+    std::string out;
+    for (const std::string& wait : waiting) out += "\n" + escaped(wait);
+    return out.empty() ? out : out + "\n";
+}
+
+std::string event_key(std::string_view tenant, std::string_view event) {
+    return base::sha256_hex(tenant_key(tenant, event)).substr(0, 32);
+}
+
+std::string event_keys(const RunHead& head) {
+    std::string out;
+    for (const std::string& wait : head.waiting) {
+        if (!wait.starts_with("event/")) continue;
+        if (!out.empty()) out += ',';
+        out += event_key(head.tenant, wait);
+    }
+    return out;
+}
+
+std::string storable(std::string_view text) {
+    std::string out(text);
+    for (std::size_t at = 0; (at = out.find('\0', at)) != std::string::npos;) {
+        out.replace(at, 1, "\xef\xbf\xbd");
+    }
+    return out;
+}
+
+RunHead head_of(const Row& row) {
+    RunHead head;
+    head.id = run_of(row.text(0));
+    head.tenant = row.text(1);
+    head.workflow = row.text(2);
+    head.version = static_cast<std::uint32_t>(row.integer(3));
+    head.hash = row.text(4);
+    head.idempotency_key = row.text(5);
+    head.status = static_cast<RunStatus>(row.integer(6));
+    head.started_ms = row.integer(7);
+    head.updated_ms = row.integer(8);
+    head.finished_ms = row.integer(9);
+    head.due_ms = row.integer(10);
+    head.calls_out = row.integer(11) != 0;
+    if (!row.null(12)) head.parent = run_of(row.text(12));
+    if (!row.null(13)) {
+        boost::system::error_code wrong;
+        head.labels = json::parse(row.text(13), wrong);
+    }
+    head.error = row.text(14);
+    std::string_view waiting = row.text(15);
+    while (waiting.size() > 1) {
+        waiting.remove_prefix(1);
+        const std::size_t end = waiting.find('\n');
+        head.waiting.push_back(unescaped(waiting.substr(0, end)));
+        waiting.remove_prefix(std::min(end, waiting.size()));
+    }
+    return head;
+}
+
+}  // namespace flow
