@@ -169,9 +169,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     if (self.blobs != nullptr) {
         self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     }
-    flow::StepRunner& steps = self.bounded_steps
-                                  ? static_cast<flow::StepRunner&>(*self.bounded_steps)
-                                  : *self.steps;
+    flow::StepRunner& steps =
+        self.bounded_steps ? static_cast<flow::StepRunner&>(*self.bounded_steps) : *self.steps;
     self.queues = std::make_unique<flow::QueuedRunner>(
         steps, program.clock,
         flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread});
@@ -264,8 +263,8 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     };
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers", "/v1/workers/{rest...}", "/v1/queues",
-          "/v1/schedules", "/v1/schedules/{rest...}"}) {
+          "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers",
+          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

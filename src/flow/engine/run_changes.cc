@@ -21,9 +21,13 @@ void RunEngine::call_lost(RunId run) {
     for (Call& call : calls) {
         if (call.admission) {  // it did nothing that could have killed us
             make(std::move(call));
-        } else {
-            lost.push_back({call.path, call.attempt});
+            continue;
         }
+        lost.push_back({call.path, call.attempt});
+        if (call.step->queue.empty()) continue;
+        // It comes again in a moment; its place in the queue it has from now on.
+        call.admission = call.holds = true;
+        runner_.run(std::move(call), [](const base::Result<StepOutput>&) {});
     }
     if (lost.empty()) return;
     input(

@@ -331,8 +331,9 @@ void RunEngine::create(Commit& commit, RunId id, const StartRequest& request,
     hot_[id] = std::move(made);
     open_[id];
     Machine machine(run.state);
-    const RunStart start{request.tenant, request.idempotency_key, request.input, request.labels,
-                         std::move(parent), request.priority, request.traceparent};
+    const RunStart start{request.tenant,     request.idempotency_key, request.input,
+                         request.labels,     std::move(parent),       request.priority,
+                         request.traceparent};
     if (request.fork) {
         machine.fork(start, *request.fork, now_ms());
     } else {

@@ -222,6 +222,7 @@ const std::array kOperations = {
               .answer = "The run.",
               .query = kName,
               .makes = true},
+    Operation{.method = "get",
               .path = "/v1/runs/counts",
               .summary = "How many runs there are.",
               .answer = "Counts by status, and how many of them wait.",

@@ -54,7 +54,7 @@ constexpr std::array<std::string_view, 32> kNames = {
     "step_quarantined",
     "checkpoint_reached",
     "run_rewound",
-    "",  // 29
+    "",            // 29
     "run_queued",  // 30
     "run_admitted",
 };

@@ -261,6 +261,7 @@ void Machine::lost(std::span<const LostCall> calls, std::uint32_t lost_max, std:
               .path = call.path,
               .attempt = call.attempt,
               .error = std::move(error)});
+        out_.cancelled.push_back(call.path);  // its place in a queue is free
     }
     if (!why.empty() && state_.status == RunStatus::running) {
         emit({.kind = EventKind::run_paused, .name = std::move(why)});

@@ -9,6 +9,7 @@ import signal
 import threading
 import unittest
 
+from databases import Postgres
 from program import ProgramTest
 
 EXAMPLE = os.path.join(os.path.dirname(__file__), "../../../examples/analytics")
@@ -99,6 +100,45 @@ class Analytics(ProgramTest):
         missing = self.run_program("flow", "files", run, "clean.csv", "--step", "train", "--url", server.url)
         self.assertEqual(missing.returncode, 66)
         self.assertIn("there are clean, features, evaluate, report", missing.stderr)
+
+    def test_three_servers_on_one_database_whose_owner_of_the_run_is_killed_again_and_again(self):
+        postgres = Postgres()
+        self.addCleanup(postgres.stop)
+
+        def node():
+            return self.serve("--memory.enabled", "off", env={
+                "DOUGONG_FLOW_STORE": "postgresql", "DOUGONG_FLOW_POSTGRESQL": postgres.url("analytics"),
+                "DOUGONG_FLOW_LEASE_S": "1", "USER": "kim"})
+
+        def owner(nodes):
+            """The one whose run it is; none while it is nobody's."""
+            fleet = json.loads(nodes[0].get("/v1/flow/health")[1])["fleet"]
+            urls = [worker["url"] for worker in fleet if worker["runs"]]
+            return next((one for one in nodes if any(url.endswith(f":{one.port}") for url in urls)), None)
+
+        nodes = [node() for _ in range(3)]
+        run = self.start(nodes[0])
+        fatal, deaths, over = ["clean", "train[1].fit", "evaluate"], 0, False
+        while not over:
+            for event in self.events(nodes[0], run):
+                if event["event"] == "step_waiting":
+                    answer = self.run_program("flow", "answer", run, "gate", "--approve", "--url", nodes[-1].url)
+                    self.assertIn(answer.returncode, (0, 66), answer.stderr)
+                if event["event"] == "step_finished" and event["step"] in fatal:
+                    fatal.remove(event["step"])
+                    while (dying := owner(nodes)) is None:
+                        pass
+                    deaths += 1
+                    self.kill(dying)
+                    nodes = [one for one in nodes if one is not dying] + [node()]
+                    break
+                over = event["event"] in ("run_completed", "run_failed", "run_cancelled")
+        self.assertEqual((event["event"], deaths), ("run_completed", 3), event)
+        self.assertLess(event["value"]["scores"]["mae"], event["value"]["scores"]["mae_last_value"])
+        finished = [one["step"] for one in self.events(nodes[0], run) if one["event"] == "step_finished"]
+        self.assertEqual(len(finished), len(set(finished)), "no step ended twice")
+        page = self.run_program("flow", "files", run, "report.html", "--url", nodes[1].url)
+        self.assertIn("<svg", page.stdout)
 
     def test_too_little_data_is_a_failure_that_says_so(self):
         done = self.run_program("flow", "run", os.path.join(EXAMPLE, "analytics.yaml"), "--input",

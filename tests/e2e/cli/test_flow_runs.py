@@ -183,7 +183,7 @@ class FlowRuns(ProgramTest):
         self.assertIn("n is 3", failed.stdout)
         self.assertEqual(self.run_program("flow", "show", "run_nobody").returncode, 66)
         later = self.write("later.yaml", "name: later\nsteps: [{id: t, tool: x}]\n")
-        self.assertIn("does not run yet", self.run_program("flow", "deploy", later).stderr)
+        self.assertIn("there is no tool 'x'", self.run_program("flow", "deploy", later).stderr)
 
     def test_code_runs_in_a_sandbox_and_its_result_is_the_output(self):
         doctor = self.run_program("sandbox", "doctor", "--json")
