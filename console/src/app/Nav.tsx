@@ -35,7 +35,9 @@ export function Nav() {
   const route = useRoute();
   const within = screens.find((screen) => screen.route === route.screen)?.within;
   const links = useRef<HTMLUListElement>(null);
-  useEffect(() => links.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [route.screen]);
+  useEffect(() => {
+    links.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // newer browsers give a promise
+  }, [route.screen]);
   const dark = isDark(useStore(themeStore));
   const locale = useStore(localeStore);
   return (
