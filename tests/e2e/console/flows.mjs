@@ -157,7 +157,8 @@ export const cases = {
     const { id } = await post(page, `/v1/workflows/${name}/runs`, { input: { title: "June" } });
     await page.goto(`${base}#/runs/${id}`);
     await step(page, "gate").and(page.locator(".step-waiting")).waitFor();
-    assert.match(await step(page, "square").getAttribute("aria-label"), /3 done/, "rounds are folded into counts");
+    // Rounds are folded into counts.
+    await page.waitForFunction(() => /3 done/.test(document.querySelector('[data-step="square"]').getAttribute("aria-label")));
     await page.getByLabel("Round of each").fill("1");
     await page.waitForFunction(() => /square, set, done/.test(document.querySelector('[data-step="square"]').getAttribute("aria-label")));
     await page.getByRole("button", { name: "Answer it" }).click();
