@@ -199,6 +199,7 @@ void Machine::fork(const RunStart& start, const ForkPlan& plan, std::int64_t now
     if (!plan.with.is_null()) {
         emit({.kind = EventKind::step_edited, .path = plan.step, .value = plan.with});
     }
+    if (!state_.definition->run_queue.empty()) ask_run_place();
     settle();
 }
 

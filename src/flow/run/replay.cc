@@ -28,6 +28,7 @@ bool is_fact(EventKind kind) {
         case EventKind::step_lost:
         case EventKind::step_quarantined:
         case EventKind::run_rewound:
+        case EventKind::run_queued:  // again: a run's first asking follows from its start
             return true;
         default:
             return false;
@@ -77,6 +78,11 @@ private:
         }
         if (answered(next)) {
             machine_.again(next);
+        } else if (next.kind == EventKind::run_admitted) {
+            machine_.finished("", 0, StepOutput{}, next.at_ms);
+        } else if (const auto ref = find_step(state_, next.path);
+                   ref && waits_in_queue(*ref->state)) {
+            machine_.finished(next.path, ref->state->attempt + 1, StepOutput{}, next.at_ms);
         } else {
             machine_.tick(next.at_ms);
         }
@@ -99,8 +105,10 @@ private:
         read.id = state_.id;
         read.definition = state_.definition;
         DG_TRY(apply(read, first));
-        machine_.start({read.tenant, read.idempotency_key, read.input, read.labels, read.parent},
-                       first.at_ms);
+        RunStart start{read.tenant, read.idempotency_key, read.input, read.labels, read.parent};
+        start.traceparent = read.traceparent;
+        if (first.value.as_object().contains("priority")) start.priority = read.priority;
+        machine_.start(start, first.at_ms);
         take();
         return {};
     }

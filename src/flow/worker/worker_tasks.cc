@@ -96,10 +96,7 @@ void WorkerTasks::saw(const WorkerMessage& message, std::uint64_t finished, std:
     seen.seen = clock_.now();
     seen.finished += finished;
     seen.failed += failed;
-    if (seen_.size() > kSeenMax) {
-        std::erase_if(
-            seen_, [&](const auto& one) { return clock_.now() - one.second.seen > kForgetAfter; });
-    }
+    if (seen_.size() > kSeenMax) forget_silent();
 }
 
 void WorkerTasks::forget_silent() {
@@ -218,8 +215,7 @@ std::vector<TaskCounts> WorkerTasks::counts(std::string_view tenant) {
 
 std::vector<WorkerSeen> WorkerTasks::workers(std::string_view tenant) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(seen_,
-                  [&](const auto& one) { return clock_.now() - one.second.seen > kForgetAfter; });
+    forget_silent();
     std::vector<WorkerSeen> out;
     for (const auto& [key, seen] : seen_) {
         if (!key.starts_with(tenant_key(tenant, ""))) continue;

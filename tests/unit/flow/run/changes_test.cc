@@ -264,4 +264,53 @@ TEST(Export, ADocumentIsReadAsItWasWritten) {
     EXPECT_EQ(flow::export_from_json(wrong).error().subject, "events[1].at_ms");
 }
 
+constexpr std::string_view kQueued = R"(
+name: queued
+queues: {runs: {concurrency: 1}, calls: {concurrency: 1}}
+queue: runs
+steps:
+  - {id: a, call: {function: echo, arguments: {x: "{{ input.x }}"}}, queue: calls}
+  - {id: b, call: {function: echo, arguments: {y: "{{ steps.a.output.x }}"}}}
+)";
+
+/// Each record is decided again when its run goes.
+TEST(Replay, PlacesInQueuesPriorityAndTraceAreOfTheRecord) {
+    flow::RunStart start;
+    start.priority = 7;
+    start.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    DrivenRun run(kQueued, {{"x", 1}}, start);
+    EXPECT_EQ(run.last_call().priority, 7);
+    run.admit("");
+    ASSERT_TRUE(run.give([&](auto& m) { return m.pause("look", "ann", run.now); }).has_value());
+    run.admit("a");  // a paused run begins nothing
+    EXPECT_EQ(run.step("a").status, StepStatus::waiting);
+    ASSERT_TRUE(run.give([&](auto& m) { return m.resume("ann", run.now); }).has_value());
+    run.admit("a");
+    run.fail("a", Code::unavailable);
+    run.pass_ms(60'000);
+    run.admit("a");
+    run.finish("a", {{"x", 1}});
+    run.fail("b", Code::not_found);
+    ASSERT_EQ(run.state.status, RunStatus::failed);
+    ASSERT_TRUE(run.give([&](auto& m) { return m.retry("b", "ann", run.now); }).has_value());
+    EXPECT_EQ(run.state.queued_in, "runs") << "its place went with its end";
+    run.admit("");
+    run.finish("b", {{"y", 1}});
+    EXPECT_EQ(run.state.status, RunStatus::completed);
+}
+
+TEST(Fork, WaitsForAPlaceAsAnyRunOfItsWorkflow) {
+    DrivenRun run(kQueued, {{"x", 1}});
+    run.admit("");
+    run.admit("a");
+    run.finish("a", {{"x", 1}});
+    DrivenRun fork(run, "b");
+    EXPECT_EQ(fork.state.queued_in, "runs");
+    EXPECT_TRUE(fork.last_call().admission);
+    fork.admit("");
+    EXPECT_EQ(fork.last_call().path, "b");
+    fork.finish("b", {{"y", 1}});
+    EXPECT_EQ(fork.state.status, RunStatus::completed);
+}
+
 }  // namespace
