@@ -14,7 +14,7 @@
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
-#include "flow/http/run_view_routes.h"
+#include "flow/http/trace_routes.h"
 #include "flow/http/view_routes.h"
 #include "flow/observe/token_streams.h"
 
@@ -139,7 +139,7 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
       pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
       tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
-      observed_(std::make_unique<RunViewRoutes>(
+      traces_(std::make_unique<TraceRoutes>(
           log, definitions, tokens_, [this](const Request& request) { return own_run(request); })),
       streams_(std::make_shared<RunStreams>(runtime, log, tokens_)),
       changes_(std::make_unique<RunChangeApi>(
@@ -190,7 +190,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
     views_->register_routes(router, pool_);
-    observed_->register_routes(router, pool_);
+    traces_->register_routes(router, pool_);
     router.add("GET", "/v1/runs/{id}/watch",
                [this](const Request& request, const ResponderPtr& responder) {
                    pool_.post(responder, [this, request, responder] {
@@ -352,7 +352,7 @@ Result<base::http::Response> FlowApi::run(const Request& request) {
     const RunId id = DG_TRY(own_run(request));
     json::object answer = DG_TRY(runtime_.show(id));
     answer["object"] = "run";
-    DG_TRY(observed_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
+    DG_TRY(traces_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
     return json_answer(200, answer);
 }
 

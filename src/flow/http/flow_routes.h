@@ -18,7 +18,7 @@ namespace flow {
 
 class RunStreams;
 class RunChangeApi;
-class RunViewRoutes;
+class TraceRoutes;
 class TokenStreams;
 class ViewRoutes;
 
@@ -61,7 +61,7 @@ private:
     base::api::CallPool pool_;
     std::unique_ptr<TokenStreams> own_tokens_;
     TokenStreams& tokens_;
-    std::unique_ptr<RunViewRoutes> observed_;
+    std::unique_ptr<TraceRoutes> traces_;
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;

@@ -11,7 +11,6 @@ namespace flow {
 
 using base::store::pipe_bytes;
 using base::store::pipe_null;
-using base::store::pipe_uuid;
 using base::store::pipe_value;
 using base::store::PipeColumn;
 using base::store::PipeStatement;
@@ -21,9 +20,6 @@ namespace json = base::json;
 
 namespace {
 
-PipeValue uuid_of(RunId id) {
-    return pipe_uuid(id.high, id.low);
-}
 std::int64_t signed_of(std::uint64_t value) {
     return static_cast<std::int64_t>(value);
 }

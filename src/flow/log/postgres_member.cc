@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "flow/log/head_row.h"
 #include "flow/log/postgres_batch.h"
 #include "flow/log/postgres_tables.h"
 
@@ -14,7 +15,6 @@ namespace flow {
 using base::Code;
 using base::fail;
 using base::Result;
-using base::store::pipe_uuid;
 using base::store::pipe_value;
 using base::store::PipeColumn;
 using base::store::PipeType;
@@ -196,7 +196,7 @@ Result<void> PostgresMember::claim() {
     if (!answers && pipe_->state() == "22012") return {};  // the next look finds out why
     if (!answers) return std::unexpected(answers.error());
     std::vector<RunHead> heads;
-    (*answers)[2].each([&](const Row& row) { heads.push_back(head_of(row)); });
+    (*answers)[2].each([&](const Row& row) { heads.push_back(postgres_head_of(row)); });
     if (heads.empty()) return {};
     if (signed_of(heads.size()) == count) wake();  // there may be more
     if (const auto told = events()) told->claimed(std::move(heads));
@@ -237,7 +237,7 @@ Result<void> PostgresMember::take_inbox(std::int64_t worker) {
     answers[0].each([&](const Row& row) {
         Arrival one;
         one.number = static_cast<std::uint64_t>(row.integer(0));
-        one.run = run_of(row.text(1));
+        one.run = id_of(row.text(1));
         one.asker = row.integer(3);
         one.token = static_cast<std::uint64_t>(row.integer(4));
         auto input = decode_input(row.text(2));
@@ -335,12 +335,12 @@ Result<void> PostgresMember::look_at_watched(std::int64_t worker) {
     std::map<RunId, std::uint64_t> places;
     {
         const std::lock_guard lock(mutex_);
-        for (const RunId run : unwatched_) gone.add(pipe_uuid(run.high, run.low));
+        for (const RunId run : unwatched_) gone.add(uuid_of(run));
         unwatched_.clear();
         for (auto& [run, watch] : watches_) {
-            if (!watch.known) fresh.add(pipe_uuid(run.high, run.low));
+            if (!watch.known) fresh.add(uuid_of(run));
             watch.known = true;
-            all.add(pipe_uuid(run.high, run.low));
+            all.add(uuid_of(run));
             places[run] = watch.next;
         }
     }
@@ -365,7 +365,7 @@ Result<void> PostgresMember::look_at_watched(std::int64_t worker) {
     writer_.set_watched(answers[0].integer() != 0);
     std::vector<RunId> moved;
     answers[1].each([&](const Row& row) {
-        const RunId run = run_of(row.text(0));
+        const RunId run = id_of(row.text(0));
         if (static_cast<std::uint64_t>(row.integer(1)) > places[run]) moved.push_back(run);
     });
     const auto told = events();

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/store/store.h"
+#include "flow/log/head_row.h"
 #include "flow/log/postgres_tables.h"
 #include "flow/log/status_number.h"
 
@@ -14,7 +15,6 @@ namespace flow {
 using base::Code;
 using base::fail;
 using base::Result;
-using base::store::pipe_uuid;
 using base::store::pipe_value;
 using base::store::PipeAnswer;
 using base::store::PipeStatement;
@@ -25,9 +25,6 @@ namespace {
 
 constexpr std::size_t kReadersMax = 8;  // connections; a server has a hundred for all
 
-PipeValue uuid_of(RunId id) {
-    return pipe_uuid(id.high, id.low);
-}
 std::unexpected<base::Error> unknown(RunId id) {
     return fail(Code::not_found, "there is no run {}", to_text(id));
 }
@@ -132,7 +129,7 @@ Result<std::optional<RunHead>> PostgresRunLog::own(RunId run) {
     std::optional<RunHead> head;
     bool ours = false;
     answers[1].each([&](const Row& row) {
-        head = head_of(row);
+        head = postgres_head_of(row);
         ours = row.integer(kHeadColumnCount) == proof.worker;
     });
     if (!head) return unknown(run);
@@ -207,7 +204,7 @@ Result<StoredRun> PostgresRunLog::load(RunId id) {
     StoredRun out;
     Result<void> decoded;
     answer.each([&](const Row& row) {
-        out.head = head_of(row);
+        out.head = postgres_head_of(row);
         out.snapshot = row.text(kHeadColumnCount);
         decoded = decode_all(row.text(kHeadColumnCount + 1), out.events);
     });
@@ -245,7 +242,7 @@ Result<RunHead> PostgresRunLog::load_head(RunId id) {
     const PipeAnswer answer = DG_TRY(read({kHead, {uuid_of(id)}}));
     if (answer.rows() == 0) return unknown(id);
     RunHead head;
-    answer.each([&](const Row& row) { head = head_of(row); });
+    answer.each([&](const Row& row) { head = postgres_head_of(row); });
     return head;
 }
 
@@ -254,7 +251,7 @@ Result<std::optional<RunId>> PostgresRunLog::by_key(std::string_view tenant, std
         DG_TRY(read({"SELECT id FROM flow_runs WHERE tenant = $1 AND key = $2 AND key <> ''",
                      {pipe_value(tenant), pipe_value(key)}}));
     std::optional<RunId> found;
-    answer.each([&](const Row& row) { found = run_of(row.text(0)); });
+    answer.each([&](const Row& row) { found = id_of(row.text(0)); });
     return found;
 }
 
@@ -263,7 +260,7 @@ Result<void> PostgresRunLog::open_runs(const std::function<void(const RunHead&)>
                                      " FROM flow_runs r WHERE r.owner <> 0 AND r.status "
                                      "< 3 ORDER BY r.id";
     const PipeAnswer answer = DG_TRY(read({kOpen}));
-    answer.each([&](const Row& row) { each(head_of(row)); });
+    answer.each([&](const Row& row) { each(postgres_head_of(row)); });
     return {};
 }
 
@@ -301,7 +298,7 @@ Result<std::vector<RunHead>> PostgresRunLog::list(const RunFilter& filter) {
     sql += " ORDER BY r.id DESC LIMIT $" + std::to_string(values.size());
     const PipeAnswer answer = DG_TRY(read({sql, std::move(values)}));
     std::vector<RunHead> out;
-    answer.each([&](const Row& row) { out.push_back(head_of(row)); });
+    answer.each([&](const Row& row) { out.push_back(postgres_head_of(row)); });
     return out;
 }
 

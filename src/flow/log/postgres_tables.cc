@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include "base/files/sha256.h"
-#include "base/json/json.h"
+#include "flow/log/head_row.h"
 #include "flow/run/tenant_key.h"
 
 namespace flow {
 
+using base::store::PipeValue;
 using base::store::Row;
-namespace json = base::json;
 
 std::vector<std::string> run_tables() {
     return {
@@ -47,15 +47,6 @@ std::vector<std::string> run_tables() {
     };
 }
 
-RunId run_of(std::string_view uuid) {
-    RunId id;
-    for (std::size_t i = 0; i < 8 && uuid.size() == 16; ++i) {
-        id.high = id.high << 8 | static_cast<std::uint8_t>(uuid[i]);
-        id.low = id.low << 8 | static_cast<std::uint8_t>(uuid[8 + i]);
-    }
-    return id;
-}
-
 namespace {
 
 std::string escaped(std::string_view text) {
@@ -90,10 +81,9 @@ std::string waiting_word(std::string_view wait) {
     return escaped(wait);
 }
 
-std::string waiting_text(const std::vector<std::string>& waiting) {
-    std::string out;
-    for (const std::string& wait : waiting) out += "\n" + escaped(wait);
-    return out.empty() ? out : out + "\n";
+std::string waiting_text(std::vector<std::string> waiting) {
+    for (std::string& wait : waiting) wait = escaped(wait);
+    return joined(waiting);
 }
 
 std::string event_key(std::string_view tenant, std::string_view event) {
@@ -118,34 +108,14 @@ std::string storable(std::string_view text) {
     return out;
 }
 
-RunHead head_of(const Row& row) {
-    RunHead head;
-    head.id = run_of(row.text(0));
-    head.tenant = row.text(1);
-    head.workflow = row.text(2);
-    head.version = static_cast<std::uint32_t>(row.integer(3));
-    head.hash = row.text(4);
-    head.idempotency_key = row.text(5);
-    head.status = static_cast<RunStatus>(row.integer(6));
-    head.started_ms = row.integer(7);
-    head.updated_ms = row.integer(8);
-    head.finished_ms = row.integer(9);
-    head.due_ms = row.integer(10);
-    head.calls_out = row.integer(11) != 0;
-    if (!row.null(12)) head.parent = run_of(row.text(12));
-    if (!row.null(13)) {
-        boost::system::error_code wrong;
-        head.labels = json::parse(row.text(13), wrong);
-    }
-    head.error = row.text(14);
-    std::string_view waiting = row.text(15);
-    while (waiting.size() > 1) {
-        waiting.remove_prefix(1);
-        const std::size_t end = waiting.find('\n');
-        head.waiting.push_back(unescaped(waiting.substr(0, end)));
-        waiting.remove_prefix(std::min(end, waiting.size()));
-    }
+RunHead postgres_head_of(const Row& row) {
+    RunHead head = head_of(row);
+    for (std::string& wait : head.waiting) wait = unescaped(wait);
     return head;
+}
+
+PipeValue uuid_of(RunId id) {
+    return base::store::pipe_uuid(id.high, id.low);
 }
 
 }  // namespace flow

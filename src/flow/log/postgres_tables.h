@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/store/postgres_pipe.h"
 #include "base/store/store.h"
 #include "flow/run_log.h"
 
@@ -13,16 +14,16 @@ namespace flow {
 /// Steps of base::store::migrate for part "flow_runs".
 std::vector<std::string> run_tables();
 
-/// For SELECT; `head_of` reads them from the row's first column on.
+/// For SELECT; `postgres_head_of` reads them from the row's first column on.
 inline constexpr std::string_view kHeadColumns =
     "r.id, r.tenant, r.workflow, r.version, r.hash, r.key, r.status, r.started, r.updated, "
     "r.finished, r.due, r.calls, r.parent, r.labels, r.error, r.waiting";
 inline constexpr int kHeadColumnCount = 16;
-RunHead head_of(const base::store::Row& row);
-RunId run_of(std::string_view uuid);
+RunHead postgres_head_of(const base::store::Row& row);
+base::store::PipeValue uuid_of(RunId id);
 
 /// What waits of a run are called in its row, one a line.
-std::string waiting_text(const std::vector<std::string>& waiting);
+std::string waiting_text(std::vector<std::string> waiting);
 /// One of them, without what would end the line.
 std::string waiting_word(std::string_view wait);
 /// Names of the events it waits for, as the index of them knows them, with commas; "": none.

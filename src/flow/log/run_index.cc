@@ -11,6 +11,7 @@
 #include "base/files/files.h"
 #include "base/files/unique_fd.h"
 #include "base/json/json.h"
+#include "flow/log/head_row.h"
 #include "flow/log/status_number.h"
 
 namespace flow {
@@ -25,70 +26,14 @@ namespace json = base::json;
 
 namespace {
 
-std::string id_bytes(RunId id) {
-    std::string out(16, '\0');  // big-endian, so that keys sort as the ids do
-    for (std::size_t i = 0; i < 8; ++i) {
-        out[i] = static_cast<char>(id.high >> (56 - 8 * i));
-        out[8 + i] = static_cast<char>(id.low >> (56 - 8 * i));
-    }
-    return out;
-}
-
-RunId id_of(std::string_view bytes) {
-    RunId id;
-    for (std::size_t i = 0; i < 8 && bytes.size() == 16; ++i) {
-        id.high = id.high << 8 | static_cast<std::uint8_t>(bytes[i]);
-        id.low = id.low << 8 | static_cast<std::uint8_t>(bytes[8 + i]);
-    }
-    return id;
-}
-
-std::string joined(const std::vector<std::string>& waiting) {
-    std::string out;
-    for (const std::string& wait : waiting) out += "\n" + wait;
-    return out.empty() ? out : out + "\n";
-}
-
-std::vector<std::string> split(std::string_view waiting) {
-    std::vector<std::string> out;
-    while (waiting.size() > 1) {
-        waiting.remove_prefix(1);
-        const std::size_t end = waiting.find('\n');
-        out.emplace_back(waiting.substr(0, end));
-        waiting.remove_prefix(std::min(end, waiting.size()));
-    }
-    return out;
-}
-
 constexpr std::string_view kColumns =
     "id, tenant, workflow, version, hash, key, status, started, updated, finished, due, calls, "
     "parent, labels, error, waiting, last";
 
 IndexRow row_of(const Row& row) {
-    IndexRow out;
-    RunHead& head = out.head;
-    out.whole_head = true;
-    head.id = id_of(row.text(0));
-    head.tenant = row.text(1);
-    head.workflow = row.text(2);
-    head.version = static_cast<std::uint32_t>(row.integer(3));
-    head.hash = row.text(4);
-    head.idempotency_key = row.text(5);
-    head.status = static_cast<RunStatus>(row.integer(6));
-    head.started_ms = row.integer(7);
-    head.updated_ms = row.integer(8);
-    head.finished_ms = row.integer(9);
-    head.due_ms = row.integer(10);
-    head.calls_out = row.integer(11) != 0;
-    if (!row.null(12)) head.parent = id_of(row.text(12));
-    if (const std::string_view labels = row.text(13); !labels.empty()) {
-        boost::system::error_code wrong;
-        head.labels = json::parse(labels, wrong);
-    }
-    head.error = row.text(14);
-    head.waiting = split(row.text(15));
-    out.last = static_cast<std::uint64_t>(row.integer(16));
-    return out;
+    return {.head = head_of(row),
+            .last = static_cast<std::uint64_t>(row.integer(16)),
+            .whole_head = true};
 }
 
 Result<void> run(Transaction& tx, std::string_view sql,

@@ -1,4 +1,4 @@
-#include "flow/http/run_view_routes.h"
+#include "flow/http/trace_routes.h"
 
 #include "base/api/error_answer.h"
 #include "base/api/request_parts.h"
@@ -16,7 +16,7 @@ constexpr std::uint64_t kTotalsEventsMax = 5'000;  // read unasked, to look at o
 
 }  // namespace
 
-void RunViewRoutes::register_routes(base::http::Router& router, base::api::CallPool& pool) {
+void TraceRoutes::register_routes(base::http::Router& router, base::api::CallPool& pool) {
     pool.route(router, "GET", "/v1/runs/{id}/trace",
                [this](const base::http::Request& request) { return trace(request); });
     router.add("GET", "/v1/runs/{id}/steps/{path}/stream",
@@ -26,7 +26,7 @@ void RunViewRoutes::register_routes(base::http::Router& router, base::api::CallP
                });
 }
 
-Result<base::http::Response> RunViewRoutes::trace(const base::http::Request& request) const {
+Result<base::http::Response> TraceRoutes::trace(const base::http::Request& request) const {
     const RunId id = DG_TRY(own_run_(request));
     const auto limit = DG_TRY(base::api::query_number(request, "limit", 1, 100'000, 5'000));
     const std::string format = request.query_param("format").value_or("json");
@@ -43,8 +43,8 @@ Result<base::http::Response> RunViewRoutes::trace(const base::http::Request& req
     return base::api::json_answer(200, answer);
 }
 
-void RunViewRoutes::stream(const base::http::Request& request,
-                           const base::http::ResponderPtr& responder) {
+void TraceRoutes::stream(const base::http::Request& request,
+                         const base::http::ResponderPtr& responder) {
     const auto run = own_run_(request);
     if (!run) return responder->send(base::api::error_response(run.error()));
     std::string last(request.headers.get("Last-Event-ID"));
@@ -52,7 +52,7 @@ void RunViewRoutes::stream(const base::http::Request& request,
     tokens_.open_step(*run, std::string(request.param("path")), last, responder);
 }
 
-Result<void> RunViewRoutes::add_totals(RunId run, bool asked, json::object& view) const {
+Result<void> TraceRoutes::add_totals(RunId run, bool asked, json::object& view) const {
     const json::value* events = view.if_contains("events");
     const bool shortly = events != nullptr && events->is_number() &&
                          events->to_number<std::uint64_t>() <= kTotalsEventsMax;

@@ -10,12 +10,12 @@
 
 namespace flow {
 
-class RunViewRoutes {
+class TraceRoutes {
 public:
     /// The run a request names, if it is the tenant's.
     using OwnRun = std::function<base::Result<RunId>(const base::http::Request&)>;
     /// All outlive it.
-    RunViewRoutes(RunLog& log, DefinitionSource& definitions, TokenStreams& tokens, OwnRun own_run)
+    TraceRoutes(RunLog& log, DefinitionSource& definitions, TokenStreams& tokens, OwnRun own_run)
         : log_(log), definitions_(definitions), tokens_(tokens), own_run_(std::move(own_run)) {}
 
     void register_routes(base::http::Router& router, base::api::CallPool& pool);
