@@ -102,37 +102,13 @@ private:
     Result<json::value> ask(std::string_view text,
                             const memory::facts::ExtractContext& context) const {
         const std::string who = context.speaker.empty() ? "unknown" : context.speaker;
-        json::array messages = {
-            json::object{{"role", "system"}, {"content", kInstructions}},
-            json::object{{"role", "user"},
-                         {"content", fmt::format("Speaker: {}\nDate: {}\nText: {}", who,
-                                                 time_text(context.said_at_unix_ms), text)}}};
-        const auto response = DG_TRY(endpoint_.post(
-            "/chat/completions", {{"messages", std::move(messages)},
-                                  {"temperature", 0},
-                                  {"max_tokens", tokens_max_},
-                                  {"response_format", held_to("facts", answer_schema())}}));
-        // A refusal of the whole service is waited out, whatever it says; 400 is of this text.
-        if (response.status != 200) {
-            return base::fail(response.status == 400 ? Code::internal : Code::unavailable,
-                              "{}/chat/completions answered {} for model {}; check the url, the "
-                              "model and the key",
-                              endpoint_.url(), response.status, endpoint_.model());
-        }
-        return answer_of(response.body);
-    }
-
-    Result<json::value> answer_of(std::string_view body) const {
-        const auto parsed = base::parse_json(body);
-        if (!parsed) {
-            return base::fail(Code::unavailable, "{} answered no JSON: {}", endpoint_.url(),
-                              parsed.error().message);
-        }
-        const json::value* content = chat_content(*parsed);
-        if (content == nullptr) {
-            return base::fail(Code::internal, "{} answered without a message", endpoint_.model());
-        }
-        return base::parse_json(content->get_string());
+        return ask_for_json(endpoint_,
+                            {.instructions = kInstructions,
+                             .text = fmt::format("Speaker: {}\nDate: {}\nText: {}", who,
+                                                 time_text(context.said_at_unix_ms), text),
+                             .name = "facts",
+                             .schema = answer_schema(),
+                             .tokens_max = tokens_max_});
     }
 
     /// Nothing where it names what the text does not.
@@ -177,18 +153,11 @@ private:
 
 Result<std::shared_ptr<memory::facts::Extractor>> make_endpoint_extractor(
     EndpointExtractorOptions options) {
-    if (!options.url.starts_with("http://") && !options.url.starts_with("https://")) {
-        return base::fail_on(
-            "memory.facts", Code::invalid_argument,
-            "'memory.facts' is \"{}\"; expected rules, off, or the URL of an API up "
-            "to and with /v1",
-            options.url);
-    }
-    if (options.model.empty()) {
-        return base::fail_on("memory.facts_model", Code::invalid_argument,
-                             "'memory.facts_model' is empty; {} has to be told which model reads",
-                             options.url);
-    }
+    DG_TRY(check_endpoint({.option = "memory.facts",
+                           .url = options.url,
+                           .model = options.model,
+                           .expected = "rules, off, or the URL of an API up to and with /v1",
+                           .does = "reads"}));
     return std::make_shared<EndpointExtractor>(std::move(options));
 }
 

@@ -69,26 +69,12 @@ public:
                               "memories of {} bytes; {} are given to a model at most",
                               listed.size(), kTextsBytesMax);
         }
-        json::array messages = {json::object{{"role", "system"}, {"content", kInstructions}},
-                                json::object{{"role", "user"}, {"content", listed}}};
-        const auto response = DG_TRY(endpoint_.post(
-            "/chat/completions",
-            {{"messages", std::move(messages)},
-             {"temperature", 0},
-             {"max_tokens", tokens_max_},
-             {"response_format", held_to("summary", answer_schema(texts.size(), sentences_max))}}));
-        if (response.status != 200) {
-            return base::fail(Code::unavailable,
-                              "{}/chat/completions answered {} for model {}; check the url, the "
-                              "model and the key",
-                              endpoint_.url(), response.status, endpoint_.model());
-        }
-        const json::value parsed = DG_TRY(base::parse_json(response.body));
-        const json::value* content = chat_content(parsed);
-        if (content == nullptr) {
-            return base::fail(Code::internal, "{} answered without a message", endpoint_.model());
-        }
-        return sentences_of(DG_TRY(base::parse_json(content->get_string())));
+        return sentences_of(
+            DG_TRY(ask_for_json(endpoint_, {.instructions = kInstructions,
+                                            .text = std::move(listed),
+                                            .name = "summary",
+                                            .schema = answer_schema(texts.size(), sentences_max),
+                                            .tokens_max = tokens_max_})));
     }
 
 private:
@@ -127,18 +113,11 @@ private:
 
 Result<std::shared_ptr<memory::compress::Summarizer>> make_endpoint_summarizer(
     EndpointSummarizerOptions options) {
-    if (!options.url.starts_with("http://") && !options.url.starts_with("https://")) {
-        return base::fail_on("memory.summaries", Code::invalid_argument,
-                             "'memory.summaries' is \"{}\"; expected the URL of an API up to and "
-                             "with /v1, or nothing",
-                             options.url);
-    }
-    if (options.model.empty()) {
-        return base::fail_on("memory.summaries_model", Code::invalid_argument,
-                             "'memory.summaries_model' is empty; {} has to be told which model "
-                             "writes",
-                             options.url);
-    }
+    DG_TRY(check_endpoint({.option = "memory.summaries",
+                           .url = options.url,
+                           .model = options.model,
+                           .expected = "the URL of an API up to and with /v1, or nothing",
+                           .does = "writes"}));
     return std::make_shared<EndpointSummarizer>(std::move(options));
 }
 

@@ -10,6 +10,8 @@
 
 namespace app {
 
+using base::Code;
+using base::Result;
 namespace json = base::json;
 
 namespace {
@@ -76,6 +78,48 @@ json::object held_to(std::string_view name, json::object schema) {
     return {{"type", "json_schema"},
             {"json_schema",
              json::object{{"name", name}, {"strict", true}, {"schema", std::move(schema)}}}};
+}
+
+Result<json::value> ask_for_json(const ModelEndpoint& endpoint, JsonQuestion question) {
+    json::array messages = {json::object{{"role", "system"}, {"content", question.instructions}},
+                            json::object{{"role", "user"}, {"content", std::move(question.text)}}};
+    const auto response = DG_TRY(
+        endpoint.post("/chat/completions",
+                      {{"messages", std::move(messages)},
+                       {"temperature", 0},
+                       {"max_tokens", question.tokens_max},
+                       {"response_format", held_to(question.name, std::move(question.schema))}}));
+    // A refusal of the whole service is waited out, whatever it says; 400 is of this text.
+    if (response.status != 200) {
+        return base::fail(response.status == 400 ? Code::internal : Code::unavailable,
+                          "{}/chat/completions answered {} for model {}; check the url, the "
+                          "model and the key",
+                          endpoint.url(), response.status, endpoint.model());
+    }
+    const auto parsed = base::parse_json(response.body);
+    if (!parsed) {
+        return base::fail(Code::unavailable, "{} answered no JSON: {}", endpoint.url(),
+                          parsed.error().message);
+    }
+    const json::value* content = chat_content(*parsed);
+    if (content == nullptr) {
+        return base::fail(Code::internal, "{} answered without a message", endpoint.model());
+    }
+    return base::parse_json(content->get_string());
+}
+
+Result<void> check_endpoint(const NamedEndpoint& named) {
+    if (!named.url.starts_with("http://") && !named.url.starts_with("https://")) {
+        return base::fail_on(std::string(named.option), Code::invalid_argument,
+                             "'{}' is \"{}\"; expected {}", named.option, named.url,
+                             named.expected);
+    }
+    if (named.model.empty()) {
+        return base::fail_on(std::string(named.option) + "_model", Code::invalid_argument,
+                             "'{}_model' is empty; {} has to be told which model {}", named.option,
+                             named.url, named.does);
+    }
+    return {};
 }
 
 const json::value* chat_content(const json::value& answer) {

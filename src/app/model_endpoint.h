@@ -54,4 +54,25 @@ base::json::object held_to(std::string_view name, base::json::object schema);
 /// The text of a chat's answer; null where it has none.
 const base::json::value* chat_content(const base::json::value& answer);
 
+struct JsonQuestion {
+    std::string_view instructions;
+    std::string text;
+    std::string_view name;  ///< of the schema
+    base::json::object schema;
+    std::uint32_t tokens_max = 1024;  ///< of the answer
+};
+/// What a chat model answers, held to a schema. Errors: unavailable (the service refuses, answers
+/// no JSON), internal (400, which is of this text; no message), those of the connection and of
+/// reading the message.
+base::Result<base::json::value> ask_for_json(const ModelEndpoint& endpoint, JsonQuestion question);
+
+/// The URL and model that an option names, before anybody is asked. `option` names the URL,
+/// `option` with "_model" the model. Errors: invalid_argument.
+struct NamedEndpoint {
+    std::string_view option, url, model;
+    std::string_view expected;  ///< what the option may say
+    std::string_view does;      ///< the model: "reads", "writes"
+};
+base::Result<void> check_endpoint(const NamedEndpoint& named);
+
 }  // namespace app
