@@ -6,7 +6,8 @@ import { scaleOf } from "../src/live/draw";
 import { cpuCores, lastSeconds, nearestIndex, niceByteStep, niceStep, ticks } from "../src/live/series";
 import { longTexts, otherDetails, shapeOf } from "../src/models/details";
 import { pickModel } from "../src/models/useModels";
-import { asCurl, failed, matches, mergeHead, mergeOlder, mergeRecords, visibleRows, waterfall, type Filter } from "../src/requests/log";
+import { asCurl, failed, matches, mergeHead, mergeOlder, mergeRecords, waterfall, type Filter } from "../src/requests/log";
+import { visibleRows } from "../src/ui/useVirtual";
 import { flatten } from "../src/system/flatten";
 
 const sample = (unix_ms: number, more: Partial<Sample> = {}) => ({ unix_ms, cpu_seconds_total: 0, ...more }) as Sample;

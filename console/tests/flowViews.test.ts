@@ -5,7 +5,7 @@ import { addHealth, rates, type HealthSample } from "../src/flows/health";
 import { offsetOf } from "../src/flows/SourceEditor";
 import type { Health, RunEvent } from "../src/flows/types";
 import { EventFeed } from "../src/flows/useRun";
-import { rowOfKey } from "../src/flows/useVirtual";
+import { rowOfKey } from "../src/ui/useVirtual";
 
 const event = (place: number): RunEvent => ({ place, event: "step_skipped", at_ms: place, step: `s${place}` });
 

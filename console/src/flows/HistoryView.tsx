@@ -6,7 +6,7 @@ import { formatMs } from "../ui/format";
 import { toast } from "../ui/toast";
 import type { RunEvent } from "./types";
 import { earlierEvents } from "./useRun";
-import { rowOfKey, useVirtual } from "./useVirtual";
+import { rowOfKey, useVirtual } from "../ui/useVirtual";
 
 const ROW_PX = 30;
 const EARLIER = 1000;

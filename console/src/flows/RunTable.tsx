@@ -4,7 +4,7 @@ import { useT, type Key } from "../i18n";
 import { formatMs, formatTime } from "../ui/format";
 import { StatusBadge } from "./Status";
 import { isFinal, type RunHead } from "./types";
-import { rowOfKey, useVirtual } from "./useVirtual";
+import { rowOfKey, useVirtual } from "../ui/useVirtual";
 import { shortId, waitWords } from "./words";
 
 const ROW_PX = 38;

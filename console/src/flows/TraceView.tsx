@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEve
 import { useT } from "../i18n";
 import { formatMs } from "../ui/format";
 import type { Fold, SpanKind } from "./fold";
-import { rowOfKey, useVirtual } from "./useVirtual";
+import { rowOfKey, useVirtual } from "../ui/useVirtual";
 import { barOf, marksOf, pan, rowsOf, wholeWindow, zoom, type Window } from "./waterfall";
 
 const ROW_PX = 26;

@@ -4,10 +4,10 @@ import { memo, useEffect, useRef, useState, type KeyboardEvent, type MouseEvent 
 import type { RequestRecord } from "../api/types";
 import { useT, type Key } from "../i18n";
 import { formatMs, formatNumber, formatTime } from "../ui/format";
-import { failed, visibleRows } from "./log";
+import { rowOfKey, useVirtual } from "../ui/useVirtual";
+import { failed } from "./log";
 
 const ROW_PX = 38;
-const STEP_ROWS = 4;
 
 interface Props {
   records: RequestRecord[];
@@ -30,50 +30,19 @@ const columns: [string, Key][] = [
 export function RequestTable({ records, openId, onOpen, onEnd }: Props) {
   const t = useT();
   const grid = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ row: 0, rows: 16 });
   const [cursor, setCursor] = useState(0);
-  const { first, last } = visibleRows(view.row, view.rows, records.length);
+  const { first, last, page, show } = useVirtual(grid, records.length, ROW_PX, ROW_PX);
 
-  useEffect(() => {
-    const element = grid.current;
-    if (!element) return;
-    const measure = () => {
-      // In steps of a few rows: most scroll events then change nothing and draw nothing.
-      const row = Math.floor(element.scrollTop / ROW_PX / STEP_ROWS) * STEP_ROWS;
-      const rows = Math.ceil(element.clientHeight / ROW_PX) + STEP_ROWS;
-      setView((before) => (before.row === row && before.rows === rows ? before : { row, rows }));
-    };
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    element.addEventListener("scroll", measure, { passive: true });
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("scroll", measure);
-    };
-  }, []);
   useEffect(() => {
     if (last >= records.length) onEnd?.();
   }, [last, records.length, onEnd]);
 
-  const moveTo = (index: number) => {
-    const target = Math.max(0, Math.min(records.length - 1, index));
-    setCursor(target);
-    const element = grid.current;
-    if (!element) return;
-    const top = target * ROW_PX; // below the head, which sticks and is as high as a row
-    const room = element.clientHeight - ROW_PX;
-    if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + ROW_PX > element.scrollTop + room) element.scrollTop = top + ROW_PX - room;
-  };
   const onKeyDown = (event: KeyboardEvent) => {
-    const page = Math.max(1, view.rows - STEP_ROWS - 2);
-    const moves: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
-    const move = moves[event.key];
-    if (move) moveTo(cursor + move);
-    else if (event.key === "Home") moveTo(0);
-    else if (event.key === "End") moveTo(records.length - 1);
-    else if (event.key === "Enter" && records[cursor]) onOpen(records[cursor].id);
+    const target = rowOfKey(event.key, cursor, records.length, page);
+    if (target !== null) {
+      setCursor(target);
+      show(target);
+    } else if (event.key === "Enter" && records[cursor]) onOpen(records[cursor].id);
     else return;
     event.preventDefault();
   };

@@ -55,14 +55,6 @@ export function matches(record: RequestRecord, filter: Filter): boolean {
   return searched.some((field) => field?.toLowerCase().includes(wanted));
 }
 
-/** The rows to draw when `rows` from `row` on are in view, with a margin so that a flick shows no
- *  hole. */
-export function visibleRows(row: number, rows: number, count: number, margin = 8) {
-  const first = Math.max(0, row - margin);
-  const last = Math.min(count, row + rows + margin);
-  return { first: Math.min(first, count), last };
-}
-
 const order: SpanName[] = ["queue", "template", "prefill", "decode", "stream"];
 
 export interface Bar extends Span {

@@ -1,6 +1,5 @@
 // Which rows of a long list are in view, so that only they are drawn.
 import { useCallback, useEffect, useState, type RefObject } from "react";
-import { visibleRows } from "../requests/log";
 
 const STEP_ROWS = 4; // in steps of a few rows: most scroll events then change nothing
 
@@ -10,6 +9,14 @@ export interface Virtual {
   page: number; // rows that fit
   /** Scrolls as little as shows the row; `head_px` of sticky head cover the top. */
   show: (index: number) => void;
+}
+
+/** The rows to draw when `rows` from `row` on are in view, with a margin so that a flick shows no
+ *  hole. */
+export function visibleRows(row: number, rows: number, count: number, margin = 8) {
+  const first = Math.max(0, row - margin);
+  const last = Math.min(count, row + rows + margin);
+  return { first: Math.min(first, count), last };
 }
 
 export function useVirtual(frame: RefObject<HTMLElement | null>, count: number, row_px: number, head_px: number): Virtual {
