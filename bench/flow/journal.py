@@ -7,11 +7,11 @@ ratios; with --out FILE writes them with machine and load."""
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 from pathlib import Path
+
+from machine import machine
 
 
 def run(*command):
@@ -55,11 +55,8 @@ def main():
     for name, row in result.items():
         print(name, json.dumps(row))
     if args.out:
-        cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                    if line.startswith("model name")), platform.machine())
         args.out.write_text(json.dumps({
-            "machine": f"{os.cpu_count()} cores {cpu}", "load": os.getloadavg()[0],
-            "rounds": args.rounds, "seconds": args.seconds, "medians": result}, indent=1) + "\n")
+            **machine(), "rounds": args.rounds, "seconds": args.seconds, "medians": result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ opens what it left (after dropping the page cache, where that is allowed), and m
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
 from pathlib import Path
+
+from machine import machine
 
 
 def phase(*command):
@@ -51,12 +52,10 @@ def main():
     for name, row in result.items():
         print(name, json.dumps(row))
     if args.out:
-        cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                    if line.startswith("model name")), platform.machine())
         args.out.write_text(json.dumps({
             "command": "bench/flow/waiting.py build/release/bench/bench_flow_waiting DIR "
                        f"--runs {args.runs} --timers {args.timers} --spread {args.spread:g} --window {args.window:g}",
-            "machine": cpu, "cores": os.cpu_count(), "load": os.getloadavg(), "results": result}, indent=1) + "\n")
+            **machine(), "results": result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
