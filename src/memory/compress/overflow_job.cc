@@ -87,37 +87,48 @@ Result<std::size_t> OverflowJob::one() {
     {
         const std::lock_guard lock(mutex_);
         if (waiting_.empty()) return 0;
-        key = *waiting_.begin();
+        key = std::move(waiting_.extract(waiting_.begin()).value());
         const auto known = sessions_.find(key);
-        if (known == sessions_.end()) {
-            waiting_.erase(key);
-            return 1;
-        }
+        if (known == sessions_.end()) return 1;
         session = known->second;
     }
-    SessionSize size = DG_TRY(measure_(session.scope, session.row));
-    if (too_large(size)) {
-        const Compression done = DG_TRY(compressor_.apply({.scope = session.scope,
-                                                           .policy = policy_for(size),
-                                                           .by = "overflow",
-                                                           .by_model = by_model_}));
-        const std::lock_guard lock(mutex_);
-        if (done.summaries > 0) {
-            ++compressed_;
-            by_model_count_ += done.summaries_by_model;
-            picked_ += done.summaries - done.summaries_by_model;
-            summary_error_ = done.summary_error;
-        }
-        size = {done.entries_after, done.tokens_after};
-    }
+    const Result<SessionSize> size = fit(session);
     const std::lock_guard lock(mutex_);
-    waiting_.erase(key);
-    if (const auto known = sessions_.find(key); known != sessions_.end()) {
-        known->second.size = size;
-        known->second.measured = true;
-        known->second.tried_entries = too_large(size) ? size.entries : 0;
+    if (!size) {
+        waiting_.insert(key);  // tried again
+        return std::unexpected(size.error());
+    }
+    if (const auto found = sessions_.find(key); found != sessions_.end()) {
+        Session& known = found->second;
+        // What was written meanwhile may or may not have been measured: counted, to be safe.
+        const auto since = [](std::uint64_t now, std::uint64_t then) {
+            return now > then ? now - then : 0;
+        };
+        known.size = {size->entries + since(known.size.entries, session.size.entries),
+                      size->tokens + since(known.size.tokens, session.size.tokens)};
+        known.measured = true;
+        known.tried_entries = too_large(*size) ? size->entries : 0;
+        if (due(known)) waiting_.insert(key);
     }
     return 1;
+}
+
+Result<SessionSize> OverflowJob::fit(Session session) {
+    session.size = DG_TRY(measure_(session.scope, session.row));
+    session.measured = true;
+    if (!due(session)) return session.size;
+    const Compression done = DG_TRY(compressor_.apply({.scope = session.scope,
+                                                       .policy = policy_for(session.size),
+                                                       .by = "overflow",
+                                                       .by_model = by_model_}));
+    if (done.summaries > 0) {
+        const std::lock_guard lock(mutex_);
+        ++compressed_;
+        by_model_count_ += done.summaries_by_model;
+        picked_ += done.summaries - done.summaries_by_model;
+        summary_error_ = done.summary_error;
+    }
+    return SessionSize{done.entries_after, done.tokens_after};
 }
 
 void OverflowJob::stats(StoreStats& out) const {

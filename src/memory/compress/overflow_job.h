@@ -50,7 +50,10 @@ private:
 
     bool too_large(const SessionSize& size) const;
     bool due(const Session& session) const;
+    /// The next session that waits: how many were looked at.
     base::Result<std::size_t> one();
+    /// Measures the session and compresses it if it is too large; its size afterwards.
+    base::Result<SessionSize> fit(Session session);
     Policy policy_for(const SessionSize& size) const;
 
     Compressor& compressor_;

@@ -1,7 +1,9 @@
 // Sessions that grow too large are compressed without being asked, and nothing is lost by it.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "../store/store_fixture.h"
 #include "memory/compress/compression.h"
@@ -17,6 +19,7 @@ public:
     base::Result<std::vector<memory::compress::Sentence>> summarize(
         std::span<const std::string> texts, std::uint32_t) override {
         ++calls;
+        if (meanwhile) std::exchange(meanwhile, nullptr)();
         if (failing) return base::fail(base::Code::unavailable, "the model is away");
         memory::compress::Sentence one{.text = "Zebras were spoken of.", .of = {0}};
         one.of.push_back(static_cast<std::uint32_t>(texts.size()) - (astray ? 0 : 1));
@@ -24,6 +27,7 @@ public:
     }
     std::atomic<bool> failing = false, astray = false;
     std::atomic<int> calls = 0;
+    std::function<void()> meanwhile;  ///< done once, while the model writes
 
 private:
     const std::string id_ = "one-sentence";
@@ -90,6 +94,7 @@ TEST_F(Overflow, AModelThatIsAwayOrWritesNonsenseLeavesPickedSentencesAndAReason
         EXPECT_GT(store->stats().summaries_picked, 0u);
         EXPECT_NE(store->stats().summary_error, "");
         const auto done = store->compressor().list("t", 1);
+        ASSERT_EQ(done->size(), 1u);
         EXPECT_NE((*done)[0].summary_error, "");
         EXPECT_EQ((*done)[0].summaries_by_model, 0u);
     }
@@ -120,6 +125,16 @@ TEST_F(Overflow, TokensCountAsWellAndPinnedOnesStayWithoutEnd) {
     const memory::Filter filter{.scope = {.tenant = "t", .session = "pinned"}, .labels = {}};
     EXPECT_EQ(store->list(filter, memory::Order::created_ascending, 100)->entries.size(), 40u);
     EXPECT_EQ(writer->calls, 0);
+}
+
+TEST_F(Overflow, WhatIsWrittenWhileASessionIsCompressedIsSeenAfterwards) {
+    writer->meanwhile = [&] {
+        for (int i = 100; i < 140; ++i) add(fmt::format("turn {} of the talk", i), "t", "s");
+    };
+    say(0, 21);
+    EXPECT_EQ(writer->meanwhile, nullptr);
+    EXPECT_EQ(store->stats().sessions_compressed, 2u);
+    EXPECT_LE(all().size(), 20u);
 }
 
 TEST_F(Overflow, WhatGrewWhileNobodyWatchedIsSeenWithTheNextWrite) {
