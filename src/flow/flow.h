@@ -61,6 +61,13 @@ public:
     base::Result<void> retry(RunId run, std::string_view step, std::string_view by,
                              const base::json::value& with = {});
     base::Result<void> rewind(RunId run, std::string_view checkpoint, std::string_view by);
+    /// Goes on as another version of its workflow says; 0: the newest.
+    /// Errors: failed_precondition (it cannot, and why), invalid_argument (the rules).
+    base::Result<void> migrate(RunId run, std::uint32_t version, const MigrationRules& rules,
+                               std::string_view by);
+    /// What that would mean. Errors: RunEngine::migration's.
+    base::Result<Migration> migration(RunId run, std::uint32_t version,
+                                      const MigrationRules& rules);
     base::Result<void> publish(std::string_view tenant, std::string_view event,
                                base::json::value payload);
 

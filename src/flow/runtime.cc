@@ -163,6 +163,20 @@ Result<void> Runtime::rewind(RunId run, std::string_view checkpoint, std::string
     return give(run, {RunInput::Kind::rewind, std::string(checkpoint), {}, std::string(by)});
 }
 
+Result<void> Runtime::migrate(RunId run, std::uint32_t version, const MigrationRules& rules,
+                              std::string_view by) {
+    return give(run, {RunInput::Kind::migrate,
+                      {},
+                      json::object{{"version", version}, {"rules", to_json(rules)}},
+                      std::string(by)});
+}
+
+Result<Migration> Runtime::migration(RunId run, std::uint32_t version,
+                                     const MigrationRules& rules) {
+    return ask<Result<Migration>>(
+        [&](auto answer) { answer(engine_->migration(run, version, rules)); });
+}
+
 Result<void> Runtime::publish(std::string_view tenant, std::string_view event,
                               json::value payload) {
     return ask<Result<void>>(

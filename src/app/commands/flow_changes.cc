@@ -1,4 +1,4 @@
-// dougong flow fork|export|replay: whole runs, taken apart and gone through again.
+// dougong flow fork|export|replay|migrate: whole runs, taken apart, gone through again and moved.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -135,6 +135,99 @@ Result<int> replay(const Args& args, Program& program) {
     return answer.contains("difference") ? kDiffers : told;
 }
 
+// ---- another version ---------------------------------------------------------------------------
+
+Result<json::object> rules_of(const Args& args) {
+    json::object rules;
+    for (const std::string& pair : args.all("--rename")) {
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size()) {
+            return base::fail_on("--rename", Code::invalid_argument,
+                                 "write it as --rename OLD=NEW, found '{}'", pair);
+        }
+        if (!rules.contains("renamed")) rules["renamed"] = json::object();
+        rules["renamed"].as_object()[pair.substr(0, equals)] = pair.substr(equals + 1);
+    }
+    if (args.has("--skip-removed")) rules["removed"] = "skip";
+    for (const auto& [flag, name] : {std::pair{"--restart", "restart"}, {"--keep", "kept"}}) {
+        if (args.has(flag)) rules[name] = json::value_from(args.all(flag));
+    }
+    return rules;
+}
+
+/// One run's part of the answer, for people.
+std::string moved_text(const json::object& one, bool dry_run) {
+    const json::value* can = one.if_contains("can");
+    const bool may = can != nullptr && can->is_bool() && can->get_bool();
+    std::string text = fmt::format("{}  {}\n", json_text(one, "id"),
+                                   !may      ? "cannot move"
+                                   : dry_run ? "can move"
+                                             : "moved");
+    if (const json::value* findings = one.if_contains("findings"); findings != nullptr) {
+        for (const json::value& each : findings->as_array()) {
+            const json::object& finding = each.as_object();
+            const bool blocks = json_text(finding, "weight") == "blocks";
+            text += fmt::format("  {}{}\n", blocks ? "" : "note: ", json_text(finding, "message"));
+        }
+    }
+    const std::string error = json_text(one, "error");
+    return error.empty() ? text : text + "  " + error + "\n";
+}
+
+/// All of a workflow's, page by page.
+Result<int> migrate_all(FlowAccess& access, const Args& args, Program& program, json::object body) {
+    const std::string workflow = args.value("--workflow").value_or("");
+    if (const auto from = DG_TRY(args.count("--from", 1, 1u << 31))) body["from"] = *from;
+    if (args.has("--failed")) body["status"] = "failed";
+    const bool dry_run = args.has("--dry-run");
+    json::array data;
+    std::uint64_t can = 0, cannot = 0, to = 0;
+    std::string text;
+    for (;;) {
+        const json::object page = DG_TRY(access.call(
+            "POST", fmt::format("/v1/workflows/{}/migrate", url_escape(workflow)), &body));
+        can += json_count(page, "can");
+        cannot += json_count(page, "cannot");
+        to = json_count(page, "to");
+        for (const json::value& each : page.at("data").as_array()) {
+            text += moved_text(each.as_object(), dry_run);
+            data.push_back(each);
+        }
+        const std::string next = json_text(page, "next");
+        if (next.empty()) break;
+        body["after"] = next;
+    }
+    text += fmt::format("{} of workflow {} {} to version {}, {} cannot\n", can, workflow,
+                        dry_run ? "can move" : "moved", to, cannot);
+    tell(args, program,
+         {{"workflow", workflow},
+          {"to", to},
+          {"dry_run", dry_run},
+          {"can", can},
+          {"cannot", cannot},
+          {"data", std::move(data)}},
+         text);
+    return cannot == 0 ? 0 : 1;
+}
+
+Result<int> migrate(const Args& args, Program& program) {
+    const auto run = args.value("RUN");
+    if (run.has_value() == args.has("--workflow")) {
+        return base::fail_on("RUN", Code::invalid_argument,
+                             "name one run, or all of a workflow with --workflow NAME");
+    }
+    const auto access = DG_TRY(FlowAccess::open(args, program));
+    json::object body{{"rules", DG_TRY(rules_of(args))}, {"by", "command line"}};
+    if (const auto to = DG_TRY(args.count("--to", 1, 1u << 31))) body["version"] = *to;
+    const bool dry_run = args.has("--dry-run");
+    if (dry_run) body["dry_run"] = true;
+    if (!run) return migrate_all(*access, args, program, std::move(body));
+    const json::object answer =
+        DG_TRY(access->call("POST", fmt::format("/v1/runs/{}/migrate", url_escape(*run)), &body));
+    tell(args, program, answer, moved_text(answer, dry_run));
+    return answer.at("can").as_bool() ? 0 : 1;
+}
+
 }  // namespace
 
 std::vector<Command> flow_change_commands() {
@@ -164,6 +257,25 @@ std::vector<Command> flow_change_commands() {
             {{"dougong flow replay RUN --definition new.yaml",
               "Would it go another way after a deploy?"}},
             replay, {"flow"}),
+        subcommand(
+            "migrate", "go on with open runs as another version of their workflow says",
+            "What is done is kept and not done again; what comes is of the new version. A run "
+            "that cannot move stays as it is, and every reason is told. Exit status: 1 when some "
+            "run cannot.",
+            {{"RUN", "One run, also one that failed; or none, with --workflow.", false, false}},
+            with_flow_options(
+                {{"--workflow", "NAME", "All open runs of other versions than the new one."},
+                 {"--to", "VERSION", "Absent: the newest."},
+                 {"--from", "VERSION", "With --workflow: of this version alone."},
+                 {"--failed", "", "With --workflow: those that failed, for 'flow retry'."},
+                 {"--rename", "OLD=NEW", "A step's new id; may be repeated."},
+                 {"--skip-removed", "", "What is at work and gone ends there."},
+                 {"--restart", "STEP", "A step at work begins anew; may be repeated."},
+                 {"--keep", "STEP", "A finished step's output is good as it is; may be repeated."},
+                 {"--dry-run", "", "Say what would happen, run by run."}}),
+            {{"dougong flow migrate --workflow letters --dry-run", "Which runs can, which cannot?"},
+             {"dougong flow migrate RUN --to 3 --rename gate=approve", ""}},
+            migrate, {"flow"}),
     };
 }
 

@@ -15,8 +15,10 @@ std::vector<Command> flow_run_commands();
 Command flow_trace_command();
 /// Subcommands about work outside of the server and when it is begun.
 std::vector<Command> flow_worker_commands();
-/// Subcommands about whole runs: fork, export, replay.
+/// Subcommands about whole runs: fork, export, replay, migrate.
 std::vector<Command> flow_change_commands();
+/// Subcommands about finished runs that go: purge, archive.
+std::vector<Command> flow_retain_commands();
 
 /// JSON of a flag: the text itself, @FILE, or - for standard input.
 base::Result<base::json::value> json_of_flag(std::string_view flag, const std::string& text);

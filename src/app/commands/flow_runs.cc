@@ -26,10 +26,11 @@ bool is_file(const std::string& word) {
     return word.ends_with(".yaml") || word.ends_with(".yml") || word.ends_with(".json");
 }
 
-Result<json::object> deploy_file(FlowAccess& access, const std::string& file) {
+Result<json::object> deploy_file(FlowAccess& access, const std::string& file,
+                                 bool dry_run = false) {
     const std::string text = DG_TRY(base::read_file(file, kFileBytesMax));
     const bool is_json = file.ends_with(".json");
-    return access.post("/v1/workflows?file=" + url_escape(file),
+    return access.post("/v1/workflows?file=" + url_escape(file) + (dry_run ? "&dry_run=1" : ""),
                        is_json ? "application/json" : "application/yaml", text);
 }
 
@@ -77,6 +78,10 @@ std::string event_line(const json::object& event) {
         } else if (const auto until = json_count(event, "until_ms"); until != 0) {
             what += " until " + clock_text(static_cast<std::int64_t>(until));
         }
+    } else if (kind == "run_migrated" && value != nullptr && value->is_object()) {
+        what = fmt::format("goes on as version {} says, not {} any more",
+                           json_count(value->get_object(), "version"),
+                           json_count(value->get_object(), "from_version"));
     } else if (kind.starts_with("run_") || kind == "step_reset" || kind == "signal_received") {
         what = kind.substr(kind.find('_') + 1) + (why.empty() ? "" : ": " + why);
     }
@@ -145,19 +150,61 @@ std::string goes_on(const FlowAccess& access, const std::string& run) {
     return "  (goes on with 'dougong flow watch " + run + "', or when a server starts)";
 }
 
+/// What a new version means for the runs that are open.
+std::string effect_text(const json::object& one, const std::string& name) {
+    const std::uint64_t open = json_count(one, "open_runs");
+    if (open == 0) return "";
+    std::string text = fmt::format("  {} open {} with an older version\n", open,
+                                   open == 1 ? "run goes on" : "runs go on");
+    const json::value* compatible = one.if_contains("compatibility");
+    if (compatible != nullptr && compatible->is_object()) {
+        const json::object& found = compatible->get_object();
+        for (const json::value& each : found.at("findings").as_array()) {
+            const json::object& finding = each.as_object();
+            const bool blocks = json_text(finding, "weight") == "blocks";
+            text += fmt::format("  {}{}\n",
+                                blocks ? "in the way: " : "note: ", json_text(finding, "message"));
+        }
+        if (found.at("findings").as_array().empty()) {
+            text += "  nothing is in the way of moving them\n";
+        }
+    }
+    return text + fmt::format(
+                      "  'dougong flow migrate --workflow {} --dry-run' tells of each "
+                      "whether it can move, and why not\n",
+                      name);
+}
+
 Result<int> deploy(const Args& args, Program& program) {
     const auto access = DG_TRY(FlowAccess::open(args, program));
+    const bool dry_run = args.has("--dry-run");
     json::array all;
     std::string text;
+    bool good = true;
     for (const std::string& file : args.all("FILE")) {
-        json::object one = DG_TRY(deploy_file(*access, file));
+        json::object one = DG_TRY(deploy_file(*access, file, dry_run));
         const json::value* same = one.if_contains("unchanged");
-        text += fmt::format(
-            "{} version {}{}\n", json_text(one, "name"), json_count(one, "version"),
-            same != nullptr && same->is_bool() && same->get_bool() ? ", as it was" : "");
+        const bool unchanged = same != nullptr && same->is_bool() && same->get_bool();
+        std::string name = json_text(one, "name");
+        if (dry_run && !one.at("valid").as_bool()) {
+            good = false;
+            for (const json::value& each : one.at("faults").as_array()) {
+                const json::object& fault = each.as_object();
+                text += fmt::format("{}:{}:{}: {}\n", file, json_count(fault, "line"),
+                                    json_count(fault, "column"), json_text(fault, "message"));
+            }
+        } else if (dry_run) {
+            text +=
+                fmt::format("{} {}\n", name, unchanged ? "is as it was" : "would be a new version");
+        } else {
+            text += fmt::format("{} version {}{}\n", name, json_count(one, "version"),
+                                unchanged ? ", as it was" : "");
+        }
+        text += effect_text(one, name);
         all.push_back(std::move(one));
     }
-    return tell(args, program, {{"object", "list"}, {"data", std::move(all)}}, text);
+    tell(args, program, {{"object", "list"}, {"data", std::move(all)}}, text);
+    return good ? 0 : 1;
 }
 
 Result<int> run(const Args& args, Program& program) {
@@ -455,8 +502,11 @@ const OptionSpec kWhy{"--why", "TEXT", "Kept in the run's history."};
 std::vector<Command> flow_run_commands() {
     return {
         subcommand("deploy", "make workflows known under their names",
-                   "Each change of a workflow is a version; runs keep the one they began with.",
-                   {{"FILE", "YAML or JSON.", true, true}}, with_flow_options({}),
+                   "Each change of a workflow is a version; runs keep the one they began with, "
+                   "until 'dougong flow migrate' moves them. Tells how many are open and what of "
+                   "the change would be in their way.",
+                   {{"FILE", "YAML or JSON.", true, true}},
+                   with_flow_options({{"--dry-run", "", "Check and tell, deploy nothing."}}),
                    {{"dougong flow deploy analytics.yaml", "Checks it and keeps it."}}, deploy,
                    {"flow"}),
         subcommand(

@@ -100,6 +100,8 @@ struct FlowConfig {
     double lease_s = 10;
     std::string own_url;
     std::uint32_t threads = 16;
+    std::string retention;
+    std::string archive;
 };
 
 struct LogConfig {

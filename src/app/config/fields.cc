@@ -228,6 +228,10 @@ const std::vector<Field>& table() {
          "~/.local/share/dougong/flow."),
     number("flow", "threads", "", "threads", 1, 1024, DG_AT(flow.threads),
          "Steps that may wait for something at once: models, sandboxes, other servers."),
+    text("flow", "retention", "", DG_AT(flow.retention),
+         "How long finished runs are kept, such as 30d; empty: for ever."),
+    text("flow", "archive", "", DG_AT(flow.archive),
+         "Folder that finished runs go to before they are removed; empty: what is removed is gone."),
 
     word("log", "level", "--log-level", {"debug", "info", "warn", "error", "off"}, DG_AT(log.level),
          "The least severe lines that are written."),

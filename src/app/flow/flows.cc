@@ -17,7 +17,9 @@
 #include "base/journal/journal.h"
 #include "flow/blobs/bounded_steps.h"
 #include "flow/blobs/file_blob_store.h"
+#include "flow/definition/duration.h"
 #include "flow/http/flow_routes.h"
+#include "flow/http/retain_routes.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
@@ -99,6 +101,54 @@ struct Flows::Impl {
     std::optional<flow::ScheduleApi> schedule_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
+    std::unique_ptr<flow::Retainer> retainer;
+    std::optional<flow::RetainApi> retain_api;
+
+    /// Who lets finished runs go: by themselves where a server is.
+    Result<void> open_retainer(const Program& program) {
+        const FlowConfig& config = program.config().flow;
+        std::chrono::milliseconds keep{0};
+        if (!config.retention.empty() && parts.workers) {
+            const auto read = flow::parse_duration(config.retention);
+            if (!read || read->count() <= 0) {
+                return base::fail_on("flow.retention", Code::invalid_argument,
+                                     "flow.retention is '{}', expected a time such as 30d",
+                                     config.retention);
+            }
+            keep = *read;
+        }
+        flow::RetiringLog* retiring = events.get();
+        if (retiring == nullptr) retiring = dynamic_cast<flow::RetiringLog*>(log.get());
+        if (retiring == nullptr) return {};
+        std::unique_ptr<flow::RunArchive> archive;
+        if (!config.archive.empty()) {
+            auto opened = flow::RunArchive::open(disk, config.archive);
+            // Of processes that share a database the one that has the folder lets runs go.
+            const bool elsewhere =
+                !opened && events == nullptr && opened.error().code == Code::failed_precondition;
+            if (elsewhere) return {};
+            archive = DG_TRY(std::move(opened));
+        }
+        std::function<Result<void>(const std::set<flow::RunId>&)> forget;
+        if (blobs != nullptr) {
+            forget = [this](const std::set<flow::RunId>& runs) -> Result<void> {
+                DG_TRY(blobs->drop(runs));
+                return {};
+            };
+        }
+        retainer =
+            std::make_unique<flow::Retainer>(flow::Retainer::Parts{.runtime = *runtime,
+                                                                   .log = *log,
+                                                                   .retiring = *retiring,
+                                                                   .definitions = *definitions,
+                                                                   .clock = program.clock,
+                                                                   .archive = std::move(archive),
+                                                                   .forget = std::move(forget),
+                                                                   .metrics = parts.metrics},
+                                             keep.count());
+        retain_api.emplace(*retainer, program.clock);
+        return {};
+    }
 
     Result<void> open_log(const Program& program) {
         const FlowConfig& config = program.config().flow;
@@ -198,6 +248,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.scheduler = DG_TRY(flow::Scheduler::open(schedules, *self.definitions, *self.runtime,
                                                   *self.log, program.clock, self.parts.workers));
     self.schedule_api.emplace(*self.scheduler, *self.queues, program.clock);
+    DG_TRY(self.open_retainer(program));
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
@@ -205,6 +256,7 @@ void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
     impl_->schedule_api->register_routes(router);
+    if (impl_->retain_api) impl_->retain_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
 }
 
@@ -239,6 +291,8 @@ void Flows::stop() {
     impl_->model_known.notify_all();
     impl_->api.reset();
     impl_->files.reset();
+    impl_->retain_api.reset();
+    impl_->retainer.reset();
     impl_->schedule_api.reset();
     impl_->scheduler.reset();
     impl_->metrics.reset();
@@ -263,7 +317,7 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     };
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers",
+          "/v1/events/{name}", "/v1/flow", "/v1/flow/{rest...}", "/v1/workers",
           "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }

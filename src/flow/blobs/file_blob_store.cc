@@ -68,6 +68,17 @@ Result<std::string> FileBlobStore::get(RunId run, std::string_view hash) {
     return bytes;
 }
 
+Result<std::size_t> FileBlobStore::drop(const std::set<RunId>& runs) {
+    std::size_t removed = 0;
+    for (const std::string& name : DG_TRY(disk_.list(dir_))) {
+        const auto run = run_id_from(std::string_view(name).substr(0, name.find('.')));
+        if (!run || !runs.contains(*run)) continue;
+        DG_TRY(disk_.remove(dir_ + "/" + name));
+        ++removed;
+    }
+    return removed;
+}
+
 Result<std::size_t> FileBlobStore::collect(const std::function<Result<bool>(RunId)>& known) {
     std::size_t removed = 0;
     std::optional<RunId> last;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <unordered_set>
 
 #include "base/files/disk.h"
@@ -19,6 +20,9 @@ public:
     base::Result<std::string> get(RunId run, std::string_view hash) override;
     base::Result<std::size_t> collect(
         const std::function<base::Result<bool>(RunId)>& known) override;
+
+    /// Removes those of runs that are no more, also beside puts of others. Errors: the disk's.
+    base::Result<std::size_t> drop(const std::set<RunId>& runs);
 
 private:
     FileBlobStore(base::Disk& disk, std::string dir) : disk_(disk), dir_(std::move(dir)) {}

@@ -143,6 +143,10 @@ void RunEngine::refresh(Hot& run) {
     if (!state.queued_in.empty()) glance.waiting.push_back("queue/" + state.queued_in);
     if (state.status == RunStatus::undoing) glance.calls_out = true;
     head.status = state.status;
+    if (head.hash != state.definition->hash) {
+        head.hash = state.definition->hash;
+        head.version = state.definition->version;
+    }
     head.updated_ms = now_ms();
     head.finished_ms = state.finished_ms;
     head.due_ms = flow::next_due_ms(state);
@@ -260,29 +264,6 @@ void RunEngine::hear_children(RunId run) {
 
 // ---- deciding ----------------------------------------------------------------------------------
 
-base::Result<json::value> RunEngine::checked_input(const Definition& definition,
-                                                   const json::value& input) const {
-    json::value whole = input;
-    if (const json::object* defaults = definition.input_defaults.if_object()) {
-        if (whole.is_null()) whole = json::object();
-        if (json::object* given = whole.if_object()) {
-            for (const auto& [name, value] : *defaults) {
-                if (!given->contains(name)) (*given)[name] = value;
-            }
-        }
-    }
-    if (definition.input_check) {
-        if (auto fits = definition.input_check->check(whole); !fits) {
-            Error error = std::move(fits).error();
-            error.message = fmt::format("the input of workflow '{}' at '{}': {}", definition.name,
-                                        error.subject, error.message);
-            error.subject = "input" + error.subject;
-            return std::unexpected(std::move(error));
-        }
-    }
-    return whole;
-}
-
 void RunEngine::start(const StartRequest& request, Started started) {
     auto definition = request.fork
                           ? definitions_.by_hash(request.fork->hash)
@@ -358,7 +339,10 @@ void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
     RunChange& change = commit.changes[at];
     change.head = run.head;
     std::ranges::move(decision.events, std::back_inserter(change.events));
-    if (run.state.events - run.snapshot_at >= options_.snapshot_events && !decision.ended) {
+    // What came before a move to another version is not folded again.
+    const bool moved = std::ranges::count(change.events, EventKind::run_migrated, &Event::kind) > 0;
+    const bool many = run.state.events - run.snapshot_at >= options_.snapshot_events;
+    if (moved || (many && !decision.ended)) {
         change.snapshot = json::serialize(to_json(run.state));
         run.snapshot_at = run.state.events;
     } else {
@@ -531,8 +515,14 @@ void RunEngine::take(Waiting waiting) {
     }
     RunState& state = (*found)->state;
     Machine machine(state);
-    base::Result<void> taken = waiting.form ? flow::give(*waiting.form, state, machine, now_ms())
-                                            : waiting.input(machine, now_ms());
+    base::Result<void> taken;
+    if (waiting.form) {
+        auto to = named_definition(state, *waiting.form);
+        if (!to) return refuse(std::move(waiting), std::move(to).error());
+        taken = flow::give(*waiting.form, state, machine, now_ms(), *std::move(to));
+    } else {
+        taken = waiting.input(machine, now_ms());
+    }
     if (!taken) return refuse(std::move(waiting), std::move(taken).error());
     Commit commit;
     decided(commit, **found, machine);
@@ -624,7 +614,12 @@ void RunEngine::durable(Commit& commit) {
         const auto found = hot_.find(run);
         if (found == hot_.end()) continue;
         Hot& ended = *found->second;  // not the iterator: who waits may load others
-        count_end(ended.state.status);
+        // One that was over before may have moved to another version.
+        const bool ends_now = std::ranges::any_of(commit.changes, [&](const RunChange& change) {
+            return change.head.id == run &&
+                   std::ranges::any_of(change.events, ends_run, &Event::kind);
+        });
+        if (ends_now) count_end(ended.state.status);
         answer_waiters(ended);
         if (ended.writes == 0) hot_.erase(run);
     }

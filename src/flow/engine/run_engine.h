@@ -26,6 +26,7 @@
 #include "flow/engine/timers.h"
 #include "flow/engine/wait_counts.h"
 #include "flow/fleet.h"
+#include "flow/run/migrate.h"
 #include "flow/run/run_input.h"
 #include "flow/run_log.h"
 #include "flow/step_runner.h"
@@ -111,6 +112,10 @@ public:
 
     /// The state as it is decided, loaded when it is not in memory. Errors: not_found, data_loss.
     base::Result<const RunState*> state(RunId run);
+    /// What moving it to a version of its workflow (0: the newest) would mean; decides nothing.
+    /// Errors: not_found, invalid_argument (the rules), data_loss.
+    base::Result<Migration> migration(RunId run, std::uint32_t version,
+                                      const MigrationRules& rules);
     EngineStats stats() const;
 
 private:
@@ -161,8 +166,8 @@ private:
     void tell_waiting(Commit& commit, std::string_view tenant, std::string_view event,
                       const base::json::value& payload);
     void tell_parent(Commit& commit, Hot& run);
-    base::Result<base::json::value> checked_input(const Definition& definition,
-                                                  const base::json::value& input) const;
+    base::Result<std::shared_ptr<const Definition>> named_definition(const RunState& state,
+                                                                     const RunInput& input);
     void append(Commit commit);
     void durable(Commit& commit);
     void failed(Commit& commit, const base::Error& error);

@@ -16,11 +16,6 @@ namespace {
 
 constexpr std::int64_t kStallMs = 1'000;
 
-bool ends(const Event& event) {
-    return event.kind == EventKind::run_completed || event.kind == EventKind::run_failed ||
-           event.kind == EventKind::run_cancelled;
-}
-
 }  // namespace
 
 /// Something came for a run that is not open here. True: it is ours from now on; else it went where
@@ -119,7 +114,9 @@ void RunEngine::unfollow(RunId run) {
 
 void RunEngine::moved(RunId run, const std::vector<Event>& events, std::uint64_t first) {
     for (const auto& [number, watcher] : watchers_) watcher(run, events, first);
-    if (!std::ranges::any_of(events, ends) || !foreign(run) || !waiters_.contains(run)) return;
+    if (!std::ranges::any_of(events, ends_run, &Event::kind) || !foreign(run) ||
+        !waiters_.contains(run))
+        return;
     const auto found = hot(run);
     if (!found || !is_final((*found)->state.status)) return;
     answer_waiters(**found);

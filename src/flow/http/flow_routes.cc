@@ -11,6 +11,7 @@
 #include "base/json/object_reader.h"
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
+#include "flow/http/migrate_routes.h"
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
@@ -52,6 +53,10 @@ json::object end_json(RunId run, const RunHead& head, const json::value& output)
         out["error"] = head.error;
     }
     return out;
+}
+
+void add_all(json::object& to, const json::object& from) {
+    for (const auto& [name, value] : from) to[name] = value;
 }
 
 /// The caller's span, where the header is a good one; as the standard asks, a bad one is no header.
@@ -146,6 +151,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       views_(std::make_unique<ViewRoutes>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
+      migrations_(std::make_unique<MigrateRoutes>(
+          runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
     tokens_.attach(runtime);
     streams_->attach();
@@ -187,6 +194,7 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("POST", "/v1/runs/{id}/cancel", &FlowApi::cancel);
     add("POST", "/v1/runs/{id}/retry", &FlowApi::retry);
     changes_->register_routes(router, pool_);
+    migrations_->register_routes(router, pool_);
     add("POST", "/v1/events/{name}", &FlowApi::publish);
     add("GET", "/v1/flow", &FlowApi::stats);
     views_->register_routes(router, pool_);
@@ -220,12 +228,28 @@ Result<base::http::Response> FlowApi::deploy(const Request& request) {
                               {"path", fault.path},
                               {"message", fault.message}});
         }
-        const bool valid = faults.empty();
-        return json_answer(200, {{"valid", valid}, {"faults", std::move(faults)}});
+        json::object answer{{"valid", faults.empty()}};
+        if (faults.empty()) {
+            const auto read = DG_TRY(read_definition(request.body, file));
+            const auto before = definitions_.find(tenant, read->name, 0);
+            const bool unchanged = before && (*before)->hash == read->hash;
+            answer["name"] = read->name;
+            answer["unchanged"] = unchanged;
+            if (!unchanged) {
+                add_all(answer, effect_of(log_, tenant, before ? before->get() : nullptr, *read));
+            }
+        }
+        answer["faults"] = std::move(faults);
+        return json_answer(200, answer);
     }
     const Deployed deployed = DG_TRY(definitions_.deploy(tenant, request.body, file));
     json::object answer = deployed_json(deployed);
     answer["unchanged"] = deployed.unchanged;
+    if (!deployed.unchanged && deployed.version > 1) {
+        const auto before = definitions_.find(tenant, deployed.name, deployed.version - 1);
+        const auto now = DG_TRY(definitions_.find(tenant, deployed.name, deployed.version));
+        add_all(answer, effect_of(log_, tenant, before ? before->get() : nullptr, *now));
+    }
     return json_answer(deployed.unchanged ? 200 : 201, answer);
 }
 

@@ -17,6 +17,7 @@
 namespace flow {
 
 class RunStreams;
+class MigrateRoutes;
 class RunChangeApi;
 class TraceRoutes;
 class TokenStreams;
@@ -65,6 +66,7 @@ private:
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;
+    std::unique_ptr<MigrateRoutes> migrations_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

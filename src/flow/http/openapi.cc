@@ -38,6 +38,20 @@ json::object fork_example() {
     return parsed(R"({"step": "train", "input": {"rows": 100}, "with": {"rate": 0.1},
         "labels": {"team": "a"}})");
 }
+json::object migrate_example() {
+    return parsed(
+        R"({"version": 3, "dry_run": true, "by": "ann", "rules": {"renamed": {"old": "new"},
+        "removed": "skip", "restart": ["ask"], "kept": ["total"]}})");
+}
+json::object migrate_all_example() {
+    return parsed(R"({"version": 3, "from": 2, "dry_run": true, "by": "ann", "status": "open",
+        "limit": 100, "after": "run_01h00000000000000000000000", "rules": {"renamed": {"old": "new"},
+        "removed": "skip", "restart": ["ask"], "kept": ["total"]}})");
+}
+json::object purge_example() {
+    return parsed(R"({"older_than": "30d", "workflow": "letters", "dry_run": true,
+        "after": "run_01h00000000000000000000000"})");
+}
 json::object take_example() {
     return parsed(R"({"worker": "pc-7-1", "queues": {"images": ["resize"], "mail": []}, "max": 8,
         "wait_ms": 20000, "lease_ms": 30000, "running": ["task_8d1c02aa_6_1"],
@@ -56,6 +70,7 @@ constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
 constexpr std::array<std::string_view, 1> kName = {"name"}, kVersion = {"version"},
                                           kAfter = {"after"}, kStep = {"step"},
                                           kTotals = {"totals"};
+constexpr std::array<std::string_view, 3> kArchive = {"workflow", "after", "limit"};
 constexpr std::array<std::string_view, 2> kTrace = {"limit", "format"};
 constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
 constexpr std::array<std::string_view, 10> kRuns = {
@@ -222,6 +237,30 @@ const std::array kOperations = {
               .answer = "The run.",
               .query = kName,
               .makes = true},
+    Operation{.method = "post",
+              .path = "/v1/runs/{id}/migrate",
+              .summary = "Go on as another version of the workflow says; with dry_run, would it?",
+              .answer = "Versions, and what there is to know about the move.",
+              .body = migrate_example},
+    Operation{.method = "post",
+              .path = "/v1/workflows/{name}/migrate",
+              .summary = "Move a workflow's runs to another version, a page at a time.",
+              .answer = "Each run: whether it can, why not, whether it moved.",
+              .body = migrate_all_example},
+    Operation{.method = "post",
+              .path = "/v1/flow/purge",
+              .summary = "Archive and remove finished runs, some thousand at a time.",
+              .answer = "How many went, and which; how many stay and why.",
+              .body = purge_example},
+    Operation{.method = "get",
+              .path = "/v1/flow/archive",
+              .summary = "Runs that were archived, the newest first.",
+              .answer = "Their heads.",
+              .query = kArchive},
+    Operation{.method = "get",
+              .path = "/v1/flow/archive/{id}",
+              .summary = "An archived run, as it would have been exported.",
+              .answer = "Definition, run and events."},
     Operation{.method = "get",
               .path = "/v1/runs/counts",
               .summary = "How many runs there are.",

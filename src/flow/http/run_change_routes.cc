@@ -104,6 +104,20 @@ void RunChangeApi::register_routes(base::http::Router& router, base::api::CallPo
     add("POST", "/v1/runs/{id}/replay", &RunChangeApi::replay_run);
 }
 
+/// At a step that began before the run moved to another version, by the version it had then.
+Result<ForkPlan> RunChangeApi::fork_plan(RunId origin, const RunHead& head,
+                                         std::span<const Event> history, std::string_view step,
+                                         const json::value& with) {
+    std::optional<base::Error> first;
+    for (const HistoryPart& part : history_parts(history, head.hash)) {
+        auto plan =
+            plan_fork(origin, DG_TRY(definitions_.by_hash(part.hash)), part.events, step, with);
+        if (plan || plan.error().code != Code::not_found) return plan;
+        if (!first) first = std::move(plan).error();
+    }
+    return std::unexpected(*std::move(first));
+}
+
 Result<base::http::Response> RunChangeApi::fork(const Request& request) {
     const RunId origin = DG_TRY(own_run_(request));
     const json::object body = DG_TRY(body_of(request));
@@ -127,8 +141,7 @@ Result<base::http::Response> RunChangeApi::fork(const Request& request) {
     const RunHead head = DG_TRY(log_.load_head(origin));
     const auto history = DG_TRY(log_.history(origin, 0, kAll));
     ForkPlan plan =
-        DG_TRY(plan_fork(origin, DG_TRY(definitions_.by_hash(head.hash)), foldable(history), step,
-                         with != nullptr ? *with : json::value()));
+        DG_TRY(fork_plan(origin, head, history, step, with != nullptr ? *with : json::value()));
     StartRequest start;
     start.tenant = DG_TRY(tenant_of(request));
     start.workflow = head.workflow;

@@ -81,18 +81,18 @@ Result<void> JournalRunLog::read_tail() {
                        Address{position} < journal_.end();
     std::vector<IndexRow> rows;
     std::uint64_t last = 0;
-    DG_TRY(
-        journal_.scan(known ? Address{position} : Address{},
-                      [&](Address at, std::string_view bytes) -> Result<bool> {
-                          Record record = DG_TRY(decode_record(bytes, false));
-                          rows.push_back({std::move(record.change.head), at.n, record.whole_head});
-                          last = at.n;
-                          if (rows.size() >= kBatchMax) {
-                              DG_TRY(index_->apply(rows, last));
-                              rows.clear();
-                          }
-                          return true;
-                      }));
+    DG_TRY(journal_.scan(known ? Address{position} : Address{},
+                         [&](Address at, std::string_view bytes) -> Result<bool> {
+                             Record record = DG_TRY(decode_record(bytes, false));
+                             rows.push_back({std::move(record.change.head), at.n, record.whole_head,
+                                             record.removed});
+                             last = at.n;
+                             if (rows.size() >= kBatchMax) {
+                                 DG_TRY(index_->apply(rows, last));
+                                 rows.clear();
+                             }
+                             return true;
+                         }));
     if (!rows.empty()) DG_TRY(index_->apply(rows, last));
     return {};
 }
@@ -169,7 +169,7 @@ void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
         }
         place.durable = row.last;
         place.over = is_final(row.head.status);
-        if (row.whole_head && !row.head.idempotency_key.empty()) {
+        if (row.whole_head && !row.removed && !row.head.idempotency_key.empty()) {
             keys_[tenant_key(row.head.tenant, row.head.idempotency_key)] = row.head.id;
         }
         waiting_.push_back(std::move(row));
@@ -230,6 +230,7 @@ Result<StoredRun> JournalRunLog::load(RunId id) {
                         to_text(id));
         }
         RunHead& head = record.change.head;
+        if (newest && record.removed) break;
         if (newest) {
             out.head = head;
         } else if (record.whole_head) {
@@ -276,6 +277,9 @@ Result<RunHead> JournalRunLog::load_head(RunId id) {
         const auto row = std::find_if(
             waiting_.rbegin(), waiting_.rend(),
             [&](const IndexRow& each) { return each.head.id == id && each.whole_head; });
+        if (row != waiting_.rend() && row->removed) {
+            return fail(Code::not_found, "there is no run {}", to_text(id));
+        }
         if (row != waiting_.rend()) return row->head;
     }
     const auto row = DG_TRY(index_->find(id));

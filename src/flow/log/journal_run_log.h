@@ -15,12 +15,13 @@
 #include "base/journal/journal.h"
 #include "flow/log/record.h"
 #include "flow/log/run_index.h"
+#include "flow/retiring_log.h"
 #include "flow/run_log.h"
 
 namespace flow {
 
 /// Thread-safe; `append` from one thread.
-class JournalRunLog final : public RunLog {
+class JournalRunLog final : public RunLog, public RetiringLog {
 public:
     /// The journal outlives this. `index_path`: a file of its own. `threaded` false: the index
     /// follows in `catch_up` alone, for simulations. Errors: data_loss, the disk's.
@@ -41,6 +42,10 @@ public:
     base::Result<std::vector<RunHead>> list(const RunFilter& filter) override;
     base::Result<RunCounts> count(const RunFilter& filter) override;
     base::json::object health() override;
+
+    base::Result<std::vector<RunHead>> finished(const FinishedFilter& filter) override;
+    void remove(std::span<const RunHead> heads, Done done) override;
+    base::Result<std::size_t> reclaim() override;
 
     /// Brings the index to what is durable.
     base::Result<void> catch_up();

@@ -13,11 +13,12 @@
 #include "flow/log/postgres_member.h"
 #include "flow/log/postgres_worker.h"
 #include "flow/log/postgres_writer.h"
+#include "flow/retiring_log.h"
 
 namespace flow {
 
 /// Thread-safe.
-class PostgresRunLog final : public RunLog, public Fleet {
+class PostgresRunLog final : public RunLog, public RetiringLog, public Fleet {
 public:
     /// Makes what is missing in the schema, and this process a worker. Errors: as
     /// base::store::Store::open.
@@ -35,6 +36,10 @@ public:
                                               std::string_view key) override;
     base::Result<void> open_runs(const std::function<void(const RunHead&)>& each) override;
     base::Result<std::vector<RunHead>> list(const RunFilter& filter) override;
+
+    base::Result<std::vector<RunHead>> finished(const FinishedFilter& filter) override;
+    void remove(std::span<const RunHead> heads, Done done) override;
+    base::Result<std::size_t> reclaim() override { return 0; }  // the database does
 
     void join(Events events, bool take_up) override;
     base::Result<void> rejoin() override { return member_.rejoin(); }

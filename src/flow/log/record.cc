@@ -10,7 +10,7 @@ using base::fail;
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
-enum Flag : std::uint8_t { created = 1, whole_head = 2, snapshot = 4, calls_out = 8 };
+enum Flag : std::uint8_t { created = 1, whole_head = 2, snapshot = 4, calls_out = 8, removed = 16 };
 
 void write_names(WireWriter& wire, const RunHead& head) {
     wire.text(head.tenant);
@@ -49,7 +49,8 @@ void read_names(WireReader& wire, RunHead& head) {
 
 }  // namespace
 
-std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head) {
+std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head,
+                          bool removed) {
     const RunHead& head = change.head;
     std::string out;
     out.reserve(160 + 96 * change.events.size() + change.snapshot.size());
@@ -59,6 +60,7 @@ std::string encode_record(const RunChange& change, std::uint64_t previous, bool 
     if (whole_head) flags |= Flag::whole_head;
     if (!change.snapshot.empty()) flags |= Flag::snapshot;
     if (head.calls_out) flags |= Flag::calls_out;
+    if (removed) flags |= Flag::removed;
     wire.byte(kFormat);
     wire.byte(flags);
     wire.fixed(head.id.high);
@@ -92,6 +94,7 @@ base::Result<Record> decode_record(std::string_view bytes, bool events) {
     record.change.created = (flags & Flag::created) != 0;
     record.whole_head = (flags & Flag::whole_head) != 0;
     head.calls_out = (flags & Flag::calls_out) != 0;
+    record.removed = (flags & Flag::removed) != 0;
     head.id.high = wire.fixed();
     head.id.low = wire.fixed();
     record.previous = wire.fixed();

@@ -13,9 +13,11 @@ struct Record {
     RunChange change;
     std::uint64_t previous = 0;  ///< address of the run's last record; 0: this is its first
     bool whole_head = false;     ///< the head's names are in it, not only what changes
+    bool removed = false;        ///< the run is no more
 };
 
-std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head);
+std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head,
+                          bool removed = false);
 /// `events` false: only the head is read. Errors: data_loss.
 base::Result<Record> decode_record(std::string_view bytes, bool events = true);
 

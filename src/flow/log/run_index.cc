@@ -45,6 +45,7 @@ Result<void> run(Transaction& tx, std::string_view sql,
 Result<void> put(Transaction& tx, const IndexRow& row) {
     const RunHead& head = row.head;
     const std::string id = id_bytes(head.id);
+    if (row.removed) return run(tx, "DELETE FROM runs WHERE id = $1", {Blob{id}});
     const std::string waiting = joined(head.waiting);
     if (!row.whole_head) {
         return run(
@@ -256,6 +257,29 @@ Result<RunCounts> RunIndex::count(const RunFilter& filter) {
                                 out.by_status[status] = static_cast<std::uint64_t>(row.integer(1));
                             }
                             out.waiting += static_cast<std::uint64_t>(row.integer(2));
+                            return true;
+                        });
+    }));
+    return out;
+}
+
+Result<std::vector<RunHead>> RunIndex::finished(const FinishedFilter& filter) {
+    Where where;
+    where.sql += " AND status >= 3";
+    where.add("finished <", filter.before_ms);
+    // Ids begin with the moment of the start: what began later is not looked at.
+    const auto high = static_cast<std::uint64_t>(std::max<std::int64_t>(filter.before_ms, 0));
+    where.add("id <", Blob{where.hold(id_bytes({high << 16, 0}))});
+    if (!filter.any_tenant) where.add("tenant =", filter.tenant);
+    if (!filter.workflow.empty()) where.add("workflow =", filter.workflow);
+    if (filter.after) where.add("id >", Blob{where.hold(id_bytes(*filter.after))});
+    where.add("1 = 1 ORDER BY id LIMIT", std::int64_t{filter.limit});
+    std::vector<RunHead> out;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        out.clear();
+        return tx.query("SELECT " + std::string(kColumns) + " FROM runs WHERE " + where.sql,
+                        std::span<const Parameter>(where.parameters), [&](const Row& row) {
+                            out.push_back(row_of(row).head);
                             return true;
                         });
     }));

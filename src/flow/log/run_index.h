@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/store/store.h"
+#include "flow/retiring_log.h"
 #include "flow/run_log.h"
 
 namespace flow {
@@ -19,6 +20,7 @@ struct IndexRow {
     RunHead head;
     std::uint64_t last = 0;   ///< address of its last record
     bool whole_head = false;  ///< else only what changes is in `head`
+    bool removed = false;     ///< the run is no more
 };
 
 class RunIndex {
@@ -39,6 +41,7 @@ public:
     /// See RunLog.
     base::Result<void> open_runs(const std::function<void(const RunHead&)>& each);
     base::Result<std::vector<RunHead>> list(const RunFilter& filter);
+    base::Result<std::vector<RunHead>> finished(const FinishedFilter& filter);
     base::Result<RunCounts> count(const RunFilter& filter);
 
 private:

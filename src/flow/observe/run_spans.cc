@@ -317,6 +317,15 @@ void RunSpans::add(const Event& event) {
             }
             break;
         }
+        case EventKind::run_migrated:
+            if (const json::value* left = member(event.value, "left"); left && left->is_array()) {
+                for (const json::value& path : left->get_array()) {
+                    if (!path.is_string()) continue;
+                    end_within(std::string(path.get_string()), event);
+                    end(std::string(path.get_string()), "cancelled", event);
+                }
+            }
+            break;
         case EventKind::loop_opened:
             begin_step(event);
             break;

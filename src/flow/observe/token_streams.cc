@@ -45,11 +45,6 @@ std::string_view end_word(const Event& event) {
     }
 }
 
-bool ends_run(EventKind kind) {
-    return kind == EventKind::run_completed || kind == EventKind::run_failed ||
-           kind == EventKind::run_cancelled;
-}
-
 json::object done_data(std::string_view path, std::string_view status, const json::value& output,
                        const std::optional<base::Error>& error) {
     json::object out{{"step", path}, {"status", status}};

@@ -37,7 +37,8 @@ enum class EventKind : std::uint8_t {
     scope_opened = 19,    ///< name: arm, branch or round; number: index; value: the item
     scope_closed = 20,    ///< name: its key
     vars_set = 21,        ///< value: an object
-    run_migrated = 22,    ///< name: hash of the new definition; value: the state under it
+    run_migrated = 22,    ///< name: hash of the new definition; value: {from: hash of the old one,
+                          ///< versions, rules, by, left: paths, state: the whole under the new}
     run_forked = 23,      ///< name: the run it comes from; path: where it begins; value: what it
                           ///< takes over (taken_over)
     step_edited = 24,     ///< value: what stands for the step's rendered input from then on
@@ -66,6 +67,11 @@ struct Event {
 };
 
 std::string_view event_name(EventKind kind);
+
+inline bool ends_run(EventKind kind) {
+    return kind == EventKind::run_completed || kind == EventKind::run_failed ||
+           kind == EventKind::run_cancelled;
+}
 
 /// Appends `event` to `out`.
 void encode(const Event& event, std::string& out);

@@ -128,6 +128,21 @@ std::span<const Event> foldable(std::span<const Event> history) {
     return history.subspan(static_cast<std::size_t>(history.rend() - last) - 1);
 }
 
+std::vector<HistoryPart> history_parts(std::span<const Event> history, std::string_view hash) {
+    std::vector<HistoryPart> out;
+    std::string name(hash);
+    for (;;) {
+        const std::span<const Event> part = foldable(history);
+        out.push_back({name, part});
+        if (part.size() == history.size()) return out;
+        const json::object* moved = part.front().value.if_object();
+        const json::value* from = moved != nullptr ? moved->if_contains("from") : nullptr;
+        if (from == nullptr || !from->is_string()) return out;
+        name = from->get_string();
+        history = history.first(history.size() - part.size());
+    }
+}
+
 Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
                            std::span<const Event> history, std::string_view step,
                            const json::value& with) {

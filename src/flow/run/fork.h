@@ -3,6 +3,8 @@
 // events.
 
 #include <span>
+#include <string>
+#include <vector>
 
 #include "flow/run/machine.h"
 
@@ -16,6 +18,14 @@ namespace flow {
 base::Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
                                  std::span<const Event> history, std::string_view step,
                                  const base::json::value& with);
+
+/// A part of a history that one definition made.
+struct HistoryPart {
+    std::string hash;  ///< of the definition
+    std::span<const Event> events;
+};
+/// Of a whole history, whose end is of definition `hash`: what each version made, the last first.
+std::vector<HistoryPart> history_parts(std::span<const Event> history, std::string_view hash);
 
 /// Of a whole history, what `definition` of its end can fold: from the last run_migrated on.
 std::span<const Event> foldable(std::span<const Event> history);

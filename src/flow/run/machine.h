@@ -22,6 +22,8 @@
 
 namespace flow {
 
+struct MigrationRules;
+
 /// One attempt of a step that something outside the run has to do.
 struct Call {
     RunId run;
@@ -142,6 +144,11 @@ public:
     /// variables are as they were. Errors: not_found, failed_precondition.
     base::Result<void> rewind(std::string_view checkpoint, std::string_view by,
                               std::int64_t now_ms);
+    /// Goes on as another version of the workflow says (migrate.h). A run that is paused or has
+    /// failed stays so. Errors: invalid_argument (the rules), failed_precondition (it cannot: every
+    /// reason).
+    base::Result<void> migrate(std::shared_ptr<const Definition> to, const MigrationRules& rules,
+                               std::string_view by, std::int64_t now_ms);
     /// For replays: how a step ended that something outside decided about, as it was recorded.
     void again(const Event& ended);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "flow/run/machine.h"
+#include "flow/run/migrate.h"
 #include "flow/run/run_variables.h"
 
 namespace flow {
@@ -184,6 +185,49 @@ base::Result<void> Machine::rewind(std::string_view checkpoint, std::string_view
     }
     emit({.kind = EventKind::run_rewound, .path = path, .name = name, .value = json::value(by)});
     go_on(by);
+    return {};
+}
+
+// ---- another version ---------------------------------------------------------------------------
+
+base::Result<void> Machine::migrate(std::shared_ptr<const Definition> to,
+                                    const MigrationRules& rules, std::string_view by,
+                                    std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    DG_TRY(check_rules(rules, *state_.definition, *to));
+    MigrationPlan plan = plan_migration(state_, *to, rules, now_ms);
+    if (!may_move(plan.findings)) {
+        std::string why;
+        for (const Finding& each : plan.findings) {
+            if (each.weight == Finding::Weight::blocks) why += "; " + each.message;
+        }
+        return base::fail_on("run", Code::failed_precondition, "{} cannot move to version {}{}",
+                             to_text(state_.id), to->version, why);
+    }
+    plan.state["events"] = state_.events + 1;
+    json::object value{{"from", state_.definition->hash},
+                       {"from_version", state_.definition->version},
+                       {"version", to->version},
+                       {"rules", to_json(rules)},
+                       {"by", by},
+                       {"state", std::move(plan.state)}};
+    if (!plan.left.empty()) value["left"] = json::value_from(plan.left);
+    const bool over = is_final(state_.status);
+    state_.definition = std::move(to);
+    emit({.kind = EventKind::run_migrated,
+          .name = state_.definition->hash,
+          .value = std::move(value)});
+    if (over) {  // it was before: nobody is told again
+        out_.ended = false;
+        out_.cancelled.clear();
+        return {};
+    }
+    std::ranges::move(plan.cancelled, std::back_inserter(out_.cancelled));
+    if (plan.run_place) {
+        ask_run_place();
+    } else {
+        proceed(now_ms);  // what it waits for now may have come before
+    }
     return {};
 }
 

@@ -74,6 +74,12 @@ private:
             }
             ++at_;
             ++out_.events;
+            // What the new version makes of the run follows at once, before anything is due.
+            const bool queued = at_ < events_.size() && events_[at_].kind == EventKind::run_queued;
+            if (next.kind == EventKind::run_migrated && !queued && !is_final(state_.status)) {
+                machine_.proceed(next.at_ms);
+                take();
+            }
             return {};
         }
         if (answered(next)) {

@@ -1,5 +1,9 @@
 #include "flow/run/run_input.h"
 
+#include <fmt/format.h>
+
+#include "base/core/check.h"
+#include "flow/run/migrate.h"
 #include "flow/run/wire.h"
 
 namespace flow {
@@ -27,7 +31,17 @@ Result<void> give_child(const RunInput& input, RunState& state, Machine& machine
 
 }  // namespace
 
-Result<void> give(const RunInput& input, RunState& state, Machine& machine, std::int64_t now_ms) {
+std::uint32_t version_of(const RunInput& input) {
+    const json::object* object = input.payload.if_object();
+    const json::value* version = object != nullptr ? object->if_contains("version") : nullptr;
+    if (version == nullptr || !version->is_number()) return 0;
+    boost::system::error_code wrong;
+    const auto out = version->to_number<std::uint32_t>(wrong);
+    return wrong ? 0 : out;
+}
+
+Result<void> give(const RunInput& input, RunState& state, Machine& machine, std::int64_t now_ms,
+                  std::shared_ptr<const Definition> to) {
     switch (input.kind) {
         case RunInput::Kind::signal:
             return machine.signal(input.name, input.payload, now_ms);
@@ -45,9 +59,40 @@ Result<void> give(const RunInput& input, RunState& state, Machine& machine, std:
             return machine.rewind(input.name, input.by, now_ms);
         case RunInput::Kind::child:
             return give_child(input, state, machine, now_ms);
+        case RunInput::Kind::migrate: {
+            DG_CHECK(to != nullptr);
+            const json::object* object = input.payload.if_object();
+            const json::value* rules = object != nullptr ? object->if_contains("rules") : nullptr;
+            return machine.migrate(
+                std::move(to),
+                DG_TRY(migration_rules_from(rules != nullptr ? *rules : json::value())), input.by,
+                now_ms);
+        }
     }
     return base::fail(Code::unimplemented, "an input of kind {} is of a newer program",
                       static_cast<int>(input.kind));
+}
+
+Result<json::value> checked_input(const Definition& definition, const json::value& input) {
+    json::value whole = input;
+    if (const json::object* defaults = definition.input_defaults.if_object()) {
+        if (whole.is_null()) whole = json::object();
+        if (json::object* given = whole.if_object()) {
+            for (const auto& [name, value] : *defaults) {
+                if (!given->contains(name)) (*given)[name] = value;
+            }
+        }
+    }
+    if (definition.input_check) {
+        if (auto fits = definition.input_check->check(whole); !fits) {
+            base::Error error = std::move(fits).error();
+            error.message = fmt::format("the input of workflow '{}' at '{}': {}", definition.name,
+                                        error.subject, error.message);
+            error.subject = "input" + error.subject;
+            return std::unexpected(std::move(error));
+        }
+    }
+    return whole;
 }
 
 std::string encode(const RunInput& input) {

@@ -234,12 +234,10 @@ base::Result<void> fork_run(RunState& state, const Event& event) {
 }
 
 base::Result<void> migrate_run(RunState& state, const Event& event) {
-    const std::uint64_t events = state.events;
     const json::object* whole = event.value.if_object();
-    if (whole == nullptr) return strange(event);
-    DG_TRY(from_json(*whole, state));
-    state.events = events;
-    return {};
+    const json::value* moved = whole != nullptr ? whole->if_contains("state") : nullptr;
+    if (moved == nullptr || !moved->is_object()) return strange(event);
+    return from_json(moved->get_object(), state);  // its events are counted up to this one
 }
 
 base::Result<void> apply_to_step(RunState& state, const Event& event) {

@@ -35,6 +35,8 @@ int runs() {
 
 class CrashedRuns {
 public:
+    static inline int moved_checked = 0;
+
     explicit CrashedRuns(std::uint64_t seed) : rng_(seed), world_(seed) { add_definitions(world_); }
 
     void go() {
@@ -43,6 +45,7 @@ public:
             if (rng_.below(3) == 0) world_.disk.fail_nth(1 + rng_.below(6));
             if (rng_.below(4) == 0) world_.disk.stop_after(1 + rng_.below(30));
             for (std::uint64_t acts = rng_.below(12); acts > 0; --acts) act(acknowledged);
+            if (round == 4) deploy();
             if (world_.disk.stopped() || rng_.below(4) == 0) {
                 world_.crash(rng_.below(2) == 0 ? SimDisk::Stop::power : SimDisk::Stop::process,
                              rng_.below(3) == 0);
@@ -57,18 +60,55 @@ public:
         }
         world_.settle();
         run_out(world_, 400);
+        for (const auto& [run, n] : acknowledged) go_on(run);
+        run_out(world_, 400);
         for (const auto& [run, n] : acknowledged) check(run, n);
     }
 
 private:
     void add_definitions(World& world) {
         Rng same(rng_.below(1'000'000) + 1);
-        world.definitions.add(Maker(same).make("random"));
+        text_ = Maker(same).make("random");
+        world.definitions.add(text_);
         world.definitions.add(kChild);
-        seed_of_definition_ = 0;
+    }
+
+    /// Another version: a step more somewhere, another with a new name.
+    void deploy() {
+        json::object document = base::parse_json(text_)->as_object();
+        json::array& steps = document.at("steps").as_array();
+        renamed_ = steps[0].as_object().at("id").as_string();
+        steps[0].as_object()["id"] = "renamed";
+        steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(rng_.below(steps.size())),
+                     json::object{{"id", "extra"}, {"set", {{"moved", true}}}});
+        world_.definitions.add(base::to_text(document));
+    }
+
+    /// A run that a quarantine paused stays so when it moves, also without the step.
+    void go_on(flow::RunId run) {
+        if (world_.state(run).status != flow::RunStatus::paused) return;
+        world_.engine->give(run, {flow::RunInput::Kind::resume, ""}, {});
+        world_.settle();
+    }
+
+    /// To the other version, whatever it does now.
+    void migrate(flow::RunId run) {
+        flow::RunInput input;
+        input.kind = flow::RunInput::Kind::migrate;
+        input.payload = {{"version", 2}, {"rules", {{"renamed", {{renamed_, "renamed"}}}}}};
+        if (rng_.below(4) == 0)
+            input.payload.as_object()["rules"].as_object()["restart"] = {"renamed"};
+        world_.engine->give(run, std::move(input), [this, run](const auto& taken) {
+            if (taken) moved_.insert(run);
+        });
+        if (rng_.below(2) == 0) world_.settle();
     }
 
     void act(std::vector<std::pair<flow::RunId, int>>& acknowledged) {
+        if (!renamed_.empty() && !acknowledged.empty() && rng_.below(4) == 0) {
+            migrate(acknowledged[rng_.below(acknowledged.size())].first);
+            return;
+        }
         switch (rng_.below(4)) {
             case 0: {
                 const int n = static_cast<int>(rng_.below(11));
@@ -97,17 +137,20 @@ private:
         const flow::RunState& state = world_.state(run);
         ASSERT_EQ(state.status, flow::RunStatus::completed)
             << to_text(run) << " " << (state.error ? state.error->message : "");
-        if (!expected_.contains(n)) {
+        const std::uint32_t version = state.definition->version;
+        EXPECT_TRUE(version == 2 || !moved_.contains(run)) << to_text(run);
+        std::string& expected = expected_[{version, n}];
+        if (expected.empty()) {
             World calm(1);
             calm.definitions = world_.definitions;
-            const auto other = calm.start("random", {{"n", n}});
+            const auto other = calm.start("random", {{"n", n}}, "", version);
             ASSERT_TRUE(other.has_value());
             run_out(calm, 400);
             const flow::RunState& end = calm.state(*other);
             ASSERT_EQ(end.status, flow::RunStatus::completed);
-            expected_[n] = plain(end);
+            expected = plain(end);
         }
-        EXPECT_EQ(plain(state), expected_[n]);
+        EXPECT_EQ(plain(state), expected) << "version " << version;
         std::multiset<std::string> finished;
         const auto history = world_.log->history(run, 0, 1'000'000);
         ASSERT_TRUE(history.has_value());
@@ -116,15 +159,19 @@ private:
             if (event.kind == EventKind::step_finished) finished.insert(event.path);
         }
         for (const std::string& path : finished) EXPECT_EQ(finished.count(path), 1u) << path;
+        EXPECT_FALSE(finished.contains("renamed") && finished.contains(renamed_));
         const auto again = flow::replay(run, state.definition, true, *history);
         ASSERT_TRUE(again.has_value()) << again.error().message;
         EXPECT_FALSE(again->difference.has_value())
             << again->difference->what << " at " << again->difference->place;
-        if (!forked_) fork(run, n, *history);
+        const bool whole = flow::foldable(*history).size() == history->size();
+        if (!whole) ++moved_checked;
+        if (whole && !forked_) fork(run, expected, *history);
     }
 
     /// A fork at any step ends as the run did, and calls nothing again that it took over.
-    void fork(flow::RunId run, int n, const std::vector<flow::Event>& history) {
+    void fork(flow::RunId run, const std::string& expected,
+              const std::vector<flow::Event>& history) {
         forked_ = true;
         std::vector<std::string> begun;
         for (const flow::Event& event : history) {
@@ -151,7 +198,7 @@ private:
         const flow::RunState& end = world_.state(*made);
         ASSERT_EQ(end.status, flow::RunStatus::completed)
             << step << " " << (end.error ? end.error->message : end.reason);
-        EXPECT_EQ(plain(end, to_text(run)), expected_[n]) << step;
+        EXPECT_EQ(plain(end, to_text(run)), expected) << step;
         const auto own = world_.log->history(*made, 0, 1'000'000);
         const auto again = flow::replay(*made, end.definition, true, *own);
         ASSERT_TRUE(again.has_value()) << again.error().message;
@@ -161,9 +208,10 @@ private:
 
     Rng rng_;
     World world_;
-    std::map<int, std::string> expected_;
+    std::string text_, renamed_;
+    std::set<flow::RunId> moved_;  ///< it was said that they did
+    std::map<std::pair<std::uint32_t, int>, std::string> expected_;
     bool forked_ = false;
-    int seed_of_definition_ = 0;
 };
 
 TEST(CrashedEngine, WhatWasAcknowledgedEndsAsWithoutFaults) {
@@ -172,6 +220,7 @@ TEST(CrashedEngine, WhatWasAcknowledgedEndsAsWithoutFaults) {
         CrashedRuns(static_cast<std::uint64_t>(seed)).go();
         if (HasFailure()) return;
     }
+    EXPECT_GT(CrashedRuns::moved_checked, runs() / 4) << "hardly a run has moved";
 }
 
 /// Every event that a finished step emitted has reached the listener exactly once.

@@ -28,25 +28,30 @@ public:
         auto read = flow::read_definition(yaml, "test.yaml");
         ASSERT_TRUE(read.has_value()) << read.error().message;
         auto own = std::make_shared<flow::Definition>(**read);
-        own->version = 1;
-        by_name_[own->name] = own;
+        std::vector<std::shared_ptr<const flow::Definition>>& versions = by_name_[own->name];
+        own->version = static_cast<std::uint32_t>(versions.size()) + 1;
+        versions.push_back(std::move(own));
     }
     base::Result<std::shared_ptr<const flow::Definition>> find(std::string_view,
                                                                std::string_view name,
-                                                               std::uint32_t) override {
+                                                               std::uint32_t version) override {
         const auto found = by_name_.find(std::string(name));
-        if (found == by_name_.end()) return base::fail(base::Code::not_found, "no {}", name);
-        return found->second;
+        if (found == by_name_.end() || version > found->second.size()) {
+            return base::fail(base::Code::not_found, "no {}", name);
+        }
+        return version == 0 ? found->second.back() : found->second[version - 1];
     }
     base::Result<std::shared_ptr<const flow::Definition>> by_hash(std::string_view hash) override {
-        for (const auto& [name, definition] : by_name_) {
-            if (definition->hash == hash) return definition;
+        for (const auto& [name, versions] : by_name_) {
+            for (const auto& definition : versions) {
+                if (definition->hash == hash) return definition;
+            }
         }
         return base::fail(base::Code::not_found, "no {}", hash);
     }
 
 private:
-    std::map<std::string, std::shared_ptr<const flow::Definition>> by_name_;
+    std::map<std::string, std::vector<std::shared_ptr<const flow::Definition>>> by_name_;
 };
 
 /// Calls wait until the test ends them.
@@ -165,9 +170,10 @@ public:
     }
 
     std::optional<flow::RunId> start(std::string_view workflow, json::value input,
-                                     std::string key = "") {
+                                     std::string key = "", std::uint32_t version = 0) {
         std::optional<flow::RunId> out;
         engine->start({.workflow = std::string(workflow),
+                       .version = version,
                        .input = std::move(input),
                        .idempotency_key = std::move(key)},
                       [&](base::Result<flow::RunId> run) {

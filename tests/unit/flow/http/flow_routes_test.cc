@@ -11,6 +11,7 @@
 #include "base/http/local_answer.h"
 #include "base/journal/journal.h"
 #include "flow/http/openapi.h"
+#include "flow/http/retain_routes.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
@@ -59,8 +60,21 @@ protected:
         api_->register_routes(*router_);
         schedule_api_->register_routes(*router_);
         flow::register_worker_routes(*router_, *workers_, clock_);
+        retainer_ = std::make_unique<flow::Retainer>(
+            flow::Retainer::Parts{
+                .runtime = *runtime_,
+                .log = *log_,
+                .retiring = *log_,
+                .definitions = *definitions_,
+                .clock = clock_,
+                .archive = *flow::RunArchive::open(disk_, dir_.path() + "/archive")},
+            0);
+        retain_api_ = std::make_unique<flow::RetainApi>(*retainer_, clock_);
+        retain_api_->register_routes(*router_);
     }
     void halt() {
+        retain_api_.reset();
+        retainer_.reset();
         api_.reset();
         schedule_api_.reset();
         scheduler_.reset();
@@ -111,6 +125,8 @@ protected:
     std::unique_ptr<flow::Scheduler> scheduler_;
     std::unique_ptr<flow::ScheduleApi> schedule_api_;
     std::unique_ptr<flow::FlowApi> api_;
+    std::unique_ptr<flow::Retainer> retainer_;
+    std::unique_ptr<flow::RetainApi> retain_api_;
     std::unique_ptr<base::http::Router> router_;
 };
 
@@ -432,6 +448,89 @@ TEST_F(FlowRoutes, TheDocumentedRoutesAreTheRoutes) {
         }
     }
     EXPECT_EQ(routed, documented);
+}
+
+TEST_F(FlowRoutes, ADeployTellsOfOpenRunsAndTheyMove) {
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    const auto start = [&] {
+        return std::string(call(201, "POST", "/v1/workflows/gate/runs", "{}").at("id").as_string());
+    };
+    const std::string first = start(), second = start();
+    const std::string other =
+        "name: gate\nsteps: [{id: approve, human: {ask: approve, prompt: ok}}, {id: last, set: "
+        "{v: 1}}]";
+    const json::object tried = call(200, "POST", "/v1/workflows?dry_run=1", other);
+    EXPECT_EQ(tried.at("open_runs").to_number<int>(), 2);
+    EXPECT_FALSE(tried.at("compatibility").at("may_move").as_bool());
+    EXPECT_EQ(call(201, "POST", "/v1/workflows", other).at("open_runs").to_number<int>(), 2);
+
+    const std::string all = "/v1/workflows/gate/migrate";
+    const json::object seen = call(200, "POST", all, R"({"dry_run": true})");
+    EXPECT_EQ(seen.at("cannot").to_number<int>(), 2);
+    EXPECT_EQ(seen.at("data").at(0).at("findings").at(0).at("step").as_string(), "ok");
+    EXPECT_EQ(call(200, "POST", all).at("can").to_number<int>(), 0) << "nothing moves";
+    call(400, "POST", "/v1/runs/" + first + "/migrate", "{}");
+    call(400, "POST", all, R"({"rules": {"renamed": {"ok": 1}}})");
+    call(400, "POST", "/v1/runs/" + first + "/migrate", R"({"rules": {"restart": ["nobody"]}})");
+    call(404, "POST", "/v1/runs/" + first + "/migrate", R"({"version": 9})");
+    call(404, "POST", "/v1/runs/" + first + "/migrate", "{}", "another");
+
+    const std::string rules = R"("rules": {"renamed": {"ok": "approve"}})";
+    EXPECT_EQ(call(200, "POST", all, R"({"dry_run": true, )" + rules + "}").at("can"), 2);
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + first).at("version"), 1);
+    const json::object page = call(200, "POST", all, R"({"limit": 1, )" + rules + "}");
+    EXPECT_TRUE(page.at("data").at(0).at("moved").as_bool());
+    EXPECT_EQ(
+        call(200, "POST", all,
+             R"({"after": ")" + std::string(page.at("next").as_string()) + R"(", )" + rules + "}")
+            .at("can"),
+        1);
+    EXPECT_EQ(call(200, "POST", all, "{" + rules + "}").at("data").as_array().size(), 0u);
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + first).at("version"), 2);
+    call(200, "POST", "/v1/runs/" + first + "/answer",
+         R"({"step": "approve", "decision": "approved"})");
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + first).at("status").as_string(), "completed");
+    EXPECT_TRUE(call(200, "POST", "/v1/runs/" + first + "/replay").at("same").as_bool());
+    call(201, "POST", "/v1/runs/" + first + "/fork", R"({"step": "last"})");
+    const json::object trace = call(200, "GET", "/v1/runs/" + first + "/trace");
+    EXPECT_GT(trace.at("spans").as_array().size(), 2u);
+}
+
+TEST_F(FlowRoutes, FinishedRunsGoIntoTheArchive) {
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    call(201, "POST", "/v1/workflows", std::string(kGate));
+    const std::string open(call(201, "POST", "/v1/workflows/gate/runs", "{}").at("id").as_string());
+    const std::string done(call(200, "POST", "/v1/workflows/hello/runs", R"({"wait_ms": 60000})")
+                               .at("id")
+                               .as_string());
+    const json::object before = call(200, "GET", "/v1/runs/" + done + "/export");
+    call(400, "POST", "/v1/flow/purge", "{}");
+    call(400, "POST", "/v1/flow/purge", R"({"older_than": "soon"})");
+    EXPECT_EQ(call(200, "POST", "/v1/flow/purge", R"({"older_than": "1h"})").at("removed"), 0);
+    // Over for no time at all: what ended before this millisecond.
+    json::object purged;
+    const std::string now = R"({"older_than": "0s"})";
+    while (purged.empty() || purged.at("removed") == 0) {
+        EXPECT_EQ(call(200, "POST", "/v1/flow/purge", now, "another").at("removed"), 0);
+        purged = call(200, "POST", "/v1/flow/purge", now);
+    }
+    EXPECT_EQ(purged.at("runs").at(0).as_string(), done);
+    call(404, "GET", "/v1/runs/" + done);
+    call(404, "GET", "/v1/runs/" + done + "/events");
+    call(404, "POST", "/v1/runs/" + done + "/retry", "{}");
+    EXPECT_EQ(call(200, "GET", "/v1/runs").at("data").as_array().size(), 1u);
+    EXPECT_EQ(call(200, "GET", "/v1/runs/" + open).at("status").as_string(), "running");
+    const json::object list = call(200, "GET", "/v1/flow/archive?workflow=hello");
+    ASSERT_EQ(list.at("data").as_array().size(), 1u);
+    EXPECT_EQ(list.at("data").at(0).at("id").as_string(), done);
+    EXPECT_EQ(call(200, "GET", "/v1/flow/archive", "", "another").at("data").as_array().size(), 0u);
+    EXPECT_EQ(call(200, "GET", "/v1/flow/archive/" + done), before);
+    call(404, "GET", "/v1/flow/archive/" + done, "", "another");
+    call(404, "GET", "/v1/flow/archive/" + open);
+    halt();
+    boot();
+    call(404, "GET", "/v1/runs/" + done);
+    EXPECT_EQ(call(200, "GET", "/v1/flow/archive/" + done), before);
 }
 
 }  // namespace

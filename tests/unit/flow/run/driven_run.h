@@ -9,6 +9,7 @@
 #include "flow/definition/read_definition.h"
 #include "flow/run/fork.h"
 #include "flow/run/machine.h"
+#include "flow/run/migrate.h"
 #include "flow/run/replay.h"
 
 namespace flow_test {
@@ -94,6 +95,21 @@ public:
     base::Result<void> give(Input input) {
         Machine machine(state);
         base::Result<void> result = input(machine);
+        took(machine);
+        return result;
+    }
+
+    /// To another version of its workflow.
+    base::Result<void> migrate(std::string_view yaml, const json::value& rules = {}) {
+        auto read = flow::read_definition(yaml, "test.yaml");
+        if (!read) throw std::runtime_error(read.error().message);
+        auto to = std::make_shared<flow::Definition>(**read);
+        to->version = 2;
+        const auto asked = flow::migration_rules_from(rules);
+        if (!asked) return std::unexpected(asked.error());
+        Machine machine(state);
+        base::Result<void> result = machine.migrate(to, *asked, "test", now);
+        if (result) definition = folded.definition = to;
         took(machine);
         return result;
     }
