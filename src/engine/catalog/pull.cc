@@ -93,7 +93,10 @@ Result<PullResult> Puller::run(std::string_view text) {
     source_ = text;
     name_ = pull_.name;
     pin_ = pull_.sha256;
-    const auto known = std::ranges::find(Catalog::known_models(), text, &KnownModel::name);
+    const std::string any_version = fmt::format("{}-v", text);
+    const auto known = std::ranges::find_if(Catalog::known_models(), [&](const KnownModel& model) {
+        return model.name == text || model.name.starts_with(any_version);
+    });
     if (known != Catalog::known_models().end()) {
         source_ = known->source;
         if (name_.empty()) name_ = known->name;
