@@ -21,6 +21,7 @@
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
+#include "flow/log/postgres_places.h"
 #include "flow/log/postgres_run_log.h"
 #include "flow/observe/flow_metrics.h"
 #include "flow/observe/span_export.h"
@@ -81,7 +82,9 @@ struct Flows::Impl {
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::JournalRunLog> events;
-    std::unique_ptr<flow::FileBlobStore> blobs;
+    std::unique_ptr<flow::PostgresRunLog> shared;
+    std::unique_ptr<flow::PostgresPlaces> places;
+    std::unique_ptr<flow::BlobStore> blobs;
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
@@ -100,16 +103,25 @@ struct Flows::Impl {
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
 
+    Result<void> spill_from(flow::RunLog& below) {
+        auto spilling = std::make_unique<flow::SpillingRunLog>(below, *blobs);
+        DG_TRY(spilling->collect());
+        log = std::move(spilling);
+        return {};
+    }
     Result<void> open_log(const Program& program) {
         const FlowConfig& config = program.config().flow;
         if (config.store == "postgresql") {
             const auto lease = static_cast<std::int64_t>(config.lease_s * 1'000);
-            log = DG_TRY(flow::PostgresRunLog::open(
+            shared = DG_TRY(flow::PostgresRunLog::open(
                 {.url = config.postgresql,
                  .own_url = config.own_url,
                  .lease = std::chrono::milliseconds(lease),
                  .poll =
                      std::chrono::milliseconds(std::clamp<std::int64_t>(lease / 10, 50, 500))}));
+            places = DG_TRY(flow::PostgresPlaces::open(*shared));
+            blobs = std::make_unique<flow::PostgresBlobStore>(shared->pool(), program.clock);
+            DG_TRY(spill_from(*shared));
             definitions = DG_TRY(flow::DefinitionStore::open(config.postgresql, program.clock));
             return {};
         }
@@ -117,9 +129,7 @@ struct Flows::Impl {
         journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
         events = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
         blobs = DG_TRY(flow::FileBlobStore::open(disk, dir + "/blobs"));
-        auto spilling = std::make_unique<flow::SpillingRunLog>(*events, *blobs);
-        DG_TRY(spilling->collect());
-        log = std::move(spilling);
+        DG_TRY(spill_from(*events));
         if (parts.perform) crash_mark = DG_TRY(CrashMark::set(dir));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
         return {};
@@ -166,14 +176,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                          .tools = self.tools.get(),
                          .tokens = &self.tokens},
         program.clock, threads, 100'000);
-    if (self.blobs != nullptr) {
-        self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
-    }
-    flow::StepRunner& steps =
-        self.bounded_steps ? static_cast<flow::StepRunner&>(*self.bounded_steps) : *self.steps;
+    self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     self.queues = std::make_unique<flow::QueuedRunner>(
-        steps, program.clock,
-        flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread});
+        *self.bounded_steps, program.clock,
+        flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread},
+        self.places.get());
     flow::StepRunner& runner =
         self.parts.perform ? static_cast<flow::StepRunner&>(*self.queues) : self.no_steps;
     self.runtime = DG_TRY(flow::Runtime::open(
@@ -251,6 +258,8 @@ void Flows::stop() {
     impl_->workers->drain();
     impl_->log.reset();
     impl_->events.reset();
+    impl_->places.reset();
+    impl_->shared.reset();
     impl_->journal.reset();
     impl_->crash_mark.clear();
     impl_->parts.sphere.reset();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "flow/blobs/spilling_fleet.h"
+
 namespace flow {
 
 using base::Code;
@@ -68,6 +70,24 @@ std::size_t text_bytes(const json::value& value, std::size_t enough) {
     return 8;
 }
 
+SpillingRunLog::SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions options)
+    : log_(log),
+      blobs_(blobs),
+      options_(options),
+      fleet_(log.fleet() == nullptr ? nullptr
+                                    : std::make_unique<SpillingFleet>(*this, *log.fleet())) {}
+
+SpillingRunLog::~SpillingRunLog() = default;
+
+Fleet* SpillingRunLog::fleet() {
+    return fleet_.get();
+}
+
+void SpillingRunLog::forget(RunId run) {
+    const std::lock_guard lock(mutex_);
+    broken_.erase(run);
+}
+
 /// Does the change follow from one that was not written? From now on, one that is decided anew may.
 bool SpillingRunLog::is_late(std::span<const RunChange> changes) {
     const std::lock_guard lock(mutex_);
@@ -94,6 +114,12 @@ void SpillingRunLog::refuse(std::span<const RunChange> changes, base::Error erro
 }
 
 void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
+    pass(changes, std::move(done), [this](std::span<const RunChange> kept, Done written) {
+        log_.append(kept, std::move(written));
+    });
+}
+
+void SpillingRunLog::pass(std::span<const RunChange> changes, Done done, const Write& write) {
     if (is_late(changes)) {
         return refuse(changes, {Code::unavailable, "an earlier write of this run has failed", {}},
                       done);
@@ -109,7 +135,7 @@ void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
             large = large || bytes > options_.value_bytes || is_ambiguous(event);
         }
     }
-    if (!large && whole <= options_.group_bytes) return log_.append(changes, std::move(done));
+    if (!large && whole <= options_.group_bytes) return write(changes, std::move(done));
     std::vector<RunChange> kept(changes.begin(), changes.end());
     const std::size_t bytes_max = std::min(
         whole > options_.group_bytes ? kSmall : options_.value_bytes, options_.value_bytes);
@@ -118,7 +144,7 @@ void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
             return refuse(changes, std::move(spilled).error(), done);
         }
     }
-    log_.append(kept, std::move(done));
+    write(kept, std::move(done));
 }
 
 Result<void> SpillingRunLog::spill(RunChange& change, std::size_t bytes_max) {

@@ -3,6 +3,8 @@
 // and the event in the log below names them. Who reads sees the values.
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 
@@ -20,9 +22,10 @@ struct SpillOptions {
 class SpillingRunLog final : public RunLog {
 public:
     /// Both outlive it.
-    SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions options = {})
-        : log_(log), blobs_(blobs), options_(options) {}
+    SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions options = {});
+    ~SpillingRunLog() override;
 
+    Fleet* fleet() override;  ///< of the log below
     void append(std::span<const RunChange> changes, Done done) override;
     void flush() override { log_.flush(); }
     base::Result<StoredRun> load(RunId id) override;
@@ -45,17 +48,24 @@ public:
     /// Blobs of runs that are not there. Before the first append.
     base::Result<std::size_t> collect();
 
+    /// For a shared log's commits: `write` gets the changes as the log below is to have them.
+    using Write = std::function<void(std::span<const RunChange>, Done)>;
+    void pass(std::span<const RunChange> changes, Done done, const Write& write);
+    /// The run is decided anew, on what is in the log.
+    void forget(RunId run);
+    base::Result<void> resolve(RunId run, Event& event);
+
 private:
     bool is_late(std::span<const RunChange> changes);
     void refuse(std::span<const RunChange> changes, base::Error error, const Done& done);
     base::Result<void> spill(RunChange& change, std::size_t bytes_max);
     base::Result<void> spill(RunId run, base::json::value& value, std::size_t bytes_max);
-    base::Result<void> resolve(RunId run, Event& event);
     base::Result<void> resolve(RunId run, base::json::value& value);
 
     RunLog& log_;
     BlobStore& blobs_;
     const SpillOptions options_;
+    const std::unique_ptr<Fleet> fleet_;
     std::mutex mutex_;                                 // guards broken_
     std::unordered_map<RunId, std::uint64_t> broken_;  ///< place of the first event not written
 };

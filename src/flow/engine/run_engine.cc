@@ -181,9 +181,9 @@ base::Result<void> RunEngine::recover() {
             };
         };
         fleet_->join({.claimed =
-                          [this](std::vector<RunHead> heads) {
-                              post_([this, heads = std::move(heads)] {
-                                  for (const RunHead& head : heads) adopt(head);
+                          [this](std::vector<Claimed> runs) {
+                              post_([this, runs = std::move(runs)] {
+                                  for (const Claimed& run : runs) adopt(run.head, run.crashed);
                               });
                           },
                       .arrived = told(&RunEngine::arrived),
@@ -193,23 +193,23 @@ base::Result<void> RunEngine::recover() {
         return {};
     }
     if (!options_.take_up) return {};
-    return log_.open_runs([&](const RunHead& head) { adopt(head); });
+    return log_.open_runs([&](const RunHead& head) { adopt(head, options_.after_crash); });
 }
 
 /// An open run is ours from now on.
-void RunEngine::adopt(const RunHead& head) {
+void RunEngine::adopt(const RunHead& head, bool crashed) {
     if (open_.contains(head.id)) return;
     hot_.erase(head.id);
     open_[head.id].due_ms = head.due_ms;
     index_waits(head, true);
     if (head.due_ms != 0) timers_.add(head.due_ms, head.id);
     if (options_.take_up && (head.calls_out || head.waiting.empty())) {
-        post_([this, run = head.id] { resume(run); });
+        post_([this, run = head.id, crashed] { resume(run, crashed); });
     }
 }
 
 /// After a restart: what was out is asked for again, what was not decided is decided.
-void RunEngine::resume(RunId run) {
+void RunEngine::resume(RunId run, bool crashed) {
     if (foreign(run)) return;
     const auto found = hot(run);
     if (!found) {
@@ -222,7 +222,7 @@ void RunEngine::resume(RunId run) {
         open_.erase(run);
         return;
     }
-    call_lost(run);
+    call_lost(run, crashed);
     hear_children(run);
     proceed(run);
 }
@@ -778,6 +778,11 @@ void RunEngine::answer_waiters(Hot& run) {
 std::uint64_t RunEngine::watch(Watcher watcher) {
     watchers_[++watcher_last_] = std::move(watcher);
     return watcher_last_;
+}
+
+base::Result<void> RunEngine::peek(RunId run, const Input& look) {
+    Machine machine(DG_TRY(hot(run))->state);
+    return look(machine, now_ms());
 }
 
 base::Result<const RunState*> RunEngine::state(RunId run) {

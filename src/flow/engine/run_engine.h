@@ -85,6 +85,9 @@ public:
     /// again when the log fails, instead of the error to `done`. Errors: failed_precondition (the
     /// run is another process's), too.
     void input(RunId run, Input input, Done done, bool keep = false);
+    /// Looks at a run with what decides for it, wherever it is owned: `look` may ask `Machine` and
+    /// decide nothing. Errors: not_found, data_loss, those of `look`.
+    base::Result<void> peek(RunId run, const Input& look);
     /// Gives an event to every open run of the tenant that waits for it.
     void publish(std::string_view tenant, std::string_view event, const base::json::value& payload,
                  Done done);
@@ -140,7 +143,7 @@ private:
     void take(Waiting waiting);
     bool route(Waiting& waiting);
     void refuse(Waiting waiting, base::Error why);
-    void adopt(const RunHead& head);
+    void adopt(const RunHead& head, bool crashed);
     void arrived(std::vector<Arrival> arrivals);
     void moved(RunId run, const std::vector<Event>& events, std::uint64_t first);
     void lost_lease();
@@ -171,8 +174,8 @@ private:
     void answer_waiters(Hot& run);
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
-    void resume(RunId run);
-    void call_lost(RunId run);
+    void resume(RunId run, bool crashed);
+    void call_lost(RunId run, bool crashed);
     void proceed(RunId run);
     void hear_children(RunId run);
     void evict();

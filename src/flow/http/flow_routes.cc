@@ -11,6 +11,7 @@
 #include "base/json/object_reader.h"
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
+#include "flow/http/owner_relay.h"
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
@@ -139,8 +140,10 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
       pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
       tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
+      relay_(std::make_unique<OwnerRelay>(runtime)),
       traces_(std::make_unique<TraceRoutes>(
-          log, definitions, tokens_, [this](const Request& request) { return own_run(request); })),
+          log, definitions, tokens_, *relay_,
+          [this](const Request& request) { return own_run(request); })),
       streams_(std::make_shared<RunStreams>(runtime, log, tokens_)),
       changes_(std::make_unique<RunChangeApi>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
@@ -157,6 +160,7 @@ FlowApi::~FlowApi() {
 
 void FlowApi::stop() {
     pool_.stop();
+    relay_->stop();
     if (streams_) streams_->detach();
     streams_.reset();
     tokens_.detach();
@@ -201,6 +205,7 @@ void FlowApi::register_routes(base::http::Router& router) {
                        if (from.empty()) from = request.query_param("after").value_or("");
                        std::from_chars(from.data(), from.data() + from.size(), after);
                        streams_->open(*run, after, responder);
+                       relay_->add_tokens(*run, request, responder);
                    });
                });
 }

@@ -16,6 +16,7 @@
 
 namespace flow {
 
+class OwnerRelay;
 class RunStreams;
 class RunChangeApi;
 class TraceRoutes;
@@ -61,6 +62,7 @@ private:
     base::api::CallPool pool_;
     std::unique_ptr<TokenStreams> own_tokens_;
     TokenStreams& tokens_;
+    std::unique_ptr<OwnerRelay> relay_;
     std::unique_ptr<TraceRoutes> traces_;
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;

@@ -134,6 +134,12 @@ const std::array kOperations = {
               .answer = "Server-sent events; Last-Event-ID goes on at the token a client was at.",
               .query = kAfter,
               .streams = true},
+    Operation{
+        .method = "get",
+        .path = "/v1/runs/{id}/tokens",
+        .summary = "What models say while the steps of a run wait for them, and nothing else.",
+        .answer = "Server-sent events until the run is over.",
+        .streams = true},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/signals/{name}",
               .summary = "Send a run a signal; the body is its payload, any JSON.",
