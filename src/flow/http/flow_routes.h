@@ -21,6 +21,7 @@ class RunChangeApi;
 class TraceRoutes;
 class TokenStreams;
 class ViewRoutes;
+class HistoryRoutes;
 
 class FlowApi {
 public:
@@ -43,7 +44,6 @@ private:
     base::Result<Response> graph(const Request& request);
     base::Result<Response> runs(const Request& request);
     base::Result<Response> run(const Request& request);
-    base::Result<Response> events(const Request& request);
     base::Result<Response> signal(const Request& request);
     base::Result<Response> answer(const Request& request);
     base::Result<Response> pause(const Request& request);
@@ -65,6 +65,7 @@ private:
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;
+    std::unique_ptr<HistoryRoutes> history_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

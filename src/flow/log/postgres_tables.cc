@@ -44,6 +44,7 @@ std::vector<std::string> run_tables() {
         "NULL, message BYTEA NOT NULL, subject BYTEA NOT NULL, PRIMARY KEY(worker, token))",
         "CREATE TABLE flow_watches(run UUID NOT NULL, worker BIGINT NOT NULL, PRIMARY KEY(run, "
         "worker))",
+        "ALTER TABLE flow_runs ADD COLUMN totals TEXT NOT NULL DEFAULT ''",
     };
 }
 
