@@ -31,6 +31,14 @@ public:
     base::Result<StoredRun> load(RunId id) override;
     base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                              std::uint32_t limit) override;
+    base::Result<std::uint64_t> length(RunId id) override { return log_.length(id); }
+    base::Result<std::vector<Event>> linked_history(RunId id, std::uint64_t skip,
+                                                    std::uint32_t limit) override;
+    base::Result<std::string> blob(RunId id, std::string_view hash) override {
+        return blobs_.get(id, hash);
+    }
+    base::Result<void> blobs_of(RunId id,
+                                const std::function<void(std::string_view hash)>& each) override;
     base::Result<RunHead> load_head(RunId id) override { return log_.load_head(id); }
     base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                               std::string_view key) override {
@@ -59,6 +67,8 @@ private:
     bool is_late(std::span<const RunChange> changes);
     void refuse(std::span<const RunChange> changes, base::Error error, const Done& done);
     base::Result<void> spill(RunChange& change, std::size_t bytes_max);
+    Done replacing(std::span<const RunChange> changes, Done done);
+    static std::string hash_in(std::string_view snapshot);
     base::Result<void> spill(RunId run, base::json::value& value, std::size_t bytes_max);
     base::Result<void> resolve(RunId run, base::json::value& value);
 
@@ -66,8 +76,10 @@ private:
     BlobStore& blobs_;
     const SpillOptions options_;
     const std::unique_ptr<Fleet> fleet_;
-    std::mutex mutex_;                                 // guards broken_
-    std::unordered_map<RunId, std::uint64_t> broken_;  ///< place of the first event not written
+    std::mutex mutex_;                                  // guards what is below
+    std::unordered_map<RunId, std::uint64_t> broken_;   ///< place of the first event not written
+    std::unordered_map<RunId, std::string> snapshots_;  ///< hash of the last durable one that is
+                                                        ///< a blob, of runs that are not over
 };
 
 /// About how long a value is as text, as far as `enough`.

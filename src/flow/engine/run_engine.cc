@@ -20,6 +20,9 @@ constexpr std::int64_t kStallMs = 1'000;  // until the log is tried again
 // Runs that answer each other's events, or a loop over subflows that end at once, would otherwise
 // follow each other in one commit for ever.
 constexpr std::uint32_t kFollowingMax = 8;
+// Of a snapshot, for each event that comes before the next one: about what an event has itself, so
+// that neither writing them nor reading those behind the last one grows past the state.
+constexpr std::uint64_t kSnapshotBytesPerEvent = 256;
 
 /// What the state says of its run in the log's index.
 struct Glance {
@@ -111,6 +114,7 @@ base::Result<RunEngine::Hot*> RunEngine::hot(RunId run) {
         const json::value snapshot = DG_TRY(base::parse_json(stored.snapshot, {.depth_max = 512}));
         DG_TRY(from_json(snapshot.as_object(), made->state));
         made->snapshot_at = made->state.events;
+        made->snapshot_bytes = stored.snapshot.size();
     }
     for (const Event& event : stored.events) DG_TRY(apply(made->state, event));
     made->head = std::move(stored.head);
@@ -149,6 +153,9 @@ void RunEngine::refresh(Hot& run) {
     head.calls_out = glance.calls_out;
     head.waiting = std::move(glance.waiting);
     head.error = state.error ? state.error->message : state.reason;
+    head.events = state.events;
+    if (state.totals.whole) head.totals = state.totals.in_short();
+    if (state.forked_from) head.forked_from = state.forked_from->run;
     if (is_final(state.status)) return;
     index_waits(head, true);
     Open& open = open_[head.id];
@@ -358,9 +365,12 @@ void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
     RunChange& change = commit.changes[at];
     change.head = run.head;
     std::ranges::move(decision.events, std::back_inserter(change.events));
-    if (run.state.events - run.snapshot_at >= options_.snapshot_events && !decision.ended) {
+    const std::uint64_t apart = std::max<std::uint64_t>(
+        options_.snapshot_events, run.snapshot_bytes / kSnapshotBytesPerEvent);
+    if (run.state.events - run.snapshot_at >= apart && !decision.ended) {
         change.snapshot = json::serialize(to_json(run.state));
         run.snapshot_at = run.state.events;
+        run.snapshot_bytes = change.snapshot.size();
     } else {
         change.snapshot.clear();  // one of an earlier decision in this commit is not the last state
     }

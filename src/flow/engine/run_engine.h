@@ -43,13 +43,15 @@ struct StartRequest {
 };
 
 struct EngineOptions {
-    std::size_t hot_runs_max = 20'000;      ///< states in memory; the rest is loaded when needed
-    std::size_t inbox_max = 10'000;         ///< signals nobody took, per run
-    std::uint32_t snapshot_events = 1'000;  ///< a run that got so many events is written whole
-    std::uint32_t depth_max = 32;           ///< subflows within subflows
-    std::uint32_t lost_max = 3;  ///< a step whose call was out so many times in a row when the
-                                 ///< process died is quarantined; 0: never
-    bool after_crash = true;     ///< the last process that decided did not end by itself
+    std::size_t hot_runs_max = 20'000;  ///< states in memory; the rest is loaded when needed
+    std::size_t inbox_max = 10'000;     ///< signals nobody took, per run
+    /// A run that got so many events is written whole, one with a large state after more: what is
+    /// written is so a share of its events, however long it becomes.
+    std::uint32_t snapshot_events = 1'000;
+    std::uint32_t depth_max = 32;  ///< subflows within subflows
+    std::uint32_t lost_max = 3;    ///< a step whose call was out so many times in a row when the
+                                   ///< process died is quarantined; 0: never
+    bool after_crash = true;       ///< the last process that decided did not end by itself
     bool take_up = true;  ///< at the start, what was open; without, only what is named is loaded
 };
 
@@ -123,8 +125,9 @@ private:
         std::uint64_t serial = 0;       ///< tells this copy of the run from one loaded later
         std::uint32_t writes = 0;       ///< appends on their way
         std::uint64_t snapshot_at = 0;  ///< events in the last snapshot
-        std::uint64_t used = 0;         ///< for choosing who leaves memory
-        bool created = false;           ///< its first event is not written yet
+        std::uint64_t snapshot_bytes = 0;
+        std::uint64_t used = 0;  ///< for choosing who leaves memory
+        bool created = false;    ///< its first event is not written yet
     };
     struct Waiting {
         RunId run;

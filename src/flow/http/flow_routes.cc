@@ -12,6 +12,7 @@
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
 #include "flow/http/owner_relay.h"
+#include "flow/http/history_routes.h"
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
@@ -84,6 +85,9 @@ json::object to_json(const RunHead& head) {
     if (!head.error.empty()) out["error"] = head.error;
     if (!head.waiting.empty()) out["waiting"] = json::value_from(head.waiting);
     if (!head.idempotency_key.empty()) out["idempotency_key"] = head.idempotency_key;
+    if (head.forked_from) out["forked_from"] = to_text(*head.forked_from);
+    if (head.events != 0) out["events"] = head.events;
+    if (head.totals) out["totals"] = to_json(*head.totals);
     return out;
 }
 
@@ -149,6 +153,8 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       views_(std::make_unique<ViewRoutes>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
+      history_(std::make_unique<HistoryRoutes>(
+          log, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
     tokens_.attach(runtime);
     streams_->attach();
@@ -183,7 +189,7 @@ void FlowApi::register_routes(base::http::Router& router) {
                });
     add("GET", "/v1/runs", &FlowApi::runs);
     add("GET", "/v1/runs/{id}", &FlowApi::run);
-    add("GET", "/v1/runs/{id}/events", &FlowApi::events);
+    history_->register_routes(router, pool_);
     add("POST", "/v1/runs/{id}/signals/{name}", &FlowApi::signal);
     add("POST", "/v1/runs/{id}/answer", &FlowApi::answer);
     add("POST", "/v1/runs/{id}/pause", &FlowApi::pause);
@@ -359,24 +365,6 @@ Result<base::http::Response> FlowApi::run(const Request& request) {
     answer["object"] = "run";
     DG_TRY(traces_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
     return json_answer(200, answer);
-}
-
-Result<base::http::Response> FlowApi::events(const Request& request) {
-    const RunId id = DG_TRY(own_run(request));
-    const auto after = DG_TRY(query_number(request, "after", 0, 1ll << 50, 0));
-    const auto limit = DG_TRY(query_number(request, "limit", 1, 1000, 200));
-    const auto found = DG_TRY(
-        log_.history(id, static_cast<std::uint64_t>(after), static_cast<std::uint32_t>(limit)));
-    json::array data;
-    std::int64_t place = after;
-    for (const Event& event : found) {
-        json::object one = to_json(event);
-        one["place"] = ++place;
-        data.push_back(std::move(one));
-    }
-    return json_answer(200, {{"object", "list"},
-                             {"data", std::move(data)},
-                             {"has_more", static_cast<std::int64_t>(found.size()) == limit}});
 }
 
 Result<base::http::Response> FlowApi::signal(const Request& request) {

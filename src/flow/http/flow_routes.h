@@ -22,6 +22,7 @@ class RunChangeApi;
 class TraceRoutes;
 class TokenStreams;
 class ViewRoutes;
+class HistoryRoutes;
 
 class FlowApi {
 public:
@@ -44,7 +45,6 @@ private:
     base::Result<Response> graph(const Request& request);
     base::Result<Response> runs(const Request& request);
     base::Result<Response> run(const Request& request);
-    base::Result<Response> events(const Request& request);
     base::Result<Response> signal(const Request& request);
     base::Result<Response> answer(const Request& request);
     base::Result<Response> pause(const Request& request);
@@ -67,6 +67,7 @@ private:
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;
+    std::unique_ptr<HistoryRoutes> history_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

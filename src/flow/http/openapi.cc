@@ -57,7 +57,7 @@ constexpr std::array<std::string_view, 1> kName = {"name"}, kVersion = {"version
                                           kAfter = {"after"}, kStep = {"step"},
                                           kTotals = {"totals"};
 constexpr std::array<std::string_view, 2> kTrace = {"limit", "format"};
-constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
+constexpr std::array<std::string_view, 5> kPage = {"after", "before", "newest", "limit", "values"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
     "parent",   "after",  "from_unix_ms", "to_unix_ms", "limit"};
@@ -110,13 +110,18 @@ const std::array kOperations = {
               .summary = "One run.",
               .answer =
                   "Its state: every step as it stands, and where time and money went; of long "
-                  "runs that with totals=1.",
+                  "runs that an older version began, that with totals=1.",
               .query = kTotals},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/events",
-              .summary = "What happened to a run.",
-              .answer = "Events in order.",
+              .summary = "What happened to a run: a page from any place, in either direction.",
+              .answer = "Events in order, and how many there are; with values=link large values "
+                        "by their address.",
               .query = kPage},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/blobs/{hash}",
+              .summary = "One large value of a run; Range gives a part of its text.",
+              .answer = "The value as JSON."},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/watch",
               .summary = "What happens to a run, live, after what has happened.",
@@ -260,8 +265,8 @@ const std::array kOperations = {
 }  // namespace
 
 json::object flow_paths() {
-    constexpr std::array<std::string_view, 6> kNumbers = {"version",    "limit", "from_unix_ms",
-                                                          "to_unix_ms", "from",  "to"};
+    constexpr std::array<std::string_view, 7> kNumbers = {
+        "version", "limit", "from_unix_ms", "to_unix_ms", "from", "to", "before"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 

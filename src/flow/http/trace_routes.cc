@@ -63,6 +63,11 @@ void TraceRoutes::stream(const base::http::Request& request,
 }
 
 Result<void> TraceRoutes::add_totals(RunId run, bool asked, json::object& view) const {
+    // What an older version did not count is read from the history.
+    const json::value* totals = view.if_contains("totals");
+    if (totals == nullptr || !totals->is_object() || !totals->get_object().contains("partial")) {
+        return {};
+    }
     const json::value* events = view.if_contains("events");
     const bool shortly = events != nullptr && events->is_number() &&
                          events->to_number<std::uint64_t>() <= kTotalsEventsMax;

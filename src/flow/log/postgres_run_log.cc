@@ -210,6 +210,17 @@ Result<std::vector<Event>> PostgresRunLog::history(RunId id, std::uint64_t skip,
     return out;
 }
 
+Result<std::uint64_t> PostgresRunLog::length(RunId id) {
+    const PipeAnswer answer =
+        DG_TRY(read({"SELECT first + count FROM flow_records WHERE run = $1 ORDER BY first DESC "
+                     "LIMIT 1",
+                     {uuid_of(id)}}));
+    if (answer.rows() == 0) return unknown(id);
+    std::uint64_t length = 0;
+    answer.each([&](const Row& row) { length = static_cast<std::uint64_t>(row.integer(0)); });
+    return length;
+}
+
 Result<RunHead> PostgresRunLog::load_head(RunId id) {
     static const std::string kHead =
         "SELECT " + std::string(kHeadColumns) + " FROM flow_runs r WHERE r.id = $1";

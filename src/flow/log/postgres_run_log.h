@@ -31,6 +31,7 @@ public:
     base::Result<StoredRun> load(RunId id) override;
     base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                              std::uint32_t limit) override;
+    base::Result<std::uint64_t> length(RunId id) override;
     base::Result<RunHead> load_head(RunId id) override;
     base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                               std::string_view key) override;

@@ -57,6 +57,7 @@ std::vector<std::string> run_tables() {
         "(fillfactor = 50)",
         "CREATE TABLE flow_begun(queue TEXT NOT NULL, at BIGINT NOT NULL, count BIGINT NOT "
         "NULL, PRIMARY KEY(queue, at))",
+        "ALTER TABLE flow_runs ADD COLUMN totals TEXT NOT NULL DEFAULT ''",
     };
 }
 
