@@ -17,6 +17,8 @@ Command flow_trace_command();
 std::vector<Command> flow_worker_commands();
 /// Subcommands about whole runs: fork, export, replay.
 std::vector<Command> flow_change_commands();
+/// `flow alarms`: what is worth waking somebody for.
+Command flow_alarm_command();
 
 /// JSON of a flag: the text itself, @FILE, or - for standard input.
 base::Result<base::json::value> json_of_flag(std::string_view flag, const std::string& text);
