@@ -95,7 +95,8 @@ void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint6
     }
 }
 
-void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder) {
+void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder,
+                      const std::function<void()>& before_live) {
     auto past = log_.history(run, after, kPage);
     if (!past) {
         responder->send(base::api::error_response(past.error()));
@@ -122,6 +123,7 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
         responder->end();
         return;
     }
+    if (before_live) before_live();
     {
         const std::lock_guard lock(mutex_);
         std::vector<Stream>& streams = streams_[run];
