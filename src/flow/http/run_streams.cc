@@ -119,7 +119,13 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
         if (past->size() < kPage) break;
         past = log_.history(run, next, kPage);
     }
-    if (over || !past) {
+    if (!past) return;  // cut, not ended: the client comes again
+    // Who has all of a run that is over waits for nothing.
+    if (!over && next == after && after != 0) {
+        const auto last = log_.history(run, after - 1, 2);
+        over = last && last->size() == 1 && ends(last->front());
+    }
+    if (over) {
         responder->end();
         return;
     }

@@ -93,7 +93,7 @@ void WatchSocket::close_locked(std::uint16_t code, std::string_view why) {
 void WatchSocket::end() {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
-    if (over_) {
+    if (over_ || !live_) {  // what ends before it went live has told all there is
         close_locked(close_code::kNormal, "the run is over");
     } else {
         close_locked(close_code::kGoingAway,

@@ -176,6 +176,7 @@ TEST_F(WatchSockets, GoesOnAfterWhatAClientHas) {
         const auto told = all(*watcher);
         ASSERT_EQ(told.size(), count - after);
         for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i].at("id"), after + i + 1);
+        EXPECT_EQ(watcher->code(), kNormal) << "also for who has all of it";
     }
 }
 
