@@ -18,6 +18,8 @@ Command flow_blob_command();
 std::vector<Command> flow_worker_commands();
 /// Subcommands about whole runs: fork, export, replay.
 std::vector<Command> flow_change_commands();
+/// `flow alarms`: what is worth waking somebody for.
+Command flow_alarm_command();
 
 /// Does `flow show` ask for a page of events? That page. In flow_history.cc.
 bool asks_for_events(const Args& args);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "app/flow/alarm_places.h"
 #include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
 #include "app/flow/run_files.h"
@@ -17,6 +18,7 @@
 #include "base/journal/journal.h"
 #include "flow/blobs/bounded_steps.h"
 #include "flow/blobs/file_blob_store.h"
+#include "flow/http/alarm_routes.h"
 #include "flow/http/flow_routes.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
@@ -100,6 +102,8 @@ struct Flows::Impl {
     std::optional<flow::SpanExport> spans;
     std::unique_ptr<flow::Scheduler> scheduler;
     std::optional<flow::ScheduleApi> schedule_api;
+    std::unique_ptr<flow::Alarms> alarms;
+    std::optional<flow::AlarmApi> alarm_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
 
@@ -132,6 +136,22 @@ struct Flows::Impl {
         DG_TRY(spill_from(*events));
         if (parts.perform) crash_mark = DG_TRY(CrashMark::set(dir));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+        return {};
+    }
+
+    /// Alarms are decided and sent where a server is; a command only looks at them.
+    Result<void> open_alarms(const Program& program) {
+        const FlowConfig& config = program.config().flow;
+        const std::string dir = flow_dir(program);
+        const bool shared = config.store == "postgresql";
+        flow::Alarms::Parts its{.runtime = *runtime, .log = *log, .clock = program.clock};
+        its.file = DG_TRY(load_alarm_file(program, parts.workers));
+        its.metrics = parts.metrics;
+        if (parts.workers) its.post = webhook_post(stopping);
+        if (!shared) its.disk_free = free_bytes_of(dir);
+        alarms = DG_TRY(flow::Alarms::open(shared ? config.postgresql : dir + "/alarms.db",
+                                           std::move(its), parts.workers));
+        alarm_api.emplace(*alarms);
         return {};
     }
 
@@ -205,6 +225,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.scheduler = DG_TRY(flow::Scheduler::open(schedules, *self.definitions, *self.runtime,
                                                   *self.log, program.clock, self.parts.workers));
     self.schedule_api.emplace(*self.scheduler, *self.queues, program.clock);
+    DG_TRY(self.open_alarms(program));
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
@@ -212,6 +233,7 @@ void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
     impl_->schedule_api->register_routes(router);
+    impl_->alarm_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
 }
 
@@ -247,6 +269,8 @@ void Flows::stop() {
     impl_->api.reset();
     impl_->files.reset();
     impl_->schedule_api.reset();
+    impl_->alarm_api.reset();
+    impl_->alarms.reset();
     impl_->scheduler.reset();
     impl_->metrics.reset();
     impl_->spans.reset();
@@ -273,7 +297,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
           "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers",
-          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}"}) {
+          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}",
+          "/v1/alarms", "/v1/alarms/{rest...}", "/v1/alarm-history", "/v1/alarm-deliveries",
+          "/v1/alarm-deliveries/{rest...}", "/v1/alarm-schema"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

@@ -18,6 +18,7 @@
 #include "flow/http/run_streams.h"
 #include "flow/http/trace_routes.h"
 #include "flow/http/view_routes.h"
+#include "flow/http/watch_socket.h"
 #include "flow/observe/token_streams.h"
 
 namespace flow {
@@ -201,19 +202,26 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("GET", "/v1/flow", &FlowApi::stats);
     views_->register_routes(router, pool_);
     traces_->register_routes(router, pool_);
-    router.add("GET", "/v1/runs/{id}/watch",
-               [this](const Request& request, const ResponderPtr& responder) {
-                   pool_.post(responder, [this, request, responder] {
-                       const auto run = own_run(request);
-                       if (!run) return responder->send(error_response(run.error()));
-                       std::uint64_t after = 0;
-                       std::string from(request.headers.get("Last-Event-ID"));
-                       if (from.empty()) from = request.query_param("after").value_or("");
-                       std::from_chars(from.data(), from.data() + from.size(), after);
-                       streams_->open(*run, after, responder);
-                       relay_->add_tokens(*run, request, responder);
-                   });
-               });
+    router.add(
+        "GET", "/v1/runs/{id}/watch",
+        [this](const Request& request, const ResponderPtr& responder) {
+            pool_.post(responder, [this, request, responder] {
+                const auto run = own_run(request);
+                if (!run) return responder->send(error_response(run.error()));
+                const auto asked = query_number(request, "after", 0, 1ll << 53, 0);
+                if (!asked) return responder->send(error_response(asked.error()));
+                auto after = static_cast<std::uint64_t>(*asked);
+                const std::string_view from = request.headers.get("Last-Event-ID");
+                std::from_chars(from.data(), from.data() + from.size(), after);
+                if (!base::http::list_has_token(request.headers.get("Upgrade"), "websocket")) {
+                    streams_->open(*run, after, responder);
+                    return relay_->add_tokens(*run, request, responder);
+                }
+                const auto socket = std::make_shared<WatchSocket>(responder);
+                streams_->open(*run, after, socket, [socket] { socket->go_live(); });
+                relay_->add_tokens(*run, request, socket);
+            });
+        });
 }
 
 // ---- definitions -------------------------------------------------------------------------------

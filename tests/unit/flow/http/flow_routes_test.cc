@@ -13,6 +13,7 @@
 #include "flow/blobs/file_blob_store.h"
 #include "flow/blobs/spilling_run_log.h"
 #include "flow/http/history_routes.h"
+#include "flow/http/alarm_routes.h"
 #include "flow/http/openapi.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
@@ -59,15 +60,21 @@ protected:
         scheduler_ = *flow::Scheduler::open(dir_.path() + "/schedules.db", *definitions_, *runtime_,
                                             *log_, clock_);
         schedule_api_ = std::make_unique<flow::ScheduleApi>(*scheduler_, *queues_, clock_);
+        alarms_ = *flow::Alarms::open(dir_.path() + "/alarms.db",
+                                      {.runtime = *runtime_, .log = *log_, .clock = clock_}, false);
+        alarm_api_ = std::make_unique<flow::AlarmApi>(*alarms_);
         api_ = std::make_unique<flow::FlowApi>(*runtime_, *log_, *definitions_, clock_);
         router_ = std::make_unique<base::http::Router>();
         api_->register_routes(*router_);
         schedule_api_->register_routes(*router_);
+        alarm_api_->register_routes(*router_);
         flow::register_worker_routes(*router_, *workers_, clock_);
     }
     void halt() {
         api_.reset();
         schedule_api_.reset();
+        alarm_api_.reset();
+        alarms_.reset();
         scheduler_.reset();
         runtime_.reset();
         queues_.reset();
@@ -119,6 +126,8 @@ protected:
     std::unique_ptr<flow::Runtime> runtime_;
     std::unique_ptr<flow::Scheduler> scheduler_;
     std::unique_ptr<flow::ScheduleApi> schedule_api_;
+    std::unique_ptr<flow::Alarms> alarms_;
+    std::unique_ptr<flow::AlarmApi> alarm_api_;
     std::unique_ptr<flow::FlowApi> api_;
     std::unique_ptr<base::http::Router> router_;
 };
@@ -552,6 +561,35 @@ TEST_F(FlowRoutes, TheDocumentedRoutesAreTheRoutes) {
         }
     }
     EXPECT_EQ(routed, documented);
+}
+
+TEST_F(FlowRoutes, AlarmsAreAddedShownSilencedAndRemoved) {
+    const json::object made =
+        call(201, "POST", "/v1/alarms", R"({"name": "hung", "when": {"stuck": "1h"}})");
+    EXPECT_EQ(made.at("phase"), "quiet");
+    EXPECT_EQ(made.at("from"), "api");
+    call(409, "POST", "/v1/alarms", R"({"name": "hung", "when": {"stuck": "1h"}})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "soon"}})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "1h"}, "url": "http://x"})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "1h"}, "tenant": "y"})");
+    call(404, "POST", "/v1/alarms",
+         R"({"name": "x", "when": {"stuck": "1h"}, "webhooks": ["nobody"]})");
+    EXPECT_EQ(call(200, "GET", "/v1/alarms").at("data").as_array().size(), 1u);
+    EXPECT_TRUE(call(200, "GET", "/v1/alarms", "", "other").at("data").as_array().empty());
+    call(404, "GET", "/v1/alarms/hung", "", "other");
+    call(200, "POST", "/v1/alarms/hung/silence", R"({"for": "2h", "by": "ann"})");
+    EXPECT_EQ(call(200, "GET", "/v1/alarms/hung").at("silenced_by"), "ann");
+    call(400, "POST", "/v1/alarms/hung/silence", R"({"for": "for ever"})");
+    call(200, "POST", "/v1/alarms/hung/silence", R"({"for": "0s"})");
+    EXPECT_FALSE(call(200, "GET", "/v1/alarms/hung").contains("silenced_by"));
+    call(400, "POST", "/v1/alarms/hung/acknowledge", R"({"by": "ann"})");
+    call(400, "POST", "/v1/alarms/hung/test");
+    call(400, "GET", "/v1/alarm-deliveries?status=lost");
+    call(404, "POST", "/v1/alarm-deliveries/msg_x/retry");
+    EXPECT_TRUE(call(200, "GET", "/v1/alarm-schema").contains("$schema"));
+    call(200, "DELETE", "/v1/alarms/hung");
+    call(404, "DELETE", "/v1/alarms/hung");
+    EXPECT_EQ(call(200, "GET", "/v1/alarm-history?name=hung").at("data").as_array().size(), 4u);
 }
 
 }  // namespace
