@@ -25,8 +25,9 @@ public:
     virtual ~RetiringLog() = default;
     /// Whole heads of runs that are over. Errors: unavailable.
     virtual base::Result<std::vector<RunHead>> finished(const FinishedFilter& filter) = 0;
-    /// They are in the log no more, all or none, durably when `done` is called, as with
-    /// RunLog::append. Pre: they are over and nothing is being appended to them.
+    /// They are in the log no more, durably when `done` is called, as with RunLog::append. One
+    /// that went on since `finished` gave it stays. Pre: nothing is being appended to them.
+    /// Errors: unavailable, of all of them.
     virtual void remove(std::span<const RunHead> heads, RunLog::Done done) = 0;
     /// Gives back space that only removed runs took; how many segments. Errors: the disk's.
     virtual base::Result<std::size_t> reclaim() = 0;

@@ -1,6 +1,32 @@
 #include "flow/run_log.h"
 
+#include <algorithm>
+
 namespace flow {
+
+namespace {
+
+constexpr std::uint32_t kPage = 1'000;  // events in memory at a time
+
+}  // namespace
+
+base::Result<std::uint64_t> RunLog::length(RunId id) {
+    for (std::uint64_t length = 0;;) {
+        const auto page = DG_TRY(history(id, length, kPage));
+        length += page.size();
+        if (page.size() < kPage) return length;
+    }
+}
+
+base::Result<std::string> RunLog::blob(RunId id, std::string_view hash) {
+    return base::fail_on("hash", base::Code::not_found,
+                         "{} has no value '{}' beside its events: they hold all of them",
+                         to_text(id), hash);
+}
+
+base::Result<void> RunLog::blobs_of(RunId, const std::function<void(std::string_view)>&) {
+    return {};
+}
 
 base::Result<RunCounts> RunLog::count(const RunFilter& filter) {
     RunCounts counts;
@@ -16,6 +42,16 @@ base::Result<RunCounts> RunLog::count(const RunFilter& filter) {
         if (heads.size() < page.limit) return counts;
         page.after = heads.back().id;
     }
+}
+
+History history_of(RunLog& log, RunId run) {
+    return [&log, run](std::uint64_t from, const auto& each) -> base::Result<void> {
+        for (;;) {
+            const auto page = DG_TRY(log.history(run, from, kPage));
+            if (!std::ranges::all_of(page, each) || page.size() < kPage) return {};
+            from += page.size();
+        }
+    };
 }
 
 }  // namespace flow

@@ -71,11 +71,23 @@ Result<std::string> FileBlobStore::get(RunId run, std::string_view hash) {
 Result<std::size_t> FileBlobStore::drop(const std::set<RunId>& runs) {
     std::size_t removed = 0;
     for (const std::string& name : DG_TRY(disk_.list(dir_))) {
-        const auto run = run_id_from(std::string_view(name).substr(0, name.find('.')));
-        if (!run || !runs.contains(*run)) continue;
-        DG_TRY(disk_.remove(dir_ + "/" + name));
+        const std::size_t dot = name.find('.');
+        const auto run = run_id_from(std::string_view(name).substr(0, dot));
+        if (!run || dot == name.npos || !runs.contains(*run)) continue;
+        DG_TRY(remove(*run, std::string_view(name).substr(dot + 1)));
         ++removed;
     }
+    return removed;
+}
+
+Result<void> FileBlobStore::remove(RunId run, std::string_view hash) {
+    const std::string name = path(run, hash);
+    {
+        const std::lock_guard lock(mutex_);
+        lately_.erase(name);
+    }
+    auto removed = disk_.remove(name);
+    if (!removed && removed.error().code == Code::not_found) return {};
     return removed;
 }
 

@@ -105,13 +105,13 @@ void RunChangeApi::register_routes(base::http::Router& router, base::api::CallPo
 }
 
 /// At a step that began before the run moved to another version, by the version it had then.
-Result<ForkPlan> RunChangeApi::fork_plan(RunId origin, const RunHead& head,
-                                         std::span<const Event> history, std::string_view step,
+Result<ForkPlan> RunChangeApi::fork_plan(RunId origin, const RunHead& head, std::string_view step,
                                          const json::value& with) {
+    const History whole = history_of(log_, origin);
     std::optional<base::Error> first;
-    for (const HistoryPart& part : history_parts(history, head.hash)) {
-        auto plan =
-            plan_fork(origin, DG_TRY(definitions_.by_hash(part.hash)), part.events, step, with);
+    for (const HistoryPart& part : DG_TRY(history_parts(whole, head.hash))) {
+        auto plan = plan_fork(origin, DG_TRY(definitions_.by_hash(part.hash)), part_of(whole, part),
+                              step, with);
         if (plan || plan.error().code != Code::not_found) return plan;
         if (!first) first = std::move(plan).error();
     }
@@ -139,9 +139,7 @@ Result<base::http::Response> RunChangeApi::fork(const Request& request) {
                              "'step' names the step at which the new run begins");
     }
     const RunHead head = DG_TRY(log_.load_head(origin));
-    const auto history = DG_TRY(log_.history(origin, 0, kAll));
-    ForkPlan plan =
-        DG_TRY(fork_plan(origin, head, history, step, with != nullptr ? *with : json::value()));
+    ForkPlan plan = DG_TRY(fork_plan(origin, head, step, with != nullptr ? *with : json::value()));
     StartRequest start;
     start.tenant = DG_TRY(tenant_of(request));
     start.workflow = head.workflow;
@@ -164,8 +162,14 @@ Result<RunExport> RunChangeApi::whole(RunId run) {
     return out;
 }
 
+/// As text from the start: of a long history there is a page in memory besides.
 Result<base::http::Response> RunChangeApi::export_run(const Request& request) {
-    return json_answer(200, to_json(DG_TRY(whole(DG_TRY(own_run_(request))))));
+    const RunId run = DG_TRY(own_run_(request));
+    RunExport frame;
+    frame.definition = DG_TRY(definitions_.by_hash(DG_TRY(log_.load_head(run)).hash))->document;
+    frame.run = DG_TRY(runtime_.show(run));
+    return base::http::text_response(200, "application/json",
+                                     DG_TRY(export_text(frame, history_of(log_, run))));
 }
 
 Result<base::http::Response> RunChangeApi::replay_run(const Request& request) {

@@ -28,8 +28,7 @@ private:
     base::Result<Response> export_run(const Request& request);
     base::Result<Response> replay_run(const Request& request);
     base::Result<RunExport> whole(RunId run);
-    base::Result<ForkPlan> fork_plan(RunId origin, const RunHead& head,
-                                     std::span<const Event> history, std::string_view step,
+    base::Result<ForkPlan> fork_plan(RunId origin, const RunHead& head, std::string_view step,
                                      const base::json::value& with);
 
     Runtime& runtime_;

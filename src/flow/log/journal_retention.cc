@@ -2,6 +2,7 @@
 // segments go once nothing that is left has a record in them or before them.
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "flow/log/journal_run_log.h"
@@ -18,22 +19,31 @@ Result<std::vector<RunHead>> JournalRunLog::finished(const FinishedFilter& filte
 }
 
 void JournalRunLog::remove(std::span<const RunHead> heads, Done done) {
-    auto rows = std::make_shared<std::vector<IndexRow>>();
+    auto rows = std::make_shared<std::vector<Written>>();
+    std::set<RunId> runs;
     Group group;
-    for (const RunHead& head : heads) {
-        if (auto known = place_of(head.id); !known) {
-            done(std::unexpected(std::move(known).error()));
-            return;
+    // As `finished` gave them, with all that was written since in the index or on its way there.
+    const auto same = [&]() -> Result<bool> {
+        DG_TRY(catch_up());
+        for (const RunHead& head : heads) {
+            const auto row = DG_TRY(index_->find(head.id));
+            if (!row || row->head.updated_ms != head.updated_ms) return false;
+            DG_TRY(place_of(head.id));
+            runs.insert(head.id);
         }
-    }
+        return true;
+    }();
+    if (!same) return done(std::unexpected(same.error()));
     std::unique_lock lock(mutex_);  // as in append
-    const bool busy = std::ranges::any_of(heads, [&](const RunHead& head) {
-        const auto place = places_.find(head.id);  // the index may have let go of it just now
+    const bool busy = !*same || std::ranges::any_of(heads, [&](const RunHead& head) {
+        const auto place = places_.find(head.id);  // gone: indexed just now
         return place == places_.end() || place->second.writes != 0 || !place->second.over;
+    }) || std::ranges::any_of(waiting_, [&](const Written& each) {
+        return runs.contains(each.row.head.id);
     });
     if (busy) {
         lock.unlock();
-        done(base::fail(base::Code::unavailable, "a run that was over may go on again; try later"));
+        done(base::fail(base::Code::unavailable, "a run that was over went on; try again"));
         return;
     }
     for (const RunHead& head : heads) {
@@ -42,14 +52,14 @@ void JournalRunLog::remove(std::span<const RunHead> heads, Done done) {
         RunChange change;
         change.head = head;
         group.add(encode_record(change, place.last, true, true));
-        rows->push_back({.head = head, .last = 0, .whole_head = true, .removed = true});
+        rows->push_back({{.head = head, .last = 0, .whole_head = true, .removed = true}, {}});
     }
     const auto first = journal_.append(group, [this, rows, done](Result<void> result) {
         settled(*rows, result.has_value());
         done(std::move(result));
     });
     for (std::size_t i = 0; first && i < rows->size(); ++i) {
-        IndexRow& row = (*rows)[i];
+        IndexRow& row = (*rows)[i].row;
         row.last = group.address(*first, i).n;
         places_[row.head.id].last = row.last;
     }

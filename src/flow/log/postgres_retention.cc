@@ -10,7 +10,6 @@ namespace flow {
 using base::Result;
 using base::store::pipe_value;
 using base::store::PipeColumn;
-using base::store::PipeStatement;
 using base::store::PipeType;
 using base::store::Row;
 
@@ -34,18 +33,23 @@ Result<std::vector<RunHead>> PostgresRunLog::finished(const FinishedFilter& filt
     return out;
 }
 
-/// A run that somebody took up again since is somebody's, and stays.
+/// A run that somebody took up again since is somebody's, or was written, and stays.
 void PostgresRunLog::remove(std::span<const RunHead> heads, Done done) {
     static const std::string kRemove =
-        "WITH gone AS (DELETE FROM flow_runs WHERE id = ANY($1::uuid[]) AND owner = 0 AND status "
-        ">= 3 RETURNING id), records AS (DELETE FROM flow_records f USING gone WHERE f.run = "
+        "WITH gone AS (DELETE FROM flow_runs r USING unnest($1::uuid[], $2::int8[]) u(id, updated) "
+        "WHERE r.id = u.id AND r.updated = u.updated AND r.owner = 0 AND r.status >= 3 RETURNING "
+        "r.id), records AS (DELETE FROM flow_records f USING gone WHERE f.run = "
         "gone.id), snapshots AS (DELETE FROM flow_snapshots f USING gone WHERE f.run = gone.id), "
-        "watches AS (DELETE FROM flow_watches f USING gone WHERE f.run = gone.id) DELETE FROM "
-        "flow_inbox f USING gone WHERE f.run = gone.id";
-    PipeColumn ids(PipeType::uuid);
-    for (const RunHead& head : heads) ids.add(uuid_of(head.id));
-    const PipeStatement statement{kRemove, {ids.take()}};
-    const auto removed = run_all({&statement, 1});
+        "watches AS (DELETE FROM flow_watches f USING gone WHERE f.run = gone.id), blobs AS "
+        "(DELETE "
+        "FROM flow_blobs f USING gone WHERE f.run = gone.id) DELETE FROM flow_inbox f USING gone "
+        "WHERE f.run = gone.id";
+    PipeColumn ids(PipeType::uuid), updated(PipeType::integer);
+    for (const RunHead& head : heads) {
+        ids.add(uuid_of(head.id));
+        updated.add(head.updated_ms);
+    }
+    const auto removed = pool_.run({kRemove, {ids.take(), updated.take()}});
     if (removed) {
         done({});
     } else {

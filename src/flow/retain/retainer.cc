@@ -20,6 +20,9 @@ Retainer::Retainer(Parts parts, std::int64_t keep_ms)
                                             "Finished runs that left the store.");
         archived_ = &parts_.metrics->counter("dougong_flow_runs_archived_total",
                                              "Finished runs that went into the archive.");
+        failures_ = &parts_.metrics->counter(
+            "dougong_flow_retention_failures_total",
+            "Times that finished runs could not be let go; they stay, and it is tried again.");
     }
     if (keep_ms_ > 0) {
         job_ = std::make_unique<base::BatchJob>([this] { return let_go(); }, kLookEvery);
@@ -36,7 +39,9 @@ Result<std::size_t> Retainer::let_go() {
     request.finished_before_ms = parts_.clock.unix_ns() / 1'000'000 - keep_ms_;
     RunId after;
     bool more = false;
-    DG_TRY(purge(request, std::numeric_limits<std::uint32_t>::max(), after, more));
+    const auto purged = purge(request, std::numeric_limits<std::uint32_t>::max(), after, more);
+    if (!purged && failures_ != nullptr) failures_->add(1);
+    DG_TRY(purged);
     return 0;  // the next look is in a minute
 }
 
@@ -45,7 +50,7 @@ Result<Purged> Retainer::purge(const PurgeRequest& request, std::uint32_t batche
     const std::lock_guard lock(one_);
     const RetentionParts parts{parts_.log, parts_.retiring, parts_.definitions,
                                parts_.archive.get(),
-                               [this](std::vector<RunId> runs) { return remove(std::move(runs)); }};
+                               [this](std::span<const RunHead> heads) { return remove(heads); }};
     Purged out;
     more = true;
     for (std::uint32_t i = 0; i < batches && more; ++i) {
@@ -65,28 +70,19 @@ Result<Purged> Retainer::purge(const PurgeRequest& request, std::uint32_t batche
 }
 
 /// On the runtime's thread, where runs are written; a shared database is asked from here.
-Result<std::vector<RunId>> Retainer::remove(std::vector<RunId> runs) {
-    std::vector<RunHead> heads;
-    heads.reserve(runs.size());
-    for (const RunId run : runs) {
-        RunHead head = DG_TRY(parts_.log.load_head(run));
-        if (is_final(head.status)) heads.push_back(std::move(head));
-    }
-    auto promise = std::make_shared<std::promise<Result<void>>>();
-    std::future<Result<void>> removed = promise->get_future();
-    const auto go = [this, &heads, promise] {
+Result<void> Retainer::remove(std::span<const RunHead> heads) {
+    std::promise<Result<void>> promise;
+    std::future<Result<void>> removed = promise.get_future();
+    const auto go = [this, heads, &promise] {
         parts_.retiring.remove(
-            heads, [promise](Result<void> done) { promise->set_value(std::move(done)); });
+            heads, [&promise](Result<void> done) { promise.set_value(std::move(done)); });
     };
     if (parts_.runtime.fleet() != nullptr) {
         go();
     } else {
         parts_.runtime.post(go);
     }
-    DG_TRY(removed.get());
-    runs.clear();
-    for (const RunHead& head : heads) runs.push_back(head.id);
-    return runs;
+    return removed.get();
 }
 
 }  // namespace flow

@@ -41,12 +41,12 @@ public:
     RunArchive* archive() { return parts_.archive.get(); }
 
 private:
-    base::Result<std::vector<RunId>> remove(std::vector<RunId> runs);
+    base::Result<void> remove(std::span<const RunHead> heads);
     base::Result<std::size_t> let_go();
 
     Parts parts_;
     const std::int64_t keep_ms_;
-    base::metrics::Counter *removed_ = nullptr, *archived_ = nullptr;
+    base::metrics::Counter *removed_ = nullptr, *archived_ = nullptr, *failures_ = nullptr;
     std::mutex one_;  ///< held while runs go
     std::unique_ptr<base::BatchJob> job_;
 };

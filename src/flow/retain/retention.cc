@@ -1,9 +1,7 @@
 #include "flow/retain/retention.h"
 
 #include <algorithm>
-#include <limits>
 
-#include "flow/run/fork.h"
 #include "flow/run/replay.h"
 
 namespace flow {
@@ -13,7 +11,6 @@ namespace json = base::json;
 
 namespace {
 
-constexpr std::uint32_t kAll = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kToldMax = 1'000;
 constexpr std::size_t kPieceBytes = 16u << 20;  // in memory before they go into the archive
 
@@ -50,8 +47,7 @@ Result<std::string> export_line(RunLog& log, DefinitionSource& definitions, RunI
     shown["version"] = stored.head.version;
     shown["definition"] = stored.head.hash;
     out.run = std::move(shown);
-    out.events = DG_TRY(log.history(run, 0, kAll));
-    return json::serialize(to_json(out));
+    return export_text(out, history_of(log, run));
 }
 
 Purged& Purged::operator+=(const Purged& other) {
@@ -80,7 +76,7 @@ Result<Purged> purge_batch(const RetentionParts& parts, const PurgeRequest& requ
     more = found.size() == filter.limit;
     if (!found.empty()) after = found.back().id;
     Purged out;
-    std::vector<RunId> going;
+    std::vector<RunHead> going;
     std::vector<ArchivedRun> kept;
     std::size_t bytes = 0;
     const auto archive = [&]() -> Result<void> {
@@ -106,16 +102,13 @@ Result<Purged> purge_batch(const RetentionParts& parts, const PurgeRequest& requ
             kept.push_back({head, *std::move(line)});
             if (bytes > kPieceBytes) DG_TRY(archive());
         }
-        going.push_back(head.id);
+        going.push_back(head);
     }
-    if (request.dry_run) {
-        out.removed = going.size();
-        out.runs = std::move(going);
-        return out;
+    if (!request.dry_run) {
+        DG_TRY(archive());
+        if (!going.empty()) DG_TRY(parts.remove(going));
     }
-    DG_TRY(archive());
-    if (going.empty()) return out;
-    out.runs = DG_TRY(parts.remove(std::move(going)));
+    for (const RunHead& head : going) out.runs.push_back(head.id);
     out.removed = out.runs.size();
     return out;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ struct RetentionParts {
     RetiringLog& retiring;  ///< the same one
     DefinitionSource& definitions;
     RunArchive* archive = nullptr;  ///< null: what goes is gone
-    /// Removes those that are over; durable when it returns, with the ones it removed.
-    std::function<base::Result<std::vector<RunId>>(std::vector<RunId>)> remove;
+    /// RetiringLog::remove on the thread that writes runs; durable when it returns.
+    std::function<base::Result<void>(std::span<const RunHead>)> remove;
 };
 
 struct PurgeRequest {

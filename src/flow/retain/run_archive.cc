@@ -206,6 +206,7 @@ Result<std::vector<json::object>> RunArchive::list(const ArchiveFilter& filter) 
                 (!filter.after || entry.run < *filter.after);
             if (!wanted) return;
             json::object& kept = found[entry.run];
+            if (!kept.empty() && text_of(kept, "file") != name) return;  // a newer file has it, too
             kept = entry.head;
             kept["file"] = name;
             if (found.size() > filter.limit) found.erase(found.begin());

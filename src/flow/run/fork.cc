@@ -1,10 +1,5 @@
 #include "flow/run/fork.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <set>
-
 namespace flow {
 
 using base::Code;
@@ -118,34 +113,35 @@ bool begun(RunState& state, std::string_view path) {
     return found && found->state->status != StepStatus::pending;
 }
 
+/// Place at which `step` began last. None: it has not begun.
+Result<std::optional<std::uint64_t>> last_begin(const History& history, RunState& state,
+                                                std::string_view step) {
+    std::optional<std::uint64_t> begin;
+    std::uint64_t place = 0;
+    Result<void> folded;
+    DG_TRY(history(0, [&](const Event& event) {
+        const bool mine = event.path == step;
+        const bool before = mine && begun(state, step);
+        folded = apply(state, event);
+        if (!folded) return false;
+        if (mine && !before && begun(state, step)) begin = place;
+        ++place;
+        return true;
+    }));
+    DG_TRY(std::move(folded));
+    return begin;
+}
+
 }  // namespace
-
-std::span<const Event> foldable(std::span<const Event> history) {
-    const auto last = std::find_if(history.rbegin(), history.rend(), [](const Event& event) {
-        return event.kind == EventKind::run_migrated;
-    });
-    if (last == history.rend()) return history;
-    return history.subspan(static_cast<std::size_t>(history.rend() - last) - 1);
-}
-
-std::vector<HistoryPart> history_parts(std::span<const Event> history, std::string_view hash) {
-    std::vector<HistoryPart> out;
-    std::string name(hash);
-    for (;;) {
-        const std::span<const Event> part = foldable(history);
-        out.push_back({name, part});
-        if (part.size() == history.size()) return out;
-        const json::object* moved = part.front().value.if_object();
-        const json::value* from = moved != nullptr ? moved->if_contains("from") : nullptr;
-        if (from == nullptr || !from->is_string()) return out;
-        name = from->get_string();
-        history = history.first(history.size() - part.size());
-    }
-}
 
 Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
                            std::span<const Event> history, std::string_view step,
                            const json::value& with) {
+    return plan_fork(origin, std::move(definition), history_of(foldable(history)), step, with);
+}
+
+Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
+                           const History& history, std::string_view step, const json::value& with) {
     const Step* known = find_definition(*definition, step);
     if (known == nullptr || step.ends_with(kUndoSuffix)) {
         return base::fail_on("step", Code::not_found,
@@ -157,15 +153,12 @@ Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> defin
         return base::fail_on("with", Code::invalid_argument,
                              "step '{}' has no input that 'with' could stand for", step);
     }
-    RunState whole;
-    whole.id = origin;
-    whole.definition = definition;
-    std::optional<std::size_t> begin;
-    for (std::size_t i = 0; i < history.size(); ++i) {
-        const bool mine = history[i].path == step;
-        const bool before = mine && begun(whole, step);
-        DG_TRY(apply(whole, history[i]));
-        if (mine && !before && begun(whole, step)) begin = i;
+    std::optional<std::uint64_t> begin;
+    {
+        RunState whole;
+        whole.id = origin;
+        whole.definition = definition;
+        begin = DG_TRY(last_begin(history, whole, step));
     }
     if (!begin) {
         return base::fail_on("step", Code::not_found,
@@ -175,13 +168,22 @@ Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> defin
     RunState state;
     state.id = origin;
     state.definition = definition;
-    for (const Event& event : history.first(*begin)) DG_TRY(apply(state, event));
     const Beside beside(*definition, step);
-    for (const Event& event : history.subspan(*begin)) {
-        if (event.path.empty() || !ended_well(event, *definition) || !beside.holds(event)) continue;
+    std::uint64_t place = 0;
+    Result<void> folded;
+    DG_TRY(history(0, [&](const Event& event) {
+        if (place++ < *begin) {
+            folded = apply(state, event);
+            return folded.has_value();
+        }
+        if (event.path.empty() || !ended_well(event, *definition) || !beside.holds(event)) {
+            return true;
+        }
         // Where it hung on something that is left out it has no place: it will be done again.
         (void)apply(state, event);
-    }
+        return true;
+    }));
+    DG_TRY(std::move(folded));
     rest(state.root);
     ForkPlan plan;
     plan.origin = origin;

@@ -3,9 +3,8 @@
 // events.
 
 #include <span>
-#include <string>
-#include <vector>
 
+#include "flow/run/history.h"
 #include "flow/run/machine.h"
 
 namespace flow {
@@ -19,15 +18,9 @@ base::Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition>
                                  std::span<const Event> history, std::string_view step,
                                  const base::json::value& with);
 
-/// A part of a history that one definition made.
-struct HistoryPart {
-    std::string hash;  ///< of the definition
-    std::span<const Event> events;
-};
-/// Of a whole history, whose end is of definition `hash`: what each version made, the last first.
-std::vector<HistoryPart> history_parts(std::span<const Event> history, std::string_view hash);
-
-/// Of a whole history, what `definition` of its end can fold: from the last run_migrated on.
-std::span<const Event> foldable(std::span<const Event> history);
+/// The same of a history that is read twice, and never held.
+base::Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
+                                 const History& history, std::string_view step,
+                                 const base::json::value& with);
 
 }  // namespace flow

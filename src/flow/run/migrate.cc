@@ -86,14 +86,17 @@ public:
         : state_(state), to_(to), rules_(rules) {
         ids_of(*to.body, new_ids_);
         out_.state = to_json(state);
+        totals_ = state.totals;
     }
 
     MigrationPlan go(std::int64_t now_ms) {
+        now_ms_ = now_ms;
         whole(now_ms);
         json::object root = std::move(out_.state["root"].as_object());
         out_.state["root"] = scope(state_.root, std::move(root), *to_.body, "", true);
         undos();
         checkpoints();
+        out_.state["totals"] = to_json(totals_);
         return std::move(out_);
     }
 
@@ -213,7 +216,7 @@ private:
             note(path,
                  fmt::format("step '{}' is gone; what it gave stands in the history alone", path));
         } else if (rules_.skip_removed) {
-            leave(step, path);
+            leave(step, old.block->steps[index], path);
             note(path, fmt::format("step '{}' is {} and gone: it ends here", path,
                                    status_name(step.status)));
         } else {
@@ -223,9 +226,20 @@ private:
         }
     }
 
-    void leave(const StepState& step, const std::string& path) {
+    void leave(const StepState& step, const Step& old, const std::string& path) {
         out_.left.push_back(path);
         calls_within(step, path, out_.cancelled);
+        count(step, old);
+    }
+
+    /// What it was in, and what is open within it, counts as far as it came.
+    void count(const StepState& step, const Step& old) {
+        totals_.ended(step, old, now_ms_);
+        for (const auto& inner : step.scopes) {
+            for (std::size_t i = 0; i < inner->steps.size(); ++i) {
+                if (!inner->closed) count(inner->steps[i], inner->block->steps[i]);
+            }
+        }
     }
 
     /// What has begun must not wait for what has not been.
@@ -272,7 +286,7 @@ private:
             return one;
         }
         const std::string was = path_of(scope, index);
-        if (named(rules_.restart, old, now)) return restarted(step, now, was);
+        if (named(rules_.restart, old, now)) return restarted(step, old, now, was);
         if (is_settled(step.status)) {
             settled(step, old, now, was);
             return inner(step, std::move(one), now, path, same_kind, false);
@@ -286,7 +300,7 @@ private:
         }
         if (waits_in_queue(step)) {
             if (was == path && now.queue == old.queue) return one;
-            leave(step, was);
+            leave(step, old, was);
             return again(step, now);
         }
         if (was != path && (step.status == StepStatus::running ||
@@ -310,7 +324,8 @@ private:
         return out;
     }
 
-    json::object restarted(const StepState& step, const Step& now, const std::string& was) {
+    json::object restarted(const StepState& step, const Step& old, const Step& now,
+                           const std::string& was) {
         json::object out = again(step, now);
         if (is_settled(step.status)) {
             blocks(was, fmt::format("step '{}' is {}; 'restart' is for what is at work: move the "
@@ -318,7 +333,7 @@ private:
                                     was, status_name(step.status)));
             return out;
         }
-        leave(step, was);
+        leave(step, old, was);
         note(was, fmt::format("step '{}' begins anew", was));
         out["resets"] = step.resets + 1;
         return out;
@@ -484,6 +499,8 @@ private:
     const Definition& to_;
     const MigrationRules& rules_;
     std::set<std::string> new_ids_;
+    RunTotals totals_;
+    std::int64_t now_ms_ = 0;
     MigrationPlan out_;
 };
 

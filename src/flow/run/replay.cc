@@ -2,8 +2,8 @@
 
 #include <deque>
 
+#include "base/core/check.h"
 #include "base/json/object_reader.h"
-#include "flow/run/fork.h"
 
 namespace flow {
 
@@ -202,6 +202,22 @@ json::object to_json(const RunExport& one) {
             {"definition", one.definition},
             {"run", one.run},
             {"events", std::move(events)}};
+}
+
+Result<std::string> export_text(const RunExport& frame, const History& events) {
+    std::string text = json::serialize(to_json(frame));
+    constexpr std::string_view kEnd = "]}";  // to_json has the events last
+    DG_CHECK(frame.events.empty() && text.ends_with("\"events\":[]}"));
+    text.resize(text.size() - kEnd.size());
+    bool first = true;
+    DG_TRY(events(0, [&](const Event& event) {
+        if (!first) text += ',';
+        first = false;
+        text += json::serialize(to_json(event));
+        return true;
+    }));
+    text += kEnd;
+    return text;
 }
 
 Result<RunExport> export_from_json(const json::value& value) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "flow/run/history.h"
 #include "flow/run/machine.h"
 
 namespace flow {
@@ -19,6 +20,8 @@ struct RunExport {
 };
 inline constexpr std::string_view kExportFormat = "dougong-run-1";
 base::json::object to_json(const RunExport& one);
+/// The same as text, with events that are read a page at a time; `frame` has none.
+base::Result<std::string> export_text(const RunExport& frame, const History& events);
 /// Errors: invalid_argument, naming the place ("events[17].at_ms").
 base::Result<RunExport> export_from_json(const base::json::value& json);
 

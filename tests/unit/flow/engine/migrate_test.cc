@@ -91,12 +91,23 @@ TEST(MigratedRun, EndsWhateverTheVersionsAre) {
             if (rng.below(3) == 0) {
                 json::value rules = json::object();
                 if (rng.below(2) == 0) rules.as_object()["removed"] = "skip";
-                const auto name = [&] { return "s" + std::to_string(1 + rng.below(5)); };
-                if (rng.below(2) == 0) rules.as_object()["restart"] = {name(), name()};
-                if (rng.below(2) == 0) rules.as_object()["kept"] = {name(), name()};
-                if (rng.below(4) == 0) rules.as_object()["renamed"] = {{name(), name()}};
-                const auto result =
-                    migrate(world, *run, static_cast<std::uint32_t>(1 + rng.below(3)), rules);
+                const auto version = static_cast<std::uint32_t>(1 + rng.below(3));
+                const auto from = world.state(*run).definition;
+                const auto to = *world.definitions.find("", "random", version);
+                const auto name = [&](const flow::Definition& of) {
+                    return of.body->steps[rng.below(of.body->steps.size())].id;
+                };
+                json::array restart, kept;  // mostly what it takes, so that many move
+                const flow::ScopeState& root = world.state(*run).root;
+                for (std::size_t i = 0; i < root.steps.size(); ++i) {
+                    const flow::StepStatus status = root.steps[i].status;
+                    if (status == flow::StepStatus::pending || rng.below(8) == 0) continue;
+                    (is_settled(status) ? kept : restart).emplace_back(root.block->steps[i].id);
+                }
+                rules.as_object()["restart"] = std::move(restart);
+                rules.as_object()["kept"] = std::move(kept);
+                if (rng.below(8) == 0) rules.as_object()["renamed"] = {{name(*from), name(*to)}};
+                const auto result = migrate(world, *run, version, rules);
                 ++(result ? moved : refused);
                 if (rng.below(4) == 0) {
                     world.crash(base::sim::SimDisk::Stop::process, rng.below(2) == 0);

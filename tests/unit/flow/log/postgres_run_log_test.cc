@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -21,7 +22,6 @@ using flow::Event;
 using flow::EventKind;
 using flow::PostgresRunLog;
 using flow::RunChange;
-using flow::RunHead;
 using flow::RunId;
 
 test::PostgresServer& server() {
@@ -191,13 +191,13 @@ TEST_F(PostgresLog, ARunThatEndedAndGoesOnElsewhereIsNotWrittenToHere) {
 }
 
 struct Told {
-    std::vector<RunHead> claimed;
+    std::vector<flow::Claimed> claimed;
     std::vector<flow::Arrival> arrived;
     int lost = 0;
     flow::Fleet::Events events() {
         return {.claimed =
-                    [this](std::vector<RunHead> heads) {
-                        claimed.insert(claimed.end(), heads.begin(), heads.end());
+                    [this](std::vector<flow::Claimed> runs) {
+                        claimed.insert(claimed.end(), runs.begin(), runs.end());
                     },
                 .arrived =
                     [this](std::vector<flow::Arrival> all) {
@@ -225,6 +225,7 @@ TEST_F(PostgresLog, WhoSleptPastItsLeaseWritesNothingAndOthersHaveItsRuns) {
     EXPECT_EQ(second.claimed.size(), 256u) << "some at a time: others may want some, too";
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(two->look());
     EXPECT_EQ(second.claimed.size(), 600u);
+    EXPECT_TRUE(std::ranges::all_of(second.claimed, &flow::Claimed::crashed));
     const Result<void> late = put(*one, begin(700));
     ASSERT_FALSE(late.has_value());
     EXPECT_EQ(late.error().code, Code::unavailable);
@@ -287,6 +288,53 @@ TEST_F(PostgresLog, AnInboxGivesEachInputUntilItsEffectIsWritten) {
     ASSERT_TRUE(two->look());
     ASSERT_TRUE(answered.has_value());
     EXPECT_EQ(answered->error(), (base::Error{Code::not_found, "no", "x"}));
+}
+
+TEST_F(PostgresLog, WhatIsRemovedGoesWithAllThatWasKeptForIt) {
+    base::sim::SimClock clock;
+    auto log = open();
+    flow::PostgresBlobStore blobs(log->pool(), clock);
+    const auto end = [&](std::uint64_t n, std::int64_t at_ms) {
+        RunChange change{.first = 1, .snapshot = "{}"};
+        change.head = begin(n).head;
+        change.head.status = flow::RunStatus::completed;
+        change.head.updated_ms = change.head.finished_ms = at_ms;
+        change.events.push_back({.kind = EventKind::run_completed, .at_ms = at_ms});
+        EXPECT_TRUE(put(*log, change));
+    };
+    for (std::uint64_t n = 1; n <= 4; ++n) {
+        ASSERT_TRUE(put(*log, begin(n)));
+        ASSERT_TRUE(blobs.put({1'000, n}, "large"));
+        if (n != 4) end(n, n == 3 ? 900'000 : 2'000);  // 3 is young, 4 is open
+    }
+    const auto found = log->finished({.before_ms = 100'000, .any_tenant = true});
+    ASSERT_TRUE(found.has_value()) << found.error().message;
+    ASSERT_EQ(found->size(), 2u);
+    auto going = *found;
+    going[1].updated_ms -= 1;  // it went on since
+    std::optional<Result<void>> removed;
+    log->remove(going, [&](Result<void> done) { removed = std::move(done); });
+    ASSERT_TRUE(removed.has_value() && *removed) << removed->error().message;
+    EXPECT_EQ(log->load({1'000, 1}).error().code, Code::not_found);
+    for (std::uint64_t n = 2; n <= 4; ++n) {
+        const auto history = log->history({1'000, n}, 0, 10);
+        ASSERT_TRUE(history.has_value());
+        EXPECT_EQ(history->size(), n == 4 ? 1u : 2u);
+        EXPECT_TRUE(blobs.get({1'000, n}, *blobs.put({1'000, n}, "large")));
+    }
+    auto store = base::store::Store::open(url_, {});
+    for (const char* table : {"flow_records", "flow_snapshots", "flow_blobs"}) {
+        std::int64_t rows = -1;
+        ASSERT_TRUE((*store)->read([&](base::store::Transaction& tx) {
+            return tx.query("SELECT count(*) FROM " + std::string(table) +
+                                " WHERE run = '00000000-0000-03e8-0000-000000000001'",
+                            {}, [&](const base::store::Row& row) {
+                                rows = row.integer(0);
+                                return false;
+                            });
+        }));
+        EXPECT_EQ(rows, 0) << table;
+    }
 }
 
 TEST_F(PostgresLog, AServerThatIsAwayIsSaidWithoutThePassword) {

@@ -49,7 +49,7 @@ public:
         request.finished_before_ms = now_ms - older_ms;
         const flow::RetentionParts parts{
             *world.log, *world.events, world.definitions, archived ? archive.get() : nullptr,
-            [this](std::vector<flow::RunId> runs) { return remove(std::move(runs)); }};
+            [this](std::span<const flow::RunHead> heads) { return remove(heads); }};
         Purged out;
         flow::RunId after;
         for (bool more = true; more;) {
@@ -72,16 +72,15 @@ public:
 
     World world;
     std::unique_ptr<RunArchive> archive;
+    std::function<void()> before_remove;  ///< what happens between archive and removal
 
 private:
-    base::Result<std::vector<flow::RunId>> remove(std::vector<flow::RunId> runs) {
-        std::vector<flow::RunHead> heads;
-        for (const flow::RunId run : runs) heads.push_back(DG_TRY(world.log->load_head(run)));
+    base::Result<void> remove(std::span<const flow::RunHead> heads) {
+        if (before_remove) before_remove();
         std::optional<base::Result<void>> removed;
         world.events->remove(heads, [&](base::Result<void> done) { removed = std::move(done); });
         world.settle();
-        DG_TRY(removed.value_or(base::fail(base::Code::internal, "no answer")));
-        return runs;
+        return removed.value_or(base::fail(base::Code::internal, "no answer"));
     }
 };
 
@@ -117,6 +116,33 @@ TEST(Retention, WhatIsPastItsTimeIsArchivedAndGone) {
     ASSERT_TRUE(exported.has_value()) << exported.error().message;
     run_out(world, 10);
     EXPECT_EQ(world.state(*open).status, flow::RunStatus::completed);
+}
+
+TEST(Retention, WhatGoesOnAfterItWasArchivedStays) {
+    Leaving leaving(1);
+    World& world = leaving.world;
+    world.definitions.add(kOne);
+    const auto run = world.start("one", {{"text", "t"}});
+    world.end_call(0, base::fail(base::Code::invalid_argument, "no"));
+    world.settle();
+    ASSERT_EQ(world.state(*run).status, flow::RunStatus::failed);
+    world.pass(milliseconds(10'000));
+    leaving.before_remove = [&] {  // retried, and over again, before it would have gone
+        world.engine->give(*run, {flow::RunInput::Kind::retry, ""}, {});
+        world.settle();
+        world.echo(0);
+    };
+    const auto purged = leaving.purge(1'000);
+    ASSERT_FALSE(purged.has_value());
+    EXPECT_EQ(purged.error().code, base::Code::unavailable);
+    EXPECT_EQ(world.state(*run).status, flow::RunStatus::completed);
+    leaving.before_remove = {};
+    EXPECT_EQ(leaving.purge(1'000)->removed, 0u) << "it was over just now";
+    world.pass(milliseconds(10'000));
+    EXPECT_EQ(leaving.purge(1'000)->removed, 1u);
+    const auto line = leaving.archive->read("", *run);
+    ASSERT_TRUE(line.has_value());
+    EXPECT_NE(line->find("\"status\":\"completed\""), std::string::npos) << "the newest is found";
 }
 
 TEST(Retention, AChildStaysAsLongAsItsParentIsOpen) {
@@ -189,6 +215,11 @@ TEST(Retention, NothingIsLostThatWasNotArchived) {
             }
         }
         leaving.crash(SimDisk::Stop::power, false);
+        const auto names = world.disk.list("blobs");
+        for (const std::string& name : *names) {
+            const auto owner = flow::run_id_from(name.substr(0, name.find('.')));
+            EXPECT_TRUE(world.log->load_head(*owner).has_value()) << name << " is nobody's";
+        }
         run_out(world, 50);
         const std::set<flow::RunId> archived = leaving.archived_runs();
         for (const flow::RunId run : all) {

@@ -351,12 +351,24 @@ TEST(Migrate, TheHistoryIsSplitWhereAnotherVersionGoesOn) {
                             "call: {function: f}}]")
                     .has_value());
     run.finish("b", 1);
-    const auto parts = flow::history_parts(run.events, run.definition->hash);
-    ASSERT_EQ(parts.size(), 2u);
-    EXPECT_EQ(parts[0].hash, run.definition->hash);
-    EXPECT_EQ(parts[1].hash, old);
-    EXPECT_EQ(parts[0].events.size() + parts[1].events.size(), run.events.size());
-    EXPECT_TRUE(flow::plan_fork(run.state.id, run.definition, parts[0].events, "d", {}));
+    const flow::History whole = flow::history_of(run.events);
+    const auto parts = flow::history_parts(whole, run.definition->hash);
+    ASSERT_TRUE(parts.has_value());
+    ASSERT_EQ(parts->size(), 2u);
+    const flow::HistoryPart &last = parts->front(), &first = parts->back();
+    EXPECT_EQ(last.hash, run.definition->hash);
+    EXPECT_EQ(first.hash, old);
+    EXPECT_EQ(first.begin, 0u);
+    EXPECT_EQ(first.end, last.begin);
+    EXPECT_EQ(last.end, run.events.size());
+    std::vector<flow::EventKind> kinds;
+    ASSERT_TRUE(flow::part_of(whole, first)(1, [&](const flow::Event& event) {
+        kinds.push_back(event.kind);
+        return true;
+    }));
+    EXPECT_EQ(kinds.size(), first.end - 1);
+    EXPECT_EQ(std::ranges::count(kinds, flow::EventKind::run_migrated), 0);
+    EXPECT_TRUE(flow::plan_fork(run.state.id, run.definition, flow::part_of(whole, last), "d", {}));
 }
 
 }  // namespace
