@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "app/agents/agent_routes.h"
 #include "app/build_info.h"
 #include "app/config/print.h"
 #include "app/console_files.h"
@@ -109,6 +110,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
     for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
+    for (const auto& path : AgentApi::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -214,6 +216,7 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
                                        .memories = memories.store(),
                                        .sandbox_tools = sandboxes.tools(),
                                        .models = true,
+                                       .scrub = sandboxes.scrubber(),
                                        .workers = true,
                                        .metrics = &metrics,
                                        .spans = spans});
