@@ -133,7 +133,10 @@ public:
                             {"tokens", expression("vars.progress.tokens")},
                             {"cost_usd", expression("vars.progress.cost_usd")},
                             {"ended_by", expression("vars.progress.forced.why")}};
-        if (has_files_) output["workspace"] = expression("vars.workspace");
+        if (has_files_) {
+            output["workspace"] = expression("vars.workspace");
+            output["files"] = expression("vars.files");
+        }
         json::object out{
             {"name", workflow_name(pack_.name)},
             {"description", pack_.description.empty() ? "An agent." : pack_.description},
@@ -365,7 +368,8 @@ private:
             steps.push_back(
                 {{"id", "files"},
                  {"if", "steps.use.output.workspace"},
-                 {"set", json::object{{"workspace", expression("steps.use.output.workspace")}}}});
+                 {"set", json::object{{"workspace", expression("steps.use.output.workspace")},
+                                      {"files", expression("steps.use.output.files")}}}});
             output = "steps.use.output.result if steps.use.output.workspace else steps.use.output";
         }
         steps.push_back(call("result", "agent.result",

@@ -61,12 +61,15 @@ Result<FlowAccess::Models> models_of(const Args& args, const Program& program) {
     return FlowAccess::Models([options]() -> Result<ModelEndpoint::Options> { return options; });
 }
 
+std::vector<OptionSpec> upstream_options() {
+    return {{"--upstream", "URL",
+             "Steps of workflows and agents ask the model behind this OpenAI-compatible API, up to "
+             "and with /v1; its key is the variable OPENAI_API_KEY."},
+            {"--upstream-model", "NAME", "What that API calls it."}};
+}
+
 std::vector<OptionSpec> with_model_options(std::vector<OptionSpec> own) {
-    own.push_back(
-        {"--upstream", "URL",
-         "Ask the model behind this OpenAI-compatible API, up to and with /v1; its key is "
-         "the variable OPENAI_API_KEY."});
-    own.push_back({"--upstream-model", "NAME", "What that API calls it."});
+    for (OptionSpec& option : upstream_options()) own.push_back(option);
     return with_flow_options(std::move(own));
 }
 

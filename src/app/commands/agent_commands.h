@@ -18,6 +18,8 @@ std::string pack_file(const std::string& word);
 base::Result<std::string> deploy_pack(FlowAccess& access, const std::string& word);
 /// Where the model answers, as --upstream says. Errors: invalid_argument.
 base::Result<FlowAccess::Models> models_of(const Args& args, const Program& program);
+/// --upstream, --upstream-model: whom model steps ask.
+std::vector<OptionSpec> upstream_options();
 /// A subcommand's own options, --upstream and those of all about runs.
 std::vector<OptionSpec> with_model_options(std::vector<OptionSpec> own);
 

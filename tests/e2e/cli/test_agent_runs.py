@@ -163,6 +163,7 @@ class AgentRuns(ProgramTest):
 
         expected, asked = whole("plain")
         self.assertIn("42", expected["answer"])
+        self.assertEqual([one["name"] for one in expected["files"]], ["notes/a.txt", "notes/b.txt"])
         del expected["workspace"]
         for kill_at in range(1, asked + 1):
             output, again = whole(f"killed{kill_at}", kill_at)
