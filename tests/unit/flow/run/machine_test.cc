@@ -353,6 +353,39 @@ steps:
     EXPECT_NE(no.state.error->message.find("too dear"), std::string::npos);
 }
 
+TEST(Machine, ADraftIsApprovedAsItStandsOrAnsweredWithAnother) {
+    const std::string_view text =
+        "name: d\nsteps: [{id: gate, human: {ask: edit, prompt: p, draft: {to: ann}}}]";
+    const auto answered = [&](json::value value) {
+        DrivenRun run(text);
+        const auto taken = run.give([&](Machine& m) { return m.answer("gate", value, run.now); });
+        return taken ? run.output() : taken.error().subject;
+    };
+    EXPECT_EQ(answered({{"decision", "approved"}}), R"({"decision":"approved"})");
+    EXPECT_EQ(answered({{"decision", "answered"}, {"answer", {{"to", "kim"}}}}),
+              R"({"decision":"answered","answer":{"to":"kim"}})");
+    EXPECT_EQ(answered({{"decision", "answered"}}), "answer");
+    EXPECT_EQ(answered({{"decision", "perhaps"}}), "decision");
+}
+
+TEST(Machine, ASignalThatIsThereIsTakenWithoutWaitingForOne) {
+    const std::string_view text = R"(
+name: s
+steps:
+  - {id: work, call: {function: echo}}
+  - {id: news, if: "'news' in run.signals", wait: {signal: news}}
+output: "{{ steps.news.output }}"
+)";
+    DrivenRun quiet(text);
+    quiet.finish("work", 1);
+    EXPECT_EQ(quiet.state.status, RunStatus::completed);
+    EXPECT_EQ(quiet.output(), "null");
+    DrivenRun told(text);
+    ASSERT_TRUE(told.give([&](Machine& m) { return m.signal("news", "rain", told.now); }));
+    told.finish("work", 1);
+    EXPECT_EQ(told.output(), R"("rain")");
+}
+
 TEST(Machine, BudgetsAndDeadlinesEndARun) {
     DrivenRun tokens(R"(
 name: dear
