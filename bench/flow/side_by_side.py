@@ -123,7 +123,7 @@ class Postgres:
         self.run(f"'{self.bin}/initdb' -D '{self.dir}/data' -A trust -U postgres")
         self.run(f"'{self.bin}/pg_ctl' -D '{self.dir}/data' -l '{self.dir}/log' -w -o '-p {self.port} "
                  f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.dir} -c max_connections=200' start")
-        for name in ("dbos", "langgraph"):
+        for name in ("dbos", "langgraph", "dougong"):
             self.run(f"'{self.bin}/psql' -h 127.0.0.1 -p {self.port} -U postgres -c 'create database {name}'")
         self.pid = (self.dir / "data" / "postmaster.pid").read_text().split()[0]
 

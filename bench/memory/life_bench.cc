@@ -2,6 +2,8 @@
 //
 //   bench_memory_life forget [N] [OTHERS]   a user with N memories (100,000) among OTHERS (100,000)
 //   bench_memory_life forget-keys [N] [OTHERS]   the same, sealed with keys of subjects
+//   bench_memory_life keys [N] [QUESTIONS]  adding N memories (50,000) and asking, with keys and
+//                                           without, in turn
 //   bench_memory_life compress LOCOMO.json  evidence found before and after compressing 10:1
 //
 // forget: until nothing finds them, until no byte is left, and a raw scan of every file for a
@@ -13,6 +15,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -123,6 +126,88 @@ Result<json::object> forget(std::size_t mine, std::size_t others, memory::Encryp
                         {"needles", receipt.scan.needles},
                         {"needle_hits", receipt.scan.hits},
                         {"bytes_scanned", receipt.scan.bytes}};
+}
+
+// --- what keys cost ---------------------------------------------------------------------------
+
+double cpu_seconds() {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double percentile_ms(std::vector<double>& seconds, double share) {
+    const auto at = static_cast<std::size_t>(share * static_cast<double>(seconds.size() - 1));
+    std::ranges::nth_element(seconds, seconds.begin() + static_cast<std::ptrdiff_t>(at));
+    return 1e3 * seconds[at];
+}
+
+/// 1,000 users, batches of 500, one at a time, an index made anew, questions of ten hits.
+Result<json::object> with_keys(std::size_t entries, std::size_t questions,
+                               memory::Encryption encryption) {
+    const auto dir = DG_TRY(base::TemporaryDir::create("/tmp", "dougong-life-"));
+    const std::shared_ptr<memory::Embedder> embedder = memory::embed::make_hashed_ngrams();
+    const memory::StoreOptions options{
+        .location = dir.path(), .shards = 1, .encryption = encryption};
+    auto store = DG_TRY(memory::MemoryStore::open(options, embedder, kClock));
+    const auto made = [&](std::size_t i) -> Result<memory::NewEntry> {
+        memory::NewEntry entry{
+            .scope = {.tenant = "t", .user = fmt::format("user-{}", i * 7'919 % 1'000)},
+            .content = text_of(i, false)};
+        entry.embedding.resize(embedder->dims());
+        const std::string_view text = entry.content;
+        DG_TRY(embedder->embed({&text, 1}, memory::EmbedSide::document, entry.embedding));
+        return entry;
+    };
+    constexpr std::size_t kBatch = 500, kAlone = 1'000;
+    double added_s = 0, added_cpu_s = 0;
+    for (std::size_t first = 0; first < entries; first += kBatch) {
+        std::vector<memory::NewEntry> batch;
+        for (std::size_t i = first; i < std::min(first + kBatch, entries); ++i) {
+            batch.push_back(DG_TRY(made(i)));
+        }
+        const double cpu = cpu_seconds();
+        const auto begin = std::chrono::steady_clock::now();
+        DG_TRY(store->add(batch));
+        added_s += seconds_since(begin);
+        added_cpu_s += cpu_seconds() - cpu;
+    }
+    std::vector<double> alone, asked;
+    for (std::size_t i = entries; i < entries + kAlone; ++i) {
+        const memory::NewEntry entry = DG_TRY(made(i));
+        const auto begin = std::chrono::steady_clock::now();
+        DG_TRY(store->add(entry));
+        alone.push_back(seconds_since(begin));
+    }
+    DG_TRY(store->settle());
+    store.reset();
+    store = DG_TRY(memory::MemoryStore::open(options, embedder, kClock));
+    memory::Query query;
+    query.filter.scope.tenant = "t";
+    query.limit = 10;
+    double first_s = 0;
+    for (std::size_t q = 0; q < questions + 1; ++q) {
+        query.text = fmt::format("the door of room {} on day {}", q * 31 % 977, q % 365);
+        const auto begin = std::chrono::steady_clock::now();
+        DG_TRY(store->search(query));
+        (q == 0 ? first_s : asked.emplace_back()) = seconds_since(begin);
+    }
+    return json::object{
+        {"batched_per_s", static_cast<double>(entries) / added_s},
+        {"batched_cpu_us", 1e6 * added_cpu_s / static_cast<double>(entries)},
+        {"alone_ms", {{"p50", percentile_ms(alone, .5)}, {"p99", percentile_ms(alone, .99)}}},
+        {"first_question_s", first_s},
+        {"question_ms", {{"p50", percentile_ms(asked, .5)}, {"p99", percentile_ms(asked, .99)}}}};
+}
+
+Result<json::object> keys_cost(std::size_t entries, std::size_t questions) {
+    json::array rounds;
+    for (int round = 0; round < 2; ++round) {
+        auto plain = DG_TRY(with_keys(entries, questions, memory::Encryption::off));
+        auto sealed = DG_TRY(with_keys(entries, questions, memory::Encryption::subject));
+        rounds.push_back(json::object{{"plain", std::move(plain)}, {"sealed", std::move(sealed)}});
+    }
+    return json::object{{"entries", entries}, {"rounds", std::move(rounds)}};
 }
 
 // --- compressing ------------------------------------------------------------------------------
@@ -241,10 +326,14 @@ std::size_t number(int argc, char** argv, int at, std::size_t otherwise) {
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
     Result<json::object> done =
-        base::fail(base::Code::invalid_argument, "say what: forget or compress; see life_bench.cc");
+        base::fail(base::Code::invalid_argument,
+                   "say what: forget, forget-keys, keys or compress; see life_bench.cc");
     if (what == "forget" || what == "forget-keys") {
         done = forget(number(argc, argv, 2, 100'000), number(argc, argv, 3, 100'000),
                       what == "forget" ? memory::Encryption::off : memory::Encryption::subject);
+    }
+    if (what == "keys") {
+        done = keys_cost(number(argc, argv, 2, 50'000), number(argc, argv, 3, 1'000));
     }
     if (what == "compress" && argc > 2) {
         done = compress(argv[2], static_cast<std::uint32_t>(number(argc, argv, 3, 10)));

@@ -26,6 +26,7 @@
 #include "base/files/files.h"
 #include "base/json/json.h"
 #include "engine/engine.h"
+#include "engine/model_files/prefixes.h"
 #include "locomo.h"
 #include "memory/embed/entry_text.h"
 #include "memory/embed/hashed_ngrams.h"
@@ -581,7 +582,8 @@ base::Result<json::object> measure(const Arguments& arguments) {
     if (!arguments.model.empty()) {
         std::shared_ptr<engine::Engine> engine =
             DG_TRY(engine::Engine::open(arguments.model, {.threads = 1}, kClock));
-        embedder = DG_TRY(app::make_engine_embedder(std::move(engine)));
+        embedder = DG_TRY(app::make_engine_embedder(
+            std::move(engine), DG_TRY(engine::read_prefixes(arguments.model))));
     }
     const std::unique_ptr<memory::Embedder> hashed = memory::embed::make_hashed_ngrams();
     std::vector<std::pair<std::string, std::vector<Corpus>>> collections;

@@ -89,6 +89,7 @@ function route(request, response) {
     model.state = change[2] === "load" ? "ready" : "unloaded";
     return json(response, 200, model);
   }
+  if (path === "/v1/alarms") return json(response, 200, { object: "list", firing: 0, data: [], webhooks: [] });
   if (path === "/v1/models") return json(response, 200, { object: "list", data: simulation.models });
   if (path === "/admin/v1/system") return json(response, 200, simulation.system);
   if (path === "/admin/v1/requests") return json(response, 200, simulation.page(url.searchParams));

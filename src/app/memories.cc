@@ -10,6 +10,7 @@
 #include "app/memory_summarizer.h"
 #include "app/model_store.h"
 #include "base/api/error_answer.h"
+#include "engine/model_files/prefixes.h"
 #include "memory/http/memory_routes.h"
 
 namespace app {
@@ -52,7 +53,8 @@ Result<std::shared_ptr<memory::Embedder>> open_embedder(const Program& program) 
     LocatedModel located = config.embedder == "auto"
                                ? DG_TRY(embedded_encoder())
                                : DG_TRY(locate_model(config.embedder, program));
-    return make_engine_embedder(DG_TRY(open_reader(std::move(located), program)));
+    const engine::ModelPrefixes prefixes = DG_TRY(engine::read_prefixes(located.path));
+    return make_engine_embedder(DG_TRY(open_reader(std::move(located), program)), prefixes);
 }
 
 /// What memory.reranker names. Null: none.

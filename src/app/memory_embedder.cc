@@ -7,6 +7,7 @@
 
 #include "app/fitting_text.h"
 #include "engine/engine.h"
+#include "engine/model_files/prefixes.h"
 
 namespace app {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using base::Code;
 
 struct Prefixes {
-    std::string_view query = {}, document = {};
+    std::string query = {}, document = {};
 };
 
 /// As the models' cards say.
@@ -33,10 +34,14 @@ Prefixes prefixes_of(std::string name) {
 
 class EngineEmbedder final : public memory::Embedder {
 public:
-    explicit EngineEmbedder(std::shared_ptr<engine::Engine> engine)
-        : engine_(std::move(engine)),
-          id_(engine_->info().name + "/" + engine_->info().quantization),
-          prefixes_(prefixes_of(engine_->info().name)) {}
+    EngineEmbedder(std::shared_ptr<engine::Engine> engine, const engine::ModelPrefixes& said)
+        : engine_(std::move(engine)), prefixes_(prefixes_of(engine_->info().name)) {
+        const Prefixes by_name = prefixes_;
+        if (said.query) prefixes_.query = *said.query;
+        if (said.document) prefixes_.document = *said.document;
+        id_ = engine_->info().name + "/" + engine_->info().quantization;
+        if (prefixes_.document != by_name.document) id_ += "/" + prefixes_.document;
+    }
 
     const std::string& id() const override { return id_; }
     std::uint32_t dims() const override { return engine_->info().embedding_dim; }
@@ -49,9 +54,9 @@ public:
         std::vector<std::size_t> rows;  // of each input; texts with nothing in them have none
         for (std::size_t i = 0; i < texts.size(); ++i) {
             if (texts[i].find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
-            std::string text(side == memory::EmbedSide::query ? prefixes_.query
-                                                              : prefixes_.document);
             if (!is_readable(texts[i])) continue;
+            std::string text =
+                side == memory::EmbedSide::query ? prefixes_.query : prefixes_.document;
             text = fitting_text(*engine_, text.append(texts[i]), engine_->info().context_tokens);
             if (text.empty()) continue;
             inputs.push_back(std::move(text));
@@ -80,21 +85,21 @@ private:
     }
 
     const std::shared_ptr<engine::Engine> engine_;
-    const std::string id_;
-    const Prefixes prefixes_;
+    std::string id_;
+    Prefixes prefixes_;
 };
 
 }  // namespace
 
 base::Result<std::shared_ptr<memory::Embedder>> make_engine_embedder(
-    std::shared_ptr<engine::Engine> engine) {
+    std::shared_ptr<engine::Engine> engine, const engine::ModelPrefixes& prefixes) {
     const engine::ModelInfo& info = engine->info();
     if (engine->ranks() || info.embedding_dim == 0) {
         return base::fail(
             Code::failed_precondition,
             "model {} gives no vectors; name an embedding model (dougong models list)", info.name);
     }
-    return std::make_shared<EngineEmbedder>(std::move(engine));
+    return std::make_shared<EngineEmbedder>(std::move(engine), prefixes);
 }
 
 }  // namespace app

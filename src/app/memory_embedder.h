@@ -13,15 +13,18 @@
 
 namespace engine {
 class Engine;
-}
+struct ModelPrefixes;
+}  // namespace engine
 
 namespace app {
 
-/// `engine` must be an encoder. Longer texts are cut to what it takes. The words that e5 and bge
-/// models expect before a text are put there, by the model's name.
+/// `engine` must be an encoder. Longer texts are cut to what it takes. What the model expects
+/// before a text is put there: `prefixes`, and for a side that they leave open what e5 and bge
+/// models are known to expect, by the model's name. Another prefix of documents makes another id:
+/// vectors of both are not compared.
 /// Errors: failed_precondition (it ranks, or embeds nothing).
 base::Result<std::shared_ptr<memory::Embedder>> make_engine_embedder(
-    std::shared_ptr<engine::Engine> engine);
+    std::shared_ptr<engine::Engine> engine, const engine::ModelPrefixes& prefixes);
 
 struct EndpointEmbedderOptions {
     std::string url;    ///< of the API, up to and with /v1

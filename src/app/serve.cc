@@ -218,7 +218,9 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
                                        .metrics = &metrics,
                                        .spans = spans});
     // A database is named on purpose: to go on without it would hide that it is away.
-    if (flows || enabled == "on" || program.config().flow.store == "postgresql") return flows;
+    const bool wrong = !flows && flows.error().code == Code::invalid_argument;  // a file of ours
+    if (flows || wrong || enabled == "on" || program.config().flow.store == "postgresql")
+        return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
     return std::unique_ptr<Flows>();
 }

@@ -52,6 +52,12 @@ struct SharedCommit {
     std::span<const Settled> settled = {};
 };
 
+/// A run that is ours now.
+struct Claimed {
+    RunHead head = {};
+    bool crashed = false;  ///< who had it did not give it back: its lease ran out
+};
+
 struct FleetWorker {
     std::int64_t number = 0;
     std::string url;  ///< for people
@@ -65,13 +71,15 @@ public:
     virtual ~Fleet() = default;
     /// What an engine is told, on any thread, in order.
     struct Events {
-        /// These runs are ours now.
-        std::function<void(std::vector<RunHead>)> claimed;
+        std::function<void(std::vector<Claimed>)> claimed;
         std::function<void(std::vector<Arrival>)> arrived;
         /// Events of a run that is watched and another's, from place `first` on.
         std::function<void(RunId, std::vector<Event>, std::uint64_t first)> moved;
         /// Our lease is gone, and with it every run. All appends fail until rejoin().
         std::function<void()> lost;
+        /// Makes an event whole before it is told as moved; may be empty. Where it fails, all are
+        /// told later.
+        std::function<base::Result<void>(RunId, Event&)> whole = {};
     };
     /// Once, before anything below. `take_up`: claim what has no owner any more.
     virtual void join(Events events, bool take_up) = 0;
@@ -85,9 +93,9 @@ public:
     virtual void commit(const SharedCommit& commit, RunLog::Done done) = 0;
     /// An arrival that was not for us after all: it is told again should its run be ours.
     virtual void give_back(const Arrival& arrival) = 0;
-    /// The run's head when it is ours, or nobody had it and it is from now on; nothing when it is
+    /// The run when it is ours, or nobody had it and it is from now on; nothing when it is
     /// another's. Errors: not_found, unavailable.
-    virtual base::Result<std::optional<RunHead>> own(RunId run) = 0;
+    virtual base::Result<std::optional<Claimed>> own(RunId run) = 0;
     /// Puts it into the inbox; `done` is told how it went, on any thread, when the owner has taken
     /// it. Errors: the input's; unavailable (nobody knows).
     virtual void ask(Posting posting, RunLog::Done done) = 0;
@@ -98,6 +106,9 @@ public:
     virtual void announce(std::string url) = 0;
     /// Live workers. Errors: unavailable.
     virtual base::Result<std::vector<FleetWorker>> workers() = 0;
+    /// Where the process that owns a run is found; empty: it is ours, or nobody's now. Errors:
+    /// unavailable.
+    virtual base::Result<std::string> owner_url(RunId run) = 0;
 };
 
 }  // namespace flow

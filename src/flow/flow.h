@@ -53,6 +53,8 @@ public:
     /// A function instead, which stays in this process. Errors: failed_precondition (the run is
     /// another process's), too.
     base::Result<void> input(RunId run, RunEngine::Input input);
+    /// RunEngine::peek. Errors: not_found, data_loss, those of `look`.
+    base::Result<void> peek(RunId run, const RunEngine::Input& look);
     base::Result<void> signal(RunId run, std::string_view name, base::json::value payload);
     base::Result<void> answer(RunId run, std::string_view step, base::json::value answer);
     base::Result<void> pause(RunId run, std::string_view why, std::string_view by);

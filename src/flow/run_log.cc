@@ -2,6 +2,25 @@
 
 namespace flow {
 
+base::Result<std::uint64_t> RunLog::length(RunId id) {
+    constexpr std::uint32_t kPage = 1'000;
+    for (std::uint64_t length = 0;;) {
+        const auto page = DG_TRY(history(id, length, kPage));
+        length += page.size();
+        if (page.size() < kPage) return length;
+    }
+}
+
+base::Result<std::string> RunLog::blob(RunId id, std::string_view hash) {
+    return base::fail_on("hash", base::Code::not_found,
+                         "{} has no value '{}' beside its events: they hold all of them",
+                         to_text(id), hash);
+}
+
+base::Result<void> RunLog::blobs_of(RunId, const std::function<void(std::string_view)>&) {
+    return {};
+}
+
 base::Result<RunCounts> RunLog::count(const RunFilter& filter) {
     RunCounts counts;
     RunFilter page = filter;

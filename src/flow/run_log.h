@@ -30,6 +30,9 @@ struct RunHead {
     std::string error;                 ///< why it failed, is paused or was cancelled
     std::vector<std::string> waiting;  ///< "human:gate", "signal:paid", "event/news"
     bool calls_out = false;            ///< something outside is at work for it
+    std::optional<RunId> forked_from;
+    std::uint64_t events = 0;           ///< so far
+    std::optional<ShortTotals> totals;  ///< none: an older version wrote it last
 };
 
 /// What is added to one run.
@@ -83,6 +86,19 @@ public:
     /// All events of a run, the first `skip` left out, at most `limit`.
     virtual base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                                      std::uint32_t limit) = 0;
+    /// How many events a run has. Reads the end of its history alone, where a log can.
+    virtual base::Result<std::uint64_t> length(RunId id);
+    /// As history, but values that are kept beside the log stand as {"$blob": hash, "bytes": size}.
+    virtual base::Result<std::vector<Event>> linked_history(RunId id, std::uint64_t skip,
+                                                            std::uint32_t limit) {
+        return history(id, skip, limit);
+    }
+    /// One of those values, as JSON text. Errors: not_found (the run has none of that hash), too.
+    virtual base::Result<std::string> blob(RunId id, std::string_view hash);
+    /// Hashes of all values of a run that are kept beside the log, as its events and its last
+    /// snapshot name them; one may come twice. Reads the whole history, a page at a time.
+    virtual base::Result<void> blobs_of(RunId id,
+                                        const std::function<void(std::string_view hash)>& each);
     /// The head alone; does not wait for an index.
     virtual base::Result<RunHead> load_head(RunId id) = 0;
     virtual base::Result<std::optional<RunId>> by_key(std::string_view tenant,

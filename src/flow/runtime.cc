@@ -118,6 +118,10 @@ Result<void> Runtime::input(RunId run, RunEngine::Input input) {
     return ask<Result<void>>([&](auto answer) { engine_->input(run, input, answer); });
 }
 
+Result<void> Runtime::peek(RunId run, const RunEngine::Input& look) {
+    return ask<Result<void>>([&](auto answer) { answer(engine_->peek(run, look)); });
+}
+
 Result<void> Runtime::give(RunId run, RunInput input) {
     auto promise = std::make_shared<std::promise<Result<void>>>();
     std::future<Result<void>> answer = promise->get_future();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
 
 namespace test {
 namespace {
@@ -105,7 +106,7 @@ Slot made_slot(base::Rng& rng, World& world) {
 }  // namespace
 
 const std::vector<Form>& forms() {
-    static const std::vector<Form> all = {
+    static const std::vector<Form> first = {
         {template_form, "lives_in", false, "{S} moved to {O} on {D}."},
         {template_form, "lives_in", false, "{S} lives in {O} since {D}."},
         {template_form, "lives_in", false, "{S} lives in {O}."},
@@ -171,6 +172,11 @@ const std::vector<Form>& forms() {
         {paraphrase, "studies_at", true, "{S} dropped out of {O} on {D}."},
         {paraphrase, "studies_at", true, "{S} used to study at {O}."},
     };
+    static const std::vector<Form> all = [] {
+        std::vector<Form> out = first;
+        std::ranges::copy(further_forms(), std::back_inserter(out));
+        return out;
+    }();
     return all;
 }
 

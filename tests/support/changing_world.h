@@ -16,6 +16,8 @@ namespace test {
 enum class Telling : std::uint8_t {
     template_form,  ///< plain sentences of the kind that rules are for
     paraphrase,     ///< how else people put it, known to the rules or not
+    tuning,         ///< further ways, which rules were tuned with
+    held_out,       ///< and those which they were not
 };
 
 /// One sentence pattern: {S} subject, {O} object, {D} the day. Without {D} it is told on the day.
@@ -26,6 +28,8 @@ struct Form {
     std::string_view text;
 };
 const std::vector<Form>& forms();
+/// Those told as `tuning` and `held_out`; forms() has them too.
+std::vector<Form> further_forms();
 
 /// From `day` on the slot has `object`; "" for nothing.
 struct Update {

@@ -1,5 +1,6 @@
 // The rail on the left (a bar at the bottom of a phone): screens, pulse, theme, language, help.
 import { useEffect, useRef } from "react";
+import { alarmStore, useAlarms } from "../flows/alarmFeed";
 import { localeStore, setLocale, useT } from "../i18n";
 import { feedStore, type Feed } from "../live/feed";
 import { formatNumber } from "../ui/format";
@@ -38,6 +39,8 @@ export function Nav() {
   useEffect(() => {
     links.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // newer browsers give a promise
   }, [route.screen]);
+  useAlarms(false);
+  const firing = useStore(alarmStore).list?.firing ?? 0;
   const dark = isDark(useStore(themeStore));
   const locale = useStore(localeStore);
   return (
@@ -56,6 +59,7 @@ export function Nav() {
             >
               <Icon name={screen.icon} />
               <span>{t(screen.label)}</span>
+              {screen.route === "runs" && firing > 0 && <span className="nav-badge" aria-label={t("alarms.firing_n", { n: firing })}>{firing}</span>}
             </a>
           </li>
         ))}

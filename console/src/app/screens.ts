@@ -26,6 +26,7 @@ const loaders = {
   knowledge: () => import("../knowledge/KnowledgeScreen").then((m) => ({ default: m.KnowledgeScreen })),
   runs: () => import("../flows/RunsScreen").then((m) => ({ default: m.RunsScreen })),
   workflows: () => import("../flows/WorkflowsScreen").then((m) => ({ default: m.WorkflowsScreen })),
+  alarms: () => import("../flows/AlarmsScreen").then((m) => ({ default: m.AlarmsScreen })),
   journal: () => import("../flows/JournalScreen").then((m) => ({ default: m.JournalScreen })),
   system: () => import("../system/SystemScreen").then((m) => ({ default: m.SystemScreen })),
 };
@@ -42,6 +43,7 @@ export const screens: Screen[] = [
   { route: "knowledge", label: "nav.knowledge", icon: "book", key: "k", component: lazy(loaders.knowledge), preload: loaders.knowledge },
   { route: "runs", label: "nav.runs", icon: "flow", key: "w", component: lazy(loaders.runs), preload: loaders.runs },
   { route: "workflows", label: "nav.workflows", icon: "flow", key: "d", component: lazy(loaders.workflows), preload: loaders.workflows, within: "runs" },
+  { route: "alarms", label: "nav.alarms", icon: "bell", key: "a", component: lazy(loaders.alarms), preload: loaders.alarms, within: "runs" },
   { route: "journal", label: "nav.journal", icon: "flow", key: "j", component: lazy(loaders.journal), preload: loaders.journal, within: "runs" },
   { route: "system", label: "nav.system", icon: "system", key: "s", component: lazy(loaders.system), preload: loaders.system },
 ];

@@ -5,7 +5,7 @@ import { formatMs, formatTime } from "../ui/format";
 import { StatusBadge } from "./Status";
 import { isFinal, type RunHead } from "./types";
 import { rowOfKey, useVirtual } from "../ui/useVirtual";
-import { shortId, waitWords } from "./words";
+import { shortId, usedShort, usedWords, waitWords } from "./words";
 
 const ROW_PX = 38;
 
@@ -25,6 +25,7 @@ const columns: [string, Key][] = [
   ["flow", "flows.column.workflow"],
   ["why", "flows.column.why"],
   ["id", "flows.column.run"],
+  ["used", "flows.column.used"],
   ["begun", "flows.column.started"],
   ["took", "flows.column.took"],
 ];
@@ -32,6 +33,7 @@ const columns: [string, Key][] = [
 export function RunTable({ rows, total, selected, onSelect, onOpen, onEnd, onView }: Props) {
   const t = useT();
   const grid = useRef<HTMLDivElement>(null);
+  const withUsed = rows.some((row) => row.totals !== undefined); // servers before that say nothing of it
   const [cursor, setCursor] = useState(0);
   const [anchor, setAnchor] = useState(0);
   const { first, last, page, show } = useVirtual(grid, rows.length, ROW_PX, ROW_PX);
@@ -71,7 +73,7 @@ export function RunTable({ rows, total, selected, onSelect, onOpen, onEnd, onVie
   return (
     <div
       ref={grid}
-      className="log runs"
+      className={`log runs ${withUsed ? "with-used" : ""}`}
       role="grid"
       tabIndex={0}
       aria-label={t("flows.runs")}
@@ -81,13 +83,13 @@ export function RunTable({ rows, total, selected, onSelect, onOpen, onEnd, onVie
       onKeyDown={onKeyDown}
     >
       <div className="log-row log-head" role="row" aria-rowindex={1}>
-        {columns.map(([name, label]) => (
+        {columns.filter(([name]) => withUsed || name !== "used").map(([name, label]) => (
           <span key={name} role="columnheader" className={`col-${name}`}>{name === "pick" ? <span className="visually-hidden">{t(label)}</span> : t(label)}</span>
         ))}
       </div>
       <div role="rowgroup" className="log-space" style={{ height: rows.length * ROW_PX }} onClick={onClick}>
         {rows.slice(first, last).map((row, offset) => (
-          <Row key={row.id} row={row} index={first + offset} picked={selected.has(row.id)} active={first + offset === cursor} />
+          <Row key={row.id} row={row} withUsed={withUsed} index={first + offset} picked={selected.has(row.id)} active={first + offset === cursor} />
         ))}
       </div>
       {rows.length === 0 && <p className="muted log-none">{t("flows.no_match")}</p>}
@@ -97,7 +99,7 @@ export function RunTable({ rows, total, selected, onSelect, onOpen, onEnd, onVie
 
 const labelText = (head: RunHead) => Object.entries(head.labels ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
 
-const Row = memo(function Row({ row, index, picked, active }: { row: RunHead; index: number; picked: boolean; active: boolean }) {
+const Row = memo(function Row({ row, withUsed, index, picked, active }: { row: RunHead; withUsed: boolean; index: number; picked: boolean; active: boolean }) {
   const t = useT();
   const why = row.error || waitWords(row, t) || labelText(row);
   const end = row.finished_unix_ms ?? (isFinal(row.status) ? row.updated_unix_ms : Math.max(Date.now(), row.started_unix_ms));
@@ -113,9 +115,10 @@ const Row = memo(function Row({ row, index, picked, active }: { row: RunHead; in
     >
       <span role="gridcell" className="col-pick"><span className={`pick ${picked ? "picked" : ""}`} aria-hidden="true" /></span>
       <span role="gridcell" className="col-state"><StatusBadge status={row.status} /></span>
-      <span role="gridcell" className="col-flow">{row.workflow} <span className="muted small">v{row.version}</span></span>
+      <span role="gridcell" className="col-flow">{row.workflow} <span className="muted small">v{row.version}</span>{row.forked_from && <span className="muted small" title={`${t("flows.forked_from")} ${row.forked_from}`}> · {t("flows.forked")}</span>}</span>
       <span role="gridcell" className="col-why" title={why}>{why}</span>
       <span role="gridcell" className="col-id mono" title={row.id}>{shortId(row.id)}</span>
+      {withUsed && <span role="gridcell" className="col-used number" title={usedWords(row, t)}>{usedShort(row)}</span>}
       <span role="gridcell" className="col-begun number">{formatTime(row.started_unix_ms)}</span>
       <span role="gridcell" className="col-took number">{formatMs(end - row.started_unix_ms)}</span>
     </div>

@@ -20,6 +20,8 @@ export interface RunHead {
   labels?: Record<string, Json>;
   error?: string;
   waiting?: string[];
+  forked_from?: string;
+  totals?: { steps: number; attempts: number; tokens: number; cost_usd: number; working_ms: number; waiting_ms: number };
 }
 
 export interface RunPage {

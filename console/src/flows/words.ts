@@ -1,6 +1,6 @@
 // Words for what runs are and wait for. The same ones as `dougong flow list` prints.
 import type { Translate } from "../i18n";
-import { formatTime } from "../ui/format";
+import { formatCount, formatMs, formatTime } from "../ui/format";
 import type { RunHead } from "./types";
 
 const SHOWN = 3;
@@ -33,4 +33,25 @@ export function waitWords(head: Pick<RunHead, "waiting" | "due_unix_ms">, t: Tra
 /** A run's id without what all ids share: enough to tell runs apart in a table. */
 export function shortId(id: string): string {
   return id.length > 16 ? `${id.slice(0, 10)}…${id.slice(-5)}` : id;
+}
+
+const dollars = (cost: number) => `$${cost >= 0.01 ? cost.toFixed(2) : cost.toPrecision(2)}`;
+
+/** What a run used, for a narrow column: tokens and money, where it used any. */
+export function usedShort({ totals }: Pick<RunHead, "totals">): string {
+  if (!totals) return "";
+  const parts = [totals.tokens > 0 ? formatCount(totals.tokens) : "", totals.cost_usd > 0 ? dollars(totals.cost_usd) : ""];
+  return parts.filter(Boolean).join(" · ") || "–";
+}
+
+/** The same at length, with the time it worked and waited. */
+export function usedWords({ totals }: Pick<RunHead, "totals">, t: Translate): string {
+  if (!totals) return "";
+  return [
+    t("flows.tokens", { n: totals.tokens.toLocaleString("en-US") }),
+    dollars(totals.cost_usd),
+    t("flows.steps", { n: totals.steps }),
+    `${t("flows.status.running")} ${formatMs(totals.working_ms)}`,
+    `${t("flows.status.waiting")} ${formatMs(totals.waiting_ms)}`,
+  ].join(", ");
 }

@@ -11,7 +11,7 @@ import socket
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from .transport import DougongError, Transport, backoff_s
 
@@ -48,29 +48,138 @@ class StepContext:
     cost_usd: float = 0.0
 
 
+class _Link:
+    """What is between a worker and one server. All links of a worker share its condition."""
+
+    def __init__(self, worker: Worker, transport: Transport):
+        self.worker, self.transport, self.changed = worker, transport, worker._changed
+        self.running: dict[str, StepContext] = {}
+        self.done: list[str] = []  # results as JSON text
+        self.asked = 0  # functions that a request on its way may bring
+        self.beat_due = False
+
+    def exchange(self, most: int, running: list[str]) -> bool:
+        """One request. False when it failed: then its results wait for the next."""
+        worker = self.worker
+        with self.changed:
+            results, self.done = self.done[:_RESULTS_MAX], self.done[_RESULTS_MAX:]
+        body: dict[str, Any] = {"worker": worker.name}
+        if most > 0:
+            body |= {"queues": {queue: list(functions) for queue, functions in worker._steps.items()}, "max": most,
+                     "wait_ms": _WAIT_MS, "lease_ms": worker.lease_ms}
+        if running:
+            body["running"] = running
+        text = json.dumps(body)
+        if results:
+            text = f'{text[:-1]}, "results": [{", ".join(results)}]}}'
+        try:
+            answer = self.transport.call("POST", f"/v1/workers/tasks/{'take' if most > 0 else 'report'}",
+                                         body=text.encode(), waits=most > 0)
+        except DougongError as error:
+            if error.status == 413 and results:
+                self.shrink(results)
+                return True
+            with self.changed:
+                self.done = results + self.done
+            if 400 <= error.status < 500 and error.status != 429:
+                worker._fail(error)
+            elif not (worker._stopping and most > 0):
+                worker._tell("unreachable", error)
+            return False
+        for one in answer.get("refused", ()):
+            if one["code"] != "already_exists":
+                worker._tell("refused", one)
+        with self.changed:
+            for one in answer.get("stop", ()):
+                if one["task"] in self.running:
+                    self.running[one["task"]].cancelled.set()
+        for task in answer["tasks"]:
+            worker._begin(self, task)
+        if answer.get("draining"):
+            worker._tell("draining", self.transport.url)
+            worker._sleep(1.0)
+        return True
+
+    def shrink(self, results: list[str]) -> None:
+        """They are too much together: the half at a time; one that is too much by itself fails."""
+        if len(results) == 1:
+            task = json.loads(results[0])["task"]
+            results = [_failure(task, StepError("payload_too_large", "the output is larger than the server takes"))]
+            with self.changed:
+                self.done = results + self.done
+            return
+        rest: list[str]
+        with self.changed:
+            rest, self.done = self.done, []
+        for part in (results[:len(results) // 2], results[len(results) // 2:]):
+            with self.changed:
+                self.done = part + self.done
+            self.exchange(0, [])
+        with self.changed:
+            self.done += rest
+
+    def loop(self) -> None:
+        """Asks for more until the worker stops."""
+        worker, attempt = self.worker, 0
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: worker._stopping or self.done or worker._free(self) > 0)
+                if worker._stopping:
+                    return
+                self.asked = worker._free(self)
+                self.changed.notify_all()
+            sent = self.exchange(self.asked, [])
+            with self.changed:
+                self.asked = 0
+                if sent:  # what is done at once goes with the next request
+                    self.changed.wait_for(lambda: self.done or not self.running, 0.001)
+                self.changed.notify_all()
+            if sent:
+                attempt = 0
+            else:
+                worker._sleep(backoff_s(attempt))
+                attempt += 1
+
+    def report(self) -> None:
+        """Sends what is done, and heartbeats, while a request for more waits."""
+        worker, attempt = self.worker, 0
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: worker._over.is_set() or self.beat_due or (self.done and self.asked > 0))
+                if worker._over.is_set():
+                    return
+                running = list(self.running) if self.beat_due else []
+                self.beat_due = False
+                if not running and not self.done:
+                    continue
+            if self.exchange(0, running):
+                attempt = 0
+            elif not worker._over.wait(backoff_s(attempt)):
+                attempt += 1
+
+
 class Worker:
     """
-    @worker.step("images", "resize") names a function; run() works until stop(). `concurrency`: functions at once, each on
-    a thread; `lease_ms`: after so long without a sign of life another worker gets the task; `on_event(kind, detail)`
-    hears of "unreachable", "refused" and "draining".
+    @worker.step("images", "resize") names a function; run() works until stop(). `url`: one server or several;
+    `concurrency`: functions at once, each on a thread; `lease_ms`: after so long without a sign of life another worker
+    gets the task; `on_event(kind, detail)` hears of "unreachable", "refused" and "draining".
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8080", *, tenant: str | None = None, api_key: str | None = None,
-                 headers: dict[str, str] | None = None, concurrency: int = 8, lease_ms: int = 30_000,
-                 name: str | None = None, on_event: Callable[[str, Any], None] | None = None):
+    def __init__(self, url: str | Sequence[str] = "http://127.0.0.1:8080", *, tenant: str | None = None,
+                 api_key: str | None = None, headers: dict[str, str] | None = None, concurrency: int = 8,
+                 lease_ms: int = 30_000, name: str | None = None, on_event: Callable[[str, Any], None] | None = None):
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.concurrency, self.lease_ms = concurrency, lease_ms
         self._tell = on_event or (lambda kind, detail: None)
-        self._transport = Transport(url, tenant, api_key, headers)
         self._steps: dict[str, dict[str, Callable[..., Any]]] = {}
-        self._changed = threading.Condition()  # guards what is below
-        self._running: dict[str, StepContext] = {}
-        self._done: list[str] = []  # results as JSON text
-        self._asking = False  # a request that may wait is on its way
+        self._changed = threading.Condition()  # guards the links and what is below
         self._stopping = False
         self._over = threading.Event()
         self._failed: DougongError | None = None
-        self._beat_due = False
+        urls = [url] if isinstance(url, str) else list(url)
+        if not urls:
+            raise ValueError("a worker needs the url of a server")
+        self._links = [_Link(self, Transport(one, tenant, api_key, headers)) for one in urls]
 
     def step(self, queue: str, function: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Names a function of (arguments) or (arguments, context), plain or async; absent: by its own name."""
@@ -79,68 +188,20 @@ class Worker:
             return handler
         return named
 
-    # ---- one request ---------------------------------------------------------------------------
+    # ---- for its links -------------------------------------------------------------------------
 
-    def _exchange(self, most: int, running: list[str]) -> bool:
-        """False when it failed: then its results wait for the next."""
-        with self._changed:
-            results, self._done = self._done[:_RESULTS_MAX], self._done[_RESULTS_MAX:]
-        body: dict[str, Any] = {"worker": self.name}
-        if most > 0:
-            body |= {"queues": {queue: list(functions) for queue, functions in self._steps.items()}, "max": most,
-                     "wait_ms": _WAIT_MS, "lease_ms": self.lease_ms}
-        if running:
-            body["running"] = running
-        text = json.dumps(body)
-        if results:
-            text = f'{text[:-1]}, "results": [{", ".join(results)}]}}'
-        try:
-            answer = self._transport.call("POST", f"/v1/workers/tasks/{'take' if most > 0 else 'report'}",
-                                          body=text.encode(), waits=most > 0)
-        except DougongError as error:
-            if error.status == 413 and results:
-                self._shrink(results)
-                return True
-            with self._changed:
-                self._done = results + self._done
-                if 400 <= error.status < 500 and error.status != 429:
-                    self._failed, self._stopping = error, True
-                    self._changed.notify_all()
-                    return False
-            if not (self._stopping and most > 0):
-                self._tell("unreachable", error)
-            return False
-        for one in answer.get("refused", ()):
-            if one["code"] != "already_exists":
-                self._tell("refused", one)
-        with self._changed:
-            for one in answer.get("stop", ()):
-                if one["task"] in self._running:
-                    self._running[one["task"]].cancelled.set()
-        for task in answer["tasks"]:
-            self._begin(task)
-        if answer.get("draining"):
-            self._tell("draining", self._transport.url)
-            self._sleep(1.0)
-        return True
+    def _free(self, link: _Link) -> int:
+        """Functions that a server may be asked for: those that no other is being asked for, shared out."""
+        used = sum(len(one.running) + (0 if one is link else one.asked) for one in self._links)
+        idle = sum(one is link or one.asked == 0 for one in self._links)
+        return max(0, min(_TASKS_MAX, -(-(self.concurrency - used) // idle)))
 
-    def _shrink(self, results: list[str]) -> None:
-        """They are too much together: the half at a time; one that is too much by itself fails."""
-        if len(results) == 1:
-            task = json.loads(results[0])["task"]
-            results = [_failure(task, StepError("payload_too_large", "the output is larger than the server takes"))]
-            with self._changed:
-                self._done = results + self._done
-            return
-        rest: list[str]
+    def _fail(self, error: DougongError) -> None:
         with self._changed:
-            rest, self._done = self._done, []
-        for part in (results[:len(results) // 2], results[len(results) // 2:]):
-            with self._changed:
-                self._done = part + self._done
-            self._exchange(0, [])
-        with self._changed:
-            self._done += rest
+            self._failed, self._stopping = error, True
+            self._changed.notify_all()
+        for link in self._links:
+            link.transport.wake()
 
     def _sleep(self, seconds: float) -> None:
         with self._changed:
@@ -148,15 +209,15 @@ class Worker:
 
     # ---- functions -----------------------------------------------------------------------------
 
-    def _begin(self, task: dict[str, Any]) -> None:
+    def _begin(self, link: _Link, task: dict[str, Any]) -> None:
         context = StepContext(task["task"], task["queue"], task["function"], task["run"], task["workflow"],
                               task["version"], task["step"], task["attempt"], task["giving"], task["idempotency_key"],
                               task.get("deadline_unix_ms"))
         with self._changed:
-            self._running[context.task] = context
-        self._pool.submit(self._perform, context, task["arguments"])
+            link.running[context.task] = context
+        self._pool.submit(self._perform, link, context, task["arguments"])
 
-    def _perform(self, context: StepContext, arguments: Any) -> None:
+    def _perform(self, link: _Link, context: StepContext, arguments: Any) -> None:
         result: str | None
         try:
             handler = self._steps[context.queue][context.function]
@@ -176,70 +237,43 @@ class Worker:
         except BaseException as error:  # noqa: B902: whatever a step raises is its failure
             result = _failure(context.task, error)
         with self._changed:
-            self._running.pop(context.task, None)
+            link.running.pop(context.task, None)
             if not context.cancelled.is_set():
-                self._done.append(result)
+                link.done.append(result)
             self._changed.notify_all()
 
     # ---- its threads ---------------------------------------------------------------------------
 
-    def _report(self) -> None:
-        """Sends what is done, and heartbeats, while a request for more waits."""
-        attempt = 0
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._over.is_set() or self._beat_due or (self._done and self._asking))
-                if self._over.is_set():
-                    return
-                running = list(self._running) if self._beat_due else []
-                self._beat_due = False
-                if not running and not self._done:
-                    continue
-            if self._exchange(0, running):
-                attempt = 0
-            elif not self._over.wait(backoff_s(attempt)):
-                attempt += 1
-
     def _beat(self) -> None:
         while not self._over.wait(self.lease_ms / 3000):
             with self._changed:
-                self._beat_due = True
+                for link in self._links:
+                    link.beat_due = True
                 self._changed.notify_all()
 
     def run(self) -> None:
-        """Works until stop(). Raises what the server refuses for good: a wrong tenant, a wrong name."""
+        """Works until stop(). Raises what a server refuses for good: a wrong tenant, a wrong name."""
         if not self._steps:
             raise ValueError("a worker needs steps: name functions with @worker.step(queue, function)")
         self._pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="dougong-step")
-        helpers = [threading.Thread(target=self._report, daemon=True), threading.Thread(target=self._beat, daemon=True)]
-        for helper in helpers:
-            helper.start()
-        attempt = 0
+        first, *others = self._links
+        loops = [threading.Thread(target=link.loop, daemon=True) for link in others]
+        helpers = [threading.Thread(target=link.report, daemon=True) for link in self._links]
+        helpers.append(threading.Thread(target=self._beat, daemon=True))
+        for thread in loops + helpers:
+            thread.start()
         try:
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopping or self._done or len(self._running) < self.concurrency)
-                    if self._stopping:
-                        break
-                    most = min(_TASKS_MAX, self.concurrency - len(self._running))
-                    self._asking = True
-                    self._changed.notify_all()
-                sent = self._exchange(most, [])
-                with self._changed:
-                    self._asking = False
-                    if sent:  # what is done at once goes with the next request
-                        self._changed.wait_for(lambda: self._done or not self._running, 0.001)
-                if sent:
-                    attempt = 0
-                else:
-                    self._sleep(backoff_s(attempt))
-                    attempt += 1
+            first.loop()
+            for thread in loops:
+                thread.join()
             with self._changed:
-                self._changed.wait_for(lambda: not self._running, self._patience_s)
-                for context in self._running.values():
-                    context.cancelled.set()
+                self._changed.wait_for(lambda: not any(link.running for link in self._links), self._patience_s)
+                for link in self._links:
+                    for context in link.running.values():
+                        context.cancelled.set()
             for last in range(3):
-                if self._failed or not self._done or self._exchange(0, []):
+                left = [link for link in self._links if link.done]
+                if self._failed or all([link.exchange(0, []) for link in left]):
                     break
                 self._over.wait(backoff_s(last))
         finally:
@@ -249,7 +283,8 @@ class Worker:
             self._pool.shutdown(wait=False, cancel_futures=True)
             for helper in helpers:
                 helper.join()
-            self._transport.close()
+            for link in self._links:
+                link.transport.close()
         if self._failed:
             raise self._failed
 
@@ -260,7 +295,8 @@ class Worker:
         or a signal's handler."""
         self._patience_s = timeout_s
         self._stopping = True
-        self._transport.wake()
+        for link in self._links:
+            link.transport.wake()
         if self._changed.acquire(blocking=False):
             self._changed.notify_all()
             self._changed.release()

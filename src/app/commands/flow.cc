@@ -109,7 +109,9 @@ Command flow_command() {
                     schema)});
     for (Command& command : flow_run_commands()) group.subcommands.push_back(std::move(command));
     group.subcommands.push_back(flow_trace_command());
+    group.subcommands.push_back(flow_blob_command());
     for (Command& command : flow_worker_commands()) group.subcommands.push_back(std::move(command));
+    group.subcommands.push_back(flow_alarm_command());
     for (Command& command : flow_change_commands()) group.subcommands.push_back(std::move(command));
     return group;
 }

@@ -14,11 +14,36 @@
 #include "base/files/files.h"
 
 namespace app {
-namespace {
 
 using base::Code;
 using base::Result;
 namespace json = base::json;
+
+std::string clock_text(std::int64_t unix_ms) {
+    const std::time_t seconds = unix_ms / 1000;
+    std::tm local{};
+    localtime_r(&seconds, &local);
+    return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+/// Day and time here.
+static std::string day_text(std::int64_t unix_ms) {
+    const std::time_t seconds = unix_ms / 1000;
+    std::tm local{};
+    localtime_r(&seconds, &local);
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}", local.tm_year + 1900, local.tm_mon + 1,
+                       local.tm_mday, local.tm_hour, local.tm_min);
+}
+
+std::string short_text(const json::value& value, std::size_t length) {
+    std::string text = value.is_string() ? std::string(value.get_string()) : base::to_text(value);
+    std::ranges::replace(text, '\n', ' ');
+    if (text.size() <= length) return text;
+    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+    return text.substr(0, length) + "...";
+}
+
+namespace {
 
 constexpr std::uint64_t kFileBytesMax = 8u << 20;
 
@@ -31,21 +56,6 @@ Result<json::object> deploy_file(FlowAccess& access, const std::string& file) {
     const bool is_json = file.ends_with(".json");
     return access.post("/v1/workflows?file=" + url_escape(file),
                        is_json ? "application/json" : "application/yaml", text);
-}
-
-std::string clock_text(std::int64_t unix_ms) {
-    const std::time_t seconds = unix_ms / 1000;
-    std::tm local{};
-    localtime_r(&seconds, &local);
-    return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
-}
-
-std::string short_text(const json::value& value, std::size_t length = 100) {
-    std::string text = value.is_string() ? std::string(value.get_string()) : base::to_text(value);
-    std::ranges::replace(text, '\n', ' ');
-    if (text.size() <= length) return text;
-    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
-    return text.substr(0, length) + "...";
 }
 
 /// One line about an event; empty for those that say nothing to people.
@@ -233,6 +243,18 @@ std::string wait_words(const json::object& head) {
     return out;
 }
 
+/// What a run used so far, as columns; those that an older version did not count are empty.
+std::string totals_words(const json::object& head) {
+    const json::value* found = head.if_contains("totals");
+    if (found == nullptr || !found->is_object()) return fmt::format("{:>58}  ", "");
+    const json::object& totals = found->get_object();
+    const json::value* cost = totals.if_contains("cost_usd");
+    const double usd = cost != nullptr && cost->is_number() ? cost->to_number<double>() : 0;
+    return fmt::format("{:>7} calls {:>9} tokens {:>9.4f} USD {:>9.1f} s at work  ",
+                       json_count(totals, "attempts"), json_count(totals, "tokens"), usd,
+                       static_cast<double>(json_count(totals, "working_ms")) / 1e3);
+}
+
 Result<int> list(const Args& args, Program& program) {
     const auto access = DG_TRY(FlowAccess::open(args, program));
     std::string path =
@@ -251,8 +273,9 @@ Result<int> list(const Args& args, Program& program) {
         const json::object& head = one.as_object();
         std::string note = json_text(head, "error");
         if (const std::string waits = wait_words(head); !waits.empty()) note = waits;
-        text += fmt::format("{}  {:<10}  {:<20}  {}\n", json_text(head, "id"),
-                            json_text(head, "status"), json_text(head, "workflow"), note);
+        text += fmt::format("{}  {:<10}  {:<20}  {}{}\n", json_text(head, "id"),
+                            json_text(head, "status"), json_text(head, "workflow"),
+                            args.has("--totals") ? totals_words(head) : "", note);
     }
     return tell(args, program, answer, text.empty() ? "no runs\n" : text);
 }
@@ -331,6 +354,7 @@ void describe_scope(const json::object& scope, const std::string& indent, std::s
 }
 
 Result<int> show(const Args& args, Program& program) {
+    if (asks_for_events(args)) return show_events(args, program);
     const auto access = DG_TRY(FlowAccess::open(args, program));
     const json::object answer =
         DG_TRY(access->call("GET", "/v1/runs/" + url_escape(args.value("RUN").value_or(""))));
@@ -437,7 +461,15 @@ Result<int> files(const Args& args, Program& program) {
     std::string text;
     for (const json::value& one : answer.at("data").as_array()) {
         const json::object& step = one.as_object();
-        text += json_text(step, "step") + "\n";
+        const json::value* kept = step.if_contains("kept");
+        const bool gone = kept != nullptr && kept->is_bool() && !kept->get_bool();
+        text += json_text(step, "step");
+        if (gone) text += "  removed: flow.workspaces_keep_days or flow.workspaces_bytes_max";
+        if (const auto until = json_count(step, "until_unix_ms"); until != 0) {
+            text += "  kept until " + day_text(static_cast<std::int64_t>(until)) +
+                    " if no step uses them";
+        }
+        text += "\n";
         for (const json::value& each : step.at("files").as_array()) {
             text += fmt::format("  {:>10}  {}\n", json_count(each.as_object(), "bytes"),
                                 json_text(each.as_object(), "name"));
@@ -484,13 +516,22 @@ std::vector<Command> flow_run_commands() {
                   "That wait for this: human, quarantine, signal:paid, event/news."},
                  {"--label", "NAME=VALUE", "With this label."},
                  {"--limit", "N", "At most so many [default: 50]."},
-                 {"--after", "RUN", "The page after this run."}}),
+                 {"--after", "RUN", "The page after this run."},
+                 {"--totals", "", "With calls, tokens, cost and time of each."}}),
             {{"dougong flow list --waiting human", "What waits for people."}}, list, {"flow"}),
         subcommand("health", "how the store of runs is, and what waits", "", {},
                    with_flow_options({}),
                    {{"dougong flow health --json", "The same for programs."}}, health, {"flow"}),
-        subcommand("show", "show a run and each of its steps", "", {kRun}, with_flow_options({}),
-                   {}, show, {"flow"}),
+        subcommand(
+            "show", "show a run and each of its steps, or its events",
+            "With --events a page of what happened to it; of a run of any length as quickly.",
+            {kRun},
+            with_flow_options({{"--events", "", "Its events, from the first on."},
+                               {"--after", "N", "Those after the event with this number."},
+                               {"--before", "N", "Those before it."},
+                               {"--tail", "N", "The last N."},
+                               {"--limit", "N", "At most so many [default: 50]."}}),
+            {{"dougong flow show RUN --tail 20", "What happened last."}}, show, {"flow"}),
         subcommand("watch", "follow a run to its end", "", {kRun}, with_flow_options({}), {}, watch,
                    {"flow"}),
         subcommand(

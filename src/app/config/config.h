@@ -99,6 +99,7 @@ struct FlowConfig {
     std::string postgresql;
     double lease_s = 10;
     std::string own_url;
+    std::string alarms;
     std::uint32_t threads = 16;
 };
 

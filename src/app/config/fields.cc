@@ -226,6 +226,8 @@ const std::vector<Field>& table() {
     text("flow", "dir", "", DG_AT(flow.dir),
          "Folder of workflows and their journal; empty: $XDG_DATA_HOME/dougong/flow or "
          "~/.local/share/dougong/flow."),
+    text("flow", "alarms", "", DG_AT(flow.alarms),
+         "File of alarm rules and of the webhooks that are told; see docs/alarms.md."),
     number("flow", "threads", "", "threads", 1, 1024, DG_AT(flow.threads),
          "Steps that may wait for something at once: models, sandboxes, other servers."),
 

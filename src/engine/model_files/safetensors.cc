@@ -177,6 +177,8 @@ std::uint64_t SafeTensor::elements() const {
 struct Safetensors::Impl {
     std::string path;
     std::vector<base::MappedFile> files;
+    std::vector<NamedValues> values;  // of other formats
+    std::uint64_t other_bytes = 0;    // of their files
     std::vector<SafeTensor> tensors;
 
     Result<void> add_file(const std::string& file);
@@ -210,6 +212,23 @@ Result<Safetensors> Safetensors::open(const std::string& path) {
     auto impl = std::make_unique<Impl>();
     impl->path = path;
     DG_TRY(impl->add_file(path));
+    DG_TRY(impl->finish());
+    return Safetensors(std::move(impl));
+}
+
+Result<Safetensors> Safetensors::of_values(std::string path, std::vector<NamedValues> values,
+                                           std::uint64_t file_bytes) {
+    auto impl = std::make_unique<Impl>();
+    impl->path = std::move(path);
+    impl->values = std::move(values);
+    impl->other_bytes = file_bytes;
+    for (const NamedValues& one : impl->values) {
+        impl->tensors.push_back({.name = one.name,
+                                 .type = SafeType::f32,
+                                 .type_name = "F32",
+                                 .shape = one.shape,
+                                 .data = std::as_bytes(std::span(one.values))});
+    }
     DG_TRY(impl->finish());
     return Safetensors(std::move(impl));
 }
@@ -299,7 +318,7 @@ Result<const SafeTensor*> Safetensors::tensor(std::string_view name) const {
 }
 
 std::uint64_t Safetensors::bytes() const {
-    std::uint64_t total = 0;
+    std::uint64_t total = impl_->other_bytes;
     for (const base::MappedFile& file : impl_->files) total += file.bytes().size();
     return total;
 }

@@ -26,6 +26,13 @@ struct SafeTensor {
     std::uint64_t elements() const;
 };
 
+/// A tensor in memory, F32.
+struct NamedValues {
+    std::string name;
+    std::vector<std::uint64_t> shape;  ///< as SafeTensor's
+    std::vector<float> values;
+};
+
 /// Immutable and thread-safe after open; tensors live as long as it does.
 class Safetensors {
 public:
@@ -34,6 +41,11 @@ public:
     /// The model in a folder: model.safetensors.index.json and its shards, else the folder's only
     /// *.safetensors file. Errors: as above; not_found (no such file, or a shard: named).
     static base::Result<Safetensors> open_folder(const std::string& folder);
+
+    /// What was read from a file of another format, `file_bytes` long. Errors: data_loss (a name
+    /// twice).
+    static base::Result<Safetensors> of_values(std::string path, std::vector<NamedValues> values,
+                                               std::uint64_t file_bytes);
 
     ~Safetensors();
     Safetensors(Safetensors&&) noexcept;

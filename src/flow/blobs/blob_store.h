@@ -20,6 +20,8 @@ public:
     virtual base::Result<std::string> put(RunId run, std::string_view bytes) = 0;
     /// Errors: not_found, data_loss (they are not what was put).
     virtual base::Result<std::string> get(RunId run, std::string_view hash) = 0;
+    /// It may be gone already. Errors: the disk's.
+    virtual base::Result<void> remove(RunId run, std::string_view hash) = 0;
     /// Removes those of runs that `known` does not know: a process died before their start was
     /// durable, or they were dropped. Gives how many. Not beside put.
     virtual base::Result<std::size_t> collect(

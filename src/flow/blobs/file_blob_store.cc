@@ -68,6 +68,17 @@ Result<std::string> FileBlobStore::get(RunId run, std::string_view hash) {
     return bytes;
 }
 
+Result<void> FileBlobStore::remove(RunId run, std::string_view hash) {
+    const std::string name = path(run, hash);
+    {
+        const std::lock_guard lock(mutex_);
+        lately_.erase(name);
+    }
+    auto removed = disk_.remove(name);
+    if (!removed && removed.error().code == Code::not_found) return {};
+    return removed;
+}
+
 Result<std::size_t> FileBlobStore::collect(const std::function<Result<bool>(RunId)>& known) {
     std::size_t removed = 0;
     std::optional<RunId> last;

@@ -17,6 +17,7 @@ public:
 
     base::Result<std::string> put(RunId run, std::string_view bytes) override;
     base::Result<std::string> get(RunId run, std::string_view hash) override;
+    base::Result<void> remove(RunId run, std::string_view hash) override;
     base::Result<std::size_t> collect(
         const std::function<base::Result<bool>(RunId)>& known) override;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "flow/blobs/spilling_fleet.h"
+
 namespace flow {
 
 using base::Code;
@@ -12,6 +14,10 @@ namespace json = base::json;
 namespace {
 
 constexpr std::string_view kBlob = "$blob";
+constexpr std::string_view kReference = "{\"$blob\"";
+// Before a snapshot that is a blob: no value's text begins so, and a snapshot that another one has
+// replaced is removed by its hash.
+constexpr char kSnapshotMark = ' ';
 constexpr std::size_t kSmall = 1'024;
 
 /// A reference, or a value of a user's that looks like one.
@@ -68,6 +74,25 @@ std::size_t text_bytes(const json::value& value, std::size_t enough) {
     return 8;
 }
 
+SpillingRunLog::SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions options)
+    : log_(log),
+      blobs_(blobs),
+      options_(options),
+      fleet_(log.fleet() == nullptr ? nullptr
+                                    : std::make_unique<SpillingFleet>(*this, *log.fleet())) {}
+
+SpillingRunLog::~SpillingRunLog() = default;
+
+Fleet* SpillingRunLog::fleet() {
+    return fleet_.get();
+}
+
+void SpillingRunLog::forget(RunId run) {
+    const std::lock_guard lock(mutex_);
+    broken_.erase(run);
+    snapshots_.erase(run);
+}
+
 /// Does the change follow from one that was not written? From now on, one that is decided anew may.
 bool SpillingRunLog::is_late(std::span<const RunChange> changes) {
     const std::lock_guard lock(mutex_);
@@ -94,6 +119,12 @@ void SpillingRunLog::refuse(std::span<const RunChange> changes, base::Error erro
 }
 
 void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
+    pass(changes, std::move(done), [this](std::span<const RunChange> kept, Done written) {
+        log_.append(kept, std::move(written));
+    });
+}
+
+void SpillingRunLog::pass(std::span<const RunChange> changes, Done done, const Write& write) {
     if (is_late(changes)) {
         return refuse(changes, {Code::unavailable, "an earlier write of this run has failed", {}},
                       done);
@@ -109,7 +140,9 @@ void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
             large = large || bytes > options_.value_bytes || is_ambiguous(event);
         }
     }
-    if (!large && whole <= options_.group_bytes) return log_.append(changes, std::move(done));
+    if (!large && whole <= options_.group_bytes) {
+        return write(changes, replacing(changes, std::move(done)));
+    }
     std::vector<RunChange> kept(changes.begin(), changes.end());
     const std::size_t bytes_max = std::min(
         whole > options_.group_bytes ? kSmall : options_.value_bytes, options_.value_bytes);
@@ -118,7 +151,44 @@ void SpillingRunLog::append(std::span<const RunChange> changes, Done done) {
             return refuse(changes, std::move(spilled).error(), done);
         }
     }
-    log_.append(kept, std::move(done));
+    write(kept, replacing(kept, std::move(done)));
+}
+
+/// The hash in a reference; empty: it is none.
+std::string SpillingRunLog::hash_in(std::string_view snapshot) {
+    if (!snapshot.starts_with(kReference)) return {};
+    const auto read = base::parse_json(snapshot);
+    const json::value* hash =
+        read && read->is_object() ? read->get_object().if_contains(kBlob) : nullptr;
+    return hash != nullptr && hash->is_string() ? std::string(hash->get_string()) : std::string();
+}
+
+/// Once a snapshot is durable the one before it is read no more: a run of any length has one blob
+/// for its state.
+RunLog::Done SpillingRunLog::replacing(std::span<const RunChange> changes, Done done) {
+    std::vector<std::pair<RunId, std::string>> fresh;
+    for (const RunChange& change : changes) {
+        if (is_final(change.head.status)) {
+            const std::lock_guard lock(mutex_);
+            snapshots_.erase(change.head.id);
+        }
+        if (!change.snapshot.empty()) fresh.emplace_back(change.head.id, hash_in(change.snapshot));
+    }
+    if (fresh.empty()) return done;
+    return [this, fresh = std::move(fresh), done = std::move(done)](const Result<void>& written) {
+        for (const auto& [run, hash] : fresh) {
+            if (!written) break;
+            std::string old;
+            {
+                const std::lock_guard lock(mutex_);
+                old = std::exchange(snapshots_[run], hash);
+                if (hash.empty()) snapshots_.erase(run);
+            }
+            // Where that fails it is in nobody's way, and goes with the run.
+            if (!old.empty() && old != hash) (void)blobs_.remove(run, old);
+        }
+        done(written);
+    };
 }
 
 Result<void> SpillingRunLog::spill(RunChange& change, std::size_t bytes_max) {
@@ -128,7 +198,7 @@ Result<void> SpillingRunLog::spill(RunChange& change, std::size_t bytes_max) {
     }
     if (change.snapshot.size() <= bytes_max) return {};
     const std::size_t bytes = change.snapshot.size();
-    const std::string hash = DG_TRY(blobs_.put(run, change.snapshot));
+    const std::string hash = DG_TRY(blobs_.put(run, kSnapshotMark + change.snapshot));
     change.snapshot = json::serialize(json::object{{kBlob, hash}, {"bytes", bytes}});
     return {};
 }
@@ -165,14 +235,49 @@ Result<void> SpillingRunLog::resolve(RunId run, Event& event) {
 }
 
 Result<StoredRun> SpillingRunLog::load(RunId id) {
-    StoredRun stored = DG_TRY(log_.load(id));
-    for (Event& event : stored.events) DG_TRY(resolve(id, event));
-    if (stored.snapshot.starts_with("{\"$blob\"")) {
-        const json::value reference = DG_TRY(base::parse_json(stored.snapshot));
-        stored.snapshot =
-            DG_TRY(blobs_.get(id, std::string_view(reference.as_object().at(kBlob).as_string())));
+    for (std::string before;;) {
+        StoredRun stored = DG_TRY(log_.load(id));
+        const std::string hash = hash_in(stored.snapshot);
+        if (!hash.empty()) {
+            auto snapshot = blobs_.get(id, hash);
+            // Another one may have replaced it since the log was asked.
+            if (!snapshot && snapshot.error().code == Code::not_found && before != hash) {
+                before = hash;
+                continue;
+            }
+            stored.snapshot = DG_TRY(std::move(snapshot));
+            if (stored.snapshot.starts_with(kSnapshotMark)) stored.snapshot.erase(0, 1);
+            const std::lock_guard lock(mutex_);
+            if (!is_final(stored.head.status)) snapshots_.try_emplace(id, hash);
+        }
+        for (Event& event : stored.events) DG_TRY(resolve(id, event));
+        return stored;
     }
-    return stored;
+}
+
+Result<std::vector<Event>> SpillingRunLog::linked_history(RunId id, std::uint64_t skip,
+                                                          std::uint32_t limit) {
+    return log_.history(id, skip, limit);
+}
+
+Result<void> SpillingRunLog::blobs_of(RunId id,
+                                      const std::function<void(std::string_view hash)>& each) {
+    constexpr std::uint32_t kPage = 1'000;
+    const auto name = [&](json::value& value) -> Result<void> {
+        if (!looks_like_reference(value)) return {};
+        const json::value& hash = value.get_object().at(kBlob);
+        if (hash.is_string()) each(std::string_view(hash.get_string()));
+        return {};
+    };
+    for (std::uint64_t next = 0;;) {
+        std::vector<Event> page = DG_TRY(log_.history(id, next, kPage));
+        for (Event& event : page) DG_TRY(each_part(event, name));
+        next += page.size();
+        if (page.size() < kPage) break;
+    }
+    const std::string snapshot = hash_in(DG_TRY(log_.load(id)).snapshot);
+    if (!snapshot.empty()) each(snapshot);
+    return {};
 }
 
 Result<std::vector<Event>> SpillingRunLog::history(RunId id, std::uint64_t skip,

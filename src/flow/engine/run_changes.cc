@@ -8,11 +8,11 @@ namespace flow {
 
 /// Calls that were out are made again; after a crash each is counted first, durably, so that one
 /// that kills the process does not do so for ever.
-void RunEngine::call_lost(RunId run) {
+void RunEngine::call_lost(RunId run, bool crashed) {
     const auto found = hot(run);
     if (!found) return;
     std::vector<Call> calls = Machine((*found)->state).outstanding();
-    if (!options_.after_crash) {
+    if (!crashed) {
         for (Call& call : calls) make(std::move(call));
         return;
     }

@@ -20,6 +20,9 @@ constexpr std::int64_t kStallMs = 1'000;  // until the log is tried again
 // Runs that answer each other's events, or a loop over subflows that end at once, would otherwise
 // follow each other in one commit for ever.
 constexpr std::uint32_t kFollowingMax = 8;
+// Of a snapshot, for each event that comes before the next one: about what an event has itself, so
+// that neither writing them nor reading those behind the last one grows past the state.
+constexpr std::uint64_t kSnapshotBytesPerEvent = 256;
 
 /// What the state says of its run in the log's index.
 struct Glance {
@@ -111,6 +114,7 @@ base::Result<RunEngine::Hot*> RunEngine::hot(RunId run) {
         const json::value snapshot = DG_TRY(base::parse_json(stored.snapshot, {.depth_max = 512}));
         DG_TRY(from_json(snapshot.as_object(), made->state));
         made->snapshot_at = made->state.events;
+        made->snapshot_bytes = stored.snapshot.size();
     }
     for (const Event& event : stored.events) DG_TRY(apply(made->state, event));
     made->head = std::move(stored.head);
@@ -149,6 +153,9 @@ void RunEngine::refresh(Hot& run) {
     head.calls_out = glance.calls_out;
     head.waiting = std::move(glance.waiting);
     head.error = state.error ? state.error->message : state.reason;
+    head.events = state.events;
+    if (state.totals.whole) head.totals = state.totals.in_short();
+    if (state.forked_from) head.forked_from = state.forked_from->run;
     if (is_final(state.status)) return;
     index_waits(head, true);
     Open& open = open_[head.id];
@@ -181,9 +188,9 @@ base::Result<void> RunEngine::recover() {
             };
         };
         fleet_->join({.claimed =
-                          [this](std::vector<RunHead> heads) {
-                              post_([this, heads = std::move(heads)] {
-                                  for (const RunHead& head : heads) adopt(head);
+                          [this](std::vector<Claimed> runs) {
+                              post_([this, runs = std::move(runs)] {
+                                  for (const Claimed& run : runs) adopt(run.head, run.crashed);
                               });
                           },
                       .arrived = told(&RunEngine::arrived),
@@ -193,23 +200,23 @@ base::Result<void> RunEngine::recover() {
         return {};
     }
     if (!options_.take_up) return {};
-    return log_.open_runs([&](const RunHead& head) { adopt(head); });
+    return log_.open_runs([&](const RunHead& head) { adopt(head, options_.after_crash); });
 }
 
 /// An open run is ours from now on.
-void RunEngine::adopt(const RunHead& head) {
+void RunEngine::adopt(const RunHead& head, bool crashed) {
     if (open_.contains(head.id)) return;
     hot_.erase(head.id);
     open_[head.id].due_ms = head.due_ms;
     index_waits(head, true);
     if (head.due_ms != 0) timers_.add(head.due_ms, head.id);
     if (options_.take_up && (head.calls_out || head.waiting.empty())) {
-        post_([this, run = head.id] { resume(run); });
+        post_([this, run = head.id, crashed] { resume(run, crashed); });
     }
 }
 
 /// After a restart: what was out is asked for again, what was not decided is decided.
-void RunEngine::resume(RunId run) {
+void RunEngine::resume(RunId run, bool crashed) {
     if (foreign(run)) return;
     const auto found = hot(run);
     if (!found) {
@@ -222,7 +229,7 @@ void RunEngine::resume(RunId run) {
         open_.erase(run);
         return;
     }
-    call_lost(run);
+    call_lost(run, crashed);
     hear_children(run);
     proceed(run);
 }
@@ -358,9 +365,12 @@ void RunEngine::decided(Commit& commit, Hot& run, Machine& machine) {
     RunChange& change = commit.changes[at];
     change.head = run.head;
     std::ranges::move(decision.events, std::back_inserter(change.events));
-    if (run.state.events - run.snapshot_at >= options_.snapshot_events && !decision.ended) {
+    const std::uint64_t apart = std::max<std::uint64_t>(
+        options_.snapshot_events, run.snapshot_bytes / kSnapshotBytesPerEvent);
+    if (run.state.events - run.snapshot_at >= apart && !decision.ended) {
         change.snapshot = json::serialize(to_json(run.state));
         run.snapshot_at = run.state.events;
+        run.snapshot_bytes = change.snapshot.size();
     } else {
         change.snapshot.clear();  // one of an earlier decision in this commit is not the last state
     }
@@ -778,6 +788,11 @@ void RunEngine::answer_waiters(Hot& run) {
 std::uint64_t RunEngine::watch(Watcher watcher) {
     watchers_[++watcher_last_] = std::move(watcher);
     return watcher_last_;
+}
+
+base::Result<void> RunEngine::peek(RunId run, const Input& look) {
+    Machine machine(DG_TRY(hot(run))->state);
+    return look(machine, now_ms());
 }
 
 base::Result<const RunState*> RunEngine::state(RunId run) {

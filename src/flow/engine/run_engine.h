@@ -43,13 +43,15 @@ struct StartRequest {
 };
 
 struct EngineOptions {
-    std::size_t hot_runs_max = 20'000;      ///< states in memory; the rest is loaded when needed
-    std::size_t inbox_max = 10'000;         ///< signals nobody took, per run
-    std::uint32_t snapshot_events = 1'000;  ///< a run that got so many events is written whole
-    std::uint32_t depth_max = 32;           ///< subflows within subflows
-    std::uint32_t lost_max = 3;  ///< a step whose call was out so many times in a row when the
-                                 ///< process died is quarantined; 0: never
-    bool after_crash = true;     ///< the last process that decided did not end by itself
+    std::size_t hot_runs_max = 20'000;  ///< states in memory; the rest is loaded when needed
+    std::size_t inbox_max = 10'000;     ///< signals nobody took, per run
+    /// A run that got so many events is written whole, one with a large state after more: what is
+    /// written is so a share of its events, however long it becomes.
+    std::uint32_t snapshot_events = 1'000;
+    std::uint32_t depth_max = 32;  ///< subflows within subflows
+    std::uint32_t lost_max = 3;    ///< a step whose call was out so many times in a row when the
+                                   ///< process died is quarantined; 0: never
+    bool after_crash = true;       ///< the last process that decided did not end by itself
     bool take_up = true;  ///< at the start, what was open; without, only what is named is loaded
 };
 
@@ -85,6 +87,9 @@ public:
     /// again when the log fails, instead of the error to `done`. Errors: failed_precondition (the
     /// run is another process's), too.
     void input(RunId run, Input input, Done done, bool keep = false);
+    /// Looks at a run with what decides for it, wherever it is owned: `look` may ask `Machine` and
+    /// decide nothing. Errors: not_found, data_loss, those of `look`.
+    base::Result<void> peek(RunId run, const Input& look);
     /// Gives an event to every open run of the tenant that waits for it.
     void publish(std::string_view tenant, std::string_view event, const base::json::value& payload,
                  Done done);
@@ -120,8 +125,9 @@ private:
         std::uint64_t serial = 0;       ///< tells this copy of the run from one loaded later
         std::uint32_t writes = 0;       ///< appends on their way
         std::uint64_t snapshot_at = 0;  ///< events in the last snapshot
-        std::uint64_t used = 0;         ///< for choosing who leaves memory
-        bool created = false;           ///< its first event is not written yet
+        std::uint64_t snapshot_bytes = 0;
+        std::uint64_t used = 0;  ///< for choosing who leaves memory
+        bool created = false;    ///< its first event is not written yet
     };
     struct Waiting {
         RunId run;
@@ -140,7 +146,7 @@ private:
     void take(Waiting waiting);
     bool route(Waiting& waiting);
     void refuse(Waiting waiting, base::Error why);
-    void adopt(const RunHead& head);
+    void adopt(const RunHead& head, bool crashed);
     void arrived(std::vector<Arrival> arrivals);
     void moved(RunId run, const std::vector<Event>& events, std::uint64_t first);
     void lost_lease();
@@ -171,8 +177,8 @@ private:
     void answer_waiters(Hot& run);
     void refresh(Hot& run);
     void index_waits(const RunHead& head, bool add);
-    void resume(RunId run);
-    void call_lost(RunId run);
+    void resume(RunId run, bool crashed);
+    void call_lost(RunId run, bool crashed);
     void proceed(RunId run);
     void hear_children(RunId run);
     void evict();

@@ -34,14 +34,14 @@ bool RunEngine::route(Waiting& waiting) {
         return false;
     };
     if (rejoin_ms_ != 0 && waiting.form != nullptr) return wait();
-    auto head = fleet_->own(waiting.run);
-    if (!head) {
-        if (waiting.form != nullptr && head.error().code == Code::unavailable) return wait();
-        if (waiting.done) waiting.done(std::unexpected(std::move(head).error()));
+    auto own = fleet_->own(waiting.run);
+    if (!own) {
+        if (waiting.form != nullptr && own.error().code == Code::unavailable) return wait();
+        if (waiting.done) waiting.done(std::unexpected(std::move(own).error()));
         return false;
     }
-    if (*head) {
-        if (!is_final((*head)->status)) adopt(**head);
+    if (*own) {
+        if (!is_final((*own)->head.status)) adopt((*own)->head, (*own)->crashed);
         return true;
     }
     if (waiting.settled.number != 0) {  // its new owner finds it in the inbox

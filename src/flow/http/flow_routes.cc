@@ -11,11 +11,14 @@
 #include "base/json/object_reader.h"
 #include "flow/definition/graph.h"
 #include "flow/definition/read_definition.h"
+#include "flow/http/owner_relay.h"
+#include "flow/http/history_routes.h"
 #include "flow/http/run_change_routes.h"
 #include "flow/http/run_filter.h"
 #include "flow/http/run_streams.h"
 #include "flow/http/trace_routes.h"
 #include "flow/http/view_routes.h"
+#include "flow/http/watch_socket.h"
 #include "flow/observe/token_streams.h"
 
 namespace flow {
@@ -83,6 +86,9 @@ json::object to_json(const RunHead& head) {
     if (!head.error.empty()) out["error"] = head.error;
     if (!head.waiting.empty()) out["waiting"] = json::value_from(head.waiting);
     if (!head.idempotency_key.empty()) out["idempotency_key"] = head.idempotency_key;
+    if (head.forked_from) out["forked_from"] = to_text(*head.forked_from);
+    if (head.events != 0) out["events"] = head.events;
+    if (head.totals) out["totals"] = to_json(*head.totals);
     return out;
 }
 
@@ -139,13 +145,17 @@ FlowApi::FlowApi(Runtime& runtime, RunLog& log, DefinitionStore& definitions,
       pool_(runtime.fleet() != nullptr ? 32 : 4, 4'096),
       own_tokens_(tokens == nullptr ? std::make_unique<TokenStreams>(clock) : nullptr),
       tokens_(tokens == nullptr ? *own_tokens_ : *tokens),
+      relay_(std::make_unique<OwnerRelay>(runtime)),
       traces_(std::make_unique<TraceRoutes>(
-          log, definitions, tokens_, [this](const Request& request) { return own_run(request); })),
+          log, definitions, tokens_, *relay_,
+          [this](const Request& request) { return own_run(request); })),
       streams_(std::make_shared<RunStreams>(runtime, log, tokens_)),
       changes_(std::make_unique<RunChangeApi>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
       views_(std::make_unique<ViewRoutes>(
           runtime, log, definitions, [this](const Request& request) { return own_run(request); })),
+      history_(std::make_unique<HistoryRoutes>(
+          log, [this](const Request& request) { return own_run(request); })),
       waits_(std::make_shared<Waits>(clock)) {
     tokens_.attach(runtime);
     streams_->attach();
@@ -157,6 +167,7 @@ FlowApi::~FlowApi() {
 
 void FlowApi::stop() {
     pool_.stop();
+    relay_->stop();
     if (streams_) streams_->detach();
     streams_.reset();
     tokens_.detach();
@@ -179,7 +190,7 @@ void FlowApi::register_routes(base::http::Router& router) {
                });
     add("GET", "/v1/runs", &FlowApi::runs);
     add("GET", "/v1/runs/{id}", &FlowApi::run);
-    add("GET", "/v1/runs/{id}/events", &FlowApi::events);
+    history_->register_routes(router, pool_);
     add("POST", "/v1/runs/{id}/signals/{name}", &FlowApi::signal);
     add("POST", "/v1/runs/{id}/answer", &FlowApi::answer);
     add("POST", "/v1/runs/{id}/pause", &FlowApi::pause);
@@ -191,18 +202,26 @@ void FlowApi::register_routes(base::http::Router& router) {
     add("GET", "/v1/flow", &FlowApi::stats);
     views_->register_routes(router, pool_);
     traces_->register_routes(router, pool_);
-    router.add("GET", "/v1/runs/{id}/watch",
-               [this](const Request& request, const ResponderPtr& responder) {
-                   pool_.post(responder, [this, request, responder] {
-                       const auto run = own_run(request);
-                       if (!run) return responder->send(error_response(run.error()));
-                       std::uint64_t after = 0;
-                       std::string from(request.headers.get("Last-Event-ID"));
-                       if (from.empty()) from = request.query_param("after").value_or("");
-                       std::from_chars(from.data(), from.data() + from.size(), after);
-                       streams_->open(*run, after, responder);
-                   });
-               });
+    router.add(
+        "GET", "/v1/runs/{id}/watch",
+        [this](const Request& request, const ResponderPtr& responder) {
+            pool_.post(responder, [this, request, responder] {
+                const auto run = own_run(request);
+                if (!run) return responder->send(error_response(run.error()));
+                const auto asked = query_number(request, "after", 0, 1ll << 53, 0);
+                if (!asked) return responder->send(error_response(asked.error()));
+                auto after = static_cast<std::uint64_t>(*asked);
+                const std::string_view from = request.headers.get("Last-Event-ID");
+                std::from_chars(from.data(), from.data() + from.size(), after);
+                if (!base::http::list_has_token(request.headers.get("Upgrade"), "websocket")) {
+                    streams_->open(*run, after, responder);
+                    return relay_->add_tokens(*run, request, responder);
+                }
+                const auto socket = std::make_shared<WatchSocket>(responder);
+                streams_->open(*run, after, socket, [socket] { socket->go_live(); });
+                relay_->add_tokens(*run, request, socket);
+            });
+        });
 }
 
 // ---- definitions -------------------------------------------------------------------------------
@@ -354,24 +373,6 @@ Result<base::http::Response> FlowApi::run(const Request& request) {
     answer["object"] = "run";
     DG_TRY(traces_->add_totals(id, DG_TRY(query_flag(request, "totals")), answer));
     return json_answer(200, answer);
-}
-
-Result<base::http::Response> FlowApi::events(const Request& request) {
-    const RunId id = DG_TRY(own_run(request));
-    const auto after = DG_TRY(query_number(request, "after", 0, 1ll << 50, 0));
-    const auto limit = DG_TRY(query_number(request, "limit", 1, 1000, 200));
-    const auto found = DG_TRY(
-        log_.history(id, static_cast<std::uint64_t>(after), static_cast<std::uint32_t>(limit)));
-    json::array data;
-    std::int64_t place = after;
-    for (const Event& event : found) {
-        json::object one = to_json(event);
-        one["place"] = ++place;
-        data.push_back(std::move(one));
-    }
-    return json_answer(200, {{"object", "list"},
-                             {"data", std::move(data)},
-                             {"has_more", static_cast<std::int64_t>(found.size()) == limit}});
 }
 
 Result<base::http::Response> FlowApi::signal(const Request& request) {

@@ -16,11 +16,13 @@
 
 namespace flow {
 
+class OwnerRelay;
 class RunStreams;
 class RunChangeApi;
 class TraceRoutes;
 class TokenStreams;
 class ViewRoutes;
+class HistoryRoutes;
 
 class FlowApi {
 public:
@@ -43,7 +45,6 @@ private:
     base::Result<Response> graph(const Request& request);
     base::Result<Response> runs(const Request& request);
     base::Result<Response> run(const Request& request);
-    base::Result<Response> events(const Request& request);
     base::Result<Response> signal(const Request& request);
     base::Result<Response> answer(const Request& request);
     base::Result<Response> pause(const Request& request);
@@ -61,10 +62,12 @@ private:
     base::api::CallPool pool_;
     std::unique_ptr<TokenStreams> own_tokens_;
     TokenStreams& tokens_;
+    std::unique_ptr<OwnerRelay> relay_;
     std::unique_ptr<TraceRoutes> traces_;
     std::shared_ptr<RunStreams> streams_;
     std::unique_ptr<RunChangeApi> changes_;
     std::unique_ptr<ViewRoutes> views_;
+    std::unique_ptr<HistoryRoutes> history_;
     class Waits;
     std::shared_ptr<Waits> waits_;
 };

@@ -52,12 +52,26 @@ json::object payload_example() {
     return parsed(R"({"amount": 12})");
 }
 
+json::object alarm_example() {
+    return parsed(R"({"name": "failing", "workflow": "analytics",
+        "when": {"failure_rate": 0.2, "over": "15m", "at_least": 5}, "for": "1m",
+        "clear_after": "5m", "repeat": "4h", "webhooks": ["ops"], "note": "see the runbook"})");
+}
+json::object silence_example() {
+    return parsed(R"({"for": "2h", "by": "ann"})");
+}
+json::object taken_example() {
+    return parsed(R"({"workflow": "analytics", "by": "ann"})");
+}
+
 constexpr std::array<std::string_view, 2> kDeploy = {"file", "dry_run"};
 constexpr std::array<std::string_view, 1> kName = {"name"}, kVersion = {"version"},
                                           kAfter = {"after"}, kStep = {"step"},
-                                          kTotals = {"totals"};
+                                          kTotals = {"totals"}, kOf = {"of"};
+constexpr std::array<std::string_view, 3> kAlarmLines = {"name", "before", "limit"};
+constexpr std::array<std::string_view, 2> kDeliveries = {"status", "limit"};
 constexpr std::array<std::string_view, 2> kTrace = {"limit", "format"};
-constexpr std::array<std::string_view, 2> kPage = {"after", "limit"};
+constexpr std::array<std::string_view, 5> kPage = {"after", "before", "newest", "limit", "values"};
 constexpr std::array<std::string_view, 10> kRuns = {
     "workflow", "status", "waiting",      "label",      "text",
     "parent",   "after",  "from_unix_ms", "to_unix_ms", "limit"};
@@ -110,17 +124,24 @@ const std::array kOperations = {
               .summary = "One run.",
               .answer =
                   "Its state: every step as it stands, and where time and money went; of long "
-                  "runs that with totals=1.",
+                  "runs that an older version began, that with totals=1.",
               .query = kTotals},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/events",
-              .summary = "What happened to a run.",
-              .answer = "Events in order.",
+              .summary = "What happened to a run: a page from any place, in either direction.",
+              .answer = "Events in order, and how many there are; with values=link large values "
+                        "by their address.",
               .query = kPage},
+    Operation{.method = "get",
+              .path = "/v1/runs/{id}/blobs/{hash}",
+              .summary = "One large value of a run; Range gives a part of its text.",
+              .answer = "The value as JSON."},
     Operation{.method = "get",
               .path = "/v1/runs/{id}/watch",
               .summary = "What happens to a run, live, after what has happened.",
-              .answer = "Server-sent events; Last-Event-ID goes on where a client was.",
+              .answer =
+                  "Server-sent events, or with Upgrade: websocket messages {id, event, data}; "
+                  "Last-Event-ID, or after, goes on where a client was.",
               .query = kAfter,
               .streams = true},
     Operation{.method = "get",
@@ -134,6 +155,12 @@ const std::array kOperations = {
               .answer = "Server-sent events; Last-Event-ID goes on at the token a client was at.",
               .query = kAfter,
               .streams = true},
+    Operation{
+        .method = "get",
+        .path = "/v1/runs/{id}/tokens",
+        .summary = "What models say while the steps of a run wait for them, and nothing else.",
+        .answer = "Server-sent events until the run is over.",
+        .streams = true},
     Operation{.method = "post",
               .path = "/v1/runs/{id}/signals/{name}",
               .summary = "Send a run a signal; the body is its payload, any JSON.",
@@ -242,6 +269,57 @@ const std::array kOperations = {
               .answer = "Findings; those that block a run, and notes.",
               .query = kFromTo},
     Operation{.method = "get",
+              .path = "/v1/alarms",
+              .summary = "Alarms: rules, what fires, and who is told.",
+              .answer = "Each rule and its alarm of each workflow; how many fire."},
+    Operation{.method = "post",
+              .path = "/v1/alarms",
+              .summary = "Add a rule; webhooks are named as the configuration names them.",
+              .answer = "The rule.",
+              .body = alarm_example,
+              .makes = true},
+    Operation{.method = "get",
+              .path = "/v1/alarms/{name}",
+              .summary = "One rule and how it stands.",
+              .answer = "What was measured, since when it is so, and the runs it is about."},
+    Operation{.method = "delete",
+              .path = "/v1/alarms/{name}",
+              .summary = "Remove a rule that was added here.",
+              .answer = "That it is gone."},
+    Operation{.method = "post",
+              .path = "/v1/alarms/{name}/silence",
+              .summary = "Tell nobody for some time; 0s ends that.",
+              .answer = "Until when.",
+              .body = silence_example},
+    Operation{.method = "post",
+              .path = "/v1/alarms/{name}/acknowledge",
+              .summary = "Take what fires: nobody is reminded of it.",
+              .answer = "How many alarms that were.",
+              .body = taken_example},
+    Operation{.method = "post",
+              .path = "/v1/alarms/{name}/test",
+              .summary = "Send a test to each of its webhooks, now.",
+              .answer = "What each receiver said."},
+    Operation{.method = "get",
+              .path = "/v1/alarm-history",
+              .summary = "What happened to alarms, the newest first.",
+              .answer = "Lines, and where the next page begins.",
+              .query = kAlarmLines},
+    Operation{.method = "get",
+              .path = "/v1/alarm-deliveries",
+              .summary = "Messages to webhooks: due, delivered or dead, and why.",
+              .answer = "The newest first.",
+              .query = kDeliveries},
+    Operation{.method = "post",
+              .path = "/v1/alarm-deliveries/{id}/retry",
+              .summary = "Send a dead message again.",
+              .answer = "That it is due."},
+    Operation{.method = "get",
+              .path = "/v1/alarm-schema",
+              .summary = "JSON Schema of the messages, or with of=file of the file of rules.",
+              .answer = "The schema.",
+              .query = kOf},
+    Operation{.method = "get",
               .path = "/v1/flow/health",
               .summary = "How the plane and its store are.",
               .answer = "The journal's figures, runs, timers, calls."},
@@ -254,8 +332,8 @@ const std::array kOperations = {
 }  // namespace
 
 json::object flow_paths() {
-    constexpr std::array<std::string_view, 6> kNumbers = {"version",    "limit", "from_unix_ms",
-                                                          "to_unix_ms", "from",  "to"};
+    constexpr std::array<std::string_view, 7> kNumbers = {
+        "version", "limit", "from_unix_ms", "to_unix_ms", "from", "to", "before"};
     return base::api::paths_of(kOperations, kNumbers);
 }
 

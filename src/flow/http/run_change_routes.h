@@ -28,6 +28,8 @@ private:
     base::Result<Response> export_run(const Request& request);
     base::Result<Response> replay_run(const Request& request);
     base::Result<RunExport> whole(RunId run);
+    base::Result<void> each_page(RunId run, std::uint64_t from,
+                                 const std::function<bool(const std::vector<Event>&)>& each);
 
     Runtime& runtime_;
     RunLog& log_;

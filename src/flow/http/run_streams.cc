@@ -95,7 +95,8 @@ void RunStreams::publish(RunId run, const std::vector<Event>& events, std::uint6
     }
 }
 
-void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder) {
+void RunStreams::open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder,
+                      const std::function<void()>& before_live) {
     auto past = log_.history(run, after, kPage);
     if (!past) {
         responder->send(base::api::error_response(past.error()));
@@ -118,10 +119,17 @@ void RunStreams::open(RunId run, std::uint64_t after, const base::http::Responde
         if (past->size() < kPage) break;
         past = log_.history(run, next, kPage);
     }
-    if (over || !past) {
+    if (!past) return;  // cut, not ended: the client comes again
+    // Who has all of a run that is over waits for nothing.
+    if (!over && next == after && after != 0) {
+        const auto last = log_.history(run, after - 1, 2);
+        over = last && last->size() == 1 && ends(last->front());
+    }
+    if (over) {
         responder->end();
         return;
     }
+    if (before_live) before_live();
     {
         const std::lock_guard lock(mutex_);
         std::vector<Stream>& streams = streams_[run];

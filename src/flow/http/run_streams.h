@@ -21,8 +21,10 @@ public:
     /// Begins to listen; once, before the first open().
     void attach();
     void detach();
-    /// On a thread that may block.
-    void open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder);
+    /// On a thread that may block. `before_live` is called when the past is told: from then on
+    /// events come from threads that may not.
+    void open(RunId run, std::uint64_t after, const base::http::ResponderPtr& responder,
+              const std::function<void()>& before_live = {});
 
 private:
     struct Stream {

@@ -19,11 +19,14 @@ constexpr std::uint64_t kTotalsEventsMax = 5'000;  // read unasked, to look at o
 void TraceRoutes::register_routes(base::http::Router& router, base::api::CallPool& pool) {
     pool.route(router, "GET", "/v1/runs/{id}/trace",
                [this](const base::http::Request& request) { return trace(request); });
-    router.add("GET", "/v1/runs/{id}/steps/{path}/stream",
-               [this, &pool](const base::http::Request& request,
-                             const base::http::ResponderPtr& responder) {
-                   pool.post(responder, [this, request, responder] { stream(request, responder); });
-               });
+    for (const char* pattern : {"/v1/runs/{id}/steps/{path}/stream", "/v1/runs/{id}/tokens"}) {
+        router.add("GET", pattern,
+                   [this, &pool](const base::http::Request& request,
+                                 const base::http::ResponderPtr& responder) {
+                       pool.post(responder,
+                                 [this, request, responder] { stream(request, responder); });
+                   });
+    }
 }
 
 Result<base::http::Response> TraceRoutes::trace(const base::http::Request& request) const {
@@ -47,12 +50,24 @@ void TraceRoutes::stream(const base::http::Request& request,
                          const base::http::ResponderPtr& responder) {
     const auto run = own_run_(request);
     if (!run) return responder->send(base::api::error_response(run.error()));
-    std::string last(request.headers.get("Last-Event-ID"));
-    if (last.empty()) last = request.query_param("after").value_or("");
-    tokens_.open_step(*run, std::string(request.param("path")), last, responder);
+    if (relay_.pass_on(*run, request, responder)) return;
+    if (request.param("path").empty()) {
+        tokens_.join(*run, responder, true);
+    } else {
+        std::string last(request.headers.get("Last-Event-ID"));
+        if (last.empty()) last = request.query_param("after").value_or("");
+        tokens_.open_step(*run, std::string(request.param("path")), last, responder);
+    }
+    // A comment, so that who passes it on has something to begin with.
+    if (OwnerRelay::was_passed_on(request)) responder->write(":\n\n");
 }
 
 Result<void> TraceRoutes::add_totals(RunId run, bool asked, json::object& view) const {
+    // What an older version did not count is read from the history.
+    const json::value* totals = view.if_contains("totals");
+    if (totals == nullptr || !totals->is_object() || !totals->get_object().contains("partial")) {
+        return {};
+    }
     const json::value* events = view.if_contains("events");
     const bool shortly = events != nullptr && events->is_number() &&
                          events->to_number<std::uint64_t>() <= kTotalsEventsMax;

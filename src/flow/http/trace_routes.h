@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/api/call_pool.h"
+#include "flow/http/owner_relay.h"
 #include "flow/observe/token_streams.h"
 #include "flow/run_log.h"
 #include "flow/step_runner.h"
@@ -15,8 +16,13 @@ public:
     /// The run a request names, if it is the tenant's.
     using OwnRun = std::function<base::Result<RunId>(const base::http::Request&)>;
     /// All outlive it.
-    TraceRoutes(RunLog& log, DefinitionSource& definitions, TokenStreams& tokens, OwnRun own_run)
-        : log_(log), definitions_(definitions), tokens_(tokens), own_run_(std::move(own_run)) {}
+    TraceRoutes(RunLog& log, DefinitionSource& definitions, TokenStreams& tokens, OwnerRelay& relay,
+                OwnRun own_run)
+        : log_(log),
+          definitions_(definitions),
+          tokens_(tokens),
+          relay_(relay),
+          own_run_(std::move(own_run)) {}
 
     void register_routes(base::http::Router& router, base::api::CallPool& pool);
     /// What a run used and where its time went; nothing for runs too long to read for it.
@@ -29,6 +35,7 @@ private:
     RunLog& log_;
     DefinitionSource& definitions_;
     TokenStreams& tokens_;
+    OwnerRelay& relay_;
     const OwnRun own_run_;
 };
 

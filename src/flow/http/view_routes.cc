@@ -57,8 +57,7 @@ Result<base::http::Response> ViewRoutes::step(const Request& request) {
     const RunId run = DG_TRY(run_of_(request));
     const std::string path = request.query_param("path").value_or("");
     json::object answer{{"path", path}};
-    // Decides nothing, so nothing is written and it is answered at once.
-    DG_TRY(runtime_.input(run, [&](Machine& machine, std::int64_t now_ms) -> Result<void> {
+    DG_TRY(runtime_.peek(run, [&](Machine& machine, std::int64_t now_ms) -> Result<void> {
         auto made = machine.request(path, now_ms);
         if (!made && made.error().code == Code::not_found) {
             return std::unexpected(std::move(made).error());

@@ -43,6 +43,32 @@ std::vector<std::string> split(std::string_view waiting) {
     return out;
 }
 
+std::string totals_text(const RunHead& head) {
+    if (head.events == 0 && !head.totals && !head.forked_from) return {};
+    json::object out;
+    if (head.totals) out = to_json(*head.totals);
+    out["events"] = head.events;
+    if (head.forked_from) out["forked_from"] = to_text(*head.forked_from);
+    return json::serialize(out);
+}
+
+void read_totals(std::string_view text, RunHead& head) {
+    if (text.empty()) return;
+    boost::system::error_code wrong;
+    const json::value read = json::parse(text, wrong);
+    const json::object* from = wrong ? nullptr : read.if_object();
+    if (from == nullptr) return;
+    if (const json::value* events = from->if_contains("events"); events && events->is_number()) {
+        head.events = events->to_number<std::uint64_t>(wrong);
+    }
+    if (const json::value* origin = from->if_contains("forked_from"); origin) {
+        if (origin->is_string()) {
+            head.forked_from = run_id_from(std::string_view(origin->get_string()));
+        }
+    }
+    if (from->contains("steps")) head.totals = short_totals_from_json(*from);
+}
+
 RunHead head_of(const base::store::Row& row) {
     RunHead head;
     head.id = id_of(row.text(0));
@@ -64,6 +90,7 @@ RunHead head_of(const base::store::Row& row) {
     }
     head.error = row.text(14);
     head.waiting = split(row.text(15));
+    read_totals(row.text(16), head);
     return head;
 }
 

@@ -31,13 +31,17 @@ void bring_up_to_date(RunHead& head, const RunHead& newer) {
     head.calls_out = newer.calls_out;
     head.error = newer.error;
     head.waiting = newer.waiting;
+    head.events = newer.events;
+    head.totals = newer.totals;
 }
 
 /// The last row of each run, with the names of its whole head where there is one.
-std::vector<IndexRow> last_of_each(std::span<const IndexRow> rows) {
+template <class Rows>
+std::vector<IndexRow> last_of_each(const Rows& rows) {
     std::vector<IndexRow> out;
     std::unordered_map<RunId, std::size_t> places;
-    for (const IndexRow& row : rows) {
+    for (const auto& written : rows) {
+        const IndexRow& row = written.row;
         const auto [place, added] = places.emplace(row.head.id, out.size());
         if (added) {
             out.push_back(row);
@@ -49,6 +53,22 @@ std::vector<IndexRow> last_of_each(std::span<const IndexRow> rows) {
         }
     }
     return out;
+}
+
+template <class Rows>
+std::vector<PageMark> marks_of(const Rows& rows) {
+    std::vector<PageMark> out;
+    for (const auto& each : rows) {
+        if (!each.mark) continue;
+        out.push_back(*each.mark);
+        out.back().address = each.row.last;
+    }
+    return out;
+}
+
+std::unexpected<base::Error> strange(RunId id) {
+    return fail(Code::data_loss, "the journal has another run's record where one of {} was",
+                to_text(id));
 }
 
 }  // namespace
@@ -74,31 +94,39 @@ Result<std::unique_ptr<JournalRunLog>> JournalRunLog::open(base::journal::Journa
     return log;
 }
 
+JournalRunLog::Written JournalRunLog::written(const RunChange& change, std::uint64_t count,
+                                              bool whole_head, std::uint64_t address) {
+    Written out{{change.head, address, whole_head}, {}};
+    out.row.head.events = change.first + count;
+    if (has_mark(change.first, count)) out.mark = PageMark{change.head.id, change.first, 0};
+    return out;
+}
+
 /// What the index lacks, from the journal. Places of runs are looked up when they are needed.
 Result<void> JournalRunLog::read_tail() {
     const std::uint64_t position = DG_TRY(index_->position());
     const bool known = position != 0 && Address{position} >= journal_.begin() &&
                        Address{position} < journal_.end();
-    std::vector<IndexRow> rows;
-    std::uint64_t last = 0;
-    DG_TRY(
-        journal_.scan(known ? Address{position} : Address{},
-                      [&](Address at, std::string_view bytes) -> Result<bool> {
-                          Record record = DG_TRY(decode_record(bytes, false));
-                          rows.push_back({std::move(record.change.head), at.n, record.whole_head});
-                          last = at.n;
-                          if (rows.size() >= kBatchMax) {
-                              DG_TRY(index_->apply(rows, last));
-                              rows.clear();
-                          }
-                          return true;
-                      }));
-    if (!rows.empty()) DG_TRY(index_->apply(rows, last));
-    return {};
+    std::vector<Written> rows;
+    const auto put = [&]() -> Result<void> {
+        if (rows.empty()) return {};
+        DG_TRY(index_->apply(last_of_each(rows), marks_of(rows), rows.back().row.last));
+        rows.clear();
+        return {};
+    };
+    DG_TRY(journal_.scan(known ? Address{position} : Address{},
+                         [&](Address at, std::string_view bytes) -> Result<bool> {
+                             Record record = DG_TRY(decode_record(bytes, false));
+                             rows.push_back(
+                                 written(record.change, record.count, record.whole_head, at.n));
+                             if (rows.size() >= kBatchMax) DG_TRY(put());
+                             return true;
+                         }));
+    return put();
 }
 
 void JournalRunLog::append(std::span<const RunChange> changes, Done done) {
-    auto rows = std::make_shared<std::vector<IndexRow>>();
+    auto rows = std::make_shared<std::vector<Written>>();
     rows->reserve(changes.size());
     Group group;
     for (const RunChange& change : changes) {
@@ -125,14 +153,14 @@ void JournalRunLog::append(std::span<const RunChange> changes, Done done) {
         Place& place = places_[change.head.id];
         ++place.writes;
         group.add(encode_record(change, place.last, whole_head));
-        rows->push_back({change.head, 0, whole_head});
+        rows->push_back(written(change, change.events.size(), whole_head, 0));
     }
     const auto first = journal_.append(group, [this, rows, done](Result<void> result) {
         settled(*rows, result.has_value());
         done(std::move(result));
     });
     for (std::size_t i = 0; first && i < rows->size(); ++i) {
-        IndexRow& row = (*rows)[i];
+        IndexRow& row = (*rows)[i].row;
         row.last = group.address(*first, i).n;
         places_[row.head.id].last = row.last;
     }
@@ -156,9 +184,10 @@ Result<void> JournalRunLog::place_of(RunId id) {
     return {};
 }
 
-void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
+void JournalRunLog::settled(std::vector<Written>& rows, bool written) {
     const std::lock_guard lock(mutex_);
-    for (IndexRow& row : rows) {
+    for (Written& each : rows) {
+        const IndexRow& row = each.row;
         Place& place = places_[row.head.id];
         --place.writes;
         if (!written) {
@@ -172,24 +201,25 @@ void JournalRunLog::settled(std::vector<IndexRow>& rows, bool written) {
         if (row.whole_head && !row.head.idempotency_key.empty()) {
             keys_[tenant_key(row.head.tenant, row.head.idempotency_key)] = row.head.id;
         }
-        waiting_.push_back(std::move(row));
+        waiting_.push_back(std::move(each));
     }
     if (job_ != nullptr && waiting_.size() >= kBatchMax) job_->notify();
 }
 
 Result<std::size_t> JournalRunLog::index_batch() {
     const std::lock_guard one(indexing_);
-    std::vector<IndexRow> rows;
+    std::vector<Written> rows;
     {
         const std::lock_guard lock(mutex_);
         const std::size_t count = std::min(waiting_.size(), kBatchMax);
         rows.assign(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
     }
     if (rows.empty()) return 0;
-    DG_TRY(index_->apply(last_of_each(rows), rows.back().last));
+    DG_TRY(index_->apply(last_of_each(rows), marks_of(rows), rows.back().row.last));
     const std::lock_guard lock(mutex_);
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(rows.size()));
-    for (const IndexRow& row : rows) {
+    for (const Written& each : rows) {
+        const IndexRow& row = each.row;
         if (row.whole_head && !row.head.idempotency_key.empty()) {
             keys_.erase(tenant_key(row.head.tenant, row.head.idempotency_key));
         }
@@ -226,8 +256,7 @@ Result<StoredRun> JournalRunLog::load(RunId id) {
     for (bool newest = true; address != 0; newest = false) {
         Record record = DG_TRY(decode_record(DG_TRY(journal_.read(Address{address}))));
         if (record.change.head.id != id) {
-            return fail(Code::data_loss, "the journal has another run's record where one of {} was",
-                        to_text(id));
+            return strange(id);
         }
         RunHead& head = record.change.head;
         if (newest) {
@@ -254,11 +283,19 @@ Result<StoredRun> JournalRunLog::load(RunId id) {
 
 Result<std::vector<Event>> JournalRunLog::history(RunId id, std::uint64_t skip,
                                                   std::uint32_t limit) {
+    // Back from the first mark behind what is wanted; where there is none, from the end.
+    const std::uint64_t end = skip + limit;
+    std::uint64_t address = DG_TRY(index_->mark_from(id, end));
+    if (address == 0) address = DG_TRY(address_of(id));
     std::vector<RunChange> parts;  // the newest first, down to the one that has the first wanted
-    for (std::uint64_t address = DG_TRY(address_of(id)); address != 0;) {
-        Record record = DG_TRY(decode_record(DG_TRY(journal_.read(Address{address}))));
+    while (address != 0) {
+        const std::string bytes = DG_TRY(journal_.read(Address{address}));
+        Record record = DG_TRY(decode_record(bytes, false));
         address = record.change.first <= skip ? 0 : record.previous;
-        if (record.change.first < skip + limit) parts.push_back(std::move(record.change));
+        if (record.change.first >= end) continue;
+        record = DG_TRY(decode_record(bytes));
+        if (record.change.head.id != id) return strange(id);
+        parts.push_back(std::move(record.change));
     }
     std::vector<Event> out;
     for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
@@ -270,13 +307,21 @@ Result<std::vector<Event>> JournalRunLog::history(RunId id, std::uint64_t skip,
     return out;
 }
 
+Result<std::uint64_t> JournalRunLog::length(RunId id) {
+    const std::uint64_t address = DG_TRY(address_of(id));
+    const Record record =
+        DG_TRY(decode_record(DG_TRY(journal_.read(Address{address})), /*events=*/false));
+    if (record.change.head.id != id) return strange(id);
+    return record.change.head.events;
+}
+
 Result<RunHead> JournalRunLog::load_head(RunId id) {
     {
         const std::lock_guard lock(mutex_);  // the newest that is not indexed stands last
-        const auto row = std::find_if(
+        const auto found = std::find_if(
             waiting_.rbegin(), waiting_.rend(),
-            [&](const IndexRow& each) { return each.head.id == id && each.whole_head; });
-        if (row != waiting_.rend()) return row->head;
+            [&](const Written& each) { return each.row.head.id == id && each.row.whole_head; });
+        if (found != waiting_.rend()) return found->row.head;
     }
     const auto row = DG_TRY(index_->find(id));
     if (!row) return fail(Code::not_found, "there is no run {}", to_text(id));

@@ -4,6 +4,7 @@
 // were written lately; everything else about many runs is in an index that follows.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +35,7 @@ public:
     base::Result<StoredRun> load(RunId id) override;
     base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
                                              std::uint32_t limit) override;
+    base::Result<std::uint64_t> length(RunId id) override;
     base::Result<RunHead> load_head(RunId id) override;
     base::Result<std::optional<RunId>> by_key(std::string_view tenant,
                                               std::string_view key) override;
@@ -58,13 +60,19 @@ private:
     base::Result<std::uint64_t> address_of(RunId id);
     base::Result<void> place_of(RunId id);
     base::Result<std::size_t> index_batch();
-    void settled(std::vector<IndexRow>& rows, bool written);
+    struct Written {
+        IndexRow row;
+        std::optional<PageMark> mark;  ///< its address is row.last
+    };
+    static Written written(const RunChange& change, std::uint64_t count, bool whole_head,
+                           std::uint64_t address);
+    void settled(std::vector<Written>& rows, bool written);
 
     base::journal::Journal& journal_;
     const std::unique_ptr<RunIndex> index_;
     std::mutex mutex_;  // guards what is below; taken before the journal's own, by append
     std::unordered_map<RunId, Place> places_;      ///< of runs that were written lately
-    std::vector<IndexRow> waiting_;                ///< durable, not in the index; in order
+    std::deque<Written> waiting_;                  ///< durable, not in the index; in order
     std::unordered_map<std::string, RunId> keys_;  ///< of runs in waiting_
     std::mutex indexing_;                          // held while a batch goes into the index
     std::unique_ptr<base::BatchJob> job_;

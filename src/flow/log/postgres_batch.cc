@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/json/json.h"
+#include "flow/log/head_row.h"
 #include "flow/log/postgres_tables.h"
 
 namespace flow {
@@ -26,26 +27,29 @@ std::int64_t signed_of(std::uint64_t value) {
 
 constexpr std::string_view kInsertRuns =
     "INSERT INTO flow_runs(id, tenant, workflow, version, hash, key, status, started, updated, "
-    "finished, due, calls, parent, labels, error, waiting, events, owner) SELECT u.id, u.tenant, "
+    "finished, due, calls, parent, labels, error, waiting, events, owner, totals) SELECT u.id, "
+    "u.tenant, "
     "u.workflow, u.version, u.hash, u.key, u.status, u.started, u.updated, u.finished, u.due, "
-    "u.calls, u.parent, u.labels, u.error, u.waiting, string_to_array(u.events, ','), u.owner FROM "
+    "u.calls, u.parent, u.labels, u.error, u.waiting, string_to_array(u.events, ','), u.owner, "
+    "u.totals FROM "
     "unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::int8[], "
     "$8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::uuid[], $14::text[], "
-    "$15::text[], $16::text[], $17::text[], $18::int8[]) AS u(id, tenant, workflow, version, hash, "
-    "key, status, started, updated, finished, due, calls, parent, labels, error, waiting, events, "
-    "owner)";
+    "$15::text[], $16::text[], $17::text[], $18::int8[], $19::text[]) AS u(id, tenant, workflow, "
+    "version, hash, key, status, started, updated, finished, due, calls, parent, labels, error, "
+    "waiting, events, owner, totals)";
 
 // Fails with 2201E, the logarithm of zero, when one of them is another worker's by now.
 constexpr std::string_view kUpdateRuns =
     "WITH changed AS (UPDATE flow_runs AS r SET version = u.version, hash = u.hash, status = "
     "u.status, updated = "
     "u.updated, finished = u.finished, due = u.due, calls = u.calls, error = u.error, waiting = "
-    "u.waiting, events = string_to_array(u.events, ','), owner = u.owner FROM unnest($1::uuid[], "
+    "u.waiting, events = string_to_array(u.events, ','), owner = u.owner, totals = u.totals FROM "
+    "unnest($1::uuid[], "
     "$2::int8[], $3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], "
-    "$9::text[], $10::text[], $11::text[], $12::int8[]) AS u(id, version, hash, status, updated, "
-    "finished, due, calls, error, waiting, events, owner) WHERE r.id = u.id AND r.owner IN (0, "
-    "$13) "
-    "RETURNING 1) SELECT ln((count(*) = $14)::int) FROM changed";
+    "$9::text[], $10::text[], $11::text[], $12::int8[], $13::text[]) AS u(id, version, hash, "
+    "status, updated, finished, due, calls, error, waiting, events, owner, totals) WHERE r.id = "
+    "u.id AND r.owner IN (0, $14) "
+    "RETURNING 1) SELECT ln((count(*) = $15)::int) FROM changed";
 
 constexpr std::string_view kInsertRecords =
     "INSERT INTO flow_records(run, first, count, body) SELECT * FROM unnest($1::uuid[], "
@@ -173,14 +177,16 @@ void PostgresBatch::take_heads() {
         return std::vector<PipeColumn>(types.begin(), types.end());
     };
     constexpr auto I = PipeType::integer, T = PipeType::text, U = PipeType::uuid;
-    std::vector<PipeColumn> made = columns({U, T, T, I, T, T, I, I, I, I, I, I, U, T, T, T, T, I});
-    std::vector<PipeColumn> changed = columns({U, I, T, I, I, I, I, I, T, T, T, I});
+    std::vector<PipeColumn> made =
+        columns({U, T, T, I, T, T, I, I, I, I, I, I, U, T, T, T, T, I, T});
+    std::vector<PipeColumn> changed = columns({U, I, T, I, I, I, I, I, T, T, T, I, T});
     for (const Last& last : lasts) {
         const RunHead& head = *last.head;
         const std::string keys = event_keys(head);
         const PipeValue events = keys.empty() ? pipe_null(T) : pipe_value(std::string_view(keys));
         const std::int64_t owner = is_final(head.status) ? 0 : frame_.worker;
-        const std::string error = storable(head.error), waiting = waiting_text(head.waiting);
+        const std::string error = storable(head.error), waiting = waiting_text(head.waiting),
+                          totals = totals_text(head);
         std::vector<PipeValue> row;
         if (last.created) {
             row = {uuid_of(head.id),
@@ -202,7 +208,8 @@ void PostgresBatch::take_heads() {
                    pipe_value(std::string_view(error)),
                    pipe_value(std::string_view(waiting)),
                    events,
-                   pipe_value(owner)};
+                   pipe_value(owner),
+                   pipe_value(std::string_view(totals))};
         } else {
             row = {uuid_of(head.id),
                    pipe_value(std::int64_t{head.version}),
@@ -215,7 +222,8 @@ void PostgresBatch::take_heads() {
                    pipe_value(std::string_view(error)),
                    pipe_value(std::string_view(waiting)),
                    events,
-                   pipe_value(owner)};
+                   pipe_value(owner),
+                   pipe_value(std::string_view(totals))};
         }
         std::vector<PipeColumn>& into = last.created ? made : changed;
         for (std::size_t i = 0; i < row.size(); ++i) into[i].add(row[i]);

@@ -85,13 +85,23 @@ void PostgresMember::run() {
         const bool looked = look().has_value();
         if (!looked) patience = std::min(patience, kTroublePause);
         if (!looked || pipe_ == nullptr ||
-            !pipe_->wait(patience, wake_fd_, [](std::string_view) {})) {
+            !pipe_->wait(patience, wake_fd_, [this](std::string_view what) { heard(what); })) {
             pollfd wait{wake_fd_, POLLIN, 0};
             ::poll(&wait, 1, static_cast<int>(patience.count()));
         }
         std::uint64_t count = 0;
         (void)!::read(wake_fd_, &count, sizeof(count));
     }
+}
+
+void PostgresMember::on_places(std::function<void()> told) {
+    const std::lock_guard lock(mutex_);
+    places_told_ = std::move(told);
+}
+
+void PostgresMember::heard(std::string_view what) {
+    const std::lock_guard lock(mutex_);  // so that nobody is told who said to stop
+    if (what == "places" && places_told_) places_told_();
 }
 
 // ---- being a member ----------------------------------------------------------------------------
@@ -179,10 +189,11 @@ Result<void> PostgresMember::claim() {
         "flow_workers WHERE NOT dead AND lease_until <= " +
         now_sql(1) + " ORDER BY id FOR UPDATE SKIP LOCKED)";
     static const std::string kClaim =
-        "WITH free AS (SELECT id FROM flow_runs WHERE owner <> 0 AND owner IN (SELECT id FROM "
+        "WITH free AS (SELECT id, (SELECT w.lease_until <> 0 FROM flow_workers w WHERE w.id = "
+        "owner) AS crashed FROM flow_runs WHERE owner <> 0 AND owner IN (SELECT id FROM "
         "flow_workers WHERE dead) LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE flow_runs AS r SET owner "
         "= $1 FROM free WHERE r.id = free.id RETURNING " +
-        std::string(kHeadColumns);
+        std::string(kHeadColumns) + ", coalesce(free.crashed, false)::int";
     // A process that hangs amid a transaction keeps its rows locked: the server ends that.
     static const std::string kEnd =
         "SELECT pg_terminate_backend(a.pid) FROM flow_workers w JOIN pg_stat_activity a ON "
@@ -195,11 +206,13 @@ Result<void> PostgresMember::claim() {
                     {kEnd, {worker_.now(), pipe_value(std::string_view(worker_.channels()))}}});
     if (!answers && pipe_->state() == "22012") return {};  // the next look finds out why
     if (!answers) return std::unexpected(answers.error());
-    std::vector<RunHead> heads;
-    (*answers)[2].each([&](const Row& row) { heads.push_back(postgres_head_of(row)); });
-    if (heads.empty()) return {};
-    if (signed_of(heads.size()) == count) wake();  // there may be more
-    if (const auto told = events()) told->claimed(std::move(heads));
+    std::vector<Claimed> claimed;
+    (*answers)[2].each([&](const Row& row) {
+        claimed.push_back({postgres_head_of(row), row.integer(kHeadColumnCount) != 0});
+    });
+    if (claimed.empty()) return {};
+    if (signed_of(claimed.size()) == count) wake();  // there may be more
+    if (const auto told = events()) told->claimed(std::move(claimed));
     return {};
 }
 
@@ -374,6 +387,9 @@ Result<void> PostgresMember::look_at_watched(std::int64_t worker) {
         for (;;) {
             auto more = DG_TRY(history_(run, next, kHistoryPage));
             if (more.empty() || !told) break;
+            for (std::size_t i = 0; told->whole && i < more.size(); ++i) {
+                DG_TRY(told->whole(run, more[i]));
+            }
             const std::uint64_t first = next;
             next += more.size();
             const bool full = more.size() == kHistoryPage;
@@ -394,7 +410,8 @@ Result<void> PostgresMember::tidy() {
         "DELETE FROM flow_workers w WHERE w.dead AND w.lease_until < " + now_sql(1) +
         " - $2 AND NOT EXISTS (SELECT 1 FROM flow_runs r WHERE r.owner = w.id)";
     DG_TRY(pipe_->run(
-        {{"DELETE FROM flow_watches x USING flow_workers w WHERE w.id = x.worker AND w.dead"},
+        {{"DELETE FROM flow_places x USING flow_workers w WHERE w.id = x.worker AND w.dead"},
+         {"DELETE FROM flow_watches x USING flow_workers w WHERE w.id = x.worker AND w.dead"},
          {"DELETE FROM flow_replies x USING flow_workers w WHERE w.id = x.worker AND w.dead"},
          {kForget, {worker_.now(), pipe_value(kWorkersKeptMs)}}}));
     return {};

@@ -38,6 +38,7 @@ public:
     void refused(std::uint64_t token, const base::Result<void>& why) { answer(token, why); }
     void watch(RunId run, std::uint64_t from);
     void unwatch(RunId run);
+    void on_places(std::function<void()> told);
     /// The engine has done with this arrival: it is told again when it is still in the inbox of a
     /// run of ours.
     void forget(std::uint64_t number);
@@ -53,6 +54,7 @@ private:
     using Pipe = PostgresWorker::Pipe;
     void run();
     void wake();
+    void heard(std::string_view what);
     bool stopping();
     base::Result<void> ensure_pipe();
     base::Result<void> claim();
@@ -73,6 +75,7 @@ private:
     std::mutex mutex_;  // guards what is below
     std::optional<Fleet::Events> events_;
     bool take_up_ = false, stopping_ = false;
+    std::function<void()> places_told_;
     std::unordered_map<std::uint64_t, RunLog::Done> expected_;
     std::uint64_t token_last_ = 0;
     std::unordered_map<RunId, Watch> watches_;

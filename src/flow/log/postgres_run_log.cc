@@ -43,9 +43,11 @@ PostgresRunLog::PostgresRunLog(const PostgresOptions& options,
       writer_(worker_,
               {.lost = [this] { member_.lost(); },
                .unheard = [this](std::vector<std::uint64_t> tokens) { member_.unheard(tokens); }}),
-      member_(worker_, writer_, [this](RunId run, std::uint64_t skip, std::uint32_t limit) {
-          return history(run, skip, limit);
-      }) {}
+      member_(worker_, writer_,
+              [this](RunId run, std::uint64_t skip, std::uint32_t limit) {
+                  return history(run, skip, limit);
+              }),
+      pool_([this] { return worker_.connect("_read"); }, kReadersMax) {}
 
 Result<std::unique_ptr<PostgresRunLog>> PostgresRunLog::open(const PostgresOptions& options) {
     auto location = DG_TRY(base::store::parse_postgres(options.url));
@@ -112,10 +114,13 @@ void PostgresRunLog::ask(Posting posting, Done done) {
 
 /// A run that is over, or whose worker's lease is, becomes ours; both are looked at under the lock
 /// that a commit of that worker would need.
-Result<std::optional<RunHead>> PostgresRunLog::own(RunId run) {
+Result<std::optional<Claimed>> PostgresRunLog::own(RunId run) {
     static const std::string kOwn =
-        "UPDATE flow_runs AS r SET owner = $1 WHERE r.id = $2 AND (r.owner = 0 OR r.owner IN "
-        "(SELECT id FROM flow_workers WHERE dead))";
+        "WITH free AS (SELECT r.id, (SELECT w.lease_until <> 0 FROM flow_workers w WHERE w.id = "
+        "r.owner) AS crashed FROM flow_runs r WHERE r.id = $2 AND (r.owner = 0 OR r.owner IN "
+        "(SELECT id FROM flow_workers WHERE dead)) FOR UPDATE OF r) UPDATE flow_runs AS r SET "
+        "owner "
+        "= $1 FROM free WHERE r.id = free.id RETURNING coalesce(free.crashed, false)::int";
     static const std::string kHead =
         "SELECT " + std::string(kHeadColumns) + ", r.owner FROM flow_runs r WHERE r.id = $1";
     const PostgresWorker::Proof proof = worker_.proof();
@@ -125,16 +130,26 @@ Result<std::optional<RunHead>> PostgresRunLog::own(RunId run) {
     const std::array<PipeStatement, 2> statements{
         PipeStatement{kOwn, {pipe_value(proof.worker), uuid_of(run)}},
         PipeStatement{kHead, {uuid_of(run)}}};
-    const auto answers = DG_TRY(run_all(statements));
-    std::optional<RunHead> head;
+    const auto answers = DG_TRY(pool_.run(statements));
+    std::optional<Claimed> out;
     bool ours = false;
     answers[1].each([&](const Row& row) {
-        head = postgres_head_of(row);
+        out.emplace(postgres_head_of(row), answers[0].integer() != 0);
         ours = row.integer(kHeadColumnCount) == proof.worker;
     });
-    if (!head) return unknown(run);
-    if (!ours) head.reset();
-    return head;
+    if (!out) return unknown(run);
+    if (!ours) out.reset();
+    return out;
+}
+
+Result<std::string> PostgresRunLog::owner_url(RunId run) {
+    const PipeAnswer answer = DG_TRY(
+        read({"SELECT w.url FROM flow_runs r JOIN flow_workers w ON w.id = r.owner WHERE r.id = $1 "
+              "AND NOT w.dead AND w.id <> $2",
+              {uuid_of(run), pipe_value(worker_.proof().worker)}}));
+    std::string url;
+    answer.each([&](const Row& row) { url = row.text(0); });
+    return url;
 }
 
 Result<std::vector<FleetWorker>> PostgresRunLog::workers() {
@@ -151,47 +166,6 @@ Result<std::vector<FleetWorker>> PostgresRunLog::workers() {
 }
 
 // ---- reading -----------------------------------------------------------------------------------
-
-Result<std::unique_ptr<base::store::PostgresPipe>> PostgresRunLog::take_pipe() {
-    {
-        std::unique_lock lock(mutex_);
-        given_.wait(lock, [&] { return in_use_ < kReadersMax; });
-        ++in_use_;
-        while (!idle_.empty()) {
-            auto pipe = std::move(idle_.back());
-            idle_.pop_back();
-            if (!pipe->lost()) return pipe;
-        }
-    }
-    auto made = worker_.connect("_read");
-    if (!made) give_pipe(nullptr);
-    return made;
-}
-
-void PostgresRunLog::give_pipe(std::unique_ptr<Pipe> pipe) {
-    const std::lock_guard lock(mutex_);
-    --in_use_;
-    if (pipe != nullptr && !pipe->lost()) idle_.push_back(std::move(pipe));
-    given_.notify_one();
-}
-
-/// What may be run twice: a connection may have been lost long ago without being told.
-Result<std::vector<PipeAnswer>> PostgresRunLog::run_all(std::span<const PipeStatement> statements) {
-    for (bool again = true;; again = false) {
-        auto pipe = DG_TRY(take_pipe());
-        auto answers = pipe->run(statements);
-        const bool lost = pipe->lost();
-        give_pipe(std::move(pipe));
-        if (answers || !again || !lost) return answers;
-        const std::lock_guard lock(mutex_);
-        idle_.clear();  // the others are as old
-    }
-}
-
-Result<PipeAnswer> PostgresRunLog::read(const PipeStatement& statement) {
-    auto answers = DG_TRY(run_all({&statement, 1}));
-    return std::move(answers[0]);
-}
 
 Result<StoredRun> PostgresRunLog::load(RunId id) {
     static const std::string kLoad =
@@ -236,6 +210,17 @@ Result<std::vector<Event>> PostgresRunLog::history(RunId id, std::uint64_t skip,
     return out;
 }
 
+Result<std::uint64_t> PostgresRunLog::length(RunId id) {
+    const PipeAnswer answer =
+        DG_TRY(read({"SELECT first + count FROM flow_records WHERE run = $1 ORDER BY first DESC "
+                     "LIMIT 1",
+                     {uuid_of(id)}}));
+    if (answer.rows() == 0) return unknown(id);
+    std::uint64_t length = 0;
+    answer.each([&](const Row& row) { length = static_cast<std::uint64_t>(row.integer(0)); });
+    return length;
+}
+
 Result<RunHead> PostgresRunLog::load_head(RunId id) {
     static const std::string kHead =
         "SELECT " + std::string(kHeadColumns) + " FROM flow_runs r WHERE r.id = $1";
@@ -264,10 +249,12 @@ Result<void> PostgresRunLog::open_runs(const std::function<void(const RunHead&)>
     return {};
 }
 
-Result<std::vector<RunHead>> PostgresRunLog::list(const RunFilter& filter) {
-    std::string sql =
-        "SELECT " + std::string(kHeadColumns) + " FROM flow_runs r WHERE r.tenant = $1";
-    std::vector<PipeValue> values{pipe_value(std::string_view(filter.tenant))};
+namespace {
+
+/// The condition of a filter, and its values.
+Result<std::string> where(const RunFilter& filter, std::vector<PipeValue>& values) {
+    std::string sql = "r.tenant = $1";
+    values.push_back(pipe_value(std::string_view(filter.tenant)));
     const auto add = [&](std::string_view before, PipeValue value, std::string_view after = "") {
         values.push_back(std::move(value));
         sql += fmt::format(" AND {} ${}{}", before, values.size(), after);
@@ -293,12 +280,40 @@ Result<std::vector<RunHead>> PostgresRunLog::list(const RunFilter& filter) {
     if (!filter.text.empty()) {
         add("position(lower(", text(storable(filter.text)), ") IN lower(r.error)) > 0");
     }
-    if (filter.after) add("r.id <", uuid_of(*filter.after));
+    return sql;
+}
+
+}  // namespace
+
+Result<std::vector<RunHead>> PostgresRunLog::list(const RunFilter& filter) {
+    std::vector<PipeValue> values;
+    std::string sql = "SELECT " + std::string(kHeadColumns) + " FROM flow_runs r WHERE " +
+                      DG_TRY(where(filter, values));
+    if (filter.after) {
+        values.push_back(uuid_of(*filter.after));
+        sql += " AND r.id < $" + std::to_string(values.size());
+    }
     values.push_back(pipe_value(static_cast<std::int64_t>(std::min(filter.limit, 1000u))));
     sql += " ORDER BY r.id DESC LIMIT $" + std::to_string(values.size());
     const PipeAnswer answer = DG_TRY(read({sql, std::move(values)}));
     std::vector<RunHead> out;
     answer.each([&](const Row& row) { out.push_back(postgres_head_of(row)); });
+    return out;
+}
+
+Result<RunCounts> PostgresRunLog::count(const RunFilter& filter) {
+    std::vector<PipeValue> values;
+    const std::string sql =
+        "SELECT r.status, count(*), count(*) FILTER (WHERE r.waiting <> '') FROM flow_runs r "
+        "WHERE " +
+        DG_TRY(where(filter, values)) + " GROUP BY r.status";
+    const PipeAnswer answer = DG_TRY(read({sql, std::move(values)}));
+    RunCounts out;
+    answer.each([&](const Row& row) {
+        out.by_status.at(static_cast<std::size_t>(row.integer(0))) =
+            static_cast<std::uint64_t>(row.integer(1));
+        out.waiting += static_cast<std::uint64_t>(row.integer(2));
+    });
     return out;
 }
 

@@ -44,6 +44,20 @@ std::vector<std::string> run_tables() {
         "NULL, message BYTEA NOT NULL, subject BYTEA NOT NULL, PRIMARY KEY(worker, token))",
         "CREATE TABLE flow_watches(run UUID NOT NULL, worker BIGINT NOT NULL, PRIMARY KEY(run, "
         "worker))",
+        // A value that left its event, in pieces; the first is written last.
+        "CREATE TABLE flow_blobs(run UUID NOT NULL, hash TEXT NOT NULL, piece BIGINT NOT NULL, "
+        "pieces BIGINT NOT NULL, put BIGINT NOT NULL, body BYTEA NOT NULL, PRIMARY KEY(run, hash, "
+        "piece))",
+        // Bounds of a queue that somebody uses, how many places of it a worker has and wants, and
+        // what began within its window.
+        "CREATE TABLE flow_queues(queue TEXT PRIMARY KEY, version BIGINT NOT NULL, concurrency "
+        "BIGINT NOT NULL, starts BIGINT NOT NULL, window_ms BIGINT NOT NULL)",
+        "CREATE TABLE flow_places(queue TEXT NOT NULL, worker BIGINT NOT NULL, held BIGINT NOT "
+        "NULL, waiting BIGINT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY(queue, worker)) WITH "
+        "(fillfactor = 50)",
+        "CREATE TABLE flow_begun(queue TEXT NOT NULL, at BIGINT NOT NULL, count BIGINT NOT "
+        "NULL, PRIMARY KEY(queue, at))",
+        "ALTER TABLE flow_runs ADD COLUMN totals TEXT NOT NULL DEFAULT ''",
     };
 }
 

@@ -17,8 +17,8 @@ std::vector<std::string> run_tables();
 /// For SELECT; `postgres_head_of` reads them from the row's first column on.
 inline constexpr std::string_view kHeadColumns =
     "r.id, r.tenant, r.workflow, r.version, r.hash, r.key, r.status, r.started, r.updated, "
-    "r.finished, r.due, r.calls, r.parent, r.labels, r.error, r.waiting";
-inline constexpr int kHeadColumnCount = 16;
+    "r.finished, r.due, r.calls, r.parent, r.labels, r.error, r.waiting, r.totals";
+inline constexpr int kHeadColumnCount = 17;
 RunHead postgres_head_of(const base::store::Row& row);
 base::store::PipeValue uuid_of(RunId id);
 

@@ -13,6 +13,15 @@ using base::store::pipe_value;
 using base::store::PipeType;
 using base::store::PipeValue;
 
+namespace {
+
+// A lease that ended at 0 was given up; any other end of a worker is a crash.
+constexpr std::string_view kGiveUp =
+    "UPDATE flow_workers SET dead = true, fence = fence + 1, lease_until = 0 WHERE id = $1 AND NOT "
+    "dead";
+
+}  // namespace
+
 PostgresWorker::PostgresWorker(PostgresOptions options, base::store::PostgresLocation location)
     : options_(std::move(options)),
       location_(std::move(location)),
@@ -51,14 +60,19 @@ Result<void> PostgresWorker::join(Pipe& pipe) {
         "false, " +
         now_sql(1) + " + $2, 0, $3, " + now_sql(1) + ") RETURNING id";
     std::string url;
+    std::int64_t last = 0;
     {
         const std::lock_guard lock(mutex_);
         url = url_;
+        last = last_;
     }
+    // Who it was before lives: its runs were not lost in a crash, unless others said so by now.
     const auto answers = DG_TRY(pipe.run(
-        {{kJoin, {now(), pipe_value(options_.lease.count()), pipe_value(std::string_view(url))}}}));
+        {{kGiveUp, {pipe_value(last)}},
+         {kJoin, {now(), pipe_value(options_.lease.count()), pipe_value(std::string_view(url))}}}));
     const std::lock_guard lock(mutex_);
-    proof_ = {answers[0].integer(), 1};
+    last_ = answers[1].integer();
+    proof_ = {last_, 1};
     return {};
 }
 
@@ -124,11 +138,9 @@ Result<void> PostgresWorker::leave(Pipe& pipe) {
     const Proof held = proof();
     if (held.worker == 0) return {};
     lose();
-    DG_TRY(pipe.run(
-        {{"UPDATE flow_workers SET dead = true, fence = fence + 1, lease_until = 0 WHERE id = $1",
-          {pipe_value(held.worker)}},
-         {"SELECT pg_notify($1 || id::text, 'claim') FROM flow_workers WHERE NOT dead",
-          {pipe_value(std::string_view(channels_))}}}));
+    DG_TRY(pipe.run({{kGiveUp, {pipe_value(held.worker)}},
+                     {"SELECT pg_notify($1 || id::text, 'claim') FROM flow_workers WHERE NOT dead",
+                      {pipe_value(std::string_view(channels_))}}}));
     return {};
 }
 

@@ -66,8 +66,9 @@ private:
     const PostgresOptions options_;
     const base::store::PostgresLocation location_;
     const std::string channels_;
-    mutable std::mutex mutex_;  // guards the two below
+    mutable std::mutex mutex_;  // guards what is below
     Proof proof_;
+    std::int64_t last_ = 0;  ///< who it was, when it is nobody now
     std::string url_;
 };
 

@@ -13,6 +13,7 @@ struct Record {
     RunChange change;
     std::uint64_t previous = 0;  ///< address of the run's last record; 0: this is its first
     bool whole_head = false;     ///< the head's names are in it, not only what changes
+    std::uint64_t count = 0;     ///< of its events, also where they are not read
 };
 
 std::string encode_record(const RunChange& change, std::uint64_t previous, bool whole_head);

@@ -28,11 +28,11 @@ namespace {
 
 constexpr std::string_view kColumns =
     "id, tenant, workflow, version, hash, key, status, started, updated, finished, due, calls, "
-    "parent, labels, error, waiting, last";
+    "parent, labels, error, waiting, totals, last";
 
 IndexRow row_of(const Row& row) {
     return {.head = head_of(row),
-            .last = static_cast<std::uint64_t>(row.integer(16)),
+            .last = static_cast<std::uint64_t>(row.integer(17)),
             .whole_head = true};
 }
 
@@ -45,14 +45,15 @@ Result<void> run(Transaction& tx, std::string_view sql,
 Result<void> put(Transaction& tx, const IndexRow& row) {
     const RunHead& head = row.head;
     const std::string id = id_bytes(head.id);
-    const std::string waiting = joined(head.waiting);
+    const std::string waiting = joined(head.waiting), totals = totals_text(head);
     if (!row.whole_head) {
         return run(
             tx,
             "UPDATE runs SET status = $2, updated = $3, finished = $4, due = $5, calls = $6, "
-            "error = $7, waiting = $8, last = $9 WHERE id = $1",
+            "error = $7, waiting = $8, totals = CASE totals WHEN '' THEN $9 ELSE "
+            "json_patch(totals, $9) END, last = $10 WHERE id = $1",
             {Blob{id}, static_cast<std::int64_t>(head.status), head.updated_ms, head.finished_ms,
-             head.due_ms, std::int64_t{head.calls_out}, head.error, waiting,
+             head.due_ms, std::int64_t{head.calls_out}, head.error, waiting, totals,
              static_cast<std::int64_t>(row.last)});
     }
     const std::string parent = head.parent ? id_bytes(*head.parent) : std::string();
@@ -62,11 +63,11 @@ Result<void> put(Transaction& tx, const IndexRow& row) {
         tx,
         "INSERT OR REPLACE INTO runs(" + std::string(kColumns) +
             ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-            "$17)",
+            "$17, $18)",
         {Blob{id}, head.tenant, head.workflow, std::int64_t{head.version}, head.hash,
          head.idempotency_key, static_cast<std::int64_t>(head.status), head.started_ms,
          head.updated_ms, head.finished_ms, head.due_ms, std::int64_t{head.calls_out}, parent_value,
-         labels, head.error, waiting, static_cast<std::int64_t>(row.last)});
+         labels, head.error, waiting, totals, static_cast<std::int64_t>(row.last)});
 }
 
 const std::vector<std::string>& tables() {
@@ -80,6 +81,10 @@ const std::vector<std::string>& tables() {
         "CREATE INDEX runs_key ON runs(tenant, key) WHERE key <> ''",
         "CREATE INDEX runs_workflow ON runs(tenant, workflow, id)",
         "CREATE TABLE progress(one INTEGER PRIMARY KEY, position INTEGER NOT NULL)",
+        "ALTER TABLE runs ADD COLUMN totals TEXT NOT NULL DEFAULT ''",
+        "CREATE TABLE marks(run BLOB NOT NULL, first INTEGER NOT NULL, address INTEGER NOT NULL, "
+        "PRIMARY KEY(run, first)) WITHOUT ROWID",
+        "DELETE FROM progress",  // what was indexed before has neither: from the journal again
     };
     return kSteps;
 }
@@ -135,9 +140,15 @@ RunIndex::~RunIndex() {
     }
 }
 
-Result<void> RunIndex::apply(std::span<const IndexRow> rows, std::uint64_t position) {
+Result<void> RunIndex::apply(std::span<const IndexRow> rows, std::span<const PageMark> marks,
+                             std::uint64_t position) {
     return store_->write([&](Transaction& tx) -> Result<void> {
         for (const IndexRow& row : rows) DG_TRY(put(tx, row));
+        for (const PageMark& mark : marks) {
+            DG_TRY(run(tx, "INSERT OR REPLACE INTO marks(run, first, address) VALUES ($1, $2, $3)",
+                       {Blob{id_bytes(mark.run)}, static_cast<std::int64_t>(mark.first),
+                        static_cast<std::int64_t>(mark.address)}));
+        }
         return run(tx, "INSERT OR REPLACE INTO progress(one, position) VALUES (1, $1)",
                    {static_cast<std::int64_t>(position)});
     });
@@ -152,6 +163,19 @@ Result<std::uint64_t> RunIndex::position() {
         });
     }));
     return position;
+}
+
+Result<std::uint64_t> RunIndex::mark_from(RunId run, std::uint64_t place) {
+    std::uint64_t address = 0;
+    DG_TRY(store_->read([&](Transaction& tx) {
+        return tx.query(
+            "SELECT address FROM marks WHERE run = $1 AND first >= $2 ORDER BY first LIMIT 1",
+            {Blob{id_bytes(run)}, static_cast<std::int64_t>(place)}, [&](const Row& row) {
+                address = static_cast<std::uint64_t>(row.integer(0));
+                return false;
+            });
+    }));
+    return address;
 }
 
 Result<std::optional<IndexRow>> RunIndex::find(RunId id) {

@@ -21,6 +21,20 @@ struct IndexRow {
     bool whole_head = false;  ///< else only what changes is in `head`
 };
 
+/// Where in the journal a part of a run's history is.
+struct PageMark {
+    RunId run;
+    std::uint64_t first = 0;    ///< place of the first event of the record
+    std::uint64_t address = 0;  ///< of the record
+};
+/// Records that hold a place divisible by this, but not the run's first, are marked: a short run
+/// has no mark, and one of any length is read from a mark on.
+inline constexpr std::uint64_t kMarkEvery = 256;
+inline bool has_mark(std::uint64_t first, std::uint64_t count) {
+    return count != 0 && first + count > kMarkEvery &&
+           (first + count - 1) / kMarkEvery * kMarkEvery >= first;
+}
+
 class RunIndex {
 public:
     /// A file that is damaged, or that the machine went down with, is made anew.
@@ -31,7 +45,10 @@ public:
     RunIndex& operator=(const RunIndex&) = delete;
 
     /// All in one transaction, with how far it has come.
-    base::Result<void> apply(std::span<const IndexRow> rows, std::uint64_t position);
+    base::Result<void> apply(std::span<const IndexRow> rows, std::span<const PageMark> marks,
+                             std::uint64_t position);
+    /// The first marked record of a run that begins at `place` or later; 0: none is marked.
+    base::Result<std::uint64_t> mark_from(RunId run, std::uint64_t place);
     /// 0: nothing was applied.
     base::Result<std::uint64_t> position();
     base::Result<std::optional<IndexRow>> find(RunId id);

@@ -124,23 +124,23 @@ RunSpan& RunSpans::begin_step(const Event& event) {
     RunSpan& span = begin(event.path, "step", "step " + short_name(step_name(event.path)),
                           event.path, 0, event, above(event.path));
     span.kind = kind_of(event.path);
-    ++totals_.kinds[span.kind].steps;
+    ++totals_.of(span.kind).steps;
     return span;
 }
 
 void RunSpans::count(const RunSpan& span) {
     const std::int64_t took = span.end_ms - span.start_ms;
     if (span.what == "attempt") {
-        RunTotals::Kind& kind = totals_.kinds[span.kind];
+        RunTotals::Kind& kind = totals_.of(span.kind);
         ++kind.attempts;
         kind.working_ms += took;
     } else if (span.what == "backoff") {
-        totals_.kinds[span.kind].waiting_ms += took;
+        totals_.of(span.kind).waiting_ms += took;
         totals_.backoff_ms += took;
     } else if (span.what == "paused") {
         totals_.paused_ms += took;
     } else if (span.what == "step" && (span.kind == "human" || span.kind == "wait")) {
-        totals_.kinds[span.kind].waiting_ms += took;
+        totals_.of(span.kind).waiting_ms += took;
         const bool named = std::ranges::any_of(
             span.attributes, [](const auto& one) { return one.first == "dougong.wait.name"; });
         (span.kind == "human" ? totals_.people_ms
@@ -212,7 +212,7 @@ void RunSpans::add(const Event& event) {
     if (event.at_ms != now_ms_) begun_now_.clear();
     now_ms_ = event.at_ms;
     const auto used = [&] {
-        RunTotals::Kind& kind = totals_.kinds[kind_of(event.path)];
+        RunTotals::Kind& kind = totals_.of(kind_of(event.path));
         kind.tokens += event.tokens;
         kind.cost_usd += event.cost_usd;
     };
@@ -388,30 +388,6 @@ json::object to_json(const RunSpan& span) {
     }
     if (!attributes.empty()) out["attributes"] = std::move(attributes);
     return out;
-}
-
-json::object to_json(const RunTotals& totals) {
-    json::object kinds;
-    std::uint64_t tokens = 0;
-    std::int64_t working = 0;
-    double cost = 0;
-    for (const auto& [word, kind] : totals.kinds) {
-        kinds[word] = {{"steps", kind.steps},           {"attempts", kind.attempts},
-                       {"tokens", kind.tokens},         {"cost_usd", kind.cost_usd},
-                       {"working_ms", kind.working_ms}, {"waiting_ms", kind.waiting_ms}};
-        tokens += kind.tokens;
-        cost += kind.cost_usd;
-        working += kind.working_ms;
-    }
-    return {{"tokens", tokens},
-            {"cost_usd", cost},
-            {"working_ms", working},
-            {"waiting_ms", json::object{{"people", totals.people_ms},
-                                        {"signals", totals.signals_ms},
-                                        {"timers", totals.timers_ms},
-                                        {"backoff", totals.backoff_ms},
-                                        {"paused", totals.paused_ms}}},
-            {"kinds", std::move(kinds)}};
 }
 
 }  // namespace flow

@@ -18,6 +18,7 @@
 #include "flow/observe/step_kinds.h"
 #include "flow/run/event.h"
 #include "flow/run/run_id.h"
+#include "flow/run/totals.h"
 
 namespace flow {
 
@@ -30,21 +31,6 @@ struct RunSpan {
     std::int64_t start_ms = 0, end_ms = 0;  ///< end 0: it is not over
     std::string_view status;                ///< "open", "done", "failed", "cancelled", "skipped"
     std::vector<base::trace::Attribute> attributes;
-};
-
-/// What a run used and where its time went, by kind of step.
-struct RunTotals {
-    struct Kind {
-        std::uint64_t steps = 0, attempts = 0, tokens = 0;
-        double cost_usd = 0;
-        std::int64_t working_ms = 0, waiting_ms = 0;
-    };
-    std::map<std::string_view, Kind> kinds;
-    std::int64_t people_ms = 0;   ///< waiting for people
-    std::int64_t signals_ms = 0;  ///< for signals and events
-    std::int64_t timers_ms = 0;   ///< for a moment
-    std::int64_t backoff_ms = 0;  ///< before another attempt
-    std::int64_t paused_ms = 0;
 };
 
 class RunSpans {
@@ -90,6 +76,5 @@ private:
 /// For a collector. `trace` is the run's.
 base::trace::Span to_span(const RunSpan& span, const base::trace::Context& trace);
 base::json::object to_json(const RunSpan& span);
-base::json::object to_json(const RunTotals& totals);
 
 }  // namespace flow

@@ -169,6 +169,7 @@ void TokenStreams::heard(RunId id, const std::vector<Event>& events) {
     for (const Event& event : events) {
         if (ends_run(event.kind)) {
             for (Reader& reader : run->second.readers) {
+                if (reader.alone) reader.responder->end();
                 if (reader.path.empty()) continue;  // the run's stream is ended by who began it
                 reader.responder->write(
                     frame("done", done_data(reader.path, "cancelled", nullptr, event.error)));
@@ -203,17 +204,24 @@ void TokenStreams::tidy(RunId id) {
     known_ = runs_.size();
 }
 
-void TokenStreams::join(RunId id, const base::http::ResponderPtr& responder) {
+void TokenStreams::join(RunId id, const base::http::ResponderPtr& responder, bool alone) {
     Runtime* const runtime = runtime_;
     if (runtime == nullptr) return;
+    if (alone) {
+        responder->begin_stream(
+            200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}});
+    }
     // There, so that the run cannot end between the look and the entry.
-    runtime->post([this, runtime, id, responder] {
+    runtime->post([this, runtime, id, responder, alone] {
         const auto state = runtime->engine().state(id);
-        if (!state || is_final((*state)->status)) return;
+        if (!state || is_final((*state)->status)) {
+            if (alone) responder->end();
+            return;
+        }
         const std::lock_guard lock(mutex_);
         Run& run = runs_[id];
         known_ = runs_.size();
-        Reader reader{responder, {}, 0, 0};
+        Reader reader{responder, {}, 0, 0, alone};
         for (const auto& [path, call] : run.calls) {
             if (!catch_up(reader, *call)) return tidy(id);
         }
@@ -224,7 +232,7 @@ void TokenStreams::join(RunId id, const base::http::ResponderPtr& responder) {
 void TokenStreams::open_step(RunId id, const std::string& path, std::string_view last_id,
                              const base::http::ResponderPtr& responder) {
     const auto [call, tokens] = id_of(last_id);
-    Reader reader{responder, path, call, tokens};
+    Reader reader{responder, path, call, tokens, false};
     Runtime* const runtime = runtime_;
     if (runtime == nullptr) return;
     // On the runtime's thread, so that the step cannot end between the look and the entry.

@@ -56,8 +56,9 @@ public:
     /// block.
     void open_step(RunId run, const std::string& path, std::string_view last_id,
                    const base::http::ResponderPtr& responder);
-    /// Adds `attempt` and `token` events of all steps to the stream of a run, without ids.
-    void join(RunId run, const base::http::ResponderPtr& responder);
+    /// Adds `attempt` and `token` events of all steps to the stream of a run, without ids. `alone`:
+    /// the stream has nothing else, and ends with the run.
+    void join(RunId run, const base::http::ResponderPtr& responder, bool alone = false);
 
     static constexpr std::size_t kTextBytesMax = 1u << 20;
 
@@ -67,6 +68,7 @@ private:
         std::string path;          ///< empty: all steps
         std::int64_t call = 0;     ///< the one it was told of
         std::uint64_t tokens = 0;  ///< that it has of it
+        bool alone = false;        ///< nobody else writes to it
     };
     struct Run {
         std::map<std::string, std::shared_ptr<Call>, std::less<>> calls;

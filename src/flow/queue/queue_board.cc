@@ -32,6 +32,15 @@ void QueueBoard::limit(const std::string& queue, const Limits& limits) {
     changed_.insert(queue);
 }
 
+void QueueBoard::allow(const std::string& queue, const std::optional<Allowance>& allowance) {
+    if (allowance) {
+        allowances_[queue] = *allowance;
+    } else {
+        allowances_.erase(queue);
+    }
+    changed_.insert(queue);
+}
+
 void QueueBoard::add(std::uint64_t id, Place place) {
     const auto [at, fresh] = queues_.try_emplace(place.queue);
     Queue& queue = at->second;
@@ -61,6 +70,10 @@ void QueueBoard::leave(std::uint64_t id) {
     if (found->second.running) {
         --queue.running;
         --party->second.running;
+        if (const auto shared = allowances_.find(place.queue); shared != allowances_.end()) {
+            Allowance& has = shared->second;
+            has.places = std::min(has.places, std::max(has.keep, queue.running));
+        }
     } else {
         --queue.waiting;
         queue.holders.erase({0, place.since_ms, id});
@@ -106,6 +119,20 @@ void QueueBoard::set_due(const std::string& name, Queue& queue, Instant due) {
     if (due != Instant::never()) due_.emplace(due, name);
 }
 
+/// It has its place.
+void QueueBoard::begin(Queue& queue, std::uint64_t id) {
+    Entry& entry = entries_.at(id);
+    Party& party = queue.parties[entry.place.party];
+    queue.holders.erase({0, entry.place.since_ms, id});
+    party.by_age.erase({0, entry.place.since_ms, id});
+    party.by_priority.erase({-std::int64_t{entry.place.priority}, entry.place.since_ms, id});
+    entry.running = true;
+    --queue.waiting;
+    ++queue.running;
+    ++party.running;
+    party.served = ++queue.given;
+}
+
 std::vector<std::uint64_t> QueueBoard::admit(Instant now) {
     while (!due_.empty() && due_.begin()->first <= now) {
         changed_.insert(due_.begin()->second);
@@ -120,6 +147,16 @@ std::vector<std::uint64_t> QueueBoard::admit(Instant now) {
         while (!queue.begun.empty() && queue.begun.front() + queue.limits.window <= now) {
             queue.begun.pop_front();
         }
+        if (const auto shared = allowances_.find(name); shared != allowances_.end()) {
+            Allowance& has = shared->second;
+            while (queue.waiting > 0 && queue.running < has.places && has.starts > 0) {
+                if (queue.limits.starts != 0) --has.starts;
+                out.push_back(choose(queue));
+                begin(queue, out.back());
+            }
+            if (queue.waiting == 0 && queue.running == 0) queues_.erase(found);
+            continue;
+        }
         Instant due = Instant::never();
         while (queue.waiting > 0 &&
                (queue.limits.concurrency == 0 || queue.running < queue.limits.concurrency)) {
@@ -129,17 +166,7 @@ std::vector<std::uint64_t> QueueBoard::admit(Instant now) {
                 break;
             }
             const std::uint64_t id = choose(queue);
-            Entry& entry = entries_.at(id);
-            Party& party = queue.parties[entry.place.party];
-            queue.holders.erase({0, entry.place.since_ms, id});
-            party.by_age.erase({0, entry.place.since_ms, id});
-            party.by_priority.erase(
-                {-std::int64_t{entry.place.priority}, entry.place.since_ms, id});
-            entry.running = true;
-            --queue.waiting;
-            ++queue.running;
-            ++party.running;
-            party.served = ++queue.given;
+            begin(queue, id);
             if (queue.limits.starts != 0) queue.begun.push_back(now);
             out.push_back(id);
         }

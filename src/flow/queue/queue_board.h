@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,12 @@ public:
         base::Duration window{0};
         bool operator==(const Limits&) const = default;
     };
+    /// Of a queue that other processes share: instead of its bounds.
+    struct Allowance {
+        std::uint64_t places = 0;  ///< at once, those that run included
+        std::uint64_t keep = 0;    ///< of them, when those that run end
+        std::uint64_t starts = 0;  ///< that may begin from now on
+    };
     struct Place {
         std::string queue, party;
         std::int32_t priority = 0;
@@ -41,6 +48,8 @@ public:
 
     /// Of a queue, from now on; those who are in it stay. None: no bounds.
     void limit(const std::string& queue, const Limits& limits);
+    /// What a shared queue may from now on; none: it is not shared.
+    void allow(const std::string& queue, const std::optional<Allowance>& allowance);
     /// Waits for a place. Pre: `id` is not known.
     void add(std::uint64_t id, Place place);
     /// Does not wait any more, or gives its place back. An unknown id is nobody's.
@@ -76,9 +85,11 @@ private:
         bool running = false;
     };
     std::uint64_t choose(Queue& queue) const;
+    void begin(Queue& queue, std::uint64_t id);
     void set_due(const std::string& name, Queue& queue, base::Instant due);
 
     std::unordered_map<std::string, Limits> limits_;
+    std::unordered_map<std::string, Allowance> allowances_;
     std::unordered_map<std::string, Queue> queues_;  ///< that somebody is in, or was just now
     std::unordered_map<std::uint64_t, Entry> entries_;
     std::set<std::string> changed_;  ///< queues that may let somebody begin

@@ -1,7 +1,7 @@
 #include "flow/queue/queued_runner.h"
 
 #include <algorithm>
-#include <array>
+#include <limits>
 
 namespace flow {
 
@@ -10,6 +10,9 @@ using base::Code;
 namespace {
 
 const std::string kLocal = "local";
+constexpr base::Duration kSharePoll = std::chrono::milliseconds(500);
+constexpr base::Duration kShareTrouble = std::chrono::milliseconds(200);
+constexpr std::uint64_t kNoBound = std::numeric_limits<std::uint64_t>::max();
 
 std::string place_of(RunId run, std::string_view path, char kind) {
     std::string out(reinterpret_cast<const char*>(&run), sizeof run);
@@ -36,13 +39,19 @@ QueueBoard::Limits limits_of(const Call& call, std::string_view name) {
 
 }  // namespace
 
-QueuedRunner::QueuedRunner(StepRunner& inner, const base::Clock& clock, Local local)
-    : inner_(inner), clock_(clock), local_(std::move(local)) {
+QueuedRunner::QueuedRunner(StepRunner& inner, const base::Clock& clock, Local local,
+                           SharedPlaces* shared)
+    : inner_(inner), clock_(clock), local_(std::move(local)), shared_(shared) {
     if (local_.concurrency > 0) board_.limit(kLocal, {.concurrency = local_.concurrency});
     thread_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+    if (shared_ == nullptr) return;
+    shared_->on_change([this] { want_places(); });
+    sharing_ = std::jthread([this](const std::stop_token& stop) { keep_sharing(stop); });
 }
 
-QueuedRunner::~QueuedRunner() = default;
+QueuedRunner::~QueuedRunner() {
+    if (shared_ != nullptr) shared_->on_change({});
+}
 
 void QueuedRunner::watch(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
@@ -84,6 +93,9 @@ void QueuedRunner::forget(std::uint64_t id) {
     if (!board_.runs(id)) dropped_.push_back(std::move(found->second.done));
     entries_.erase(found);
     board_.leave(id);
+    if (shared_queues_.empty()) return;
+    share_soon_ = true;
+    share_wake_.notify_one();
 }
 
 void QueuedRunner::give_back(std::uint64_t id) {
@@ -113,6 +125,14 @@ void QueuedRunner::run(Call call, Done done) {
         if (call.definition->version >= version) {
             version = call.definition->version;
             board_.limit(queue, limits_of(call, name));
+        }
+        if (shared_ != nullptr) {
+            const auto [known, fresh] = shared_queues_.try_emplace(queue);
+            if (fresh) board_.allow(queue, QueueBoard::Allowance{});
+            if (fresh || call.definition->version >= known->second.version) {
+                known->second.version = call.definition->version;
+                known->second.limits = limits_of(call, name);
+            }
         }
         const auto known = places_.find(place);
         there = known != places_.end() && board_.runs(known->second);
@@ -149,6 +169,93 @@ void QueuedRunner::run(Call call, Done done) {
         return;
     }
     look();
+    const std::lock_guard lock(mutex_);
+    const auto entry = places_.find(place);
+    if (shared_ != nullptr && entry != places_.end() && !board_.runs(entry->second)) {
+        share_soon_ = true;
+        share_wake_.notify_one();
+    }
+}
+
+// ---- with other processes ----------------------------------------------------------------------
+
+void QueuedRunner::want_places() {
+    const std::lock_guard lock(mutex_);
+    share_soon_ = true;
+    share_wake_.notify_one();
+}
+
+void QueuedRunner::keep_sharing(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+        {
+            std::unique_lock lock(mutex_);
+            base::Instant due = base::Instant::never();
+            for (const auto& [name, queue] : shared_queues_) due = std::min(due, queue.due);
+            base::Duration patience = kSharePoll;
+            if (due != base::Instant::never()) {
+                patience =
+                    std::clamp<base::Duration>(due - clock_.now(), base::Duration{0}, kSharePoll);
+            }
+            const auto asked = [&] { return share_soon_; };
+            if (shared_queues_.empty()) {
+                share_wake_.wait(lock, stop, asked);
+            } else {
+                share_wake_.wait_for(lock, stop, patience, asked);
+            }
+        }
+        if (!stop.stop_requested()) share();
+    }
+}
+
+/// While it is asked for, nothing gets a place beyond what is said to run.
+QueueBoard::Allowance QueuedRunner::held_still(const Shared& queue, std::uint64_t running) const {
+    return {.places = running,
+            .keep = std::min(queue.has.keep, running),
+            .starts = queue.limits.starts == 0 ? kNoBound : 0};
+}
+
+void QueuedRunner::share() {
+    std::vector<SharedPlaces::Wish> wishes;
+    {
+        const std::lock_guard lock(mutex_);
+        share_soon_ = false;
+        std::map<std::string, QueueBoard::Counts> counts;
+        for (QueueBoard::Counts& one : board_.counts()) counts[one.queue] = std::move(one);
+        for (auto& [name, queue] : shared_queues_) {
+            const QueueBoard::Counts& now = counts[name];
+            wishes.push_back(
+                {name, queue.version, queue.limits, now.running, now.waiting, now.oldest_since_ms});
+            board_.allow(name, held_still(queue, now.running));
+        }
+    }
+    if (wishes.empty()) return;
+    const auto grants = shared_->share(wishes);
+    {
+        const std::lock_guard lock(mutex_);
+        for (std::size_t i = 0; i < wishes.size(); ++i) {
+            const auto queue = shared_queues_.find(wishes[i].queue);
+            if (!grants) {  // the database is away; who runs goes on, nobody begins
+                queue->second.due = clock_.now() + kShareTrouble;
+                continue;
+            }
+            const SharedPlaces::Grant& grant = (*grants)[i];
+            queue->second.has = grant.allowance;
+            queue->second.due =
+                grant.due_in.count() == 0 ? base::Instant::never() : clock_.now() + grant.due_in;
+            board_.allow(queue->first, grant.allowance);
+            if (wishes[i].running != 0 || wishes[i].waiting != 0 || is_used(queue->first)) continue;
+            board_.allow(queue->first, std::nullopt);
+            shared_queues_.erase(queue);
+        }
+    }
+    look();
+}
+
+/// Pre: the lock is held.
+bool QueuedRunner::is_used(const std::string& queue) const {
+    return std::ranges::any_of(board_.counts(), [&](const QueueBoard::Counts& one) {
+        return one.queue == queue && (one.running != 0 || one.waiting != 0);
+    });
 }
 
 void QueuedRunner::open() {

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "base/core/clock.h"
 #include "flow/queue/queue_board.h"
+#include "flow/queue/shared_places.h"
 #include "flow/step_runner.h"
 
 namespace flow {
@@ -31,8 +33,9 @@ public:
         std::uint32_t concurrency = 0;  ///< 0: no such queue
         std::function<bool(const Call&)> is_local;
     };
-    /// Both outlive it.
-    QueuedRunner(StepRunner& inner, const base::Clock& clock, Local local);
+    /// All outlive it. `shared`: other processes have the same queues; null: this one is alone.
+    QueuedRunner(StepRunner& inner, const base::Clock& clock, Local local,
+                 SharedPlaces* shared = nullptr);
     ~QueuedRunner() override;
 
     void run(Call call, Done done) override;
@@ -42,6 +45,8 @@ public:
     void open();
     /// Lets begin who may; by itself after each change, and when a rate allows it.
     void look();
+    /// Agrees with other processes on places, once; by itself when something changed.
+    void share();
     std::vector<QueueView> queues(std::string_view tenant);
 
 private:
@@ -56,10 +61,22 @@ private:
     void forget(std::uint64_t id);
     void out(Call call, Done done);
     void watch(const std::stop_token& stop);
+    void keep_sharing(const std::stop_token& stop);
+    void want_places();
+    /// A queue that other processes share.
+    struct Shared {
+        std::uint32_t version = 0;
+        QueueBoard::Limits limits;
+        QueueBoard::Allowance has;
+        base::Instant due = base::Instant::never();
+    };
+    bool is_used(const std::string& queue) const;
+    QueueBoard::Allowance held_still(const Shared& queue, std::uint64_t running) const;
 
     StepRunner& inner_;
     const base::Clock& clock_;
     const Local local_;
+    SharedPlaces* const shared_;
     std::mutex mutex_;  // guards what is below; nothing is called under it
     QueueBoard board_;
     std::uint64_t last_ = 0;
@@ -70,8 +87,10 @@ private:
     std::vector<std::pair<Call, Done>> early_;                 ///< asked before open()
     bool open_ = false;
     bool looking_ = false;  ///< somebody lets others in
-    std::condition_variable_any wake_;
-    std::jthread thread_;
+    std::map<std::string, Shared> shared_queues_;
+    bool share_soon_ = false;
+    std::condition_variable_any wake_, share_wake_;
+    std::jthread thread_, sharing_;
 };
 
 }  // namespace flow

@@ -128,9 +128,54 @@ std::span<const Event> foldable(std::span<const Event> history) {
     return history.subspan(static_cast<std::size_t>(history.rend() - last) - 1);
 }
 
+namespace {
+
+/// Place of the first event that `definition` of the history's end can fold.
+Result<std::uint64_t> foldable_from(const History& history) {
+    std::uint64_t place = 0, from = 0;
+    DG_TRY(history(0, [&](const Event& event) {
+        if (event.kind == EventKind::run_migrated) from = place;
+        ++place;
+        return true;
+    }));
+    return from;
+}
+
+/// Places, from `from` on, at which `step` began; the last one counts. None: it has not begun.
+Result<std::optional<std::uint64_t>> last_begin(const History& history, std::uint64_t from,
+                                                RunState& state, std::string_view step) {
+    std::optional<std::uint64_t> begin;
+    std::uint64_t place = from;
+    Result<void> folded;
+    DG_TRY(history(from, [&](const Event& event) {
+        const bool mine = event.path == step;
+        const bool before = mine && begun(state, step);
+        folded = apply(state, event);
+        if (!folded) return false;
+        if (mine && !before && begun(state, step)) begin = place;
+        ++place;
+        return true;
+    }));
+    DG_TRY(std::move(folded));
+    return begin;
+}
+
+}  // namespace
+
 Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
                            std::span<const Event> history, std::string_view step,
                            const json::value& with) {
+    const History source = [history](std::uint64_t from, const auto& each) -> Result<void> {
+        for (std::size_t i = from; i < history.size(); ++i) {
+            if (!each(history[i])) break;
+        }
+        return {};
+    };
+    return plan_fork(origin, std::move(definition), source, step, with);
+}
+
+Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
+                           const History& history, std::string_view step, const json::value& with) {
     const Step* known = find_definition(*definition, step);
     if (known == nullptr || step.ends_with(kUndoSuffix)) {
         return base::fail_on("step", Code::not_found,
@@ -142,15 +187,13 @@ Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> defin
         return base::fail_on("with", Code::invalid_argument,
                              "step '{}' has no input that 'with' could stand for", step);
     }
-    RunState whole;
-    whole.id = origin;
-    whole.definition = definition;
-    std::optional<std::size_t> begin;
-    for (std::size_t i = 0; i < history.size(); ++i) {
-        const bool mine = history[i].path == step;
-        const bool before = mine && begun(whole, step);
-        DG_TRY(apply(whole, history[i]));
-        if (mine && !before && begun(whole, step)) begin = i;
+    const std::uint64_t from = DG_TRY(foldable_from(history));
+    std::optional<std::uint64_t> begin;
+    {
+        RunState whole;
+        whole.id = origin;
+        whole.definition = definition;
+        begin = DG_TRY(last_begin(history, from, whole, step));
     }
     if (!begin) {
         return base::fail_on("step", Code::not_found,
@@ -160,13 +203,22 @@ Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> defin
     RunState state;
     state.id = origin;
     state.definition = definition;
-    for (const Event& event : history.first(*begin)) DG_TRY(apply(state, event));
     const Beside beside(*definition, step);
-    for (const Event& event : history.subspan(*begin)) {
-        if (event.path.empty() || !ended_well(event, *definition) || !beside.holds(event)) continue;
+    std::uint64_t place = from;
+    Result<void> folded;
+    DG_TRY(history(from, [&](const Event& event) {
+        if (place++ < *begin) {
+            folded = apply(state, event);
+            return folded.has_value();
+        }
+        if (event.path.empty() || !ended_well(event, *definition) || !beside.holds(event)) {
+            return true;
+        }
         // Where it hung on something that is left out it has no place: it will be done again.
         (void)apply(state, event);
-    }
+        return true;
+    }));
+    DG_TRY(std::move(folded));
     rest(state.root);
     ForkPlan plan;
     plan.origin = origin;

@@ -2,6 +2,7 @@
 // What a run that begins in the middle of another one takes over. Pure: it folds the other's
 // events.
 
+#include <functional>
 #include <span>
 
 #include "flow/run/machine.h"
@@ -15,6 +16,14 @@ namespace flow {
 /// data_loss.
 base::Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
                                  std::span<const Event> history, std::string_view step,
+                                 const base::json::value& with);
+
+/// Gives a run's events from place `from` on to `each`, in order, until that says false.
+using History = std::function<base::Result<void>(std::uint64_t from,
+                                                 const std::function<bool(const Event&)>& each)>;
+/// The same of a whole history that is read three times, and never held.
+base::Result<ForkPlan> plan_fork(RunId origin, std::shared_ptr<const Definition> definition,
+                                 const History& history, std::string_view step,
                                  const base::json::value& with);
 
 /// Of a whole history, what `definition` of its end can fold: from the last run_migrated on.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "flow/definition/graph.h"
+
 namespace flow {
 
 using base::Code;
@@ -126,7 +128,15 @@ void start_run(RunState& state, const Event& event) {
     set_up(state.root, *state.definition->body);
 }
 
+/// It is paused no more.
+void count_pause(RunState& state, std::int64_t at_ms) {
+    if (state.paused_since_ms == 0) return;
+    state.totals.paused_ms += std::max<std::int64_t>(at_ms - state.paused_since_ms, 0);
+    state.paused_since_ms = 0;
+}
+
 void end_run(RunState& state, const Event& event, RunStatus status) {
+    count_pause(state, event.at_ms);
     state.status = status;
     state.finished_ms = event.at_ms;
     state.output = event.value;
@@ -144,11 +154,14 @@ void take_signal(RunState& state, std::uint64_t number) {
 }
 
 /// Everything that had begun and not ended is over.
-void cancel_open(ScopeState& scope) {
-    for (StepState& step : scope.steps) {
-        for (const auto& inner : step.scopes) cancel_open(*inner);
+void cancel_open(RunState& state, ScopeState& scope, std::int64_t at_ms) {
+    for (std::size_t i = 0; i < scope.steps.size(); ++i) {
+        StepState& step = scope.steps[i];
+        for (const auto& inner : step.scopes) cancel_open(state, *inner, at_ms);
         if (step.status != StepStatus::pending && !is_settled(step.status)) {
+            state.totals.ended(step, scope.block->steps[i], at_ms);
             step.status = StepStatus::cancelled;
+            step.since_ms = 0;
             step.until_ms = 0;
         }
     }
@@ -175,7 +188,7 @@ base::Result<void> open_scope(StepRef ref, const Event& event) {
     return {};
 }
 
-base::Result<void> close_scope(StepRef ref, const Event& event) {
+base::Result<void> close_scope(RunState& state, StepRef ref, const Event& event) {
     auto& scopes = ref.state->scopes;
     const auto at = std::find_if(scopes.begin(), scopes.end(), [&](const auto& scope) {
         return scope->key == event.name && !scope->closed;
@@ -184,7 +197,7 @@ base::Result<void> close_scope(StepRef ref, const Event& event) {
     ++ref.state->rounds_done;
     (*at)->closed = true;
     (*at)->failed = event.error.has_value();
-    if ((*at)->failed) cancel_open(**at);
+    if ((*at)->failed) cancel_open(state, **at, event.at_ms);
     const auto* loop = std::get_if<LoopAction>(&ref.step->action);
     if (loop == nullptr) return {};  // its steps stay to be looked at
     StepState* last = (*at)->steps.empty() ? nullptr : &(*at)->steps.back();
@@ -199,11 +212,13 @@ base::Result<void> close_scope(StepRef ref, const Event& event) {
 
 /// The step and all that came after it in its block, as if they had not begun; what a person put
 /// for an input stays.
-void reset(StepRef ref) {
+void reset(RunState& state, StepRef ref, std::int64_t at_ms) {
     auto& steps = ref.scope->steps;
     const std::vector<bool> which = after(*ref.scope->block, ref.index);
     for (std::uint32_t i = ref.index; i < steps.size(); ++i) {
         if (!which[i]) continue;
+        for (const auto& inner : steps[i].scopes) cancel_open(state, *inner, at_ms);
+        state.totals.ended(steps[i], ref.scope->block->steps[i], at_ms);
         const std::uint32_t resets = steps[i].resets + 1;
         json::value with = std::move(steps[i].with);
         steps[i] = StepState();
@@ -235,11 +250,28 @@ base::Result<void> fork_run(RunState& state, const Event& event) {
 
 base::Result<void> migrate_run(RunState& state, const Event& event) {
     const std::uint64_t events = state.events;
+    RunTotals totals = std::move(state.totals);
+    const std::int64_t paused_since_ms = state.paused_since_ms;
     const json::object* whole = event.value.if_object();
     if (whole == nullptr) return strange(event);
     DG_TRY(from_json(*whole, state));
     state.events = events;
+    state.totals = std::move(totals);  // what it used, whatever it is from now on
+    state.paused_since_ms = paused_since_ms;
     return {};
+}
+
+/// Does an event of this kind, of a step that has not begun, begin it?
+bool begins(EventKind kind) {
+    return kind != EventKind::step_reset && kind != EventKind::step_edited &&
+           kind != EventKind::step_undo && kind != EventKind::step_lost;
+}
+
+/// Is what a step was in, an attempt, a pause or a wait, over with an event of this kind?
+bool ends_phase(EventKind kind) {
+    return kind == EventKind::step_started || kind == EventKind::step_finished ||
+           kind == EventKind::step_failed || kind == EventKind::step_skipped ||
+           kind == EventKind::step_waiting || kind == EventKind::step_quarantined;
 }
 
 base::Result<void> apply_to_step(RunState& state, const Event& event) {
@@ -247,8 +279,21 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
     if (!found) return strange(event);
     const StepRef ref = *found;
     StepState& step = *ref.state;
+    if (step.status == StepStatus::pending && begins(event.kind)) {
+        ++state.totals.of(kind_name(ref.step->action)).steps;
+    }
+    if (ends_phase(event.kind)) {
+        state.totals.ended(step, *ref.step, event.at_ms);
+        step.since_ms = 0;
+    }
+    if (event.tokens != 0 || event.cost_usd != 0) {
+        RunTotals::Kind& kind = state.totals.of(kind_name(ref.step->action));
+        kind.tokens += event.tokens;
+        kind.cost_usd += event.cost_usd;
+    }
     switch (event.kind) {
         case EventKind::step_started:
+            step.since_ms = event.at_ms;
             step.status = StepStatus::running;
             step.attempt = event.attempt;
             step.started_ms = event.at_ms;
@@ -268,17 +313,18 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             take_signal(state, event.number);
             step.items = {};
             step.outputs.clear();
-            for (const auto& inner : step.scopes) cancel_open(*inner);
+            for (const auto& inner : step.scopes) cancel_open(state, *inner, event.at_ms);
             break;
         case EventKind::step_failed:
             step.error = event.error;
             step.until_ms = event.until_ms;
             step.status = event.until_ms != 0 ? StepStatus::backoff : StepStatus::failed;
             step.finished_ms = event.until_ms != 0 ? 0 : event.at_ms;
+            step.since_ms = event.until_ms != 0 ? event.at_ms : 0;
             step.lost = 0;
             state.tokens += event.tokens;
             state.cost_usd += event.cost_usd;
-            for (const auto& inner : step.scopes) cancel_open(*inner);
+            for (const auto& inner : step.scopes) cancel_open(state, *inner, event.at_ms);
             break;
         case EventKind::step_skipped:
             step.status = StepStatus::skipped;
@@ -290,6 +336,7 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             if (step.started_ms == 0) step.started_ms = event.at_ms;
             step.until_ms = event.until_ms;
             if (event.kind == EventKind::step_waiting) {
+                step.since_ms = event.at_ms;
                 step.name = event.name;
                 step.output = event.value;
             } else if (step.output.is_object() && event.value.is_array()) {
@@ -298,7 +345,7 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
             break;
         case EventKind::step_reset:
             if (ref.scope == nullptr) return strange(event);
-            reset(ref);
+            reset(state, ref, event.at_ms);
             ++state.jumps;
             break;
         case EventKind::step_edited:
@@ -334,7 +381,7 @@ base::Result<void> apply_to_step(RunState& state, const Event& event) {
         case EventKind::scope_opened:
             return open_scope(ref, event);
         case EventKind::scope_closed:
-            return close_scope(ref, event);
+            return close_scope(state, ref, event);
         default:
             return strange(event);
     }
@@ -405,8 +452,10 @@ base::Result<void> apply(RunState& state, const Event& event) {
         case EventKind::run_paused:
             state.status = RunStatus::paused;
             state.reason = event.name;
+            if (state.paused_since_ms == 0) state.paused_since_ms = event.at_ms;
             return {};
         case EventKind::run_resumed:
+            count_pause(state, event.at_ms);
             state.status = RunStatus::running;
             state.reason.clear();
             state.error.reset();
@@ -414,20 +463,20 @@ base::Result<void> apply(RunState& state, const Event& event) {
             return {};
         case EventKind::run_completed:
             end_run(state, event, RunStatus::completed);
-            cancel_open(state.root);
+            cancel_open(state, state.root, event.at_ms);
             return {};
         case EventKind::run_failed:
             end_run(state, event, RunStatus::failed);
-            cancel_open(state.root);
+            cancel_open(state, state.root, event.at_ms);
             return {};
         case EventKind::run_cancelled:
             end_run(state, event, RunStatus::cancelled);
-            cancel_open(state.root);
+            cancel_open(state, state.root, event.at_ms);
             return {};
         case EventKind::run_undoing:
             state.status = RunStatus::undoing;
             state.error = event.error;
-            cancel_open(state.root);
+            cancel_open(state, state.root, event.at_ms);
             return {};
         case EventKind::signal_received:
             state.signals = std::max(state.signals, event.number);

@@ -17,6 +17,7 @@
 #include "flow/definition/definition.h"
 #include "flow/run/event.h"
 #include "flow/run/run_id.h"
+#include "flow/run/totals.h"
 
 namespace flow {
 
@@ -57,6 +58,7 @@ struct StepState {
     std::uint32_t attempt = 0;
     std::uint32_t resets = 0;  ///< times it was begun anew: by hand or by a jump
     std::int64_t started_ms = 0, finished_ms = 0;
+    std::int64_t since_ms = 0;  ///< when the attempt, pause or wait it is in began; 0: in none
     std::int64_t until_ms =
         0;             ///< next attempt, end of a wait, or end of an attempt's time; 0: none
     std::string name;  ///< the signal it waits for, the arm it took, the run it started
@@ -135,6 +137,8 @@ struct RunState {
     std::optional<base::Error> error;
     std::uint64_t tokens = 0, steps_done = 0, events = 0, signals = 0, jumps = 0;
     double cost_usd = 0;
+    RunTotals totals;
+    std::int64_t paused_since_ms = 0;     ///< 0: it is not paused
     std::deque<Signal> inbox;             ///< signals nobody has taken
     std::vector<Undo> undos;              ///< in the order their steps finished
     std::vector<Checkpoint> checkpoints;  ///< the newest last, one of a name

@@ -85,12 +85,31 @@ private:
 
 json::value scope_json(const ScopeState& scope);
 
+/// Rounds that ended one behind the other as a list, the others with their index.
+void add_outputs(const StepState& step, json::object& out) {
+    if (step.outputs.empty()) return;
+    const std::uint64_t first = step.outputs.begin()->first;
+    json::array results, others;
+    results.reserve(step.outputs.size());
+    for (const auto& [index, value] : step.outputs) {
+        if (index == first + results.size()) {
+            results.push_back(value);
+        } else {
+            others.push_back({index, value});
+        }
+    }
+    out["results"] = std::move(results);
+    if (first != 0) out["results_at"] = first;
+    if (!others.empty()) out["outputs"] = std::move(others);
+}
+
 json::object step_json(const StepState& step, const Step& definition) {
     json::object out{{"id", definition.id}, {"status", status_name(step.status)}};
     if (step.attempt != 0) out["attempt"] = step.attempt;
     if (step.resets != 0) out["resets"] = step.resets;
     if (step.started_ms != 0) out["started_ms"] = step.started_ms;
     if (step.finished_ms != 0) out["finished_ms"] = step.finished_ms;
+    if (step.since_ms != 0) out["since_ms"] = step.since_ms;
     if (step.until_ms != 0) out["until_ms"] = step.until_ms;
     if (!step.name.empty()) out["name"] = step.name;
     if (!step.output.is_null()) out["output"] = step.output;
@@ -101,11 +120,7 @@ json::object step_json(const StepState& step, const Step& definition) {
     if (!step.items.empty()) out["items"] = step.items;
     if (step.rounds != 0) out["rounds"] = step.rounds;
     if (step.rounds_done != 0) out["rounds_done"] = step.rounds_done;
-    if (!step.outputs.empty()) {
-        json::array outputs;
-        for (const auto& [index, value] : step.outputs) outputs.push_back({index, value});
-        out["outputs"] = std::move(outputs);
-    }
+    add_outputs(step, out);
     if (!step.scopes.empty()) {
         json::array scopes;
         for (const auto& inner : step.scopes) scopes.push_back(scope_json(*inner));
@@ -142,6 +157,7 @@ base::Result<void> read_step(const Fields& fields, const Step& definition, Scope
     step.resets = fields.number<std::uint32_t>("resets");
     step.started_ms = fields.number<std::int64_t>("started_ms");
     step.finished_ms = fields.number<std::int64_t>("finished_ms");
+    step.since_ms = fields.number<std::int64_t>("since_ms");
     step.until_ms = fields.number<std::int64_t>("until_ms");
     step.name = fields.text("name");
     step.output = fields.value("output");
@@ -152,6 +168,12 @@ base::Result<void> read_step(const Fields& fields, const Step& definition, Scope
     if (const json::array* items = fields.list("items")) step.items = *items;
     step.rounds = fields.number<std::uint64_t>("rounds");
     step.rounds_done = fields.number<std::uint64_t>("rounds_done");
+    if (const json::array* results = fields.list("results")) {
+        auto place = fields.number<std::uint64_t>("results_at");
+        for (const json::value& each : *results) {
+            step.outputs.emplace_hint(step.outputs.end(), place++, each);
+        }
+    }
     if (const json::array* outputs = fields.list("outputs")) {
         for (const json::value& pair : *outputs) {
             const json::array* both = pair.if_array();
@@ -293,6 +315,8 @@ json::object to_json(const RunState& state) {
     if (state.error) out["error"] = error_json(*state.error);
     out["usage"] = {
         {"tokens", state.tokens}, {"cost_usd", state.cost_usd}, {"steps", state.steps_done}};
+    out["totals"] = to_json(state.totals);
+    if (state.paused_since_ms != 0) out["paused_since_ms"] = state.paused_since_ms;
     out["events"] = state.events;
     if (state.signals != 0) out["signals"] = state.signals;
     if (state.jumps != 0) out["jumps"] = state.jumps;
@@ -345,6 +369,10 @@ base::Result<void> from_json(const json::object& object, RunState& state) {
         state.cost_usd = used.number<double>("cost_usd");
         state.steps_done = used.number<std::uint64_t>("steps");
     }
+    state.totals = totals_from_json(fields.value("totals"));
+    // A snapshot of a version that did not count them.
+    if (fields.find("totals") == nullptr) state.totals.whole = false;
+    state.paused_since_ms = fields.number<std::int64_t>("paused_since_ms");
     state.events = fields.number<std::uint64_t>("events");
     state.jumps = fields.number<std::uint64_t>("jumps");
     state.undos.clear();

@@ -2,17 +2,15 @@
 #include <algorithm>
 
 #include "memory/facts/english_clause.h"
+#include "memory/facts/english_words.h"
 #include "memory/facts/rules.h"
 
 namespace memory::facts {
 namespace {
 
-bool one_of(std::string_view word, std::initializer_list<std::string_view> list) {
-    return std::ranges::find(list, word) != list.end();
-}
-
 bool is_verbish(const Word& word) {
-    return verb_form(word.lower).has_value() ||
+    const auto form = verb_form(word.lower);
+    return (form && !form->noun) ||
            one_of(word.lower, {"am", "is", "are", "was", "were", "'s", "has", "have", "had", "do",
                                "does", "did", "can", "used", "stopped", "no"});
 }
@@ -80,10 +78,16 @@ bool is_doubtful(const Sentence& sentence, UnixMs said_at) {
     if (sentence.question) return true;
     std::vector<Word> words = sentence.words;
     when_of(words, said_at);  // "May" the month is no doubt
-    return std::ranges::any_of(words, [](const Word& word) {
-        return (!word.time && is_doubt(word.lower) && !(word.capital && word.lower == "will")) ||
-               word.lower == "\"";
-    });
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const Word& word = words[i];
+        if (word.lower == "\"") return true;
+        if (word.time || !is_doubt(word.lower)) continue;
+        // Will, and "you'll find Ann in Rome".
+        const bool will =
+            word.lower == "will" && (word.capital || (i > 0 && words[i - 1].lower == "you"));
+        if (!will) return true;
+    }
+    return false;
 }
 
 }  // namespace

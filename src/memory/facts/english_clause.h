@@ -51,8 +51,10 @@ private:
     bool named(std::size_t i) const;
     bool is_parted(std::size_t i) const;
     bool follows(std::size_t i, std::string_view phrase, std::size_t& used) const;
+    bool is_over() const;
     std::string written(std::size_t begin, std::size_t end) const;
 
+    void read_rest(bool fronted);
     void skip_openers();
     bool read_subject();
     bool read_plain_subject();
@@ -60,10 +62,19 @@ private:
     void read_aside(const std::string& owner, const std::string& noun, std::string name);
     std::optional<std::string> read_contact_value(std::string_view& predicate);
     bool read_contact();
+    bool read_found();
+    bool is_told_of(std::size_t first, std::size_t person, std::size_t value) const;
+    bool read_way();
     bool read_belonging();
+    bool read_preference();
+    bool read_cleft();
+    bool read_introduced();
     bool read_home();
     bool read_change();
     bool read_mutual();
+    bool read_parted(std::string_view lemma);
+    bool read_best(const Frame& frame, const std::string& object);
+    bool read_attribute_of();
     bool read_ending();
     void read_inverse(const Frame& frame);
     bool read_possessed(std::string owner);
@@ -82,6 +93,7 @@ private:
     void read_second_job(const Frame& frame);
     std::optional<std::string> read_object(ObjectKind kind, bool intent);
     void emit(std::string_view predicate, std::string object, Effect effect, float confidence);
+    void emit_end(std::string_view predicate, std::string object, float confidence);
 
     std::string_view text_;
     std::span<Word> words_;
@@ -93,6 +105,7 @@ private:
     std::string subject_;
     std::string owner_, attribute_;  ///< "my <attribute>": whose, and which
     std::string partner_;            ///< "Ann and <partner>"
+    std::string topic_;              ///< "of all <topic>", "when it comes to <topic>"
     Chain chain_;
 };
 

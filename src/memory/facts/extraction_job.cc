@@ -36,7 +36,7 @@ public:
     }
 
 private:
-    const std::string id_ = "rules-1";
+    const std::string id_ = "rules-2";
 };
 
 }  // namespace

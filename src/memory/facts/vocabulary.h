@@ -33,6 +33,7 @@ enum class Tense : std::uint8_t { base, third, past, participle, progressive };
 struct VerbForm {
     std::string_view lemma;
     Tense tense = Tense::base;
+    bool noun = false;  ///< as often a noun: "show", "landing"
 };
 /// The form as a verb that rules know. Past and participle that look alike are past.
 std::optional<VerbForm> verb_form(std::string_view word);
@@ -45,8 +46,10 @@ struct Frame {
     float confidence = .9f;
     bool inverse = false;  ///< it says it of its object: "Acme hired Ann"
 };
-/// "~" in `after` stands for articles, possessives and "new", "old", "first", or nothing.
+/// "~" in `after` stands for articles, possessives and what says no more, or nothing; "<job>" for
+/// a word of that class.
 std::span<const Frame> frames();
+bool is_in_class(std::string_view word, std::string_view name);
 /// What two people do or are with each other: "Ann and Bob got married".
 std::span<const Frame> mutual_frames();
 /// "days at Acme" in "Ann's days at Acme are over": which fact ends with them. Empty: none.
@@ -70,5 +73,7 @@ bool is_doubt(std::string_view word);      ///< "if", "maybe", "would": nothing 
 bool is_no_name(std::string_view word);    ///< a capital at a sentence's start means nothing
 bool is_judgement(std::string_view word);  ///< "great", "very": no value of an attribute
 bool is_occupation(std::string_view noun);
+/// Takes "former", "ex-" off; false: there was none.
+bool strip_past(std::string& noun);
 
 }  // namespace memory::facts

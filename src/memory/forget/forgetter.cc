@@ -1,75 +1,27 @@
 #include "memory/forget/forgetter.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <map>
-#include <mutex>
-#include <stop_token>
-#include <thread>
 #include <utility>
 
 #include "base/core/rng.h"
-#include "base/files/sha256.h"
-#include "base/json/json.h"
 #include "memory/forget/belongings.h"
+#include "memory/forget/eraser.h"
 #include "memory/forget/receipts.h"
+#include "memory/forget/request.h"
 #include "memory/knowledge/document_rows.h"
 #include "memory/truth/memory_id.h"
 
 namespace memory::forget {
 namespace {
 
-namespace json = base::json;
 using base::Code;
 using base::fail;
 using base::fail_on;
 using base::Result;
 using base::store::Store;
 using base::store::Transaction;
-
-constexpr std::size_t kIdsMax = 10'000, kSubjectBytesMax = 1024;
-constexpr std::size_t kRowsAtOnce = 10'000;  // of one transaction: others write in between
-constexpr int kScrubsMax = 3;                // until what is still found is told instead
-constexpr std::chrono::seconds kRetryAfter{5};
-/// A file is rewritten as often as leaves it this many times as long for everything else.
-constexpr int kQuietFactor = 10;
-
-bool narrows(const Scope& scope) {
-    return !scope.user.empty() || !scope.agent.empty() || !scope.session.empty() ||
-           !scope.run.empty();
-}
-
-std::string kind_of(const Target& target) {
-    if (!target.document.empty()) return "document";
-    return !target.ids.empty() ? "ids" : narrows(target.scope) ? "scope" : "subject";
-}
-
-Result<void> check(const Request& request) {
-    const Target& target = request.target;
-    const int given = int{!target.ids.empty()} + int{narrows(target.scope)} +
-                      int{!target.subject.empty()} + int{!target.document.empty()};
-    if (given != 1) {
-        return fail_on("target", Code::invalid_argument,
-                       "{} of 'ids', a scope ('user', 'agent', 'session', 'run'), 'subject' and "
-                       "'document' are given, expected one: what is to be forgotten?",
-                       given);
-    }
-    if (target.ids.size() > kIdsMax) {
-        return fail_on("ids", Code::payload_too_large, "{} ids; the most is {}", target.ids.size(),
-                       kIdsMax);
-    }
-    if (target.subject.size() > kSubjectBytesMax) {
-        return fail_on("subject", Code::payload_too_large,
-                       "the subject has {} bytes; the most is {}", target.subject.size(),
-                       kSubjectBytesMax);
-    }
-    if (!target.subject.empty() && facts::normal_name(target.subject).empty()) {
-        return fail_on("subject", Code::invalid_argument, "'subject' has no letter to go by");
-    }
-    return {};
-}
+using Wrapped = truth::SubjectKeys::Wrapped;
 
 /// Where the passages of a document are: its names are their scope.
 Request of_passages(const Request& request) {
@@ -106,24 +58,10 @@ public:
           sessions_(sessions),
           hooks_(std::move(hooks)),
           clock_(clock),
-          deadline_ms_(deadline_ms) {}
+          deadline_ms_(deadline_ms),
+          eraser_(truth, sessions, hooks_, clock, deadline_ms) {}
 
-    Result<void> prepare() {
-        DG_TRY(truth_.each_store([this](Store& store) -> Result<void> {
-            DG_TRY(base::store::migrate(store, "forget", schema_steps(store.dialect())));
-            std::vector<Open> unfinished;
-            DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-                unfinished = DG_TRY(read_open(tx));
-                return {};
-            }));
-            open_ += unfinished.size();
-            // A process that died in between: before anything can be asked for.
-            for (const Open& open : unfinished) DG_TRY(erase_keys(open));
-            return {};
-        }));
-        thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
-        return {};
-    }
+    Result<void> prepare() { return eraser_.start(); }
 
     Result<Preview> preview(const Request& request) override {
         DG_TRY(check(request));
@@ -172,46 +110,14 @@ public:
         asked.deadline_unix_ms = asked.requested_unix_ms + deadline_ms_;
         asked.id =
             "forget-" + truth::make_id(asked.requested_unix_ms, 0, base::entropy64()).substr(4);
+        const Eraser::Asking asking(eraser_, asked.id);
         if (!request.target.document.empty()) return forget_document(request, asked);
         const truth::Sealing& sealing = truth_.sealing_of(request.tenant);
-        std::vector<truth::SubjectKeys::Wrapped> keys = DG_TRY(keys_of(request));
+        const std::vector<Wrapped> keys = DG_TRY(keys_of(request));
         if (!keys.empty() && sealing.all() && sessions_ == nullptr && !store.shared()) {
             return forget_keys(request, asked, keys);
         }
-        // Most is read beside those who write; with them waiting, only what came since.
-        Belongings first(request, sealing);
-        DG_TRY(store.read([&](Transaction& tx) { return first.read(tx, sessions_); }));
-        Receipt receipt;
-        std::vector<truth::Change> changes;
-        DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
-            Belongings all = first;  // may run again
-            changes.clear();
-            receipt = asked;
-            DG_TRY(all.read_on(tx));
-            receipt.hidden_unix_ms = now();
-            DG_TRY(hide(truth_, tx, request.tenant, all, receipt, changes));
-            if (keys.empty()) return {};
-            // What was hidden cannot be read any more either, once they are gone.
-            const std::int64_t tenant = all.tenant();
-            return write_keys(tx, receipt.id, tenant, keys);
-        }));
-        if (!keys.empty()) {
-            DG_TRY(store.write([&](Transaction&) { return erase_keys(sealing, keys); }));
-        }
-        const Result<truth::Erased> brief = erase_sessions(request.tenant, numbers_of(first));
-        hooks_.reload_facts(request.tenant);
-        hooks_.hear(request.tenant, changes);
-        {
-            const std::lock_guard lock(mutex_);
-            ++open_;
-            wanted_ = true;
-        }
-        wake_.notify_all();
-        if (brief) return receipt;
-        return fail_on("memory.sessions", brief.error().code,
-                       "short-term memories could not be erased yet, all others are forgotten; "
-                       "it is tried again until the receipt {} is done: {}",
-                       receipt.id, brief.error().message);
+        return forget_rows(request, asked);
     }
 
     Result<Receipt> receipt(std::string_view tenant, std::string_view id) override {
@@ -224,21 +130,8 @@ public:
     Result<std::vector<Receipt>> receipts(std::string_view tenant, std::uint32_t limit) override {
         return read_both(tenant, "", limit);
     }
-    std::uint64_t open() override {
-        const std::lock_guard lock(mutex_);
-        return open_;
-    }
-
-    Result<void> finish() override {
-        std::unique_lock lock(mutex_);
-        if (open_ == 0) return {};
-        wanted_ = hurry_ = true;
-        const std::uint64_t after = failures_;
-        wake_.notify_all();
-        wake_.wait(lock, [&] { return open_ == 0 || failures_ != after; });
-        if (open_ == 0) return {};
-        return std::unexpected(last_error_);
-    }
+    std::uint64_t open() override { return eraser_.open(); }
+    Result<void> finish() override { return eraser_.finish(); }
 
 private:
     UnixMs now() const { return clock_.unix_ns() / 1'000'000; }
@@ -263,6 +156,12 @@ private:
         return newest;
     }
 
+    static std::vector<truth::RowId> numbers_of(const Belongings& belongings) {
+        std::vector<truth::RowId> rows;
+        for (const auto& [row, kept] : belongings.rows()) rows.push_back(row);
+        return rows;
+    }
+
     /// What memories and facts may name as where they are from.
     static std::vector<std::string> sources_of(const Belongings& passages, const Request& request) {
         std::vector<std::string> ids{request.target.document.id};
@@ -274,6 +173,8 @@ private:
     /// which goes first: a process that dies in between is asked again.
     Result<Receipt> forget_document(const Request& request, Receipt asked) {
         const Request passages = of_passages(request);
+        const std::uint64_t of_it_seen = truth_.sealing_of(passages.tenant).rewrites();
+        const std::uint64_t made_seen = truth_.sealing_of(request.tenant).rewrites();
         Belongings of_it(passages, truth_.sealing_of(passages.tenant));
         DG_TRY(truth_.store_of(passages.tenant).read([&](Transaction& tx) {
             return of_it.read(tx, nullptr);
@@ -288,13 +189,13 @@ private:
         std::uint64_t opened = 0;
         Receipt receipt;
         std::vector<truth::Change> changes;
-        const auto hide_all = [&](const Request& of, const Belongings& first, Receipt& out,
+        const auto hide_all = [&](const Request& of, const Belongings& first, std::uint64_t seen,
+                                  const auto& read, Receipt& out,
                                   const auto& also) -> Result<void> {
             DG_TRY(truth_.store_of(of.tenant).write([&](Transaction& tx) -> Result<void> {
-                Belongings all = first;  // may run again
+                const Belongings all = DG_TRY(as_of_now(tx, of, first, seen, read));
                 changes.clear();
                 out = asked;
-                DG_TRY(all.read_on(tx));
                 out.hidden_unix_ms = now();
                 DG_TRY(also(tx, out));
                 return hide(truth_, tx, of.tenant, all, out, changes);
@@ -309,56 +210,134 @@ private:
         Result<void> hidden;
         Receipt elsewhere;
         if (any) {
-            hidden = hide_all(request, made, elsewhere,
+            const auto read = [&](Transaction& tx, Belongings& all) -> Result<void> {
+                DG_TRY(all.read_made_from(tx, sessions_, sources));
+                all.and_elsewhere(of_it.ids());
+                return {};
+            };
+            hidden = hide_all(request, made, made_seen, read, elsewhere,
                               [](Transaction&, Receipt&) { return Result<void>{}; });
             if (hidden) {
-                if (auto brief = erase_sessions(request.tenant, numbers_of(made)); !brief) {
+                if (auto brief = eraser_.erase_sessions(request.tenant, numbers_of(made)); !brief) {
                     hidden = std::unexpected(brief.error());
                 }
             }
         }
         if (hidden) {
             const auto& name = request.target.document;
-            hidden = hide_all(passages, of_it, receipt, [&](Transaction& tx, Receipt& out) {
+            const auto read = [&](Transaction& tx, Belongings& all) -> Result<void> {
+                DG_TRY(all.read(tx, nullptr));
+                all.and_elsewhere(made.ids());
+                return {};
+            };
+            const auto also = [&](Transaction& tx, Receipt& out) {
                 out.counts["documents"] = 1;
                 return knowledge::erase_document(tx, {passages.tenant, name.base, name.id});
-            });
+            };
+            hidden = hide_all(passages, of_it, of_it_seen, read, receipt, also);
         }
-        {
-            const std::lock_guard lock(mutex_);
-            open_ += opened;
-            wanted_ = true;
-        }
-        wake_.notify_all();
+        eraser_.opened(opened);
         DG_TRY(hidden);
         return any ? joined(std::move(receipt), elsewhere) : std::move(receipt);
     }
 
-    /// Of a scope of users or agents, or of those who are the subject: whatever they seal goes.
-    Result<std::vector<truth::SubjectKeys::Wrapped>> keys_of(const Request& request) {
+    /// Of a scope of users or agents: whatever they seal goes. Not of a subject that is a user:
+    /// facts about others that this user told are sealed with the same key, and stay.
+    Result<std::vector<Wrapped>> keys_of(const Request& request) {
         truth::SubjectKeys* keys = truth_.sealing_of(request.tenant).keys();
         const Scope& scope = request.target.scope;
         const bool whole = (!scope.user.empty() || !scope.agent.empty()) && scope.session.empty() &&
                            scope.run.empty();
-        if (keys == nullptr || !whole) return std::vector<truth::SubjectKeys::Wrapped>{};
+        if (keys == nullptr || !whole) return std::vector<Wrapped>{};
         return keys->within(request.tenant, scope);
     }
-    static Result<void> erase_keys(const truth::Sealing& sealing,
-                                   std::span<const truth::SubjectKeys::Wrapped> keys) {
+    static Result<void> erase_keys(const truth::Sealing& sealing, std::span<const Wrapped> keys) {
         std::vector<truth::KeyId> ids;
         for (const auto& key : keys) ids.push_back(key.id);
         return sealing.keys()->erase(ids);
     }
-    Result<void> erase_keys(const Open& open) {
-        if (open.keys.empty()) return {};
-        truth::SubjectKeys* keys = truth_.sealing_of(open.tenant).keys();
-        if (keys == nullptr) return {};  // nothing is sealed any more
-        return keys->erase(open.keys);
+
+    /// What was read beside those who write, brought up to now; read anew where rows were sealed
+    /// meanwhile, whose marks are others then. Within a write.
+    template <class Read>
+    Result<Belongings> as_of_now(Transaction& tx, const Request& request, const Belongings& first,
+                                 std::uint64_t seen, const Read& read) {
+        const truth::Sealing& sealing = truth_.sealing_of(request.tenant);
+        const bool unsure = sealing.keys() != nullptr &&
+                            (seen % 2 != 0 || sealing.rewrites() != seen ||
+                             (truth_.store_of(request.tenant).shared() && !sealing.all()));
+        if (!unsure) {
+            Belongings all = first;  // it may run again
+            DG_TRY(all.read_on(tx));
+            return all;
+        }
+        Belongings all(request, sealing);
+        DG_TRY(read(tx, all));
+        DG_TRY(all.read_on(tx));
+        return all;
+    }
+
+    /// On the disk before they go: whoever opens the store after a crash erases them first.
+    Result<void> intend(const Request& request, const Receipt& asked, std::vector<Wrapped>& keys) {
+        return truth_.store_of(request.tenant).write([&](Transaction& tx) -> Result<void> {
+            keys = DG_TRY(keys_of(request));
+            if (keys.empty()) return {};
+            const std::int64_t tenant = DG_TRY(truth::tenant_number(tx, request.tenant));
+            DG_TRY(write_keys(tx, asked.id, tenant, keys));
+            return write_receipt(tx, request.tenant, asked);
+        });
+    }
+
+    /// Rows are hidden, and where they have keys those go in the same write: nobody can add what
+    /// would be sealed with one in between.
+    Result<Receipt> forget_rows(const Request& request, const Receipt& asked) {
+        Store& store = truth_.store_of(request.tenant);
+        const truth::Sealing& sealing = truth_.sealing_of(request.tenant);
+        // Most is read beside those who write; with them waiting, only what came since.
+        const std::uint64_t seen = sealing.rewrites();
+        Belongings first(request, sealing);
+        DG_TRY(store.read([&](Transaction& tx) { return first.read(tx, sessions_); }));
+        const auto read = [this](Transaction& tx, Belongings& all) -> Result<void> {
+            return all.read(tx, sessions_);
+        };
+        std::vector<Wrapped> keys;
+        Receipt receipt;
+        std::vector<truth::Change> changes;
+        std::vector<truth::RowId> rows;
+        Result<void> done;
+        for (bool again = true; again;) {
+            if (sealing.keys() != nullptr) done = intend(request, asked, keys);
+            if (!done) break;
+            done = store.write([&](Transaction& tx) -> Result<void> {
+                // A first memory of somebody may have made a key since.
+                again = sealing.keys() != nullptr && DG_TRY(keys_of(request)).size() != keys.size();
+                if (again) return {};
+                const Belongings all = DG_TRY(as_of_now(tx, request, first, seen, read));
+                changes.clear();
+                receipt = asked;
+                receipt.hidden_unix_ms = now();
+                DG_TRY(hide(truth_, tx, request.tenant, all, receipt, changes));
+                rows = numbers_of(all);
+                if (keys.empty()) return {};
+                return erase_keys(sealing, keys);
+            });
+            if (!done) again = false;
+        }
+        if (done || !keys.empty()) eraser_.opened(1);
+        DG_TRY(done);
+        const Result<truth::Erased> brief = eraser_.erase_sessions(request.tenant, rows);
+        hooks_.reload_facts(request.tenant);
+        hooks_.hear(request.tenant, changes);
+        if (brief) return receipt;
+        return fail_on("memory.sessions", brief.error().code,
+                       "short-term memories could not be erased yet, all others are forgotten; "
+                       "it is tried again until the receipt {} is done: {}",
+                       receipt.id, brief.error().message);
     }
 
     /// The keys first, in one small commit of a small file; rows follow in the background.
     Result<Receipt> forget_keys(const Request& request, const Receipt& asked,
-                                std::span<const truth::SubjectKeys::Wrapped> keys) {
+                                std::span<const Wrapped> keys) {
         Store& store = truth_.store_of(request.tenant);
         const truth::Sealing& sealing = truth_.sealing_of(request.tenant);
         Belongings first(request, sealing);
@@ -392,20 +371,14 @@ private:
             hooks_.hear(request.tenant, changes);
         }
         const Result<void> proven = done ? prove(request.tenant, keys, receipt) : done;
-        {
-            const std::lock_guard lock(mutex_);
-            ++open_;
-            wanted_ = true;
-        }
-        wake_.notify_all();
+        eraser_.opened(1);
         if (proven) return receipt;
         return fail(proven.error().code, "it is tried again until the receipt {} is done: {}",
                     asked.id, proven.error().message);
     }
 
     /// That the keys are in no byte of their files.
-    Result<void> prove(std::string_view tenant, std::span<const truth::SubjectKeys::Wrapped> keys,
-                       Receipt& receipt) {
+    Result<void> prove(std::string_view tenant, std::span<const Wrapped> keys, Receipt& receipt) {
         std::vector<Needle> wanted;
         for (const auto& key : keys) {
             if (const auto needle = needle_of(key.bytes)) wanted.push_back(*needle);
@@ -436,226 +409,8 @@ private:
             out = DG_TRY(read_receipts(tx, tenant, id, limit));
             return {};
         }));
-        const std::lock_guard lock(mutex_);
-        for (Receipt& receipt : out) {
-            const auto at = progress_.find(receipt.id);
-            if (at != progress_.end() && receipt.done_unix_ms == 0) receipt.progress = at->second;
-        }
+        eraser_.tell_progress(out);
         return out;
-    }
-
-    void run(const std::stop_token& stop) {
-        std::unique_lock lock(mutex_);
-        wanted_ = open_ > 0;
-        while (!stop.stop_requested()) {
-            wake_.wait(lock, stop, [this] { return wanted_; });
-            if (stop.stop_requested()) return;
-            wanted_ = false;
-            const bool hurry = std::exchange(hurry_, false);
-            lock.unlock();
-            bool later = false;
-            const Result<void> done =
-                truth_.each_store([&](Store& store) { return work_on(store, hurry, stop, later); });
-            lock.lock();
-            if (!done) {
-                last_error_ = done.error();
-                ++failures_;
-                wake_.notify_all();
-            }
-            if (done && !later) continue;
-            // Asked again, or after a while: a full disk may have room by then.
-            wake_.wait_for(lock, stop, done ? std::chrono::seconds(1) : kRetryAfter,
-                           [this] { return hurry_; });
-            wanted_ = true;
-        }
-    }
-
-    void told(const Open& open, double progress) {
-        const std::lock_guard lock(mutex_);
-        progress_[open.receipt.id] = progress;
-    }
-
-    /// Everything open of one store, with one rewrite of its file.
-    Result<void> work_on(Store& store, bool hurry, const std::stop_token& stop, bool& later) {
-        std::vector<Open> all;
-        DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-            all = DG_TRY(read_open(tx));
-            return {};
-        }));
-        if (all.empty() || stop.stop_requested()) return {};
-        const Result<void> done = erase_all(store, all, hurry, stop, later);
-        if (done) return {};
-        // Best effort: on a full disk the receipt cannot say so either.
-        static_cast<void>(store.write([&](Transaction& tx) -> Result<void> {
-            for (Open& open : all) {
-                if (open.receipt.done_unix_ms != 0) continue;
-                open.receipt.error = done.error().message;
-                DG_TRY(write_receipt(tx, open.tenant, open.receipt));
-            }
-            return {};
-        }));
-        return done;
-    }
-
-    Result<void> erase_all(Store& store, std::vector<Open>& all, bool hurry,
-                           const std::stop_token& stop, bool& later) {
-        for (Open& open : all) {
-            DG_TRY(erase_keyed(store, open, stop));
-            DG_TRY(erase(store, open, stop));
-        }
-        if (stop.stop_requested()) return {};
-        const auto quiet = quiet_until_.find(&store);
-        const bool due = std::ranges::any_of(all, [&](const Open& open) {
-            return open.receipt.deadline_unix_ms - now() < deadline_ms_ / 2;
-        });
-        if (!hurry && !due && quiet != quiet_until_.end() && clock_.now() < quiet->second) {
-            later = true;
-            return {};
-        }
-        for (const Open& open : all) hooks_.purge_index(open.tenant);
-        for (int turn = 1;; ++turn) {
-            const base::Instant began = clock_.now();
-            DG_TRY(store.scrub());
-            const base::Instant ended = clock_.now();
-            quiet_until_[&store] = ended + (ended - began) * kQuietFactor;
-            bool clean = true;
-            for (Open& open : all) {
-                told(open, .8);
-                open.receipt.scan = DG_TRY(verify(store, open));
-                clean = clean && open.receipt.scan.clean();
-            }
-            if (clean || turn == kScrubsMax) break;
-        }
-        DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
-            for (Open& open : all) {
-                open.receipt.done_unix_ms = now();
-                open.receipt.error.clear();
-                DG_TRY(write_receipt(tx, open.tenant, open.receipt));
-                DG_TRY(clear_work(tx, open.receipt.id));
-            }
-            return {};
-        }));
-        const std::lock_guard lock(mutex_);
-        open_ -= all.size();
-        for (const Open& open : all) progress_.erase(open.receipt.id);
-        wake_.notify_all();
-        return {};
-    }
-
-    /// Those of `rows`, ascending, that are in Redis.
-    static std::span<const truth::RowId> of_sessions(std::span<const truth::RowId> rows) {
-        return rows.subspan(static_cast<std::size_t>(
-            std::ranges::lower_bound(rows, truth::kSessionRow) - rows.begin()));
-    }
-    static std::vector<truth::RowId> numbers_of(const Belongings& belongings) {
-        std::vector<truth::RowId> rows;
-        for (const auto& [row, kept] : belongings.rows()) rows.push_back(row);
-        return rows;
-    }
-    Result<truth::Erased> erase_sessions(std::string_view tenant,
-                                         std::span<const truth::RowId> rows) {
-        const auto brief = of_sessions(rows);
-        if (brief.empty()) return truth::Erased{};
-        if (sessions_ != nullptr) return sessions_->erase(tenant, brief);
-        return fail_on("memory.sessions", Code::failed_precondition,
-                       "{} short-term memories that are to be forgotten are in Redis; start with "
-                       "the memory.sessions that they were written with",
-                       brief.size());
-    }
-
-    /// What its keys sealed: nobody can read it, now it goes.
-    Result<void> erase_keyed(Store& store, Open& open, const std::stop_token& stop) {
-        if (open.keys.empty()) return {};
-        DG_TRY(erase_keys(open));
-        bool any = false;
-        for (std::uint64_t blanked = 1; blanked > 0 && !stop.stop_requested();) {
-            std::vector<truth::Change> changes;
-            DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
-                changes.clear();
-                blanked = DG_TRY(blank_keyed(truth_, tx, open, kRowsAtOnce, changes));
-                return {};
-            }));
-            any = any || blanked > 0;
-            hooks_.hear(open.tenant, changes);
-        }
-        if (stop.stop_requested()) return {};
-        std::uint64_t marks = 0;
-        // Marks are spread over all numbers: a part of them at a time.
-        constexpr int kParts = 32;
-        constexpr std::int64_t kPart = INT64_MAX / (kParts / 2);
-        for (int part = 0; part < kParts && any; ++part) {
-            const std::int64_t from = part == 0 ? INT64_MIN : (part - kParts / 2) * kPart;
-            const std::int64_t to =
-                part == kParts - 1 ? INT64_MAX : (part + 1 - kParts / 2) * kPart - 1;
-            DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
-                marks += DG_TRY(truth::erase_marks_of(tx, open.tenant_number,
-                                                      rows_of(open.receipt.id), from, to));
-                return {};
-            }));
-        }
-        open.receipt.counts["marks"] += marks;
-        DG_TRY(store.read([&](Transaction& tx) { return read_rows(tx, open); }));
-        return {};
-    }
-
-    Result<void> erase(Store& store, Open& open, const std::stop_token& stop) {
-        DG_TRY(erase_sessions(open.tenant, open.rows));  // again, where a process died in between
-        for (std::size_t at = 0; at < open.rows.size() && !stop.stop_requested();) {
-            const std::size_t count = std::min(kRowsAtOnce, open.rows.size() - at);
-            Receipt counted;
-            DG_TRY(store.write([&](Transaction& tx) -> Result<void> {
-                const truth::Erased erased =
-                    DG_TRY(truth::erase_beside(tx, open.tenant_number, rows_of(open.receipt.id),
-                                               open.rows[at], open.rows[at + count - 1]));
-                counted = open.receipt;
-                counted.counts["versions"] += erased.versions;
-                counted.counts["embeddings"] += erased.embeddings;
-                counted.counts["access_counts"] += erased.access_counts;
-                return write_receipt(tx, open.tenant, counted);
-            }));
-            open.receipt = std::move(counted);
-            at += count;
-            told(open, .6 * static_cast<double>(at) / static_cast<double>(open.rows.size()));
-        }
-        return {};
-    }
-
-    Result<Scan> verify(Store& store, const Open& open) {
-        Scan scan;
-        DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-            scan.rows_left =
-                DG_TRY(truth::rows_left(tx, open.tenant_number, rows_of(open.receipt.id)));
-            return {};
-        }));
-        const auto brief = of_sessions(open.rows);
-        if (!brief.empty()) scan.rows_left += DG_TRY(sessions_->rows_left(open.tenant, brief));
-        const NeedleSet needles(open.needles);
-        scan.needles = needles.size();
-        const auto files = truth_.files_of(open.tenant);
-        scan.unscanned = files.empty() || !brief.empty() ? 1 : 0;
-        std::vector<Needle> hits;
-        for (const std::string& path : files) {
-            const FileHits found = DG_TRY(scan_file(path, needles));
-            scan.files += found.bytes > 0 ? 1 : 0;
-            scan.bytes += found.bytes;
-            hits.insert(hits.end(), found.hits.begin(), found.hits.end());
-        }
-        const NeedleSet hit(hits);
-        if (hit.size() == 0) return scan;
-        std::unordered_set<Needle> explained;
-        DG_TRY(store.read([&](Transaction& tx) -> Result<void> {
-            const auto explain = [&](std::string_view text) {
-                hit.each_hit(text, [&](Needle needle) {
-                    explained.insert(needle);
-                    return true;
-                });
-            };
-            DG_TRY(truth::each_text(tx, explain));
-            return knowledge::each_text(tx, explain);
-        }));
-        scan.shared = explained.size();
-        scan.hits = hit.size() - scan.shared;
-        return scan;
     }
 
     truth::Truth& truth_;
@@ -663,14 +418,7 @@ private:
     const Hooks hooks_;
     const base::Clock& clock_;
     const std::int64_t deadline_ms_;
-    std::map<const Store*, base::Instant> quiet_until_;  // of the thread alone
-    std::mutex mutex_;                                   // guards what follows
-    std::condition_variable_any wake_;
-    std::uint64_t open_ = 0, failures_ = 0;
-    bool wanted_ = false, hurry_ = false;
-    base::Error last_error_;
-    std::map<ForgetId, double> progress_;
-    std::jthread thread_;  // stopped first
+    Eraser eraser_;
 };
 
 }  // namespace
@@ -679,27 +427,6 @@ std::string_view why_name(Why why) {
     static constexpr std::string_view kNames[] = {
         "named", "in_scope", "user", "speaker", "mentions", "fact_source", "made_from", "passage"};
     return kNames[static_cast<std::size_t>(why)];
-}
-
-std::string asked_hash(const Target& target, std::string_view salt) {
-    std::vector<MemoryId> sorted = target.ids;
-    std::ranges::sort(sorted);
-    if (!target.document.empty()) {
-        return base::sha256_hex(std::string(salt) + "\n" +
-                                base::to_text(json::object{{"base", target.document.base},
-                                                           {"document", target.document.id}}));
-    }
-    json::array ids;
-    for (const MemoryId& id : sorted) ids.push_back(json::string(id));
-    const Scope& scope = target.scope;
-    return base::sha256_hex(
-        std::string(salt) + "\n" +
-        base::to_text(json::object{{"ids", std::move(ids)},
-                                   {"user", scope.user},
-                                   {"agent", scope.agent},
-                                   {"session", scope.session},
-                                   {"run", scope.run},
-                                   {"subject", facts::normal_name(target.subject)}}));
 }
 
 Result<std::unique_ptr<Forgetting>> make_forgetting(truth::Truth& truth,

@@ -231,8 +231,10 @@ Result<void> hide(truth::Truth& truth, Transaction& tx, std::string_view tenant,
 Result<void> write_keys(Transaction& tx, const ForgetId& id, std::int64_t tenant,
                         std::span<const truth::SubjectKeys::Wrapped> keys) {
     for (const auto& key : keys) {
-        DG_TRY(tx.run("INSERT INTO forget_key(forget, key_id, tenant_id) VALUES ($1, $2, $3)",
-                      {id, key.id, tenant}));
+        DG_TRY(
+            tx.run("INSERT INTO forget_key(forget, key_id, tenant_id) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (forget, key_id) DO NOTHING",
+                   {id, key.id, tenant}));
         if (const auto needle = needle_of(key.bytes)) {
             DG_TRY(
                 tx.run("INSERT INTO forget_needle(forget, needle) VALUES ($1, $2) ON CONFLICT "

@@ -35,6 +35,11 @@ public:
     /// Everything is sealed.
     bool all() const { return seals_ && all_; }
     void now_all() { all_ = true; }
+    /// Odd while older rows are being sealed, another number after: who read a row under an even
+    /// one that is still the same has it as it is.
+    std::uint64_t rewrites() const { return rewrites_; }
+    void begin_rewrite() { ++rewrites_; }
+    void end_rewrite() { ++rewrites_; }
     /// Some entries may be sealed, others plain.
     bool mixed() const { return keys_ != nullptr && !all(); }
 
@@ -54,6 +59,7 @@ private:
     const std::unique_ptr<SubjectKeys> keys_;
     const bool seals_ = false;
     std::atomic<bool> all_ = false;
+    std::atomic<std::uint64_t> rewrites_ = 0;
 };
 
 }  // namespace memory::truth

@@ -33,7 +33,8 @@ Result<bool> Shard::seal_some() {
         " JOIN tenant t ON t.tenant_id = e.tenant_id WHERE e.row_id > $1 AND e.key_id = 0 AND "
         "e.state <> 3 ORDER BY e.row_id LIMIT $2";
     RowId last = sealed_to_;
-    DG_TRY(store_->write([&](Tx& tx) -> Result<void> {
+    sealing_->begin_rewrite();
+    const Result<void> sealed = store_->write([&](Tx& tx) -> Result<void> {
         std::vector<StoredEntry> rows;
         Result<void> read;
         DG_TRY(tx.query(kSql, {sealed_to_, kRowsAtOnce}, [&](const Row& row) {
@@ -48,7 +49,9 @@ Result<bool> Shard::seal_some() {
         last = rows.empty() ? sealed_to_ : rows.back().row;
         for (StoredEntry& stored : rows) DG_TRY(seal_row(tx, std::move(stored)));
         return {};
-    }));
+    });
+    sealing_->end_rewrite();
+    DG_TRY(sealed);
     if (std::exchange(sealed_to_, last) != last) return true;
     // Pages that held it in plain still do.
     DG_TRY(store_->scrub());

@@ -204,6 +204,60 @@ class FlowWorkers(ProgramTest):
         worker.stop(0)
         thread.join(PATIENCE_S)
 
+    def test_queues_priorities_and_schedules(self):
+        worker, go, began, order = self.work(concurrency=4), threading.Event(), threading.Event(), []
+
+        @worker.step("q")
+        def work(arguments):
+            order.append(arguments["n"])
+            began.set()
+            go.wait(PATIENCE_S)
+            return arguments["n"]
+        worker.start()
+        self.client.deploy({"name": "queued", "queues": {"one": {"concurrency": 1}}, "schedules": [
+            {"name": "rarely", "cron": "0 0 1 1 *", "input": {"n": 9}}], "steps": [
+            {"id": "s", "queue": "one", "worker": {"queue": "q", "function": "work", "arguments": "{{ input }}"}}]})
+        first = self.client.start("queued", {"n": 0})["id"]
+        self.assertTrue(began.wait(PATIENCE_S))
+        low = self.client.start("queued", {"n": 1}, priority=1)["id"]
+        high = self.client.start("queued", {"n": 2}, priority=5)["id"]
+        queue = self.client.queues()[0]
+        self.assertEqual((queue["workflow"], queue["queue"], queue["running"], queue["waiting"]), ("queued", "one", 1, 2))
+        go.set()
+        self.assertEqual([self.client.wait(run) for run in (first, low, high)], [0, 1, 2])
+        self.assertEqual(order, [0, 2, 1])
+        schedule = self.client.schedules()[0]
+        self.assertEqual((schedule["workflow"], schedule["name"], schedule["paused"]), ("queued", "rarely", False))
+        self.client.schedule("queued", "pause", name="rarely")
+        self.assertTrue(self.client.schedules()[0]["paused"])
+        self.client.schedule("queued", "resume")
+        self.assertFalse(self.client.schedules()[0]["paused"])
+        self.assertEqual(self.client.wait(self.client.schedule("queued", "trigger")["id"]), 9)
+        with self.assertRaises(DougongError) as refused:
+            self.client.schedule("queued", "pause", name="never")
+        self.assertEqual(refused.exception.code, "not_found")
+
+    def test_several_servers_share_one_worker(self):
+        os.mkdir(self.home + "/2")
+        servers = [self.server, self.serve("--sandbox.enabled", "off", env={"HOME": self.home + "/2"})]
+        worker = Worker([server.url for server in servers], concurrency=3)
+        worker.step("q", "f")(lambda arguments: arguments["n"])
+        thread = threading.Thread(target=worker.run, daemon=True)
+        thread.start()
+        for server in servers:
+            client = Client(server.url)
+            self.addCleanup(client.close)
+            client.deploy(flow("shared", "f"))
+            runs = [client.start("shared", {"n": n})["id"] for n in range(10)]
+            self.assertEqual([client.wait(run) for run in runs], list(range(10)))
+        servers[1].kill()  # the other is served all the same
+        self.assertEqual(self.client.run("shared", {"n": 7}), 7)
+        worker.stop()
+        thread.join(PATIENCE_S)
+        self.assertFalse(thread.is_alive())
+        with self.assertRaises(ValueError):
+            Worker([])
+
     def test_what_is_wrong_is_told(self):
         with self.assertRaises(ValueError):
             Worker("ftp://x")

@@ -121,6 +121,39 @@ export const cases = {
     await page.waitForFunction((id) => location.hash.includes(id), data[1].id);
   }),
 
+  "an alarm is added, fires with its runs, is taken, silenced and removed": flows({}, async ({ page, base }) => {
+    const name = await deployed(page, BROKEN(fresh("broken")));
+    await page.goto(`${base}#/alarms`);
+    await page.getByRole("button", { name: "New alarm" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill(name);
+    await dialog.getByLabel("Failed runs, per cent").fill("50");
+    await dialog.getByLabel("Workflow").fill(name);
+    assert.deepEqual(await axeFaults(page), []);
+    await dialog.getByRole("button", { name: "New alarm" }).click();
+    await page.locator(".alarm-rules tr", { hasText: name }).waitFor();
+    const ids = [];
+    for (let n = 0; n < 5; n += 1) ids.push((await post(page, `/v1/workflows/${name}/runs`, { wait_ms: 60_000 })).id);
+    const card = page.locator(".alarm-card", { hasText: name });
+    await card.waitFor();
+    assert.match(await card.innerText(), /100% of 5 runs failed/);
+    assert.equal(await card.locator(".alarm-runs a").count(), 5);
+    await page.locator(".rail .nav-badge").waitFor();
+    assert.deepEqual(await axeFaults(page), []);
+    await card.getByRole("button", { name: "Acknowledge" }).click();
+    await card.getByText(/Acknowledged by console/).waitFor();
+    await card.getByLabel(`Silence ${name}`).selectOption("8h");
+    await card.getByRole("button", { name: "End silence" }).waitFor();
+    const { alarms, silenced_until_unix_ms } = await getJson(page, `/v1/alarms/${name}`);
+    assert.equal(alarms[0].acked_by, "console");
+    assert.ok(silenced_until_unix_ms > Date.now());
+    await page.locator(".alarm-history li", { hasText: name }).filter({ hasText: "fired" }).first().waitFor();
+    await page.getByRole("button", { name: `Remove ${name}` }).click();
+    await card.waitFor({ state: "detached" });
+    await page.goto(`${base}#/runs/${ids[4]}`);
+    await page.locator(".dag-step").first().waitFor();
+  }),
+
   "many runs are cancelled and tried again after a question": flows({}, async ({ page, base }) => {
     const [gate, broken] = [await deployed(page, GATE(fresh("gate"))), await deployed(page, BROKEN(fresh("broken")))];
     const ids = [];

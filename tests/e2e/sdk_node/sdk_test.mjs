@@ -227,6 +227,36 @@ test('a worker that is killed loses its lease, another one does the step', async
   assert.ok(worker);
 });
 
+test('queues, priorities and schedules', async (t) => {
+  const began = later(), go = later(), order = [];
+  const { client } = await world(t, { async work({ n }) {
+    order.push(n);
+    began.resolve();
+    await go.promise;
+    return n;
+  } });
+  await client.deploy({ name: 'queued', queues: { one: { concurrency: 1 } },
+    schedules: [{ name: 'rarely', cron: '0 0 1 1 *', input: { n: 9 } }],
+    steps: [{ id: 's', queue: 'one', worker: { queue: 'q', function: 'work', arguments: '{{ input }}' } }] });
+  const runs = [await client.start('queued', { input: { n: 0 } })];
+  await began.promise;
+  runs.push(await client.start('queued', { input: { n: 1 }, priority: 1 }));
+  runs.push(await client.start('queued', { input: { n: 2 }, priority: 5 }));
+  const [queue] = await client.queues();
+  assert.deepEqual([queue.workflow, queue.queue, queue.running, queue.waiting], ['queued', 'one', 1, 2]);
+  go.resolve();
+  assert.deepEqual(await Promise.all(runs.map(({ id }) => client.wait(id))), [0, 1, 2]);
+  assert.deepEqual(order, [0, 2, 1]);
+  const [schedule] = await client.schedules();
+  assert.deepEqual([schedule.workflow, schedule.name, schedule.paused], ['queued', 'rarely', false]);
+  await client.schedule('queued', 'pause', { name: 'rarely' });
+  assert.equal((await client.schedules())[0].paused, true);
+  await client.schedule('queued', 'resume');
+  assert.equal((await client.schedules())[0].paused, false);
+  assert.equal(await client.wait((await client.schedule('queued', 'trigger')).id), 9);
+  await assert.rejects(client.schedule('queued', 'pause', { name: 'never' }), (error) => error.code === 'not_found');
+});
+
 test('several servers share one worker', async (t) => {
   const servers = [await new Server(t).start(), await new Server(t).start()];
   const worker = new Worker({ url: servers.map((server) => server.url), steps: { q: { f: ({ n }) => n } }, concurrency: 3 });

@@ -12,6 +12,7 @@
 #include "base/json/json.h"
 #include "engine/engine.h"
 #include "engine/model_files/convert.h"
+#include "engine/model_files/prefixes.h"
 #include "support/http_stub.h"
 #include "support/models_dir.h"
 
@@ -41,7 +42,7 @@ TEST(EngineEmbedder, TakesAnyTextAndKnowsWhatItCannotRead) {
                     .has_value());
     auto engine = engine::Engine::open(path, {.threads = 1}, kClock);
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
-    const auto embedder = app::make_engine_embedder(std::move(*engine));
+    const auto embedder = app::make_engine_embedder(std::move(*engine), {});
     ASSERT_TRUE(embedder.has_value()) << embedder.error().message;
     const std::uint32_t dims = (*embedder)->dims();
     ASSERT_EQ(dims, 512u);

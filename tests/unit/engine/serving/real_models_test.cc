@@ -76,6 +76,40 @@ TEST(UseLite, ConvertsAndEmbedsAsThePublishedModelDoes) {
     EXPECT_GE(worst, 0.9999);
 }
 
+/// A pulled encoder against golden/engine/NAME-embeddings.json.gz.
+void compare_with_onnxruntime(const std::string& name, double cosine_min) {
+    const auto path = test::cached_model(name + ".gguf");
+    if (!path) GTEST_SKIP() << "dougong models pull " << name << " brings it";
+    const auto engine = Engine::open(*path, {.threads = 2}, kClock);
+    ASSERT_TRUE(engine.has_value()) << engine.error().message;
+    const auto golden = base::parse_json(
+        unzip(std::string(DG_SOURCE_DIR) + "/tests/golden/engine/" + name + "-embeddings.json.gz"));
+    ASSERT_TRUE(golden.has_value());
+    ASSERT_EQ(golden->as_array().size(), 9u);
+    double worst = 1.;
+    for (const auto& item : golden->as_array()) {
+        const std::vector<std::string> text = {std::string(item.at("text").as_string())};
+        const auto ours = (*engine)->tokenizer().encode(text[0]);
+        const auto& ids = item.at("ids").as_array();
+        ASSERT_EQ(ours.size(), ids.size()) << text[0];
+        for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(ours[i], ids[i].as_int64());
+        const auto vectors = (*engine)->embed(text);
+        ASSERT_TRUE(vectors.has_value()) << vectors.error().message;
+        worst = std::min(worst, cosine((*vectors)[0], item.at("embedding").as_array()));
+    }
+    std::printf("%s: worst cosine %.7f\n", name.c_str(), worst);
+    EXPECT_GE(worst, cosine_min);
+}
+
+TEST(PulledEncoder, MiniLmEmbedsAsOnnxruntimeDoes) {
+    compare_with_onnxruntime("all-minilm-l6-v2", .9999);
+}
+
+// onnxruntime rounds what flows between 8-bit weights to 8 bits too.
+TEST(PulledEncoder, ChineseBgeEmbedsNearlyAsOnnxruntimeInEightBits) {
+    compare_with_onnxruntime("bge-small-zh-v1.5", .98);
+}
+
 TEST(DefaultModel, RendersItsChatTemplateAndAnswersAsLlamaCppDoes) {
     const auto path = test::cached_model("SmolLM2-135M-Instruct.Q4_1.gguf");
     if (!path) GTEST_SKIP() << "the default model is not in the cache";

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+
 #include "base/sim/sim_disk.h"
 #include "flow/blobs/bounded_steps.h"
 #include "flow/blobs/file_blob_store.h"
@@ -23,10 +27,11 @@ json::value x(std::size_t size, char letter = 'x') {
 class PlainLog final : public flow::RunLog {
 public:
     void append(std::span<const flow::RunChange> changes, Done done) override {
+        if (refuses) return done(base::fail(Code::unavailable, "no"));
         for (const flow::RunChange& change : changes) {
             auto& all = runs[change.head.id];
             all.insert(all.end(), change.events.begin(), change.events.end());
-            snapshots[change.head.id] = change.snapshot;
+            if (!change.snapshot.empty()) snapshots[change.head.id] = change.snapshot;
         }
         done({});
     }
@@ -34,8 +39,13 @@ public:
     base::Result<flow::StoredRun> load(RunId id) override {
         return flow::StoredRun{{}, snapshots[id], runs[id]};
     }
-    base::Result<std::vector<Event>> history(RunId id, std::uint64_t, std::uint32_t) override {
-        return runs[id];
+    base::Result<std::vector<Event>> history(RunId id, std::uint64_t skip,
+                                             std::uint32_t limit) override {
+        const std::vector<Event>& all = runs[id];
+        const auto from = all.begin() + static_cast<std::ptrdiff_t>(std::min(skip, all.size()));
+        const auto left = static_cast<std::uint64_t>(all.end() - from);
+        return std::vector<Event>(
+            from, from + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(left, limit)));
     }
     base::Result<flow::RunHead> load_head(RunId id) override {
         if (!runs.contains(id)) return base::fail(Code::not_found, "no");
@@ -52,6 +62,7 @@ public:
     }
     std::map<RunId, std::vector<Event>> runs;
     std::map<RunId, std::string> snapshots;
+    bool refuses = false;
 };
 
 class Spilling : public testing::Test {
@@ -124,6 +135,73 @@ TEST_F(Spilling, AFullDiskFailsTheWriteAndThoseBehindItUntilTheRunIsDecidedAnew)
     EXPECT_EQ(below.runs[run].size(), 1u);
     EXPECT_TRUE(append(log, 1, {finished(x(1))}).has_value());
     EXPECT_TRUE(append(log, 2, {finished(x(1))}).has_value());
+}
+
+TEST_F(Spilling, ASnapshotTakesTheOneBeforeItAwayAlsoAfterARestart) {
+    const auto state = [](char letter) {
+        return json::serialize(json::object{{"id", x(300, letter)}});
+    };
+    auto log = std::make_unique<flow::SpillingRunLog>(below, *blobs,
+                                                      flow::SpillOptions{.value_bytes = 100});
+    for (int i = 0; i < 5; ++i) {
+        const auto place = static_cast<std::uint64_t>(i);
+        ASSERT_TRUE(append(*log, place, {finished(x(1))}, state(static_cast<char>('a' + i))));
+        EXPECT_EQ(files(), 1u) << "one for the state, however long the run is";
+    }
+    EXPECT_EQ(log->load(run)->snapshot, state('e'));
+    log = std::make_unique<flow::SpillingRunLog>(below, *blobs,
+                                                 flow::SpillOptions{.value_bytes = 100});
+    ASSERT_TRUE(log->load(run));  // as who goes on with it does
+    ASSERT_TRUE(append(*log, 5, {finished(x(1))}, state('f')));
+    EXPECT_EQ(files(), 1u);
+    EXPECT_EQ(log->load(run)->snapshot, state('f'));
+    ASSERT_TRUE(append(*log, 6, {finished(x(1))}, "{}"));
+    EXPECT_EQ(files(), 0u) << "a small one stands in the log";
+}
+
+TEST_F(Spilling, ASnapshotThatWasNotWrittenTakesNothingAway) {
+    flow::SpillingRunLog log(below, *blobs, {.value_bytes = 100});
+    const std::string first = json::serialize(json::object{{"id", x(300, 'a')}});
+    ASSERT_TRUE(append(log, 0, {finished(x(1))}, first));
+    below.refuses = true;
+    EXPECT_FALSE(append(log, 1, {finished(x(1))}, json::serialize(json::object{{"id", x(300)}})));
+    below.refuses = false;
+    EXPECT_EQ(log.load(run)->snapshot, first);
+}
+
+TEST_F(Spilling, AStepThatGivesWhatLooksLikeItsRunsStateKeepsIt) {
+    flow::SpillingRunLog log(below, *blobs, {.value_bytes = 100});
+    const json::value same = json::object{{"id", x(300)}};
+    ASSERT_TRUE(append(log, 0, {finished(same)}, json::serialize(same)));
+    ASSERT_TRUE(append(log, 1, {finished(x(1))}, "{}"));  // takes the snapshot away
+    EXPECT_EQ(log.history(run, 0, 1)->at(0).value, same);
+}
+
+TEST_F(Spilling, LargeValuesAreNamedAndGotOneByOne) {
+    flow::SpillingRunLog log(below, *blobs, {.value_bytes = 100});
+    const std::vector<Event> events = {
+        {.kind = EventKind::run_started, .value = {{"input", x(300, 'i')}, {"tenant", "t"}}},
+        finished(x(20)),
+        finished(x(300, 'o'))};
+    ASSERT_TRUE(append(log, 0, events, json::serialize(json::object{{"id", x(300, 's')}})));
+    const auto linked = log.linked_history(run, 0, 100);
+    ASSERT_EQ(linked->size(), 3u);
+    EXPECT_EQ(linked->at(1), events[1]);
+    const json::value& output = linked->at(2).value;
+    EXPECT_EQ(output.at("bytes").to_number<int>(), 302);
+    const std::string hash(output.at("$blob").as_string());
+    EXPECT_EQ(*log.blob(run, hash), json::serialize(x(300, 'o')));
+    EXPECT_EQ(log.blob({7, 10}, hash).error().code, Code::not_found) << "another run's";
+    EXPECT_EQ(log.blob(run, std::string(64, '0')).error().code, Code::not_found);
+    EXPECT_EQ(log.blob(run, "../x").error().code, Code::not_found);
+    std::set<std::string> named;
+    ASSERT_TRUE(log.blobs_of(run, [&](std::string_view each) { named.emplace(each); }));
+    EXPECT_EQ(named.size(), 3u) << "input, output, the state";
+    EXPECT_TRUE(named.contains(hash));
+    const std::vector<std::string> left = *disk.list("blobs");
+    for (const std::string& name : left) {
+        EXPECT_TRUE(named.contains(name.substr(name.find('.') + 1))) << name;
+    }
 }
 
 TEST_F(Spilling, WhatACrashLeftBetweenBlobAndCommitIsCollected) {

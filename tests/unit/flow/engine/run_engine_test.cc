@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "flow/log/record.h"
 #include "unit/flow/engine/flow_world.h"
 
 namespace {
@@ -192,6 +193,44 @@ TEST(RunEngine, AMillionWaitingRunsWouldNotAllBeInMemory) {
         world.settle();
     }
     EXPECT_EQ(world.engine->stats().completed, 100u);
+}
+
+TEST(RunEngine, WhatIsWrittenOfAStateIsAShareOfTheEventsHoweverLargeItBecomes) {
+    World world(10, {.snapshot_events = 20});
+    world.definitions.add(R"(
+name: many
+steps:
+  - id: each
+    for_each:
+      in: "{{ range(400) }}"
+      steps: [{id: one, call: {function: echo, arguments: {n: "{{ item }}", text: "{{ input.t }}"}}}]
+)");
+    const auto run = world.start("many", {{"t", std::string(200, 'x')}});
+    for (int i = 0; i < 399; ++i) world.echo(0);
+    std::uint64_t snapshots = 0, bytes = 0;
+    const auto each = [&](base::journal::Address, std::string_view record) -> base::Result<bool> {
+        const auto read = DG_TRY(flow::decode_record(record));
+        if (read.change.snapshot.empty()) return true;
+        ++snapshots;
+        const auto reference = DG_TRY(base::parse_json(read.change.snapshot));
+        bytes += reference.at("bytes").to_number<std::uint64_t>();
+        return true;
+    };
+    ASSERT_TRUE(world.journal->scan({}, each));
+    const std::uint64_t events = world.state(*run).events;
+    const std::uint64_t whole = json::serialize(to_json(world.state(*run))).size();
+    EXPECT_GT(whole, 80'000u);
+    EXPECT_GT(snapshots, 4u);
+    EXPECT_LT(bytes, 256 * events + whole);
+    // And what is behind the last one is a share of the state.
+    const auto stored = world.log->load(*run);
+    EXPECT_LE(stored->events.size(), whole / 256 + 20);
+    world.crash(SimDisk::Stop::power, false);
+    world.settle();
+    ASSERT_EQ(world.calls.held.size(), 1u);
+    world.echo(0);
+    EXPECT_EQ(world.state(*run).status, RunStatus::completed);
+    EXPECT_EQ(world.state(*run).output.as_array().size(), 400u);
 }
 
 }  // namespace

@@ -150,7 +150,7 @@ private:
         }
         EXPECT_EQ(plain(state), expected_[n]);
         std::multiset<std::string> finished;
-        const auto history = world_.nodes[0]->log->history(run, 0, 1'000'000);
+        const auto history = world_.nodes[0]->whole->history(run, 0, 1'000'000);
         ASSERT_TRUE(history.has_value());
         EXPECT_EQ(history->size(), state.events);
         for (const flow::Event& event : *history) {
@@ -162,7 +162,7 @@ private:
     /// Every event of a teller, and none twice.
     void check_heard(flow::RunId listener) {
         std::multiset<std::string> heard;
-        const auto history = world_.nodes[0]->log->history(listener, 0, 1'000'000);
+        const auto history = world_.nodes[0]->whole->history(listener, 0, 1'000'000);
         ASSERT_TRUE(history.has_value());
         for (const flow::Event& event : *history) {
             if (event.kind == EventKind::signal_received && event.value.is_string()) {

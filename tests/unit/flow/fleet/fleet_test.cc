@@ -218,8 +218,7 @@ TEST_F(Fleet, WhoLeavesGivesItsRunsToOthersAtOnce) {
     FleetWorld world(10, 2);
     world.definitions.add(kTwo);
     const auto run = world.start(0, "two", {{"v", 1}});
-    world.nodes[0]->log->leave();
-    world.kill(0);
+    world.end(0);
     world.settle();
     EXPECT_EQ(world.held(1), 1u) << "without waiting for the lease";
     const auto workers = world.nodes[1]->log->workers();
@@ -229,6 +228,142 @@ TEST_F(Fleet, WhoLeavesGivesItsRunsToOthersAtOnce) {
     world.echo(1, 0);
     world.echo(1, 0);
     EXPECT_EQ(world.state(*run).status, RunStatus::completed);
+}
+
+TEST_F(Fleet, LargeValuesAreWholeAtEveryProcess) {
+    FleetWorld world(11, 2);
+    world.definitions.add(kTwo);
+    const std::string large(1'234, 'x');
+    const auto run = world.start(0, "two", {{"v", 1}, {"text", large}});
+    ASSERT_TRUE(run.has_value());
+    std::string told;
+    world.nodes[1]->engine->watch([&](flow::RunId, const auto& events, std::uint64_t) {
+        for (const flow::Event& event : events) {
+            if (event.kind == flow::EventKind::run_started) told = base::to_text(event.value);
+        }
+    });
+    world.nodes[1]->engine->follow(*run, 0);
+    world.settle();
+    EXPECT_NE(told.find(large), std::string::npos) << "also in what is told as it happens";
+    const auto plain = world.nodes[1]->log->history(*run, 0, 1);
+    EXPECT_LT(base::to_text((*plain)[0].value).size(), 400u) << "the event names it";
+    world.kill(0);
+    world.pass_lease();
+    ASSERT_EQ(world.held(1), 1u);
+    const std::string second = large + "z";
+    const auto held = std::move(world.nodes[1]->calls.held[0]);
+    world.nodes[1]->calls.held.clear();
+    held.done(flow::StepOutput{{{"v", 1}, {"text", second}}, 1, 0});
+    world.settle();
+    world.boot(0);
+    EXPECT_EQ(world.nodes[0]->engine->state(*run).value()->input.at("text"), json::value(large));
+    const auto history = world.nodes[0]->whole->history(*run, 0, 100);
+    ASSERT_TRUE(history.has_value());
+    const auto found =
+        std::ranges::find(*history, flow::EventKind::step_finished, &flow::Event::kind);
+    ASSERT_NE(found, history->end());
+    EXPECT_EQ(found->value.at("text"), json::value(second));
+}
+
+TEST_F(Fleet, ValuesOfRunsThatNeverBeganAreCollectedAndNoOthers) {
+    FleetWorld world(12, 1);
+    world.definitions.add(kTwo);
+    const std::string large(500, 'x');
+    const auto run = world.start(0, "two", {{"v", 1}, {"text", large}});
+    auto& log = *world.nodes[0]->log;
+    flow::PostgresBlobStore now(log.pool(), world.clock,
+                                {.piece_bytes = 100, .orphan_after = std::chrono::hours(-1)});
+    const flow::RunId never{1, 2};
+    const auto hash = now.put(never, large);
+    ASSERT_TRUE(hash.has_value()) << hash.error().message;
+    EXPECT_EQ(now.put(never, large), *hash);
+    EXPECT_EQ(now.get(never, *hash), large);
+    EXPECT_EQ(world.nodes[0]->blobs->collect({}), 0u) << "its run may be about to begin";
+    EXPECT_EQ(now.collect({}), 1u);
+    EXPECT_EQ(now.get(never, *hash).error().code, Code::not_found);
+    EXPECT_EQ(now.get(*run, "no hash").error().code, Code::not_found);
+    const auto history = world.nodes[0]->whole->history(*run, 0, 1);
+    ASSERT_TRUE(history.has_value()) << history.error().message;
+    EXPECT_EQ((*history)[0].value.at("input").at("text"), json::value(large));
+}
+
+TEST_F(Fleet, AStepThatKillsItsProcessesIsQuarantined) {
+    FleetWorld world(13, 2);
+    world.definitions.add(kTwo);
+    const auto run = world.start(0, "two", {{"v", 1}});
+    std::size_t at = 0;
+    for (int death = 0; death < 3; ++death, at = 1 - at) {
+        ASSERT_EQ(world.held(at), 1u) << death;
+        EXPECT_EQ(world.state(*run).status, RunStatus::running);
+        world.kill(at);
+        world.pass_lease();
+        world.boot(at);
+    }
+    EXPECT_EQ(world.held(0) + world.held(1), 0u);
+    EXPECT_EQ(world.state(*run).status, RunStatus::paused);
+    EXPECT_EQ(world.nodes[0]->log->load_head(*run)->waiting,
+              std::vector<std::string>{"quarantine:a"});
+    ASSERT_TRUE(world.give(0, *run, {Kind::retry, "a"}).has_value());
+    ASSERT_EQ(world.held(0) + world.held(1), 1u);
+    world.echo(world.held(0) == 1 ? 0 : 1, 0);
+    world.echo(world.held(0) == 1 ? 0 : 1, 0);
+    EXPECT_EQ(world.state(*run).status, RunStatus::completed);
+}
+
+TEST_F(Fleet, ProcessesThatEndInOrderOrComeBackInTimeCountForNothing) {
+    FleetWorld world(14, 2);
+    world.definitions.add(kTwo);
+    const auto run = world.start(0, "two", {{"v", 1}});
+    std::size_t at = 0;
+    for (int i = 0; i < 5; ++i, at = 1 - at) {
+        ASSERT_EQ(world.held(at), 1u) << i;
+        world.end(at);
+        world.settle();
+        world.boot(at);
+    }
+    // Alone and asleep past its lease: nobody else took the run, and it lives.
+    world.kill(1 - at);
+    for (int i = 0; i < 4; ++i) {
+        ASSERT_GE(world.held(at), 1u) << i;
+        world.nodes[at]->stopped = true;
+        world.pass_lease();
+        world.nodes[at]->stopped = false;
+        world.settle();
+    }
+    EXPECT_EQ(world.state(*run).status, RunStatus::running);
+    const auto history = world.nodes[at]->log->history(*run, 0, 100);
+    ASSERT_TRUE(history.has_value());
+    for (const flow::Event& event : *history) {
+        EXPECT_NE(event.kind, flow::EventKind::step_lost);
+    }
+}
+
+TEST_F(Fleet, ARunOfAnotherProcessIsLookedAtAndCounted) {
+    FleetWorld world(15, 2);
+    world.definitions.add(kTwo);
+    world.definitions.add(kGate);
+    const auto run = world.start(0, "two", {{"v", 5}});
+    ASSERT_TRUE(world.start(0, "gate").has_value());
+    std::string request;
+    const auto looked = world.nodes[1]->engine->peek(
+        *run, [&](flow::Machine& machine, std::int64_t now) -> base::Result<void> {
+            request = base::to_text(DG_TRY(machine.request("a", now)));
+            return {};
+        });
+    ASSERT_TRUE(looked.has_value()) << looked.error().message;
+    EXPECT_EQ(request, R"({"v":5})");
+    EXPECT_TRUE(world.nodes[1]->engine->foreign(*run)) << "it stays where it was";
+    EXPECT_EQ(world.nodes[1]->log->owner_url(*run), "node");
+    EXPECT_EQ(world.nodes[0]->log->owner_url(*run), "") << "its own";
+    world.echo(0, 0);
+    world.echo(0, 0);
+    const auto counts = world.nodes[1]->log->count({});
+    ASSERT_TRUE(counts.has_value()) << counts.error().message;
+    EXPECT_EQ(counts->by_status[static_cast<std::size_t>(RunStatus::completed)], 1u);
+    EXPECT_EQ(counts->by_status[static_cast<std::size_t>(RunStatus::running)], 1u);
+    EXPECT_EQ(counts->waiting, 1u);
+    EXPECT_EQ(world.nodes[1]->log->count({.workflow = "gate", .status = "open"})->waiting, 1u);
+    EXPECT_EQ(world.nodes[1]->log->count({.workflow = "none"})->waiting, 0u);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "flow/blobs/spilling_run_log.h"
 #include "flow/log/postgres_run_log.h"
 #include "support/database_server.h"
 #include "unit/flow/engine/flow_world.h"
@@ -22,17 +23,14 @@ public:
     Node(const std::string& url, Definitions& definitions, base::sim::SimClock& clock,
          std::uint64_t seed)
         : definitions_(definitions) {
-        auto opened =
-            flow::PostgresRunLog::open({.url = url,
-                                        .own_url = "node",
-                                        .lease = kLease,
-                                        .claim_max = 2,  // so that few runs are shared, too
-                                        .clock = &clock,
-                                        .threaded = false});
-        EXPECT_TRUE(opened.has_value()) << (opened ? "" : opened.error().message);
-        log = *std::move(opened);
+        open(url, clock);
+        if (log == nullptr) return;
+        blobs = std::make_unique<flow::PostgresBlobStore>(
+            log->pool(), clock, flow::PostgresBlobStore::Options{.piece_bytes = 100});
+        whole = std::make_unique<flow::SpillingRunLog>(*log, *blobs,
+                                                       flow::SpillOptions{.value_bytes = 200});
         engine = std::make_unique<flow::RunEngine>(
-            *log, definitions_, calls, clock, seed, flow::EngineOptions{},
+            *whole, definitions_, calls, clock, seed, flow::EngineOptions{},
             [this](std::function<void()> task) { tasks.push_back(std::move(task)); });
         EXPECT_TRUE(engine->recover());
     }
@@ -41,6 +39,17 @@ public:
         calls.held.clear();
         log->abandon();
         engine.reset();
+    }
+    void open(const std::string& url, base::sim::SimClock& clock) {
+        auto opened =
+            flow::PostgresRunLog::open({.url = url,
+                                        .own_url = "node",
+                                        .lease = kLease,
+                                        .claim_max = 2,  // so that few runs are shared, too
+                                        .clock = &clock,
+                                        .threaded = false});
+        EXPECT_TRUE(opened.has_value()) << (opened ? "" : opened.error().message);
+        if (opened) log = *std::move(opened);
     }
     /// True: something happened.
     bool turn() {
@@ -57,6 +66,8 @@ public:
     std::deque<std::function<void()>> tasks;
     HeldCalls calls;
     std::unique_ptr<flow::PostgresRunLog> log;
+    std::unique_ptr<flow::PostgresBlobStore> blobs;
+    std::unique_ptr<flow::SpillingRunLog> whole;  ///< the log as the engine has it
     std::unique_ptr<flow::RunEngine> engine;
     bool stopped = false;  ///< it gets no time, as after SIGSTOP
 
@@ -77,6 +88,12 @@ public:
     }
     /// kill -9: what was not written is gone.
     void kill(std::size_t i) { nodes[i].reset(); }
+
+    /// It ends in order.
+    void end(std::size_t i) {
+        nodes[i]->log->leave();
+        nodes[i].reset();
+    }
 
     /// Until nothing more happens by itself.
     void settle() {

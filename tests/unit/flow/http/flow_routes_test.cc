@@ -10,6 +10,10 @@
 #include "base/files/linux_disk.h"
 #include "base/http/local_answer.h"
 #include "base/journal/journal.h"
+#include "flow/blobs/file_blob_store.h"
+#include "flow/blobs/spilling_run_log.h"
+#include "flow/http/history_routes.h"
+#include "flow/http/alarm_routes.h"
 #include "flow/http/openapi.h"
 #include "flow/http/schedule_routes.h"
 #include "flow/http/worker_routes.h"
@@ -44,7 +48,9 @@ protected:
         journal_ = *base::journal::Journal::open(
             disk_, dir_.path() + "/journal",
             {.segment_bytes = 1u << 20, .record_bytes_max = 256u << 10});
-        log_ = *flow::JournalRunLog::open(*journal_, dir_.path() + "/runs.db");
+        events_ = *flow::JournalRunLog::open(*journal_, dir_.path() + "/runs.db");
+        blobs_ = *flow::FileBlobStore::open(disk_, dir_.path() + "/blobs");
+        log_ = std::make_unique<flow::SpillingRunLog>(*events_, *blobs_);
         definitions_ = *flow::DefinitionStore::open(dir_.path() + "/workflows.db", clock_);
         workers_ = std::make_unique<flow::WorkerTasks>(clock_);
         echo_ = std::make_unique<Echo>(*workers_);
@@ -54,15 +60,21 @@ protected:
         scheduler_ = *flow::Scheduler::open(dir_.path() + "/schedules.db", *definitions_, *runtime_,
                                             *log_, clock_);
         schedule_api_ = std::make_unique<flow::ScheduleApi>(*scheduler_, *queues_, clock_);
+        alarms_ = *flow::Alarms::open(dir_.path() + "/alarms.db",
+                                      {.runtime = *runtime_, .log = *log_, .clock = clock_}, false);
+        alarm_api_ = std::make_unique<flow::AlarmApi>(*alarms_);
         api_ = std::make_unique<flow::FlowApi>(*runtime_, *log_, *definitions_, clock_);
         router_ = std::make_unique<base::http::Router>();
         api_->register_routes(*router_);
         schedule_api_->register_routes(*router_);
+        alarm_api_->register_routes(*router_);
         flow::register_worker_routes(*router_, *workers_, clock_);
     }
     void halt() {
         api_.reset();
         schedule_api_.reset();
+        alarm_api_.reset();
+        alarms_.reset();
         scheduler_.reset();
         runtime_.reset();
         queues_.reset();
@@ -70,6 +82,8 @@ protected:
         workers_.reset();
         definitions_.reset();
         log_.reset();
+        blobs_.reset();
+        events_.reset();
         journal_.reset();
     }
 
@@ -102,7 +116,9 @@ protected:
     base::LinuxDisk disk_;
     base::TemporaryDir dir_;
     std::unique_ptr<base::journal::Journal> journal_;
-    std::unique_ptr<flow::JournalRunLog> log_;
+    std::unique_ptr<flow::JournalRunLog> events_;
+    std::unique_ptr<flow::FileBlobStore> blobs_;
+    std::unique_ptr<flow::SpillingRunLog> log_;
     std::unique_ptr<flow::DefinitionStore> definitions_;
     std::unique_ptr<flow::WorkerTasks> workers_;
     std::unique_ptr<Echo> echo_;
@@ -110,6 +126,8 @@ protected:
     std::unique_ptr<flow::Runtime> runtime_;
     std::unique_ptr<flow::Scheduler> scheduler_;
     std::unique_ptr<flow::ScheduleApi> schedule_api_;
+    std::unique_ptr<flow::Alarms> alarms_;
+    std::unique_ptr<flow::AlarmApi> alarm_api_;
     std::unique_ptr<flow::FlowApi> api_;
     std::unique_ptr<base::http::Router> router_;
 };
@@ -147,6 +165,117 @@ TEST_F(FlowRoutes, AWorkflowIsDeployedRunAndSeen) {
     call(200, "DELETE", "/v1/workflows/hello");
     call(404, "POST", "/v1/workflows/hello/runs", "{}");
     EXPECT_EQ(call(200, "GET", "/v1/runs/" + run).at("status").as_string(), "completed");
+}
+
+TEST_F(FlowRoutes, AHistoryIsPagedFromBothEnds) {
+    call(201, "POST", "/v1/workflows", R"(
+name: long
+steps:
+  - id: loop
+    while: {condition: "{{ (vars.n or 0) < 300 }}", max: 1000, collect: false, steps: [{id: one, set: {n: "{{ index + 1 }}"}}]}
+)");
+    const json::object ended =
+        call(200, "POST", "/v1/workflows/long/runs", R"({"wait_ms": 60000})");
+    ASSERT_EQ(ended.at("status").as_string(), "completed");
+    const std::string events = "/v1/runs/" + std::string(ended.at("id").as_string()) + "/events";
+    const auto places = [&](const json::object& page) {
+        std::vector<std::uint64_t> out;
+        for (const json::value& each : page.at("data").as_array()) {
+            out.push_back(each.at("place").to_number<std::uint64_t>());
+        }
+        return out;
+    };
+    const json::object newest = call(200, "GET", events + "?newest=1&limit=3");
+    const auto total = newest.at("total").to_number<std::uint64_t>();
+    EXPECT_GT(total, 1'200u);
+    EXPECT_EQ(places(newest), (std::vector<std::uint64_t>{total - 2, total - 1, total}));
+    EXPECT_EQ(newest.at("data").at(2).at("event").as_string(), "run_completed");
+    EXPECT_TRUE(newest.at("has_more").as_bool());
+    // Backwards to the first: every event once, and the same as forwards.
+    std::vector<std::string> backwards, forwards;
+    std::uint64_t before = total + 1;
+    for (bool more = true; more;) {
+        const json::object page =
+            call(200, "GET", fmt::format("{}?before={}&limit=500", events, before));
+        const json::array& data = page.at("data").as_array();
+        before = data.front().at("place").to_number<std::uint64_t>();
+        for (std::size_t i = data.size(); i-- > 0;) backwards.push_back(base::to_text(data[i]));
+        more = page.at("has_more").as_bool();
+    }
+    for (bool more = true; more;) {
+        const json::object page =
+            call(200, "GET", fmt::format("{}?after={}&limit=500", events, forwards.size()));
+        for (const json::value& each : page.at("data").as_array()) {
+            forwards.push_back(base::to_text(each));
+        }
+        more = page.at("has_more").as_bool();
+    }
+    std::ranges::reverse(backwards);
+    EXPECT_EQ(forwards.size(), total);
+    EXPECT_EQ(backwards, forwards);
+    EXPECT_TRUE(places(call(200, "GET", events + "?before=1")).empty());
+    EXPECT_EQ(places(call(200, "GET", events + "?before=999999&limit=1")).at(0), total);
+    EXPECT_TRUE(places(call(200, "GET", events + "?after=999999")).empty());
+    call(400, "GET", events + "?before=5&after=3");
+    call(400, "GET", events + "?before=0");
+    call(400, "GET", events + "?values=some");
+    call(404, "GET", events + "?newest=1", "", "another");
+}
+
+TEST_F(FlowRoutes, WhatARunUsedIsToldWithoutItsHistory) {
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    const json::object ended =
+        call(200, "POST", "/v1/workflows/hello/runs", R"({"wait_ms": 60000})");
+    const std::string run(ended.at("id").as_string());
+    const json::object shown = call(200, "GET", "/v1/runs/" + run);
+    EXPECT_EQ(shown.at("totals").at("kinds").at("call").at("attempts").to_number<int>(), 1);
+    const json::object fork =
+        call(201, "POST", "/v1/runs/" + run + "/fork", R"({"step": "greet"})");
+    const json::value listed = call(200, "GET", "/v1/runs").at("data");
+    ASSERT_EQ(listed.as_array().size(), 2u);
+    EXPECT_EQ(listed.at(0).at("id"), fork.at("id"));
+    EXPECT_EQ(listed.at(0).at("forked_from").as_string(), run);
+    EXPECT_EQ(listed.at(1).at("totals").at("attempts").to_number<int>(), 1);
+    EXPECT_EQ(listed.at(1).at("events").to_number<int>(), 4);
+}
+
+TEST_F(FlowRoutes, ALargeValueIsLinkedAndGot) {
+    call(201, "POST", "/v1/workflows", std::string(kHello));
+    const std::string who(100'000, 'w');
+    const json::object ended =
+        call(200, "POST", "/v1/workflows/hello/runs",
+             base::to_text(json::object{{"input", {{"who", who}}}, {"wait_ms", 60'000}}));
+    const std::string run = "/v1/runs/" + std::string(ended.at("id").as_string());
+    const json::value whole = call(200, "GET", run + "/events").at("data");
+    EXPECT_EQ(whole.at(0).at("value").at("input").at("who").as_string().size(), who.size());
+    const json::value linked = call(200, "GET", run + "/events?values=link").at("data");
+    ASSERT_EQ(linked.as_array().size(), whole.as_array().size());
+    EXPECT_TRUE(linked.at(0).at("value").at("input").as_object().contains("url"));
+    const json::value& output = linked.at(2).at("value");
+    ASSERT_EQ(linked.at(2).at("event").as_string(), "step_finished");
+    const std::string url(output.at("url").as_string());
+    const base::http::Response blob = ask("GET", url)->take();
+    EXPECT_EQ(blob.status, 200);
+    EXPECT_EQ(base::to_text(*base::parse_json(blob.body)), base::to_text(whole.at(2).at("value")));
+    EXPECT_EQ(blob.body.size(), output.at("bytes").to_number<std::size_t>());
+    call(404, "GET", url, "", "another");
+    call(404, "GET", run + "/blobs/" + std::string(64, '0'));
+    call(404, "GET", run + "/blobs/x");
+}
+
+TEST(ByteRange, IsWithinTheValueOrNone) {
+    using Range = std::pair<std::uint64_t, std::uint64_t>;
+    EXPECT_EQ(*flow::byte_range("bytes=0-99", 1'000), (Range{0, 99}));
+    EXPECT_EQ(*flow::byte_range("bytes=990-", 1'000), (Range{990, 999}));
+    EXPECT_EQ(*flow::byte_range("bytes=-10", 1'000), (Range{990, 999}));
+    EXPECT_EQ(*flow::byte_range("bytes=-5000", 1'000), (Range{0, 999}));
+    EXPECT_EQ(*flow::byte_range("bytes=5-5000", 1'000), (Range{5, 999}));
+    EXPECT_FALSE(flow::byte_range("bytes=1000-", 1'000).has_value());
+    EXPECT_FALSE(flow::byte_range("bytes=-0", 1'000).has_value());
+    for (const char* none : {"", "bytes=", "bytes=-", "bytes=9-3", "bytes=0-1,4-5", "lines=1-2",
+                             "bytes=a-", "bytes=1-b", "bytes=99999999999999999999-"}) {
+        EXPECT_EQ(*flow::byte_range(none, 1'000), std::nullopt) << none;
+    }
 }
 
 TEST_F(FlowRoutes, WhatIsWrongIsSaidWithItsPlace) {
@@ -432,6 +561,35 @@ TEST_F(FlowRoutes, TheDocumentedRoutesAreTheRoutes) {
         }
     }
     EXPECT_EQ(routed, documented);
+}
+
+TEST_F(FlowRoutes, AlarmsAreAddedShownSilencedAndRemoved) {
+    const json::object made =
+        call(201, "POST", "/v1/alarms", R"({"name": "hung", "when": {"stuck": "1h"}})");
+    EXPECT_EQ(made.at("phase"), "quiet");
+    EXPECT_EQ(made.at("from"), "api");
+    call(409, "POST", "/v1/alarms", R"({"name": "hung", "when": {"stuck": "1h"}})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "soon"}})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "1h"}, "url": "http://x"})");
+    call(400, "POST", "/v1/alarms", R"({"name": "x", "when": {"stuck": "1h"}, "tenant": "y"})");
+    call(404, "POST", "/v1/alarms",
+         R"({"name": "x", "when": {"stuck": "1h"}, "webhooks": ["nobody"]})");
+    EXPECT_EQ(call(200, "GET", "/v1/alarms").at("data").as_array().size(), 1u);
+    EXPECT_TRUE(call(200, "GET", "/v1/alarms", "", "other").at("data").as_array().empty());
+    call(404, "GET", "/v1/alarms/hung", "", "other");
+    call(200, "POST", "/v1/alarms/hung/silence", R"({"for": "2h", "by": "ann"})");
+    EXPECT_EQ(call(200, "GET", "/v1/alarms/hung").at("silenced_by"), "ann");
+    call(400, "POST", "/v1/alarms/hung/silence", R"({"for": "for ever"})");
+    call(200, "POST", "/v1/alarms/hung/silence", R"({"for": "0s"})");
+    EXPECT_FALSE(call(200, "GET", "/v1/alarms/hung").contains("silenced_by"));
+    call(400, "POST", "/v1/alarms/hung/acknowledge", R"({"by": "ann"})");
+    call(400, "POST", "/v1/alarms/hung/test");
+    call(400, "GET", "/v1/alarm-deliveries?status=lost");
+    call(404, "POST", "/v1/alarm-deliveries/msg_x/retry");
+    EXPECT_TRUE(call(200, "GET", "/v1/alarm-schema").contains("$schema"));
+    call(200, "DELETE", "/v1/alarms/hung");
+    call(404, "DELETE", "/v1/alarms/hung");
+    EXPECT_EQ(call(200, "GET", "/v1/alarm-history?name=hung").at("data").as_array().size(), 4u);
 }
 
 }  // namespace

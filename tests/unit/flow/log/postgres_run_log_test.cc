@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -21,7 +22,6 @@ using flow::Event;
 using flow::EventKind;
 using flow::PostgresRunLog;
 using flow::RunChange;
-using flow::RunHead;
 using flow::RunId;
 
 test::PostgresServer& server() {
@@ -191,13 +191,13 @@ TEST_F(PostgresLog, ARunThatEndedAndGoesOnElsewhereIsNotWrittenToHere) {
 }
 
 struct Told {
-    std::vector<RunHead> claimed;
+    std::vector<flow::Claimed> claimed;
     std::vector<flow::Arrival> arrived;
     int lost = 0;
     flow::Fleet::Events events() {
         return {.claimed =
-                    [this](std::vector<RunHead> heads) {
-                        claimed.insert(claimed.end(), heads.begin(), heads.end());
+                    [this](std::vector<flow::Claimed> runs) {
+                        claimed.insert(claimed.end(), runs.begin(), runs.end());
                     },
                 .arrived =
                     [this](std::vector<flow::Arrival> all) {
@@ -225,6 +225,7 @@ TEST_F(PostgresLog, WhoSleptPastItsLeaseWritesNothingAndOthersHaveItsRuns) {
     EXPECT_EQ(second.claimed.size(), 256u) << "some at a time: others may want some, too";
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(two->look());
     EXPECT_EQ(second.claimed.size(), 600u);
+    EXPECT_TRUE(std::ranges::all_of(second.claimed, &flow::Claimed::crashed));
     const Result<void> late = put(*one, begin(700));
     ASSERT_FALSE(late.has_value());
     EXPECT_EQ(late.error().code, Code::unavailable);

@@ -13,6 +13,7 @@
 #include "flow/log/journal_run_log.h"
 #include "flow/log/postgres_run_log.h"
 #include "support/database_server.h"
+#include "support/seeds.h"
 
 namespace {
 
@@ -34,6 +35,7 @@ public:
     virtual ~Place() = default;
     virtual RunLog& open() = 0;
     virtual void close() = 0;
+    virtual void forget_index() {}
 };
 
 class JournalPlace final : public Place {
@@ -50,6 +52,11 @@ public:
     void close() override {
         log_.reset();
         journal_.reset();
+    }
+    void forget_index() override {
+        for (const char* end : {"", "-wal", "-shm"}) {
+            std::remove((dir_.path() + "/runs.db" + end).c_str());
+        }
     }
 
 private:
@@ -85,6 +92,12 @@ protected:
             place_ = std::make_unique<JournalPlace>();
         }
         log_ = &place_->open();
+    }
+    /// Another place, with nothing in it.
+    void reset() {
+        place_->close();
+        place_.reset();
+        SetUp();
     }
     void reopen() {
         place_->close();
@@ -282,10 +295,144 @@ TEST_P(EveryRunLog, OpenRunsAreThoseThatAreNotOver) {
     EXPECT_EQ(open(), (Numbers{1, 2}));
 }
 
+TEST_P(EveryRunLog, AnyPageOfALongHistoryIsReadAlsoFromAnIndexThatWasMadeAgain) {
+    test::for_each_seed(3, [&](base::Rng& rng) {
+        const RunHead long_one = head(rng.next() % 1'000'000), other = head(1'000'000);
+        int written = 0, others = 0;
+        const auto append = [&](const RunHead& of, int& so_far) {
+            RunChange change{.head = of, .created = so_far == 0};
+            change.first = static_cast<std::uint64_t>(so_far);
+            const int count = 1 + static_cast<int>(rng.next() % (rng.next() % 8 == 0 ? 600 : 5));
+            for (int i = 0; i < count; ++i) change.events.push_back(event(so_far++));
+            log_->append({&change, 1}, [](Result<void> result) { ASSERT_TRUE(result); });
+        };
+        const auto check = [&] {
+            EXPECT_EQ(*log_->length(long_one.id), static_cast<std::uint64_t>(written));
+            for (int i = 0; i < 40; ++i) {
+                const std::uint64_t skip = rng.next() % static_cast<std::uint64_t>(written + 300);
+                const auto limit = static_cast<std::uint32_t>(1 + rng.next() % 300);
+                const auto page = log_->history(long_one.id, skip, limit);
+                ASSERT_TRUE(page.has_value()) << page.error().message;
+                std::vector<Event> expected;
+                for (std::uint64_t at = skip; at < skip + limit; ++at) {
+                    if (at < static_cast<std::uint64_t>(written)) {
+                        expected.push_back(event(static_cast<int>(at)));
+                    }
+                }
+                ASSERT_EQ(*page, expected) << skip << " " << limit << " of " << written;
+            }
+        };
+        while (written < 2'500) {
+            append(long_one, written);
+            if (rng.next() % 3 == 0) append(other, others);
+        }
+        log_->flush();
+        check();
+        reopen();
+        check();
+        place_->close();
+        place_->forget_index();
+        log_ = &place_->open();
+        check();
+        reset();
+    });
+}
+
+TEST_P(EveryRunLog, HeadsSayWhatRunsUsedAndWhereTheyComeFrom) {
+    RunHead one = head(1);
+    one.forked_from = RunId{5, 6};
+    one.events = 1;
+    ASSERT_TRUE(put({begin(one)}));
+    EXPECT_EQ(log_->list({.tenant = "a"})->at(0).totals, std::nullopt) << "nobody counted";
+    one.totals = flow::ShortTotals{3, 4, 500, 0.25, 600, 700};
+    one.events = 3;
+    ASSERT_TRUE(put({{.head = one, .first = 1, .events = {event(1), event(2)}}}));
+    for (int round = 0; round < 3; ++round) {
+        const auto listed = log_->list({.tenant = "a"});
+        ASSERT_EQ(listed->size(), 1u);
+        for (const RunHead& each : {listed->at(0), log_->load(one.id)->head}) {
+            EXPECT_EQ(each.totals, one.totals);
+            EXPECT_EQ(each.events, 3u);
+            EXPECT_EQ(each.forked_from, one.forked_from);
+        }
+        place_->close();
+        if (round == 1) place_->forget_index();
+        log_ = &place_->open();
+    }
+}
+
 TEST_P(EveryRunLog, WhatIsNotThereIsNotFound) {
+    EXPECT_EQ(log_->length({1, 2}).error().code, Code::not_found);
     EXPECT_EQ(log_->load({1, 2}).error().code, Code::not_found);
     EXPECT_EQ(log_->load_head({1, 2}).error().code, Code::not_found);
     EXPECT_EQ(log_->history({1, 2}, 0, 10).error().code, Code::not_found);
+}
+
+class RunIndexFile : public testing::Test {
+protected:
+    RunIndexFile() : dir_(*base::TemporaryDir::create("/tmp", "dougong-run-index-")) {}
+    base::TemporaryDir dir_;
+};
+
+TEST_F(RunIndexFile, APageIsFoundFromTheMarkBehindIt) {
+    auto index = *flow::RunIndex::open(dir_.path() + "/runs.db");
+    const RunId run{1, 2}, other{1, 3};
+    const flow::PageMark marks[] = {{run, 250, 1'000}, {run, 510, 2'000}, {other, 300, 3'000}};
+    ASSERT_TRUE(index->apply({}, marks, 3'000));
+    EXPECT_EQ(*index->mark_from(run, 0), 1'000u);
+    EXPECT_EQ(*index->mark_from(run, 250), 1'000u);
+    EXPECT_EQ(*index->mark_from(run, 251), 2'000u);
+    EXPECT_EQ(*index->mark_from(run, 511), 0u);
+    EXPECT_EQ(*index->mark_from(other, 0), 3'000u);
+}
+
+TEST_F(RunIndexFile, ShortRunsHaveNoMarksAndLongOnesOneInEachStretch) {
+    EXPECT_FALSE(flow::has_mark(0, 256));
+    EXPECT_TRUE(flow::has_mark(0, 257));
+    EXPECT_TRUE(flow::has_mark(256, 1));
+    EXPECT_FALSE(flow::has_mark(257, 255));
+    EXPECT_TRUE(flow::has_mark(257, 256));
+    EXPECT_FALSE(flow::has_mark(512, 0));
+}
+
+TEST_F(RunIndexFile, OneOfAnOlderVersionIsMadeAgainFromTheJournal) {
+    base::LinuxDisk disk;
+    RunHead head;
+    head.id = {1, 2};
+    head.tenant = "a";
+    head.workflow = "w";
+    head.hash = "h";
+    const auto open = [&] {
+        return *base::journal::Journal::open(disk, dir_.path() + "/journal", {});
+    };
+    const std::string file = dir_.path() + "/runs.db";
+    {
+        auto journal = open();
+        auto log = *flow::JournalRunLog::open(*journal, file);
+        RunChange change{.head = head, .created = true};
+        for (int i = 0; i < 600; ++i) change.events.push_back({.kind = EventKind::step_skipped});
+        log->append({&change, 1}, [](const Result<void>& done) { EXPECT_TRUE(done); });
+        log->flush();
+    }
+    {  // as the version before left it: the same place in the journal, neither column nor marks
+        auto store = *base::store::Store::open(file, {});
+        const auto undone = store->write([](base::store::Transaction& tx) -> Result<void> {
+            DG_TRY(tx.run("DROP TABLE marks"));
+            DG_TRY(tx.run("ALTER TABLE runs DROP COLUMN totals"));
+            DG_TRY(tx.run("DELETE FROM schema_step WHERE part = 'flow_runs' AND step > 5"));
+            return {};
+        });
+        ASSERT_TRUE(undone.has_value()) << undone.error().message;
+    }
+    {
+        auto journal = open();
+        auto log = flow::JournalRunLog::open(*journal, file);
+        ASSERT_TRUE(log.has_value()) << log.error().message;
+        EXPECT_EQ((*log)->list({.tenant = "a"})->at(0).events, 600u);
+        EXPECT_EQ((*log)->history(head.id, 100, 10)->size(), 10u);
+    }
+    auto index = *flow::RunIndex::open(file);
+    EXPECT_NE(*index->mark_from(head.id, 0), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Logs, EveryRunLog, testing::Values("journal", "postgresql"),

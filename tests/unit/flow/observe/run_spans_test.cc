@@ -220,6 +220,9 @@ TEST(RunSpans, OfAnyHistoryAreATree) {
         std::uint64_t tokens = 0;
         for (const auto& [word, kind] : trace.totals.kinds) tokens += kind.tokens;
         EXPECT_EQ(tokens, world.state(run).tokens);
+        // The state has the same without its history, also after a crash and over a snapshot.
+        EXPECT_EQ(base::to_text(flow::to_json(world.state(run).totals)),
+                  base::to_text(flow::to_json(trace.totals)));
     });
 }
 

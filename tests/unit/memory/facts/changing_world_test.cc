@@ -59,5 +59,49 @@ TEST(ChangingWorld, TemplateSentencesInAnyOrderGiveEveryDayItsValue) {
     });
 }
 
+/// Right of those told, and read otherwise than meant where nothing was right.
+std::pair<double, double> read_of(test::Telling telling) {
+    double told = 0, right = 0, wrong = 0;
+    test::for_each_seed(3, [&](base::Rng& rng) {
+        const test::World world = test::make_world(rng, 60);
+        for (const test::Slot& slot : world.slots) {
+            for (const test::Update& update : slot.updates) {
+                for (const test::Form& form : test::forms()) {
+                    if (form.telling != telling || form.predicate != slot.predicate ||
+                        form.ends != update.object.empty()) {
+                        continue;
+                    }
+                    ++told;
+                    const std::string object = form.ends ? update.before : update.object;
+                    bool fits = false, other = false;
+                    for (const auto& one : extract(test::tell(slot, update, form, rng),
+                                                   {.said_at_unix_ms = update.told_at})) {
+                        const Assertion& said = one.assertion;
+                        if (said.subject != slot.subject || said.predicate != slot.predicate) {
+                            continue;
+                        }
+                        (said.object == object && one.retracts == form.ends ? fits : other) = true;
+                    }
+                    right += fits;
+                    wrong += other;
+                }
+            }
+        }
+    });
+    return {right / told, wrong / told};
+}
+
+TEST(ChangingWorld, SentencesThatNoRuleWasTunedWithAreReadAsMeantOrNotAtAll) {
+    const auto [right, wrong] = read_of(test::Telling::held_out);
+    EXPECT_GE(right, .9);
+    EXPECT_EQ(wrong, 0.);
+}
+
+TEST(ChangingWorld, SentencesThatRulesWereTunedWithAreReadAsMeantOrNotAtAll) {
+    const auto [right, wrong] = read_of(test::Telling::tuning);
+    EXPECT_GE(right, .85);
+    EXPECT_EQ(wrong, 0.);
+}
+
 }  // namespace
 }  // namespace memory::facts

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -258,6 +259,65 @@ TEST_F(Keys, AStoreFromBeforeIsSealedInTheBackground) {
     EXPECT_EQ(store->stats().plain, 0u);
     EXPECT_TRUE(finished(forget({.user = "ann"})).scan.clean());
     EXPECT_EQ(all_of(*store).size(), 0u);
+}
+
+std::int64_t asked_of(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    sqlite3_stmt* statement = nullptr;
+    std::int64_t out = -1;
+    EXPECT_EQ(::sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+    EXPECT_EQ(::sqlite3_prepare_v2(db, sql.c_str(), -1, &statement, nullptr), SQLITE_OK) << sql;
+    if (::sqlite3_step(statement) == SQLITE_ROW) out = ::sqlite3_column_int64(statement, 0);
+    ::sqlite3_finalize(statement);
+    ::sqlite3_close(db);
+    return out;
+}
+
+/// While older rows are sealed and new ones come, each memory is either forgotten and counted or
+/// there: none is sealed with a key that goes without it, and no mark of one is left behind.
+TEST_F(Keys, ForgettingWhileAStoreIsSealedLosesNothingAndLeavesNothing) {
+    options.encryption = Encryption::off;
+    options.location = dir.path() + "/old";
+    options.shards = 1;
+    reopen();
+    constexpr std::size_t kBefore = 1'200;
+    std::vector<NewEntry> batch(kBefore);
+    for (std::size_t i = 0; i < kBefore; ++i) {
+        batch[i].scope = {.tenant = "t", .user = "ann"};
+        batch[i].content = fmt::format("platypus {} of before", i);
+    }
+    ASSERT_TRUE(store->add(batch));
+    options.encryption = Encryption::subject;
+    reopen();
+    std::atomic<bool> stop = false;
+    std::atomic<std::uint64_t> added = 0;
+    std::thread writer([&] {
+        for (int i = 0; !stop; ++i) {
+            const auto one = store->add(
+                {.scope = {.tenant = "t", .user = "ann", .agent = fmt::format("a{}", i % 3)},
+                 .content = fmt::format("wombat {} of now", i)});
+            EXPECT_TRUE(one) << one.error().message;
+            ++added;
+        }
+    });
+    std::uint64_t forgotten = 0;
+    for (int turn = 0; turn < 6; ++turn) {
+        while (added < 5u * static_cast<unsigned>(turn)) std::this_thread::yield();
+        forgotten += forget({.user = "ann"}).counts.at("memories");
+    }
+    stop = true;
+    writer.join();
+    wait_for_sealing();
+    ASSERT_TRUE(store->forgetting().finish());
+    EXPECT_EQ(forgotten + all_of(*store).size(), kBefore + added);
+    EXPECT_EQ(store->forgetting().open(), 0u);
+    EXPECT_TRUE(store->check("t")[0].sound) << store->check("t")[0].detail;
+    EXPECT_TRUE(store->check("t")[1].sound) << store->check("t")[1].detail;
+    store.reset();
+    EXPECT_EQ(asked_of(options.location + "/memory-0.db",
+                       "SELECT count(*) FROM mark m WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE "
+                       "e.row_id = m.row_id AND e.state = 0)"),
+              0);
 }
 
 TEST_F(Keys, WithoutKeysFromNowOnWhatWasSealedIsStillReadAndMerged) {
