@@ -5,7 +5,7 @@
 namespace agent::mcp {
 namespace {
 
-constexpr std::size_t kThreads = 8, kWaitingMax = 256;
+constexpr std::size_t kThreads = 32, kWaitingMax = 256;
 constexpr std::size_t kLineMax = 64u << 20;
 constexpr std::chrono::seconds kPatience{5};  // with what runs when nobody asks any more
 constexpr std::string_view kVersionField = "io.modelcontextprotocol/protocolVersion";
@@ -44,7 +44,16 @@ private:
 };
 
 StdioServer::StdioServer(const Server& server, std::function<void(std::string_view)> write)
-    : server_(server), write_(std::move(write)), workers_(kThreads, kWaitingMax) {}
+    : server_(server), write_(std::move(write)), workers_(kThreads, kWaitingMax) {
+    if (server_.features().tasks == nullptr) return;
+    server_.features().tasks->on_change([this](const std::string& id, const json::object& task) {
+        listeners_.tell_task(id, task);
+    });
+}
+
+StdioServer::~StdioServer() {
+    if (server_.features().tasks != nullptr) server_.features().tasks->stop();
+}
 
 void StdioServer::write(const json::object& message) {
     const std::string line = base::to_text(message) + "\n";
@@ -67,6 +76,7 @@ void StdioServer::run(std::istream& in) {
         for (const auto& [id, call] : running_) call->cancel();
     }
     if (session_) session_->end();
+    if (server_.features().tasks != nullptr) server_.features().tasks->stop();
     workers_.stop();
 }
 
@@ -132,14 +142,13 @@ void StdioServer::answer_stateless(const Message& message) {
     if (const auto* wrong = std::get_if<RpcError>(&client))
         return write(error_of(message.id, *wrong));
     const std::string id = json::serialize(message.id);
-    if (message.method == "subscriptions/listen" && server_.features().changes) {
-        const json::value* asked = message.params.if_contains("notifications");
-        if (asked == nullptr || !asked->is_object()) {
-            return write(error_of(
-                message.id, {kInvalidParams, "'notifications' says what to listen for", nullptr}));
+    if (message.method == "subscriptions/listen" && server_.has_changes()) {
+        auto filter = server_.filter_of(message, std::get<Server::Client>(client), Caller{}.tenant);
+        if (const auto* wrong = std::get_if<RpcError>(&filter)) {
+            return write(error_of(message.id, *wrong));
         }
-        const Listeners::Id listener = listeners_.add(message.id, read_filter(asked->get_object()),
-                                                      std::make_shared<Line>(*this));
+        const Listeners::Id listener = listeners_.add(
+            message.id, std::move(std::get<ChangeFilter>(filter)), std::make_shared<Line>(*this));
         const std::lock_guard lock(mutex_);
         listening_[id] = listener;
         return;
@@ -155,14 +164,15 @@ void StdioServer::answer_stateless(const Message& message) {
         const std::lock_guard lock(mutex_);
         running_[id] = call;
     }
-    const bool taken = post([this, message, call, id] {
-        const Server::Reply reply = server_.answer(message, *call);
+    const auto send = [this, call, id](const Server::Reply& reply) {
         {
             const std::lock_guard lock(mutex_);
             running_.erase(id);
         }
         if (!call->cancelled()) write(reply.message);
-    });
+    };
+    if (Server::is_brief(message)) return server_.answer(message, call, send);
+    const bool taken = post([this, message, call, send] { server_.answer(message, call, send); });
     if (taken) return;
     write(error_of(message.id, {kInternalError, "too many calls wait; try again", nullptr}));
 }

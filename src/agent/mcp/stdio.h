@@ -22,6 +22,7 @@ class StdioServer {
 public:
     /// `write` takes whole lines, one call at a time. Both outlive it.
     StdioServer(const Server& server, std::function<void(std::string_view)> write);
+    ~StdioServer();
 
     /// Reads until the end of `in`. What still runs then has a while to be answered, and is
     /// cancelled after it. Blocks.

@@ -20,10 +20,13 @@ protected:
         const auto message = mcp::read_message(whole);
         auto client = server.client_of(message->params);
         auto& known = std::get<mcp::Server::Client>(client);
-        mcp::Call call({.caller = {.tenant = tenant, .client = {}, .session = {}},
-                        .capabilities = std::move(known.capabilities),
-                        .send = [this](json::object said) { told.push_back(std::move(said)); }});
-        return server.answer(*message, call);
+        const auto call = std::make_shared<mcp::Call>(mcp::Call::Start{
+            .caller = {.tenant = tenant, .client = {}, .session = {}},
+            .capabilities = std::move(known.capabilities),
+            .send = [this](json::object said) { told.push_back(std::move(said)); }});
+        mcp::Server::Reply out;
+        server.answer(*message, call, [&](const mcp::Server::Reply& reply) { out = reply; });
+        return out;
     }
     json::object result(std::string_view method, json::object params,
                         const json::object& capabilities = {}) {
