@@ -12,6 +12,7 @@
 #include "app/engine_backend.h"
 #include "app/flow/flows.h"
 #include "app/flow/run_files.h"
+#include "app/mcp/mcp_server.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -232,6 +233,17 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
     return std::unique_ptr<Flows>();
 }
 
+/// What clients of the Model Context Protocol find at /mcp.
+HouseTools::Parts offered_tools(Memories& memories, Sandboxes& sandboxes, Flows* flows) {
+    HouseTools::Parts parts{.memories = memories.store(), .sandboxes = sandboxes.tools()};
+    if (flows != nullptr) {
+        parts.runtime = &flows->runtime();
+        parts.log = &flows->log();
+        parts.definitions = &flows->definitions();
+    }
+    return parts;
+}
+
 /// One fact a line on stdout, the address first: it answers while the model is still read.
 void announce_address(const Terminal& terminal, const std::string& url) {
     terminal.out(fmt::format("listening  {}\n", terminal.out_styled(Style::bold, url)));
@@ -284,6 +296,8 @@ Result<int> serve(Program& program, Upstream upstream) {
     } else {
         refuse_flow_routes(server->router(), no_flows);
     }
+    McpServer mcp(offered_tools(*memories, *sandboxes, flows.get()), program.clock);
+    mcp.register_routes(server->router());
     const ConsoleFiles console;
     if (config.server.console) console.serve_on(*server);
     server->start();
@@ -329,6 +343,7 @@ Result<int> serve(Program& program, Upstream upstream) {
     if (flows) flows->begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
+    mcp.stop();
     if (flows) flows->stop();
     sandboxes->stop();
     memories->stop();

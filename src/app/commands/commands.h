@@ -18,6 +18,7 @@ Command audit_command();
 Command policy_command();
 Command flow_command();
 Command agent_command();
+Command mcp_command();
 Command config_command();
 Command version_command();
 Command completion_command();
