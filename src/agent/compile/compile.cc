@@ -218,6 +218,7 @@ private:
                          {"limits", json::object{{"turns", pack_.limits.turns},
                                                  {"tokens", pack_.limits.tokens},
                                                  {"answer_tokens", pack_.model.max_tokens},
+                                                 {"context_tokens", pack_.limits.context_tokens},
                                                  {"cost_usd", pack_.limits.cost_usd},
                                                  {"tool_calls", pack_.limits.tool_calls},
                                                  {"repeats", pack_.limits.repeats},
@@ -290,8 +291,42 @@ private:
                 {"timeout", "10m"}};
     }
 
+    /// Of the conversation so far, when it has become large: the model sums it up.
+    void add_summary(json::array& steps) const {
+        constexpr std::string_view kAsk =
+            "Sum up what was done and found so far for somebody who goes on with it: the facts and "
+            "numbers that matter, what failed, what is left to do. Call nothing.";
+        json::object llm{{"messages", expression(fmt::format(
+                                          "vars.messages + [{{'role': 'user', 'content': {}}}]",
+                                          base::to_text(json::value(kAsk))))},
+                         {"temperature", pack_.model.temperature},
+                         {"max_tokens", std::min<std::uint32_t>(pack_.model.max_tokens, 1024)}};
+        if (!pack_.model.name.empty()) llm["model"] = pack_.model.name;
+        if (pack_.model.seed) llm["seed"] = *pack_.model.seed;
+        if (const json::value price = prices(); !price.is_null()) llm["price"] = price;
+        steps.push_back({{"id", "condense"},
+                         {"title", "Sum up what is old"},
+                         {"if", "vars.progress.condense"},
+                         {"llm", std::move(llm)},
+                         {"retry", json::object{{"attempts", 5}}},
+                         {"timeout", "10m"}});
+        json::object made = call("compact", "agent.compact",
+                                 {{"messages", expression("vars.messages")},
+                                  {"summary", expression("steps.condense.output.text")},
+                                  {"usage", expression("steps.condense.output.usage")},
+                                  {"progress", expression("vars.progress")}});
+        made["if"] = "vars.progress.condense";
+        steps.push_back(std::move(made));
+        steps.push_back(
+            {{"id", "compacted"},
+             {"if", "vars.progress.condense"},
+             {"set", json::object{{"messages", expression("steps.compact.output.messages")},
+                                  {"progress", expression("steps.compact.output.progress")}}}});
+    }
+
     json::array turn() {
         json::array steps;
+        if (pack_.limits.context_tokens > 0) add_summary(steps);
         steps.push_back(ask_model());
         steps.push_back(call("plan", "agent.plan",
                              {{"agent", config_},

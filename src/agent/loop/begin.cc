@@ -67,11 +67,9 @@ Result<json::value> begin(const json::value& in) {
 }
 
 Function loop_function(std::string_view name) {
-    constexpr std::pair<std::string_view, Function> kFunctions[] = {{"agent.begin", begin},
-                                                                    {"agent.plan", plan},
-                                                                    {"agent.admit", admit},
-                                                                    {"agent.result", result},
-                                                                    {"agent.observe", observe}};
+    constexpr std::pair<std::string_view, Function> kFunctions[] = {
+        {"agent.begin", begin},   {"agent.plan", plan},       {"agent.admit", admit},
+        {"agent.result", result}, {"agent.compact", compact}, {"agent.observe", observe}};
     for (const auto& [known, function] : kFunctions) {
         if (known == name) return function;
     }

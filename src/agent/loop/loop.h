@@ -7,7 +7,7 @@
 //
 // `agent` in their arguments is what compile() makes of the pack. `progress` is what observe()
 // carries from turn to turn: {turn, calls, tool_calls, tokens, cost_usd, seen, tool_choice, forced,
-// end}; the run is over when `end` is not null: {answer} or {failed: why}.
+// condense, end}; the run is over when `end` is not null: {answer} or {failed: why}.
 
 #include <string_view>
 
@@ -27,6 +27,9 @@ base::Result<base::json::value> plan(const base::json::value& arguments);
 base::Result<base::json::value> admit(const base::json::value& arguments);
 /// {agent, call, admitted, output, errors} -> {message, key}: what the model is told of a call.
 base::Result<base::json::value> result(const base::json::value& arguments);
+/// {messages, summary, usage, progress} -> {messages, progress}: what was before the last turn is
+/// the summary from then on; the goal and the last turn stay word for word.
+base::Result<base::json::value> compact(const base::json::value& arguments);
 /// {agent, plan, usage, results, progress, steer} -> {messages, progress}: what follows.
 base::Result<base::json::value> observe(const base::json::value& arguments);
 

@@ -40,11 +40,12 @@ json::object outcome_of(const json::value& in) {
 struct Limits {
     explicit Limits(const json::value& in)
         : turns(count_at(in, "/agent/limits/turns", 1)),
+          context_tokens(count_at(in, "/agent/limits/context_tokens")),
           tokens(count_at(in, "/agent/limits/tokens")),
           answer_tokens(count_at(in, "/agent/limits/answer_tokens")),
           repeats(count_at(in, "/agent/limits/repeats", 3)),
           cost_usd(number_at(in, "/agent/limits/cost_usd")) {}
-    std::uint64_t turns, tokens, answer_tokens, repeats;
+    std::uint64_t turns, context_tokens, tokens, answer_tokens, repeats;
     double cost_usd;
 };
 
@@ -177,6 +178,9 @@ Result<json::value> observe(const json::value& in) {
         say += fmt::format("{}Answer now with what you have: {}.", say.empty() ? "" : ". ", why);
     }
     for (json::value& each : said) messages.push_back(std::move(each));
+    // Summed up while the question for the summary still fits.
+    const bool large = limits.context_tokens != 0 && last_tokens * 4 > limits.context_tokens * 3;
+    progress["condense"] = large && why.empty() && progress["end"].is_null();
     if (!say.empty()) messages.push_back({{"role", "user"}, {"content", say}});
     return json::object{{"messages", std::move(messages)}, {"progress", std::move(progress)}};
 }

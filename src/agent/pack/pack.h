@@ -59,6 +59,8 @@ struct Pack {
     struct Limits {
         std::uint32_t turns = 20;
         std::uint64_t tokens = 200'000;
+        std::uint64_t context_tokens =
+            0;                ///< the model's window; what is old is summed up; 0: never
         double cost_usd = 0;  ///< 0: no bound
         std::string time;     ///< a duration; empty: none
         std::uint32_t tool_calls = 100;

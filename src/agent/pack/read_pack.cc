@@ -186,6 +186,7 @@ private:
     static void limits(const Node& node, Pack::Limits& out) {
         number(node, "turns", out.turns);
         number(node, "tokens", out.tokens);
+        number(node, "context_tokens", out.context_tokens);
         number(node, "cost_usd", out.cost_usd);
         text(node, "time", out.time);
         number(node, "tool_calls", out.tool_calls);

@@ -90,6 +90,22 @@ class AgentRuns(ProgramTest):
         self.assertEqual(json.loads(done.stdout)["status"], "failed")
         self.assertIn("no answer came", done.stdout)
 
+    def test_a_long_conversation_is_summed_up(self):
+        def script(messages):
+            if "Sum up" in str(messages[-1]["content"]):
+                return "Found so far: " + ", ".join(results(messages))
+            told = results(messages)
+            if "c4" in told:
+                return final("done: " + messages[2]["content"])
+            number = max([int(name[1:]) for name in told], default=0) + 1
+            return [call("calculator", {"expression": f"{number}" + " + 1" * 90}, f"c{number}")]
+        pack = HELPER.replace("turns: 8", "turns: 12, context_tokens: 512")
+        model, done = self.agent(pack, script, "Go on and on.")
+        self.assertIn("Found so far: c1", self.output(done)["answer"])
+        sizes = [len(json.dumps(one["messages"])) for one in model.asked]
+        self.assertLess(sizes[-1], max(sizes), "what is asked becomes smaller again")
+        self.assertNotIn("tools", next(one for one in model.asked if "Sum up" in one["messages"][-1]["content"]))
+
     def test_a_person_is_asked_before_what_the_policy_says(self):
         def script(messages):
             if turn_of(messages) == 0:

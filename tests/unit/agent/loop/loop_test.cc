@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <functional>
+#include <set>
 
 #include "agent/loop/fields.h"
 #include "agent/loop/policy.h"
@@ -161,6 +162,48 @@ TEST(Result, IsLabelledAndCut) {
     EXPECT_THAT(text, HasSubstr("bytes left out"));
 }
 
+/// The goal and the last turn stay, with every call beside its result; the rest is the summary.
+TEST(Compact, WhatIsOldBecomesTheSummary) {
+    test::for_each_seed(100, [](base::Rng& rng) {
+        const json::value opening = started();
+        json::array messages = list_at(opening, "/messages");
+        const std::size_t begun = messages.size();
+        const std::uint64_t turns = rng.below(5);
+        for (std::uint64_t turn = 0; turn < turns; ++turn) {
+            json::array calls;
+            json::array told;
+            for (std::uint64_t n = rng.below(3); n > 0; --n) {
+                const std::string id = fmt::format("c{}_{}", turn, n);
+                calls.push_back(call("look", "{}", id));
+                told.push_back({{"role", "tool"}, {"tool_call_id", id}, {"content", "x"}});
+            }
+            messages.push_back({{"role", "assistant"}, {"tool_calls", calls}});
+            for (json::value& each : told) messages.push_back(std::move(each));
+        }
+        const auto out = compact(json::object{{"messages", messages},
+                                              {"summary", "All is well."},
+                                              {"usage", json::object{{"total_tokens", 7}}},
+                                              {"progress", json::object{{"tokens", 5}}}});
+        ASSERT_TRUE(out);
+        EXPECT_EQ(count_at(*out, "/progress/tokens"), 12u);
+        const json::array& kept = list_at(*out, "/messages");
+        for (std::size_t i = 0; i < begun; ++i) EXPECT_EQ(kept[i], messages[i]);
+        std::set<std::string> calls;
+        std::size_t spoken = 0;
+        for (const json::value& each : kept) {
+            spoken += text_at(each, "/role") == "assistant" ? 1 : 0;
+            for (const json::value& one : list_at(each, "/tool_calls")) {
+                calls.insert(text_at(one, "/id"));
+            }
+            if (text_at(each, "/role") == "tool") {
+                EXPECT_TRUE(calls.contains(text_at(each, "/tool_call_id")));
+            }
+        }
+        EXPECT_EQ(spoken, std::min<std::size_t>(turns, 1));
+        EXPECT_EQ(base::to_text(kept).contains("All is well."), turns > 1);
+    });
+}
+
 TEST(Policy, WhatCannotBeDecidedIsNotAllowed) {
     const json::value policy = parsed(R"({"default": "allow", "rules": [
         {"tool": "t*", "when": "arguments.n + 1 > 2", "do": "allow"}]})");
@@ -302,7 +345,7 @@ json::value anything(base::Rng& rng, int depth) {
 TEST(LoopFuzz, StrangeArgumentsAreSurvived) {
     test::for_each_seed(3'000, [](base::Rng& rng) {
         const json::value in = anything(rng, 0);
-        for (const auto function : {begin, plan, admit, result, observe}) {
+        for (const auto function : {begin, plan, admit, result, compact, observe}) {
             const auto out = function(in);
             if (!out) {
                 EXPECT_FALSE(out.error().message.empty());

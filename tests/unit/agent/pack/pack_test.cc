@@ -40,7 +40,7 @@ policy:
     - {tool: "memory_*", do: deny, why: no memories}
     - {tool: python, when: "'rm' in arguments.code", do: ask}
 memory: {recall: 3}
-limits: {turns: 5, tokens: 1000, time: 10m, tool_calls: 7, repeats: 2, parallel: 3}
+limits: {turns: 5, tokens: 1000, context_tokens: 800, time: 10m, tool_calls: 7, repeats: 2, parallel: 3}
 output: {type: object, required: [n], properties: {n: {type: integer}}}
 examples: [{goal: "Count"}]
 evals:
