@@ -111,6 +111,7 @@ const json::value* RunVariables::find(std::span<const std::string_view> path,
     const std::string_view name = path[0];
     used = 1;
     if (name == "payload" && payload_ != nullptr) return walk(*payload_, path, used);
+    if (name == "index" && round_) return keep(*round_);
     for (const ScopeState* scope = scope_; scope != nullptr; scope = scope->outer) {
         const LoopAction* loop = loop_around(*scope);
         if (loop == nullptr) continue;

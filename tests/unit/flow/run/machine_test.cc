@@ -215,6 +215,26 @@ steps:
     EXPECT_EQ(endless.state.error->code, Code::resource_exhausted);
 }
 
+TEST(Machine, TheConditionOfAWhileLoopKnowsTheRoundItDecidesOn) {
+    DrivenRun run(R"(
+name: count
+steps:
+  - id: rounds
+    while: {condition: index < 2, max: 9, steps: [{id: at, set: {i: "{{ index }}"}}]}
+)");
+    EXPECT_EQ(run.state.status, RunStatus::completed);
+    EXPECT_EQ(run.output(), R"([{"i":0},{"i":1}])");
+    DrivenRun within(R"(
+name: within
+steps:
+  - id: each
+    for_each:
+      in: [a, b]
+      steps: [{id: inner, while: {condition: index < 1, max: 9, steps: [{id: at, set: {i: "{{ index }}"}}]}}]
+)");
+    EXPECT_EQ(within.output(), R"([[{"i":0}],[{"i":0}]])") << "the nearest loop's index";
+}
+
 TEST(Machine, OneArmRunsAndWhatItGaveIsSeenAfterwards) {
     const std::string_view text = R"(
 name: arms
