@@ -5,12 +5,14 @@
 #include <fstream>
 #include <thread>
 
+#include "app/agents/agent_routes.h"
 #include "app/build_info.h"
 #include "app/config/print.h"
 #include "app/console_files.h"
 #include "app/engine_backend.h"
 #include "app/flow/flows.h"
 #include "app/flow/run_files.h"
+#include "app/mcp/mcp_server.h"
 #include "app/memories.h"
 #include "app/model_store.h"
 #include "app/otlp_http.h"
@@ -38,6 +40,8 @@ namespace {
 using base::Code;
 using base::Result;
 using std::chrono::milliseconds;
+
+using Upstream = std::function<Result<ModelEndpoint::Options>()>;
 
 milliseconds as_millis(double seconds) {
     return milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
@@ -109,6 +113,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
     for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
+    for (const auto& path : AgentApi::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -206,14 +211,17 @@ void tidy_up(const Program& program, ModelPool& pool) {
 /// flow.enabled on.
 Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& sandboxes,
                                           Memories& memories, base::metrics::Registry& metrics,
-                                          base::trace::SpanSink* spans, base::Error& why_not) {
+                                          base::trace::SpanSink* spans, Upstream upstream,
+                                          base::Error& why_not) {
     const std::string& enabled = program.config().flow.enabled;
     why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
     if (enabled == "off") return std::unique_ptr<Flows>();
     auto flows = Flows::open(program, {.sphere = sandboxes.sphere_as("flow"),
                                        .memories = memories.store(),
                                        .sandbox_tools = sandboxes.tools(),
-                                       .models = true,
+                                       .models = !upstream,
+                                       .open_models = upstream,
+                                       .scrub = sandboxes.scrubber(),
                                        .workers = true,
                                        .metrics = &metrics,
                                        .spans = spans});
@@ -223,6 +231,17 @@ Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& san
         return flows;
     why_not = {Code::unavailable, std::move(flows).error().message, ""};
     return std::unique_ptr<Flows>();
+}
+
+/// What clients of the Model Context Protocol find at /mcp.
+HouseTools::Parts offered_tools(Memories& memories, Sandboxes& sandboxes, Flows* flows) {
+    HouseTools::Parts parts{.memories = memories.store(), .sandboxes = sandboxes.tools()};
+    if (flows != nullptr) {
+        parts.runtime = &flows->runtime();
+        parts.log = &flows->log();
+        parts.definitions = &flows->definitions();
+    }
+    return parts;
 }
 
 /// One fact a line on stdout, the address first: it answers while the model is still read.
@@ -245,7 +264,7 @@ void announce_ready(const Program& program, const std::string& url, const Loaded
 
 }  // namespace
 
-Result<int> serve(Program& program) {
+Result<int> serve(Program& program, Upstream upstream) {
     const Config& config = program.config();
     Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
 
@@ -258,8 +277,8 @@ Result<int> serve(Program& program) {
     SpanExport spans(config.trace);
     const auto memories = DG_TRY(Memories::open(program, metrics));
     base::Error no_flows;
-    const auto flows =
-        DG_TRY(open_flows(program, *sandboxes, *memories, metrics, spans.exporter.get(), no_flows));
+    const auto flows = DG_TRY(open_flows(program, *sandboxes, *memories, metrics,
+                                         spans.exporter.get(), upstream, no_flows));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));
@@ -277,6 +296,8 @@ Result<int> serve(Program& program) {
     } else {
         refuse_flow_routes(server->router(), no_flows);
     }
+    McpServer mcp(offered_tools(*memories, *sandboxes, flows.get()), program.clock);
+    mcp.register_routes(server->router());
     const ConsoleFiles console;
     if (config.server.console) console.serve_on(*server);
     server->start();
@@ -306,7 +327,7 @@ Result<int> serve(Program& program) {
     const auto loaded = load_models(program, backend);
     if (loaded) {
         const ServiceManager manager(variable(program.environment, "NOTIFY_SOCKET").value_or(""));
-        if (flows) flows->set_models(server->url() + "/v1");
+        if (flows && !upstream) flows->set_models(server->url() + "/v1");
         announce_ready(program, server->url(), *loaded);
         logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
         manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));
@@ -322,6 +343,7 @@ Result<int> serve(Program& program) {
     if (flows) flows->begin_drain();
     server->stop(loaded ? as_millis(config.server.drain_timeout_s) : milliseconds(0));
     gateway.stop();
+    mcp.stop();
     if (flows) flows->stop();
     sandboxes->stop();
     memories->stop();

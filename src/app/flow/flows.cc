@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 
+#include "app/agents/agent_routes.h"
+#include "app/agents/agent_tools.h"
 #include "app/flow/alarm_places.h"
 #include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
@@ -111,6 +113,7 @@ struct Flows::Impl {
     std::optional<RunFiles> files;
     std::unique_ptr<flow::Retainer> retainer;
     std::optional<flow::RetainApi> retain_api;
+    std::optional<AgentApi> agents;
 
     /// Who lets finished runs go: by themselves where a server is.
     Result<void> open_retainer(const Program& program) {
@@ -207,12 +210,17 @@ struct Flows::Impl {
         return {};
     }
 
-    const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
-        if (!parts.models) return nullptr;
+    Result<const ModelEndpoint*> wait_for_model(const std::atomic<bool>& cancelled) {
         std::unique_lock lock(mutex);
+        if (model == nullptr && parts.open_models) {
+            model = std::make_unique<ModelEndpoint>(DG_TRY(parts.open_models()));
+        } else if (!parts.models && model == nullptr) {
+            return base::fail(Code::failed_precondition, "this server has no models");
+        }
         while (model == nullptr && !cancelled.load() && !stopping.load()) {
             model_known.wait_for(lock, std::chrono::milliseconds(200));
         }
+        if (model == nullptr) return base::fail(Code::cancelled, "the run was stopped");
         return model.get();
     }
 };
@@ -234,6 +242,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     std::vector<std::unique_ptr<ToolCaller>> sources;
     sources.push_back(memory_tools(self.parts.memories));
     sources.push_back(sandbox_tools(self.parts.sandbox_tools));
+    sources.push_back(agent_tools(program.clock));
+    sources.push_back(knowledge_tools(self.parts.memories));
     self.tools = std::make_unique<ToolSet>(std::move(sources));
     self.definitions->know_tools(self.tools->names());
     self.steps = std::make_unique<FlowSteps>(
@@ -246,7 +256,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              },
                          .workers = self.parts.workers ? self.workers.get() : nullptr,
                          .tools = self.tools.get(),
-                         .tokens = &self.tokens},
+                         .tokens = &self.tokens,
+                         .scrub = self.parts.scrub},
         program.clock, threads, 100'000);
     self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     self.queues = std::make_unique<flow::QueuedRunner>(
@@ -269,6 +280,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     }
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock, &self.tokens);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
+    self.agents.emplace(*self.runtime, *self.log, *self.definitions, self.tools->offered());
     self.runtime->post([&self] { self.queues->open(); });  // behind what was open
     // Schedules start runs where a server is; a command only looks at them.
     const FlowConfig& config = program.config().flow;
@@ -285,6 +297,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
+    impl_->agents->register_routes(router);
     impl_->schedule_api->register_routes(router);
     if (impl_->retain_api) impl_->retain_api->register_routes(router);
     impl_->alarm_api->register_routes(router);
@@ -324,6 +337,7 @@ void Flows::stop() {
     impl_->files.reset();
     impl_->retain_api.reset();
     impl_->retainer.reset();
+    impl_->agents.reset();
     impl_->schedule_api.reset();
     impl_->alarm_api.reset();
     impl_->alarms.reset();
@@ -350,12 +364,26 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern :
-         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/flow/{rest...}", "/v1/workers",
-          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}",
-          "/v1/alarms", "/v1/alarms/{rest...}", "/v1/alarm-history", "/v1/alarm-deliveries",
-          "/v1/alarm-deliveries/{rest...}", "/v1/alarm-schema"}) {
+    for (const char* pattern : {"/v1/agents",
+                                "/v1/agents/{rest...}",
+                                "/v1/workflows",
+                                "/v1/workflows/{rest...}",
+                                "/v1/runs",
+                                "/v1/runs/{rest...}",
+                                "/v1/events/{name}",
+                                "/v1/flow",
+                                "/v1/flow/{rest...}",
+                                "/v1/workers",
+                                "/v1/workers/{rest...}",
+                                "/v1/queues",
+                                "/v1/schedules",
+                                "/v1/schedules/{rest...}",
+                                "/v1/alarms",
+                                "/v1/alarms/{rest...}",
+                                "/v1/alarm-history",
+                                "/v1/alarm-deliveries",
+                                "/v1/alarm-deliveries/{rest...}",
+                                "/v1/alarm-schema"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }
