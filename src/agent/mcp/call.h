@@ -32,6 +32,9 @@ public:
     void log(LogLevel level, std::string_view logger, const json::value& data) override;
     bool cancelled() const override { return cancelled_; }
     void let_go() override { start_.let_go(); }
+    const json::object& capabilities() const { return start_.capabilities; }
+    /// Before it is made.
+    void on_let_go(std::function<void()> let_go) { start_.let_go = std::move(let_go); }
 
     void cancel() { cancelled_ = true; }
     /// Of another round. Pre: no call runs with it.

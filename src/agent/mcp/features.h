@@ -58,8 +58,8 @@ public:
     virtual void log(LogLevel level, std::string_view logger, const json::value& data) = 0;
     /// The client went away or asked to stop.
     virtual bool cancelled() const = 0;
-    /// The answer will take long: the client need not hold its connection, where the protocol in
-    /// use lets it come back.
+    /// The answer will take long: the client need not hold its connection, where it and the
+    /// protocol in use can do without: it comes back, or the call goes on as a task.
     virtual void let_go() = 0;
 };
 
@@ -80,6 +80,8 @@ public:
     /// Errors: not_found (no such tool), invalid_argument.
     virtual base::Result<Outcome> call(std::string_view name, const json::object& arguments,
                                        Exchange& exchange) = 0;
+    /// Takes so long that only clients that know tasks may call it.
+    virtual bool only_as_task(std::string_view) const { return false; }
 };
 
 class Resources {
@@ -117,12 +119,15 @@ struct Change {
     std::string uri;  ///< of `resource`
 };
 
+class TaskBoard;
+
 /// Null: not offered. All outlive the server.
 struct Features {
     Tools* tools = nullptr;
     Resources* resources = nullptr;
     Prompts* prompts = nullptr;
     Completions* completions = nullptr;
+    TaskBoard* tasks = nullptr;  ///< calls that let their client go, go on there
     /// Lists may change while clients are connected (Server::changed).
     bool changes = false;
 };

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string>
 
+#include "agent/mcp/task_board.h"
 #include "base/core/base64.h"
 
 namespace agent::mcp {
@@ -83,11 +84,11 @@ std::optional<RpcError> check_standard_headers(const Headers& headers, const Mes
         return mismatch(fmt::format("header Mcp-Method is '{}', the body's method is '{}'",
                                     headers.get("Mcp-Method"), request.method));
     }
-    const bool by_uri = request.method == "resources/read";
-    if (!by_uri && request.method != "tools/call" && request.method != "prompts/get") {
-        return std::nullopt;
-    }
-    const char* field = by_uri ? "uri" : "name";
+    const char* field = nullptr;
+    if (request.method == "resources/read") field = "uri";
+    if (request.method == "tools/call" || request.method == "prompts/get") field = "name";
+    if (is_task_method(request.method)) field = "taskId";
+    if (field == nullptr) return std::nullopt;
     const json::value* value = request.params.if_contains(field);
     if (value == nullptr || !value->is_string()) return std::nullopt;  // refused for that later
     const auto name = decoded(headers.get("Mcp-Name"));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <charconv>
 #include <utility>
 
@@ -61,7 +62,12 @@ bool known_version(std::string_view version) {
 HttpEndpoint::HttpEndpoint(const Server& server, HttpOptions options)
     : server_(server),
       options_(std::move(options)),
-      calls_(options_.threads, options_.waiting_max) {}
+      calls_(options_.threads, options_.waiting_max) {
+    if (server_.features().tasks == nullptr) return;
+    server_.features().tasks->on_change([this](const std::string& id, const json::object& task) {
+        listeners_.tell_task(id, task);
+    });
+}
 
 void HttpEndpoint::register_routes(base::http::Router& router) {
     const auto route = [&](const char* method, auto member) {
@@ -116,10 +122,10 @@ void HttpEndpoint::answer_stateless(const Request& request, const Message& messa
     }
     auto client = server_.client_of(message.params);
     if (const auto* wrong = std::get_if<RpcError>(&client)) return refuse(*wrong);
-    if (message.method == "subscriptions/listen" && server_.features().changes) {
-        return listen(message, responder);
-    }
     auto& known_client = std::get<Server::Client>(client);
+    if (message.method == "subscriptions/listen" && server_.has_changes()) {
+        return listen(message, known_client, known.tenant, responder);
+    }
     Caller caller = known;
     caller.client = client_name(known_client.info);
     auto out = std::make_shared<EventStream>(responder);
@@ -129,8 +135,17 @@ void HttpEndpoint::answer_stateless(const Request& request, const Message& messa
                     .progress_token = std::move(known_client.progress_token),
                     .log_level = known_client.log_level,
                     .send = [out](const json::object& said) { out->send(said); }});
-    responder->on_closed([call] { call->cancel(); });
-    calls_.post(responder, [this, message, call, out, headers = request.headers] {
+    // Whoever got an answer may go away: a task goes on.
+    const auto answered = std::make_shared<std::atomic<bool>>(false);
+    responder->on_closed([call, answered] {
+        if (!*answered) call->cancel();
+    });
+    const auto send = [out, answered](const Server::Reply& reply) {
+        *answered = true;
+        out->finish(reply.message, reply.status);
+    };
+    if (Server::is_brief(message)) return server_.answer(message, call, send);
+    calls_.post(responder, [this, message, call, out, send, headers = request.headers] {
         if (message.method == "tools/call") {
             const json::value* name = message.params.if_contains("name");
             const auto tool = name != nullptr && name->is_string()
@@ -142,18 +157,18 @@ void HttpEndpoint::answer_stateless(const Request& request, const Message& messa
                 if (wrong) return out->finish(error_of(message.id, *wrong), 400);
             }
         }
-        const Server::Reply reply = server_.answer(message, *call);
-        out->finish(reply.message, reply.status);
+        server_.answer(message, call, send);
     });
 }
 
-void HttpEndpoint::listen(const Message& message, const ResponderPtr& responder) {
-    const json::value* asked = message.params.if_contains("notifications");
-    if (asked == nullptr || !asked->is_object()) {
-        return responder->send(
-            refusal(200, message.id, kInvalidParams, "'notifications' says what to listen for"));
+void HttpEndpoint::listen(const Message& message, const Server::Client& client,
+                          const std::string& tenant, const ResponderPtr& responder) {
+    auto filter = server_.filter_of(message, client, tenant);
+    if (const auto* wrong = std::get_if<RpcError>(&filter)) {
+        const int status = wrong->code == kMissingCapability ? 400 : 200;
+        return responder->send(json_response(status, error_of(message.id, *wrong)));
     }
-    const Listeners::Id id = listeners_.add(message.id, read_filter(asked->get_object()),
+    const Listeners::Id id = listeners_.add(message.id, std::move(std::get<ChangeFilter>(filter)),
                                             std::make_shared<EventStream>(responder));
     responder->on_closed([this, id] { listeners_.remove(id); });
 }
@@ -301,6 +316,7 @@ void HttpEndpoint::changed(const Change& change) {
 }
 
 void HttpEndpoint::stop() {
+    if (server_.features().tasks != nullptr) server_.features().tasks->stop();
     listeners_.stop();
     {
         const std::lock_guard lock(mutex_);

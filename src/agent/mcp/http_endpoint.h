@@ -19,8 +19,8 @@ namespace agent::mcp {
 
 struct HttpOptions {
     std::string path = "/mcp";
-    std::size_t threads = 8, waiting_max = 256;  ///< calls that run; calls that wait
-    std::size_t sessions_max = 1'000;            ///< then the one longest unused ends
+    std::size_t threads = 32, waiting_max = 256;  ///< calls that run; calls that wait
+    std::size_t sessions_max = 1'000;             ///< then the one longest unused ends
 };
 
 /// Stop the HTTP server first, then stop().
@@ -54,7 +54,8 @@ private:
 
     void answer_stateless(const Request& request, const Message& message, const Caller& caller,
                           const ResponderPtr& responder);
-    void listen(const Message& message, const ResponderPtr& responder);
+    void listen(const Message& message, const Server::Client& client, const std::string& tenant,
+                const ResponderPtr& responder);
     void begin_session(const Message& message, Caller caller, const ResponderPtr& responder);
     void answer_in_session(const Request& request, const Message& message,
                            const std::string& tenant, const ResponderPtr& responder);

@@ -41,12 +41,15 @@ ChangeFilter read_filter(const json::object& notifications) {
                         .prompts = flag("promptsListChanged"),
                         .resources = flag("resourcesListChanged"),
                         .uris = {}};
-    if (const json::value* uris = notifications.if_contains("resourceSubscriptions");
-        uris != nullptr && uris->is_array()) {
-        for (const json::value& uri : uris->get_array()) {
-            if (uri.is_string()) filter.uris.emplace(uri.get_string());
+    const auto texts = [&](const char* name, std::set<std::string>& out) {
+        const json::value* all = notifications.if_contains(name);
+        if (all == nullptr || !all->is_array()) return;
+        for (const json::value& text : all->get_array()) {
+            if (text.is_string()) out.emplace(text.get_string());
         }
-    }
+    };
+    texts("resourceSubscriptions", filter.uris);
+    texts("taskIds", filter.tasks);
     return filter;
 }
 
@@ -57,6 +60,9 @@ json::object filter_json(const ChangeFilter& filter) {
     if (filter.resources) out["resourcesListChanged"] = true;
     if (!filter.uris.empty()) {
         out["resourceSubscriptions"] = json::array(filter.uris.begin(), filter.uris.end());
+    }
+    if (!filter.tasks.empty()) {
+        out["taskIds"] = json::array(filter.tasks.begin(), filter.tasks.end());
     }
     return out;
 }
@@ -95,6 +101,14 @@ void Listeners::tell(const Change& change) {
     for (const auto& [id, listener] : all_) {
         if (!listener.filter.wants(change)) continue;
         listener.out->send(tagged(change_message(change), listener.request));
+    }
+}
+
+void Listeners::tell_task(const std::string& id, const json::object& task) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [number, listener] : all_) {
+        if (!listener.filter.tasks.contains(id)) continue;
+        listener.out->send(tagged(notification_of("notifications/tasks", task), listener.request));
     }
 }
 

@@ -16,10 +16,11 @@ namespace agent::mcp {
 struct ChangeFilter {
     bool tools = false, prompts = false, resources = false;
     std::set<std::string> uris;
+    std::set<std::string> tasks = {};  ///< ids
     bool wants(const Change& change) const;
 };
 
-/// {"toolsListChanged", ..., "resourceSubscriptions"}; unknown fields are not for us.
+/// {"toolsListChanged", ..., "resourceSubscriptions", "taskIds"}; unknown fields are not for us.
 ChangeFilter read_filter(const json::object& notifications);
 json::object filter_json(const ChangeFilter& filter);
 /// Without `_meta`.
@@ -33,6 +34,7 @@ public:
     Id add(const json::value& request, ChangeFilter filter, std::shared_ptr<Out> out);
     void remove(Id id);
     void tell(const Change& change);
+    void tell_task(const std::string& id, const json::object& task);
     /// Ends all, each with an answer.
     void stop();
 

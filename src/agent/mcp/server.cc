@@ -42,6 +42,11 @@ RpcError told(const base::Error& error) {
     }
 }
 
+RpcError lacks_tasks() {
+    return {kMissingCapability, "only clients that know tasks may ask this",
+            json::object{{"requiredCapabilities", tasks_capability()}}};
+}
+
 /// A text among `params`. Empty: absent or none.
 std::string_view text_in(const json::object& params, std::string_view name) {
     const json::value* value = params.if_contains(name);
@@ -92,6 +97,9 @@ json::object Server::capabilities(bool stateless) const {
     }
     if (features_.completions != nullptr) out["completions"] = json::object();
     if (!stateless) out["logging"] = json::object();
+    if (stateless && features_.tasks != nullptr) {
+        out["extensions"] = tasks_capability().at("extensions");
+    }
     return out;
 }
 
@@ -131,17 +139,53 @@ std::variant<Server::Client, RpcError> Server::client_of(const json::object& par
     return client;
 }
 
-Server::Reply Server::answer(const Message& request, Call& call) const {
-    const std::string place = place_of(request, call.caller());
+void Server::answer(const Message& request, const std::shared_ptr<Call>& call,
+                    const Send& send) const {
+    const std::string place = place_of(request, call->caller());
     json::value state = nullptr;
     if (const std::string_view sealed = text_in(request.params, "requestState"); !sealed.empty()) {
         auto opened = seal_.open(sealed, place);
-        if (!opened) return {error_of(request.id, bad_params(opened.error().message)), 200};
+        if (!opened) return send({error_of(request.id, bad_params(opened.error().message)), 200});
         state = std::move(*opened);
     }
-    call.answered(object_in(request.params, "inputResponses"), std::move(state));
+    call->answered(object_in(request.params, "inputResponses"), std::move(state));
 
-    Done done = run(request, call, true);
+    if (features_.tasks != nullptr && is_brief(request)) {
+        return send(reply_to(request, run_task(request, *call), place));
+    }
+    const bool may_go_on = features_.tasks != nullptr && request.method == "tools/call" &&
+                           knows_tasks(call->capabilities());
+    std::string task;
+    if (may_go_on) {
+        call->on_let_go([&] {
+            if (!task.empty()) return;
+            auto handle = features_.tasks->begin(
+                call, [this, request](const std::string& id, Call& once_more) {
+                    settle(id, run(request, once_more, true));
+                });
+            if (!handle) return;
+            task = std::string(handle->at("taskId").as_string());
+            (*handle)["resultType"] = "task";
+            send(reply_to(request, std::move(*handle), place));
+        });
+    }
+    Done done = run(request, *call, true);
+    call->on_let_go([] {});
+    if (task.empty()) return send(reply_to(request, std::move(done), place));
+    settle(task, std::move(done));
+}
+
+void Server::settle(const std::string& task, Done done) const {
+    if (const auto* error = std::get_if<RpcError>(&done)) {
+        features_.tasks->failed(task, *error);
+    } else if (auto* needed = std::get_if<Needed>(&done)) {
+        features_.tasks->needs(task, std::move(*needed));
+    } else {
+        features_.tasks->completed(task, std::move(std::get<json::object>(done)));
+    }
+}
+
+Server::Reply Server::reply_to(const Message& request, Done done, std::string_view place) const {
     if (auto* error = std::get_if<RpcError>(&done)) {
         const int status = error->code == kMethodNotFound      ? 404
                            : error->code == kMissingCapability ? 400
@@ -157,12 +201,45 @@ Server::Reply Server::answer(const Message& request, Call& call) const {
         }
     } else {
         result = std::move(std::get<json::object>(done));
-        result["resultType"] = "complete";
+        if (!result.contains("resultType")) result["resultType"] = "complete";
     }
     json::value& meta = result["_meta"];
     if (!meta.is_object()) meta = json::object();
     meta.get_object()[meta_name("serverInfo")] = about();
     return {result_of(request.id, std::move(result)), 200};
+}
+
+Server::Done Server::run_task(const Message& request, const Call& call) const {
+    if (!knows_tasks(call.capabilities())) return lacks_tasks();
+    const std::string id(text_in(request.params, "taskId"));
+    if (id.empty()) return bad_params("'taskId' says which task");
+    const std::string& tenant = call.caller().tenant;
+    if (request.method == "tasks/get") {
+        auto task = features_.tasks->get(tenant, id);
+        if (!task) return told(task.error());
+        return *std::move(task);
+    }
+    const auto done =
+        request.method == "tasks/cancel"
+            ? features_.tasks->cancel(tenant, id)
+            : features_.tasks->update(tenant, id, object_in(request.params, "inputResponses"));
+    if (!done) return told(done.error());
+    return json::object();
+}
+
+std::variant<ChangeFilter, RpcError> Server::filter_of(const Message& request, const Client& client,
+                                                       const std::string& tenant) const {
+    const json::value* asked = request.params.if_contains("notifications");
+    if (asked == nullptr || !asked->is_object()) {
+        return bad_params("'notifications' says what to listen for");
+    }
+    ChangeFilter filter = read_filter(asked->get_object());
+    if (filter.tasks.empty()) return filter;
+    if (!knows_tasks(client.capabilities)) return lacks_tasks();
+    std::erase_if(filter.tasks, [&](const std::string& id) {
+        return features_.tasks == nullptr || !features_.tasks->get(tenant, id);
+    });
+    return filter;
 }
 
 std::variant<json::object, Needed, RpcError> Server::answer_in_session(const Message& request,
@@ -246,6 +323,9 @@ Server::Done Server::run_call(const Message& request, Call& call) const {
     Result<Outcome> outcome = base::fail(Code::unimplemented, "");
     if (request.method == "tools/call" && features_.tools != nullptr) {
         if (text("name").empty()) return bad_params("'name' says which tool");
+        if (features_.tools->only_as_task(text("name")) && !knows_tasks(call.capabilities())) {
+            return lacks_tasks();
+        }
         outcome = features_.tools->call(text("name"), object_in(params, "arguments"), call);
     } else if (request.method == "prompts/get" && features_.prompts != nullptr) {
         if (text("name").empty()) return bad_params("'name' says which prompt");

@@ -143,13 +143,13 @@ struct Flows::Impl {
     Result<void> open_alarms(const Program& program) {
         const FlowConfig& config = program.config().flow;
         const std::string dir = flow_dir(program);
-        const bool shared = config.store == "postgresql";
+        const bool in_database = config.store == "postgresql";
         flow::Alarms::Parts its{.runtime = *runtime, .log = *log, .clock = program.clock};
         its.file = DG_TRY(load_alarm_file(program, parts.workers));
         its.metrics = parts.metrics;
         if (parts.workers) its.post = webhook_post(stopping);
-        if (!shared) its.disk_free = free_bytes_of(dir);
-        alarms = DG_TRY(flow::Alarms::open(shared ? config.postgresql : dir + "/alarms.db",
+        if (!in_database) its.disk_free = free_bytes_of(dir);
+        alarms = DG_TRY(flow::Alarms::open(in_database ? config.postgresql : dir + "/alarms.db",
                                            std::move(its), parts.workers));
         alarm_api.emplace(*alarms);
         return {};

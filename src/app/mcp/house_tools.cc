@@ -1,6 +1,7 @@
 #include "app/mcp/house_tools.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/core/nearest.h"
 #include "memory/tools/memory_tools.h"
@@ -16,6 +17,7 @@ namespace {
 
 /// In the record of sandboxes, and in policies.
 constexpr std::string_view kAgent = "mcp";
+constexpr std::chrono::seconds kMoment{1};
 
 bool is_one_of(const auto& tools, std::string_view name) {
     return std::ranges::any_of(tools, [&](const auto& tool) { return tool.name == name; });

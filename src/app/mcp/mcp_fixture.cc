@@ -9,6 +9,7 @@ McpFixture::McpFixture(const base::Clock& clock)
     : tools_([this](const agent::mcp::Change& change) {
           if (changed) changed(change);
       }),
+      tasks_(clock),
       server_({.name = "dougong-conformance",
                .title = "Dougong, conformance fixture",
                .version = std::string(build_info().version),
@@ -17,6 +18,7 @@ McpFixture::McpFixture(const base::Clock& clock)
                .resources = &resources_,
                .prompts = &prompts_,
                .completions = &completions_,
+               .tasks = &tasks_,
                .changes = true},
               base::SecretKey::random(), clock) {}
 

@@ -21,6 +21,7 @@ private:
     agent::mcp::conformance::FixtureResources resources_;
     agent::mcp::conformance::FixturePrompts prompts_;
     agent::mcp::conformance::FixtureCompletions completions_;
+    agent::mcp::TaskBoard tasks_;
     const agent::mcp::Server server_;
 };
 

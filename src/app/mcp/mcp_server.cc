@@ -21,7 +21,8 @@ agent::mcp::ServerInfo house_info() {
 
 McpServer::McpServer(const HouseTools::Parts& parts, const base::Clock& clock)
     : tools_(parts),
-      server_(house_info(), {.tools = &tools_}, base::SecretKey::random(), clock),
+      tasks_(clock),
+      server_(house_info(), {.tools = &tools_, .tasks = &tasks_}, base::SecretKey::random(), clock),
       endpoint_(server_) {}
 
 }  // namespace app

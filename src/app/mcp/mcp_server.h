@@ -19,6 +19,7 @@ public:
 
 private:
     HouseTools tools_;
+    agent::mcp::TaskBoard tasks_;
     const agent::mcp::Server server_;
     agent::mcp::HttpEndpoint endpoint_;
 };

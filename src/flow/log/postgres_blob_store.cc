@@ -78,6 +78,16 @@ Result<std::string> PostgresBlobStore::get(RunId run, std::string_view hash) {
     return bytes;
 }
 
+Result<void> PostgresBlobStore::remove(RunId run, std::string_view hash) {
+    {
+        const std::lock_guard lock(mutex_);
+        lately_.erase(to_text(run) + std::string(hash));
+    }
+    DG_TRY(pool_.run(PipeStatement{"DELETE FROM flow_blobs WHERE run = $1 AND hash = $2",
+                                   {uuid_of(run), pipe_value(storable(hash))}}));
+    return {};
+}
+
 Result<std::size_t> PostgresBlobStore::collect(const std::function<Result<bool>(RunId)>&) {
     const auto age = std::chrono::milliseconds(options_.orphan_after).count();
     const auto answer = DG_TRY(pool_.run(

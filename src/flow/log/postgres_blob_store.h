@@ -28,6 +28,7 @@ public:
 
     base::Result<std::string> put(RunId run, std::string_view bytes) override;
     base::Result<std::string> get(RunId run, std::string_view hash) override;
+    base::Result<void> remove(RunId run, std::string_view hash) override;
     /// The database knows its runs: `known` is not asked. Beside put, too, as others put meanwhile.
     base::Result<std::size_t> collect(
         const std::function<base::Result<bool>(RunId)>& known) override;

@@ -222,6 +222,8 @@ void TokenStreams::join(RunId id, const base::http::ResponderPtr& responder, boo
         Run& run = runs_[id];
         known_ = runs_.size();
         Reader reader{responder, {}, 0, 0, alone};
+        // From here on nothing is missed: who passes this on, and who waits for it, sees that.
+        if (alone) responder->write(": open\n\n");
         for (const auto& [path, call] : run.calls) {
             if (!catch_up(reader, *call)) return tidy(id);
         }

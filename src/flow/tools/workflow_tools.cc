@@ -182,7 +182,7 @@ Result<json::object> WorkflowTools::answer(const Call& call) {
     DG_TRY(in.done());
     const RunId run = DG_TRY(own_run(call, text));
     DG_TRY(runtime_.answer(run, step, *answer));
-    return brief(DG_TRY(log_.load_head(run)));
+    return outcome(call, run, {});
 }
 
 Result<json::object> WorkflowTools::signal(const Call& call) {
@@ -194,7 +194,7 @@ Result<json::object> WorkflowTools::signal(const Call& call) {
     DG_TRY(in.done());
     const RunId run = DG_TRY(own_run(call, text));
     DG_TRY(runtime_.signal(run, name, payload != nullptr ? *payload : json::value()));
-    return brief(DG_TRY(log_.load_head(run)));
+    return outcome(call, run, {});
 }
 
 Result<json::object> WorkflowTools::cancel(const Call& call) {
@@ -205,7 +205,7 @@ Result<json::object> WorkflowTools::cancel(const Call& call) {
     DG_TRY(in.done());
     const RunId run = DG_TRY(own_run(call, text));
     DG_TRY(runtime_.cancel(run, why));
-    return brief(DG_TRY(log_.load_head(run)));
+    return outcome(call, run, {});
 }
 
 Result<RunId> WorkflowTools::own_run(const Call& call, const std::string& text) {

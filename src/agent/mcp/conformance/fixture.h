@@ -16,6 +16,7 @@ public:
     std::vector<json::object> list(const Caller& caller) const override;
     base::Result<Outcome> call(std::string_view name, const json::object& arguments,
                                Exchange& exchange) override;
+    bool only_as_task(std::string_view name) const override;
 
 private:
     const std::function<void(const Change&)> changed_;

@@ -6,6 +6,7 @@
 
 #include "agent/mcp/conformance/fixture.h"
 #include "agent/mcp/conformance/media.h"
+#include "agent/mcp/conformance/slow_tools.h"
 
 namespace agent::mcp::conformance {
 namespace {
@@ -329,6 +330,7 @@ json::object listed(std::string_view name, std::string_view description, std::st
 std::vector<json::object> FixtureTools::list(const Caller&) const {
     std::vector<json::object> out;
     for (const Tool& tool : kTools) out.push_back(listed(tool.name, tool.description, tool.schema));
+    for (json::object& tool : slow_tools()) out.push_back(std::move(tool));
     out.push_back(listed(kToolChange, "Says that the tools changed", kNoArguments));
     out.push_back(listed(kPromptChange, "Says that the prompts changed", kNoArguments));
     return out;
@@ -344,7 +346,12 @@ Result<Outcome> FixtureTools::call(std::string_view name, const json::object& ar
     for (const Tool& tool : kTools) {
         if (tool.name == name) return tool.run(arguments, exchange);
     }
+    if (auto answer = call_slow_tool(name, arguments, exchange)) return *std::move(answer);
     return base::fail(Code::not_found, "there is no tool '{}'", name);
+}
+
+bool FixtureTools::only_as_task(std::string_view name) const {
+    return is_only_as_task(name);
 }
 
 }  // namespace agent::mcp::conformance

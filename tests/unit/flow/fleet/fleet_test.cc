@@ -281,6 +281,12 @@ TEST_F(Fleet, ValuesOfRunsThatNeverBeganAreCollectedAndNoOthers) {
     EXPECT_EQ(world.nodes[0]->blobs->collect({}), 0u) << "its run may be about to begin";
     EXPECT_EQ(now.collect({}), 1u);
     EXPECT_EQ(now.get(never, *hash).error().code, Code::not_found);
+    EXPECT_EQ(now.put(never, large), *hash);
+    EXPECT_TRUE(now.remove(never, *hash).has_value());
+    EXPECT_TRUE(now.remove(never, *hash).has_value()) << "it may be gone already";
+    EXPECT_EQ(now.get(never, *hash).error().code, Code::not_found);
+    EXPECT_EQ(now.put(never, large), *hash) << "what was removed is put again";
+    EXPECT_EQ(now.get(never, *hash), large);
     EXPECT_EQ(now.get(*run, "no hash").error().code, Code::not_found);
     const auto history = world.nodes[0]->whole->history(*run, 0, 1);
     ASSERT_TRUE(history.has_value()) << history.error().message;
