@@ -21,8 +21,8 @@ constexpr std::string_view kInfo = "io.modelcontextprotocol/clientInfo";
 constexpr std::string_view kCapabilities = "io.modelcontextprotocol/clientCapabilities";
 constexpr std::string_view kLogLevel = "io.modelcontextprotocol/logLevel";
 constexpr std::string_view kServerInfo = "io.modelcontextprotocol/serverInfo";
-constexpr std::array<std::string_view, 4> kWithSessions = {"2025-11-25", "2025-06-18",
-                                                           "2025-03-26", "2024-11-05"};
+constexpr std::array<std::string_view, 4> kWithSessions = {"2025-11-25", "2025-06-18", "2025-03-26",
+                                                           "2024-11-05"};
 
 const json::object* object_in(const json::object& from, std::string_view name) {
     const json::value* found = from.if_contains(name);
@@ -123,10 +123,10 @@ void Client::close() {
 Result<std::unique_ptr<Client>> Client::connect(std::unique_ptr<Transport> transport, Host& host,
                                                 ClientOptions options, const base::Clock& clock) {
     const std::string& only = options.revision;
-    if (!only.empty() && only != kNewest && std::ranges::find(kWithSessions, only) == kWithSessions.end()) {
-        return base::fail(Code::invalid_argument,
-                          "revision '{}' is not known; known are {}, {}", only, kNewest,
-                          fmt::join(kWithSessions, ", "));
+    if (!only.empty() && only != kNewest &&
+        std::ranges::find(kWithSessions, only) == kWithSessions.end()) {
+        return base::fail(Code::invalid_argument, "revision '{}' is not known; known are {}, {}",
+                          only, kNewest, fmt::join(kWithSessions, ", "));
     }
     std::unique_ptr<Client> client(
         new Client(std::move(transport), host, std::move(options), clock));
@@ -152,9 +152,8 @@ Result<void> Client::greet() {
             return initialize(std::string(revision), false);
         }
     }
-    return base::fail(Code::failed_precondition,
-                      "the server speaks {}, this client {} and {}", listed(facts_.revisions),
-                      kNewest, fmt::join(kWithSessions, ", "));
+    return base::fail(Code::failed_precondition, "the server speaks {}, this client {} and {}",
+                      listed(facts_.revisions), kNewest, fmt::join(kWithSessions, ", "));
 }
 
 /// False: a server of the revisions with sessions.
@@ -197,7 +196,8 @@ Result<bool> Client::discover() {
             default:
                 break;
         }
-        if (answer->status >= 500) return std::unexpected(error_from(answer->outcome, answer->status));
+        if (answer->status >= 500)
+            return std::unexpected(error_from(answer->outcome, answer->status));
         return false;
     }
     return base::fail(Code::failed_precondition,
@@ -209,21 +209,21 @@ Result<void> Client::initialize(const std::string& revision, bool again) {
         facts_ = {};
         facts_.revision = revision;
     }
-    auto answer = send("initialize",
-                       {{"protocolVersion", revision},
-                        {"capabilities", host_.capabilities()},
-                        {"clientInfo",
-                         {{"name", options_.name},
-                          {"title", options_.title},
-                          {"version", options_.version}}}},
-                       {});
+    auto answer = send(
+        "initialize",
+        {{"protocolVersion", revision},
+         {"capabilities", host_.capabilities()},
+         {"clientInfo",
+          {{"name", options_.name}, {"title", options_.title}, {"version", options_.version}}}},
+        {});
     if (!answer) return std::unexpected(std::move(answer).error());
     const json::object* result = object_in(answer->outcome, "result");
     if (result == nullptr) {
         auto error = error_from(answer->outcome, answer->status);
         if (answer->status == 404 || answer->status == 405) {
-            error.message += "; is this the address of its MCP endpoint? The older transport with "
-                             "two addresses (HTTP+SSE) is not supported";
+            error.message +=
+                "; is this the address of its MCP endpoint? The older transport with "
+                "two addresses (HTTP+SSE) is not supported";
         }
         return std::unexpected(std::move(error).with_context("greeting the server"));
     }
@@ -244,6 +244,8 @@ Result<void> Client::initialize(const std::string& revision, bool again) {
     }
     Outgoing ready = outgoing("notifications/initialized", {}, nullptr);
     DG_TRY(transport_->tell(ready));
+    // Where a server asks what belongs to no call.
+    if (!host_.capabilities().empty()) transport_->open_standing(outgoing("ping", {}, nullptr));
     if (!options_.log_level.empty() && facts_.has("logging")) {
         DG_TRY(request("logging/setLevel", {{"level", options_.log_level}}, {}));
     }
@@ -259,9 +261,8 @@ Outgoing Client::outgoing(std::string_view method, json::object params,
         json::object meta;
         if (const json::object* given = object_in(params, "_meta")) meta = *given;
         meta[kVersion] = facts_.revision;
-        meta[kInfo] = {{"name", options_.name},
-                       {"title", options_.title},
-                       {"version", options_.version}};
+        meta[kInfo] = {
+            {"name", options_.name}, {"title", options_.title}, {"version", options_.version}};
         meta[kCapabilities] = host_.capabilities();
         if (!options_.log_level.empty()) meta[kLogLevel] = options_.log_level;
         params["_meta"] = std::move(meta);
@@ -329,9 +330,9 @@ Result<Answer> Client::send(std::string_view method, json::object params,
     // Hanging up says it where that is how the protocol does it. The first request is not to be
     // cancelled.
     if (left && method != "initialize" && !(stateless() && transport_->over_http())) {
-        static_cast<void>(transport_->tell(outgoing(
-            "notifications/cancelled", {{"requestId", id}, {"reason", answer.error().message}},
-            nullptr)));
+        static_cast<void>(transport_->tell(
+            outgoing("notifications/cancelled",
+                     {{"requestId", id}, {"reason", answer.error().message}}, nullptr)));
     }
     return answer;
 }
@@ -362,10 +363,11 @@ Result<json::object> Client::request_in_rounds(std::string_view method, json::ob
         const std::string type = text_in(result, "resultType");
         if (type.empty() || type == "complete") return result;
         if (type != "input_required") {
-            return base::fail(Code::unimplemented,
-                              "{}: the server answers with a result of type '{}', which this client "
-                              "does not know",
-                              method, type);
+            return base::fail(
+                Code::unimplemented,
+                "{}: the server answers with a result of type '{}', which this client "
+                "does not know",
+                method, type);
         }
         const json::object* inputs = object_in(result, "inputRequests");
         const json::value* state = result.if_contains("requestState");
@@ -384,8 +386,10 @@ Result<json::object> Client::request_in_rounds(std::string_view method, json::ob
 Result<json::object> Client::answers_to(const json::object& inputs, const Stop& stop) {
     constexpr std::size_t kInputsMax = 100;
     if (inputs.size() > kInputsMax) {
-        return base::fail(Code::resource_exhausted, "the server asks {} things at once; {} are "
-                          "the most", inputs.size(), kInputsMax);
+        return base::fail(Code::resource_exhausted,
+                          "the server asks {} things at once; {} are "
+                          "the most",
+                          inputs.size(), kInputsMax);
     }
     json::object out;
     for (const auto& [name, value] : inputs) {
@@ -418,11 +422,11 @@ Result<std::vector<json::object>> Client::all_pages(Kind kind, const CallOptions
     struct Names {
         std::string_view method, field;
     };
-    static constexpr std::array<Names, 4> kNames = {{{"tools/list", "tools"},
-                                                     {"resources/list", "resources"},
-                                                     {"resources/templates/list",
-                                                      "resourceTemplates"},
-                                                     {"prompts/list", "prompts"}}};
+    static constexpr std::array<Names, 4> kNames = {
+        {{"tools/list", "tools"},
+         {"resources/list", "resources"},
+         {"resources/templates/list", "resourceTemplates"},
+         {"prompts/list", "prompts"}}};
     const auto [method, field] = kNames[static_cast<std::size_t>(kind)];
     std::vector<json::object> items;
     std::set<std::string> seen;
@@ -510,8 +514,7 @@ HeaderList Client::headers_of(std::string_view tool, const json::object& argumen
 Result<json::object> Client::call_tool(std::string_view name, json::object arguments,
                                        const CallOptions& options) {
     const json::object params{{"name", name}, {"arguments", arguments}};
-    auto result =
-        request_in_rounds("tools/call", params, options, headers_of(name, arguments));
+    auto result = request_in_rounds("tools/call", params, options, headers_of(name, arguments));
     if (result || result.error().subject != std::to_string(kHeaderMismatch)) return result;
     // What its schema marks is new to us, or has changed.
     {
@@ -534,11 +537,10 @@ Result<json::object> Client::get_prompt(std::string_view name, json::object argu
 
 Result<json::object> Client::complete(json::object reference, std::string_view argument,
                                       std::string_view value, const CallOptions& options) {
-    const json::object result = DG_TRY(
-        request("completion/complete",
-                {{"ref", std::move(reference)},
-                 {"argument", {{"name", argument}, {"value", value}}}},
-                options));
+    const json::object result = DG_TRY(request(
+        "completion/complete",
+        {{"ref", std::move(reference)}, {"argument", {{"name", argument}, {"value", value}}}},
+        options));
     const json::object* completion = object_in(result, "completion");
     if (completion == nullptr) {
         return base::fail(Code::data_loss, "the server's answer has no 'completion'");
@@ -667,9 +669,8 @@ Result<std::unique_ptr<Client::Listening>> Client::listen(
         self->over_ = true;
         if (self->stopping_) {
             if (!transport_->over_http()) {
-                static_cast<void>(transport_->tell(
-                    outgoing("notifications/cancelled", {{"requestId", listener->request}},
-                             nullptr)));
+                static_cast<void>(transport_->tell(outgoing(
+                    "notifications/cancelled", {{"requestId", listener->request}}, nullptr)));
             }
             return;
         }

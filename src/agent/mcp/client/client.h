@@ -32,19 +32,19 @@ namespace agent::mcp {
 
 struct ClientOptions {
     std::string name = "dougong", title = "Dougong", version = "0";
-    std::string revision;  ///< this one only; empty: the newest that both know
-    std::string log_level; ///< what the server may log to us; empty: nothing
-    std::chrono::milliseconds timeout{60'000};       ///< of a request; progress begins it again
+    std::string revision;                       ///< this one only; empty: the newest that both know
+    std::string log_level;                      ///< what the server may log to us; empty: nothing
+    std::chrono::milliseconds timeout{60'000};  ///< of a request; progress begins it again
     std::chrono::milliseconds time_max{3'600'000};   ///< of a request with all its progress
     std::chrono::milliseconds probe_timeout{5'000};  ///< of the first question to a child process
     std::size_t pages_max = 1'000, items_max = 100'000;  ///< of one list
-    unsigned rounds_max = 16;  ///< in which a call may ask for more
+    unsigned rounds_max = 16;                            ///< in which a call may ask for more
 };
 
 /// What is known of a server.
 struct ServerFacts {
     std::string revision;
-    json::object info;          ///< {"name", "version", ...}; may be empty
+    json::object info;  ///< {"name", "version", ...}; may be empty
     json::object capabilities;
     std::string instructions;
     std::vector<std::string> revisions;  ///< that it says it speaks; empty: it did not say

@@ -46,9 +46,9 @@ public:
         if (meanwhile) std::exchange(meanwhile, nullptr)();
         json::object content;
         const json::value* form = params.if_contains("requestedSchema");
-        const json::value* rules =
-            form != nullptr && form->is_object() ? form->get_object().if_contains("properties")
-                                                 : nullptr;
+        const json::value* rules = form != nullptr && form->is_object()
+                                       ? form->get_object().if_contains("properties")
+                                       : nullptr;
         if (rules != nullptr && rules->is_object()) {
             for (const auto& [name, rule] : rules->get_object()) {
                 const json::object* field = rule.if_object();
@@ -105,11 +105,9 @@ Result<void> echo_schema(Client& client) {
 }
 
 Result<void> rounds(Client& client, FillsForms& host) {
-    host.meanwhile = [&client] {
-        static_cast<void>(client.call_tool("test_mrtr_unrelated", {}));
-    };
-    for (const char* tool : {"test_mrtr_echo_state", "test_mrtr_no_state",
-                             "test_mrtr_no_result_type"}) {
+    host.meanwhile = [&client] { static_cast<void>(client.call_tool("test_mrtr_unrelated", {})); };
+    for (const char* tool :
+         {"test_mrtr_echo_state", "test_mrtr_no_state", "test_mrtr_no_result_type"}) {
         DG_TRY(client.call_tool(tool, {}));
     }
     return {};
@@ -142,8 +140,10 @@ Result<void> run_client_scenario(const ClientScenario& scenario, const base::Clo
         "auth/dpop", "auth/dpop-nonce", "auth/enterprise-managed-authorization",
         "auth/wif-jwt-bearer"};
     if (kOtherKeys.contains(scenario.name)) {
-        return base::fail(Code::unimplemented, "scenario '{}' needs a kind of key that this client "
-                          "does not have", scenario.name);
+        return base::fail(Code::unimplemented,
+                          "scenario '{}' needs a kind of key that this client "
+                          "does not have",
+                          scenario.name);
     }
     const json::object& given = scenario.context;
     OAuthOptions oauth_options;

@@ -11,8 +11,8 @@
 namespace agent::mcp {
 
 struct ClientScenario {
-    std::string url;   ///< of the suite's server
-    std::string name;  ///< "tools_call", "auth/basic-cimd", ...
+    std::string url;             ///< of the suite's server
+    std::string name;            ///< "tools_call", "auth/basic-cimd", ...
     base::json::object context;  ///< what the scenario gives beside: clients, keys, calls
     std::string revision;        ///< to speak; empty: the newest
 };

@@ -28,8 +28,8 @@ Result<json::object> CredentialFile::all() const {
     }
     const auto value = base::parse_json_file(path_);
     if (!value || !value->is_object()) {
-        return base::fail_on(path_, Code::data_loss,
-                             "{} is damaged; remove it and sign in again", path_);
+        return base::fail_on(path_, Code::data_loss, "{} is damaged; remove it and sign in again",
+                             path_);
     }
     return value->get_object();
 }

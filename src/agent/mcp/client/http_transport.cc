@@ -68,11 +68,10 @@ public:
         }
         body_ += text;
         if (body_.size() <= transport_.options_.message_bytes_max) return true;
-        error_ = base::Error{
-            Code::payload_too_large,
-            fmt::format("{}: the answer is over {} bytes", transport_.options_.url,
-                        transport_.options_.message_bytes_max),
-            ""};
+        error_ = base::Error{Code::payload_too_large,
+                             fmt::format("{}: the answer is over {} bytes", transport_.options_.url,
+                                         transport_.options_.message_bytes_max),
+                             ""};
         return false;
     }
     static bool streams(const base::HttpClient::Response& head) {
@@ -96,8 +95,8 @@ public:
     bool take_message(const json::value& value) {
         auto message = read_message(value);
         if (!message) {
-            transport_.warn_(fmt::format("left out what is no message: {}",
-                                         message.error().message));
+            transport_.warn_(
+                fmt::format("left out what is no message: {}", message.error().message));
             return true;
         }
         if (message->kind != Message::Kind::response) {
@@ -133,9 +132,7 @@ private:
 };
 
 HttpTransport::HttpTransport(HttpTransportOptions options, Authorizer* authorizer)
-    : options_(std::move(options)),
-      authorizer_(authorizer),
-      http_(without_stall(options_.http)) {}
+    : options_(std::move(options)), authorizer_(authorizer), http_(without_stall(options_.http)) {}
 
 HttpTransport::~HttpTransport() {
     close();
@@ -197,10 +194,10 @@ Result<HttpTransport::Sent> HttpTransport::send(const std::string& method, const
         return stopped.has_value();
     };
     reading.next_connection();
-    auto response = http_.send(request, [&](const base::HttpClient::Response& head,
-                                            std::span<const std::byte> bytes) {
-        return reading.take(head, bytes);
-    });
+    auto response = http_.send(
+        request, [&](const base::HttpClient::Response& head, std::span<const std::byte> bytes) {
+            return reading.take(head, bytes);
+        });
     if (response) {
         sent.head = *std::move(response);
         return sent;
@@ -208,7 +205,8 @@ Result<HttpTransport::Sent> HttpTransport::send(const std::string& method, const
     if (stopped) return std::unexpected(*std::move(stopped));
     if (reading.error()) return std::unexpected(*reading.error());
     if (reading.head() && (reading.outcome || Reading::streams(*reading.head()))) {
-        sent.head = *reading.head();  // we hung up, or the stream broke off: both can be gone on with
+        sent.head =
+            *reading.head();  // we hung up, or the stream broke off: both can be gone on with
         return sent;
     }
     return std::unexpected(std::move(response).error());
@@ -266,8 +264,8 @@ Result<std::optional<Answer>> HttpTransport::answer_of(const Sent& sent, Reading
     if (!success) {
         auto error = body ? protocol_error(*body) : std::nullopt;
         if (error) return Answer{*std::move(error), status};
-        std::string said = fmt::format("{} answers {} {}", options_.url, status,
-                                       base::http::status_text(status));
+        std::string said =
+            fmt::format("{} answers {} {}", options_.url, status, base::http::status_text(status));
         if (status >= 300 && status < 400) {
             said += fmt::format(", to {}: use that address if you trust it",
                                 sent.head.header("Location").value_or("nowhere"));
@@ -277,11 +275,9 @@ Result<std::optional<Answer>> HttpTransport::answer_of(const Sent& sent, Reading
         return Answer{{{"error", {{"code", 0}, {"message", said}}}}, status};
     }
     if (!body) {
-        return base::fail(Code::data_loss,
-                          "{} answers {} with what is no JSON ({}); is it an MCP server?",
-                          options_.url, status, reading.body().empty()
-                              ? "nothing"
-                              : body.error().message);
+        return base::fail(
+            Code::data_loss, "{} answers {} with what is no JSON ({}); is it an MCP server?",
+            options_.url, status, reading.body().empty() ? "nothing" : body.error().message);
     }
     reading.take_message(*body);
     if (reading.outcome) return Answer{*std::move(reading.outcome), status};
@@ -351,7 +347,8 @@ void HttpTransport::stand(const Outgoing& headers_of) {
     const Stop never = [] { return std::nullopt; };
     for (unsigned failed = 0; failed < options_.reconnects_max;) {
         const auto sent = send("GET", headers_of, reading, never);
-        if (sent && !Reading::streams(sent->head)) return;  // it has no such stream, and need not
+        // It has no such stream, and need not; a session that is gone may be followed by another.
+        if (sent && !Reading::streams(sent->head) && sent->head.status != 404) return;
         failed = sent && reading.heard() > 0 ? 0 : failed + 1;
         const auto wait = reading.events().retry_ms()
                               ? std::chrono::milliseconds(*reading.events().retry_ms())

@@ -17,12 +17,12 @@
 namespace agent::mcp {
 
 struct HttpTransportOptions {
-    std::string url;                       ///< http or https
-    base::HttpClient::Headers headers;     ///< in every request, for keys of one's own
-    base::HttpClient::Options http;        ///< its stall_timeout is not used: streams are silent
+    std::string url;                    ///< http or https
+    base::HttpClient::Headers headers;  ///< in every request, for keys of one's own
+    base::HttpClient::Options http;     ///< its stall_timeout is not used: streams are silent
     std::size_t message_bytes_max = 16u << 20;
-    unsigned reconnects_max = 5;           ///< in a row without an event in between
-    unsigned authorizations_max = 3;       ///< for one request
+    unsigned reconnects_max = 5;                  ///< in a row without an event in between
+    unsigned authorizations_max = 3;              ///< for one request
     std::chrono::milliseconds retry_max{60'000};  ///< however long a server wants us to wait
 };
 

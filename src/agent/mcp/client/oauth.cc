@@ -166,9 +166,9 @@ Result<void> OAuth::refused(int status, const std::vector<std::string>& challeng
     }
     const bool more_rights = status == 403;
     if (more_rights && challenge.error != "insufficient_scope") {
-        return base::fail(Code::permission_denied, "{} refuses this: {}", options_.url,
-                          challenge.description.empty() ? "not allowed"
-                                                        : shown(challenge.description));
+        return base::fail(
+            Code::permission_denied, "{} refuses this: {}", options_.url,
+            challenge.description.empty() ? "not allowed" : shown(challenge.description));
     }
     if (more_rights && scope_within(challenge.scope, asked)) {
         return base::fail(Code::permission_denied,
@@ -283,14 +283,15 @@ Result<OAuth::Identity> OAuth::identity(const AuthorizationServer& server,
         }
         if (options_.client_issuer.empty() && !before.empty() && before != server.issuer &&
             (bound.empty() || text_in(bound, "client_id") == options_.client_id)) {
-            return base::fail(Code::failed_precondition,
-                              "client '{}' was used with {}, and {} now names {}; its secret is not "
-                              "shown there",
-                              options_.client_id, before, options_.url, server.issuer);
+            return base::fail(
+                Code::failed_precondition,
+                "client '{}' was used with {}, and {} now names {}; its secret is not "
+                "shown there",
+                options_.client_id, before, options_.url, server.issuer);
         }
-        DG_TRY(file_.write("clients", "bound:" + name_,
-                           json::object{{"issuer", server.issuer},
-                                        {"client_id", options_.client_id}}));
+        DG_TRY(file_.write(
+            "clients", "bound:" + name_,
+            json::object{{"issuer", server.issuer}, {"client_id", options_.client_id}}));
         return Identity{options_.client_id, options_.client_secret,
                         method_for(!options_.client_secret.empty())};
     }
@@ -319,10 +320,11 @@ Result<OAuth::Identity> OAuth::enroll(const AuthorizationServer& server,
                           "there with the redirect address {} and give its id",
                           server.issuer, redirect_uri);
     }
-    const std::string wanted = has(server.auth_methods, "none")                  ? "none"
-                               : has(server.auth_methods, "client_secret_basic") ? "client_secret_basic"
-                               : has(server.auth_methods, "client_secret_post")  ? "client_secret_post"
-                                                                                 : "none";
+    const std::string wanted =
+        has(server.auth_methods, "none")                  ? "none"
+        : has(server.auth_methods, "client_secret_basic") ? "client_secret_basic"
+        : has(server.auth_methods, "client_secret_post")  ? "client_secret_post"
+                                                          : "none";
     const json::object body{{"client_name", options_.client_name},
                             {"application_type", "native"},
                             {"redirect_uris", json::array{redirect_uri}},
@@ -350,14 +352,14 @@ Result<OAuth::Identity> OAuth::enroll(const AuthorizationServer& server,
                           server.issuer, response.status, fault_of(answer));
     }
     if (out.method.empty()) out.method = wanted;
-    DG_TRY(file_.write("clients", server.issuer,
-                       json::object{{"client_id", out.id},
-                                    {"client_secret", out.secret},
-                                    {"auth_method", out.method},
-                                    {"redirect_uri", redirect_uri},
-                                    {"port", port},
-                                    {"until_unix_s",
-                                     number_in(answer, "client_secret_expires_at")}}));
+    DG_TRY(
+        file_.write("clients", server.issuer,
+                    json::object{{"client_id", out.id},
+                                 {"client_secret", out.secret},
+                                 {"auth_method", out.method},
+                                 {"redirect_uri", redirect_uri},
+                                 {"port", port},
+                                 {"until_unix_s", number_in(answer, "client_secret_expires_at")}}));
     return out;
 }
 
@@ -368,10 +370,11 @@ Result<void> OAuth::by_code(const Wanted& wanted, const Stop& stop) {
                           options_.url);
     }
     const std::string state = secret_text(), verifier = secret_text();
-    // A registered client is known by its address, port included: the same one again, if it is free.
+    // A registered client is known by its address, port included: the same one again, if it is
+    // free.
     const json::object kept = DG_TRY(file_.read("clients", server.issuer));
-    const auto known = static_cast<std::uint16_t>(
-        std::clamp<std::int64_t>(number_in(kept, "port"), 0, 65'535));
+    const auto known =
+        static_cast<std::uint16_t>(std::clamp<std::int64_t>(number_in(kept, "port"), 0, 65'535));
     const std::uint16_t wished = options_.redirect_port != 0 ? options_.redirect_port : known;
     auto opened = RedirectListener::open(wished, state, clock_);
     if (!opened && options_.redirect_port == 0) {
@@ -379,8 +382,7 @@ Result<void> OAuth::by_code(const Wanted& wanted, const Stop& stop) {
     }
     if (!opened) return std::unexpected(std::move(opened).error());
     RedirectListener& listener = **opened;
-    const Identity client =
-        DG_TRY(identity(server, listener.uri(), listener.port(), false));
+    const Identity client = DG_TRY(identity(server, listener.uri(), listener.port(), false));
     Fields query{{"response_type", "code"},
                  {"client_id", client.id},
                  {"redirect_uri", listener.uri()},
@@ -389,8 +391,7 @@ Result<void> OAuth::by_code(const Wanted& wanted, const Stop& stop) {
                  {"code_challenge_method", "S256"},
                  {"resource", wanted.resource}};
     if (!wanted.scope.empty()) query.emplace_back("scope", wanted.scope);
-    const char* join =
-        server.authorization_endpoint.find('?') == std::string::npos ? "?" : "&";
+    const char* join = server.authorization_endpoint.find('?') == std::string::npos ? "?" : "&";
     DG_TRY(consent_->show(server.authorization_endpoint + join + form_text(query)));
     const base::Instant begun = clock_.now();
     const auto answer = DG_TRY(listener.wait([&]() -> std::optional<base::Error> {
@@ -450,8 +451,8 @@ Result<void> OAuth::ask_token(const Wanted& wanted, const Identity& client, Fiel
     fields.emplace_back("resource", wanted.resource);
     if (client.method == "private_key_jwt") {
         const std::int64_t now = clock_.unix_ns() / 1'000'000'000;
-        const json::object claims{{"iss", client.id}, {"sub", client.id},   {"aud", issuer},
-                                  {"iat", now},       {"exp", now + 60}, {"jti", secret_text()}};
+        const json::object claims{{"iss", client.id}, {"sub", client.id}, {"aud", issuer},
+                                  {"iat", now},       {"exp", now + 60},  {"jti", secret_text()}};
         fields.emplace_back("client_assertion_type",
                             "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
         fields.emplace_back("client_assertion", DG_TRY(sign_jwt(claims, options_.private_key_pem,

@@ -25,16 +25,16 @@ public:
 };
 
 struct OAuthOptions {
-    std::string url;          ///< of the MCP server
+    std::string url;  ///< of the MCP server
     std::string client_name = "Dougong";
-    std::string client_id;    ///< of a client that is registered already; empty: none
+    std::string client_id;  ///< of a client that is registered already; empty: none
     std::string client_secret;
-    std::string client_issuer;  ///< where it is; empty: wherever the server sends us first
-    std::string client_document;  ///< https address of our metadata, as our id; empty: none
-    std::string scope;            ///< asked for besides what the server names
-    bool own_behalf = false;      ///< client credentials: no person agrees
-    std::string private_key_pem;  ///< proves the client by signature; empty: by its secret
-    std::string key_algorithm;    ///< empty: the one that fits the key
+    std::string client_issuer;        ///< where it is; empty: wherever the server sends us first
+    std::string client_document;      ///< https address of our metadata, as our id; empty: none
+    std::string scope;                ///< asked for besides what the server names
+    bool own_behalf = false;          ///< client credentials: no person agrees
+    std::string private_key_pem;      ///< proves the client by signature; empty: by its secret
+    std::string key_algorithm;        ///< empty: the one that fits the key
     std::uint16_t redirect_port = 0;  ///< 0: any
     std::chrono::milliseconds consent_timeout{300'000};
     base::HttpClient::Options http;
@@ -77,8 +77,7 @@ private:
     base::Result<AuthorizationServer> find_server(const ResourceMetadata& resource);
     base::Result<json::object> get_json(const std::string& url, bool& missing);
     base::Result<Identity> identity(const AuthorizationServer& server,
-                                    const std::string& redirect_uri, std::uint16_t port,
-                                    bool anew);
+                                    const std::string& redirect_uri, std::uint16_t port, bool anew);
     base::Result<Identity> enroll(const AuthorizationServer& server,
                                   const std::string& redirect_uri, std::uint16_t port);
     base::Result<void> by_code(const Wanted& wanted, const Stop& stop);
@@ -92,7 +91,7 @@ private:
     Consent* const consent_;
     const base::Clock& clock_;
     const base::HttpClient http_;
-    const std::string name_;  ///< of the server, as keys are kept
+    const std::string name_;   ///< of the server, as keys are kept
     std::mutex asking_mutex_;  // one asks at a time; before mutex_
     std::mutex mutex_;         // guards the rest
     Tokens tokens_;

@@ -158,9 +158,11 @@ bool is_safe_url(std::string_view url) {
     const auto parts = url_parts(url);
     if (!parts) return false;
     const std::size_t colon = parts->authority.rfind(':');
-    const bool port = colon != std::string::npos && parts->authority.find(']', colon) == std::string::npos;
+    const bool port =
+        colon != std::string::npos && parts->authority.find(']', colon) == std::string::npos;
     return parts->scheme == "https" ||
-           is_loopback(std::string_view(parts->authority).substr(0, port ? colon : std::string::npos));
+           is_loopback(
+               std::string_view(parts->authority).substr(0, port ? colon : std::string::npos));
 }
 
 std::string resource_name(std::string_view url) {
@@ -186,7 +188,8 @@ std::vector<std::string> server_metadata_urls(std::string_view issuer) {
     const auto parts = url_parts(issuer);
     if (!parts) return {};
     const std::string origin = parts->origin();
-    if (parts->path.empty()) return {fmt::format("{}{}", origin, kOAuth), fmt::format("{}{}", origin, kOpenId)};
+    if (parts->path.empty())
+        return {fmt::format("{}{}", origin, kOAuth), fmt::format("{}{}", origin, kOpenId)};
     return {fmt::format("{}{}{}", origin, kOAuth, parts->path),
             fmt::format("{}{}{}", origin, kOpenId, parts->path),
             fmt::format("{}{}{}", origin, parts->path, kOpenId)};
@@ -206,8 +209,8 @@ Result<ResourceMetadata> read_resource_metadata(const json::object& document,
                           "not asked for",
                           server_url, out.resource);
     }
-    out.authorization_servers = texts_in(document, "authorization_servers").value_or(
-        std::vector<std::string>());
+    out.authorization_servers =
+        texts_in(document, "authorization_servers").value_or(std::vector<std::string>());
     out.scopes = texts_in(document, "scopes_supported");
     if (out.authorization_servers.empty()) {
         return base::fail(Code::failed_precondition,

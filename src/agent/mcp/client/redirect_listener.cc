@@ -19,8 +19,7 @@ Result<std::unique_ptr<RedirectListener>> RedirectListener::open(std::uint16_t p
     listener->server_ = DG_TRY(http::Server::listen(std::move(options), clock));
     listener->server_->router().add(
         "GET", "/callback",
-        [self = listener.get()](const http::Request& request,
-                                const http::ResponderPtr& responder) {
+        [self = listener.get()](const http::Request& request, const http::ResponderPtr& responder) {
             self->take(request, responder);
         });
     listener->server_->start();

@@ -53,18 +53,19 @@ Result<pid_t> spawn(const StdioTransportOptions& options, int in, int out, int e
     ::posix_spawnattr_setsigmask(&attributes, &none);
     ::posix_spawnattr_setsigdefault(&attributes, &standard);
     ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                                POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     std::vector<char*> words, variables;
-    for (const std::string& word : options.command) words.push_back(const_cast<char*>(word.c_str()));
+    for (const std::string& word : options.command)
+        words.push_back(const_cast<char*>(word.c_str()));
     for (const std::string& one : options.environment) {
         variables.push_back(const_cast<char*>(one.c_str()));
     }
     words.push_back(nullptr);
     variables.push_back(nullptr);
     pid_t pid = -1;
-    const int failed = ::posix_spawnp(&pid, words[0], &files, &attributes, words.data(),
-                                      variables.data());
+    const int failed =
+        ::posix_spawnp(&pid, words[0], &files, &attributes, words.data(), variables.data());
     ::posix_spawn_file_actions_destroy(&files);
     ::posix_spawnattr_destroy(&attributes);
     if (failed == 0) return pid;
@@ -86,8 +87,7 @@ Result<std::unique_ptr<StdioTransport>> StdioTransport::start(StdioTransportOpti
     Pipe out = DG_TRY(make_pipe());
     Pipe err = DG_TRY(make_pipe());
     made->waker_ = base::UniqueFd(::eventfd(0, EFD_CLOEXEC));
-    made->pid_ =
-        DG_TRY(spawn(made->options_, in.read.get(), out.write.get(), err.write.get()));
+    made->pid_ = DG_TRY(spawn(made->options_, in.read.get(), out.write.get(), err.write.get()));
     made->in_ = std::move(in.write);
     ::fcntl(made->in_.get(), F_SETFL, O_NONBLOCK);
     made->out_ = std::move(out.read);
@@ -151,8 +151,8 @@ void StdioTransport::read_lines() {
             line += rest.substr(0, end);
             if (line.size() > options_.message_bytes_max) {
                 return broke({Code::payload_too_large,
-                              fmt::format("a message of '{}' is over {} bytes",
-                                          options_.command[0], options_.message_bytes_max),
+                              fmt::format("a message of '{}' is over {} bytes", options_.command[0],
+                                          options_.message_bytes_max),
                               ""});
             }
             if (end == std::string_view::npos) break;
@@ -174,8 +174,8 @@ void StdioTransport::take_line(std::string_view line) {
         const bool enough = ++bad_lines_ > options_.bad_lines_max;
         lock.unlock();
         if (!enough) {
-            return warn(fmt::format("left out a line that is no message ({})",
-                                    message.error().message));
+            return warn(
+                fmt::format("left out a line that is no message ({})", message.error().message));
         }
         return broke({Code::data_loss,
                       fmt::format("'{}' wrote {} lines that are no messages; does it speak MCP on "
@@ -295,7 +295,8 @@ void StdioTransport::close() {
     changed_.notify_all();
     if (pid_ > 0) {
         {
-            // A writer that waits for a server that does not read holds the lock: it is woken below.
+            // A writer that waits for a server that does not read holds the lock: it is woken
+            // below.
             const std::unique_lock lock(write_mutex_, std::try_to_lock);
             if (lock) in_.reset();
         }

@@ -26,7 +26,7 @@ struct StdioTransportOptions {
     /// Takes what it says on standard error, in pieces; empty: it is only kept.
     std::function<void(std::string_view)> say_error;
     std::size_t message_bytes_max = 16u << 20;
-    unsigned bad_lines_max = 100;            ///< lines that are no message, before it is given up
+    unsigned bad_lines_max = 100;  ///< lines that are no message, before it is given up
     std::chrono::milliseconds patience{2'000};  ///< after its input closes, and after SIGTERM
 };
 

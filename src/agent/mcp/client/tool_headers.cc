@@ -55,8 +55,8 @@ std::optional<std::string> text_of(const json::value& value) {
     if (value.is_int64() && value.get_int64() <= kSafe && value.get_int64() >= -kSafe) {
         return std::to_string(value.get_int64());
     }
-    if (value.is_double() && value.get_double() == static_cast<double>(static_cast<std::int64_t>(
-                                                       value.get_double()))) {
+    if (value.is_double() &&
+        value.get_double() == static_cast<double>(static_cast<std::int64_t>(value.get_double()))) {
         return std::to_string(static_cast<std::int64_t>(value.get_double()));  // 3.0 is 3
     }
     return std::nullopt;
@@ -66,8 +66,8 @@ std::optional<std::string> text_of(const json::value& value) {
 
 std::string header_text(std::string_view value) {
     constexpr std::string_view kBegin = "=?base64?", kEnd = "?=";
-    const bool plain = std::ranges::all_of(
-        value, [](char c) { return (c >= ' ' && c <= '~') || c == '\t'; });
+    const bool plain =
+        std::ranges::all_of(value, [](char c) { return (c >= ' ' && c <= '~') || c == '\t'; });
     const auto blank = [](char c) { return c == ' ' || c == '\t'; };
     const bool padded = !value.empty() && (blank(value.front()) || blank(value.back()));
     const bool looks_sealed = value.starts_with(kBegin) && value.ends_with(kEnd);
@@ -79,9 +79,9 @@ std::string header_text(std::string_view value) {
 
 HeaderList standard_headers(std::string_view method, const json::object& params) {
     HeaderList out{{"Mcp-Method", std::string(method)}};
-    const char* field = method == "resources/read"                            ? "uri"
+    const char* field = method == "resources/read"                          ? "uri"
                         : method == "tools/call" || method == "prompts/get" ? "name"
-                                                                              : nullptr;
+                                                                            : nullptr;
     const json::value* name = field != nullptr ? params.if_contains(field) : nullptr;
     if (name != nullptr && name->is_string()) {
         out.emplace_back("Mcp-Name", header_text(name->get_string()));
@@ -109,9 +109,9 @@ Result<ToolHeaders> ToolHeaders::read(const json::object& input_schema) {
             path.emplace_back(name);
             if (const json::value* mark = rule->if_contains(kMark)) {
                 const json::value* type = rule->if_contains("type");
-                const std::string_view kind =
-                    type != nullptr && type->is_string() ? std::string_view(type->get_string())
-                                                         : std::string_view();
+                const std::string_view kind = type != nullptr && type->is_string()
+                                                  ? std::string_view(type->get_string())
+                                                  : std::string_view();
                 if (!mark->is_string() || !is_token(mark->get_string())) {
                     refuse("not the name of an HTTP header");
                 } else if (kind != "string" && kind != "integer" && kind != "boolean") {
