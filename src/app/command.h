@@ -34,7 +34,8 @@ struct Example {
     std::string_view says;
 };
 
-/// What was typed for one command, by the option's long flag or the positional's name.
+/// What was typed for one command, by the option's long flag or the positional's name; under "--"
+/// what followed that mark, which is among the positionals, too.
 class Args {
 public:
     bool has(std::string_view flag) const { return values_.contains(flag); }

@@ -222,6 +222,7 @@ Result<ParsedLine> parse_command_line(const Command& root, std::span<const std::
     }
     std::vector<std::string> words = words_of(slots, line.command());
     words.insert(words.end(), after.begin(), after.end());
+    for (const std::string& word : after) line.args.add("--", word);
     DG_TRY(take_words(line, words));
     return line;
 }

@@ -6,5 +6,9 @@
 namespace app {
 
 Command mcp_serve_command();
+Command mcp_list_command();
+Command mcp_call_command();
+Command mcp_inspect_command();
+Command mcp_conformance_client_command();
 
 }  // namespace app
