@@ -71,9 +71,9 @@ class Counting:
         return [key for p, key in self.requests if p == path]
 
 
-def post(server, path, body):
+def post(server, path, body, kind="application/json"):
     connection = server.connect()
-    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    connection.request("POST", path, body, {"Content-Type": kind})
     response = connection.getresponse()
     answer = json.loads(response.read())
     connection.close()
