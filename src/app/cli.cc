@@ -63,8 +63,8 @@ const Command& command_table() {
         .run = nullptr,
         .subcommands = {serve_command(), run_command(), chat_command(), models_command(),
                         sandbox_command(), memory_command(), knowledge_command(), audit_command(),
-                        policy_command(), flow_command(), mcp_command(), bench_command(),
-                        config_command(), version_command(), completion_command(),
+                        policy_command(), flow_command(), agent_command(), mcp_command(),
+                        bench_command(), config_command(), version_command(), completion_command(),
                         manual_command()}};
     return root;
 }

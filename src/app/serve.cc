@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "app/agents/agent_routes.h"
 #include "app/build_info.h"
 #include "app/config/print.h"
 #include "app/console_files.h"
@@ -39,6 +40,8 @@ namespace {
 using base::Code;
 using base::Result;
 using std::chrono::milliseconds;
+
+using Upstream = std::function<Result<ModelEndpoint::Options>()>;
 
 milliseconds as_millis(double seconds) {
     return milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
@@ -110,6 +113,7 @@ gate::GatewayOptions gateway_options(const Config& config) {
     for (const auto& path : memory::memory_paths()) options.more_paths.insert(path);
     for (const auto& path : flow::flow_paths()) options.more_paths.insert(path);
     for (const auto& path : RunFiles::paths()) options.more_paths.insert(path);
+    for (const auto& path : AgentApi::paths()) options.more_paths.insert(path);
     options.n_max = config.limits.choices_max;
     options.prompts_max = config.limits.prompts_max;
     options.embed_inputs_max = config.limits.embed_inputs_max;
@@ -207,14 +211,17 @@ void tidy_up(const Program& program, ModelPool& pool) {
 /// flow.enabled on.
 Result<std::unique_ptr<Flows>> open_flows(const Program& program, Sandboxes& sandboxes,
                                           Memories& memories, base::metrics::Registry& metrics,
-                                          base::trace::SpanSink* spans, base::Error& why_not) {
+                                          base::trace::SpanSink* spans, Upstream upstream,
+                                          base::Error& why_not) {
     const std::string& enabled = program.config().flow.enabled;
     why_not = {Code::unavailable, "workflows are off; set flow.enabled to auto or on", ""};
     if (enabled == "off") return std::unique_ptr<Flows>();
     auto flows = Flows::open(program, {.sphere = sandboxes.sphere_as("flow"),
                                        .memories = memories.store(),
                                        .sandbox_tools = sandboxes.tools(),
-                                       .models = true,
+                                       .models = !upstream,
+                                       .open_models = upstream,
+                                       .scrub = sandboxes.scrubber(),
                                        .workers = true,
                                        .metrics = &metrics,
                                        .spans = spans});
@@ -257,7 +264,7 @@ void announce_ready(const Program& program, const std::string& url, const Loaded
 
 }  // namespace
 
-Result<int> serve(Program& program) {
+Result<int> serve(Program& program, Upstream upstream) {
     const Config& config = program.config();
     Interrupt interrupt(Interrupt::Signals::ctrl_c_and_term);
 
@@ -270,8 +277,8 @@ Result<int> serve(Program& program) {
     SpanExport spans(config.trace);
     const auto memories = DG_TRY(Memories::open(program, metrics));
     base::Error no_flows;
-    const auto flows =
-        DG_TRY(open_flows(program, *sandboxes, *memories, metrics, spans.exporter.get(), no_flows));
+    const auto flows = DG_TRY(open_flows(program, *sandboxes, *memories, metrics,
+                                         spans.exporter.get(), upstream, no_flows));
     StoredModels stored(program);
     EngineBackend backend(program.clock, &stored, memory_budget(config.models));
     const auto server = DG_TRY(listen(config, program.clock));
@@ -320,7 +327,7 @@ Result<int> serve(Program& program) {
     const auto loaded = load_models(program, backend);
     if (loaded) {
         const ServiceManager manager(variable(program.environment, "NOTIFY_SOCKET").value_or(""));
-        if (flows) flows->set_models(server->url() + "/v1");
+        if (flows && !upstream) flows->set_models(server->url() + "/v1");
         announce_ready(program, server->url(), *loaded);
         logger->info("serving", {{"url", server->url()}, {"model", loaded->text}});
         manager.notify(fmt::format("READY=1\nSTATUS=serving {}", loaded->text));

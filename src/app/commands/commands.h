@@ -17,6 +17,7 @@ Command bench_command();
 Command audit_command();
 Command policy_command();
 Command flow_command();
+Command agent_command();
 Command mcp_command();
 Command config_command();
 Command version_command();

@@ -3,6 +3,7 @@
 // answer is what was printed.
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <condition_variable>
 #include <mutex>
@@ -141,8 +142,14 @@ Result<flow::StepOutput> run_code(sphere::Sphere& sphere, const Workspaces& kept
         spec = DG_TRY(sphere::read_spec(*asked, spec));
     }
     const Box box(sphere, DG_TRY(sphere.create(spec)));
-    const sphere::files::Workspace workspace(
-        base::UniqueFd(DG_TRY(sphere.open_workspace(box.id()))));
+    // What is brought belongs to whom the box's folder does, so that the code may change it.
+    base::UniqueFd root(DG_TRY(sphere.open_workspace(box.id())));
+    struct stat about {};
+    if (::fstat(root.get(), &about) != 0) {
+        return base::fail(Code::unavailable, "the sandbox's folder cannot be looked at");
+    }
+    const sphere::files::Workspace workspace(std::move(root),
+                                             sphere::files::Owner{about.st_uid, about.st_gid});
     if (const json::value* files = request.if_contains("workspace")) {
         DG_TRY(bring(kept, *files, workspace));
     }

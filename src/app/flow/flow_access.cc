@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "app/agents/local_models.h"
 #include "app/flow/flows.h"
 #include "app/memories.h"
 #include "app/sandboxes.h"
@@ -57,8 +58,15 @@ private:
 
 class FolderAccess final : public FlowAccess {
 public:
-    FolderAccess(const Program& program, std::string tenant, bool perform)
-        : tenant_(std::move(tenant)), perform_(perform) {
+    FolderAccess(const Program& program, std::string tenant, bool perform, Models models)
+        : tenant_(std::move(tenant)), perform_(perform), models_(std::move(models)) {
+        if (!models_) {
+            models_ = [this, &program]() -> Result<ModelEndpoint::Options> {
+                local_models_ = DG_TRY(LocalModels::open(program));
+                return ModelEndpoint::Options{
+                    .url = local_models_->url(), .model = {}, .timeout = std::chrono::minutes(10)};
+            };
+        }
         if (!perform) return;
         // What a step cannot have here it is told when it asks.
         if (auto opened = Sandboxes::open(program, metrics_)) sandboxes_ = std::move(*opened);
@@ -70,12 +78,14 @@ public:
         if (memories_) memories_->stop();
     }
     Result<void> start(const Program& program) {
-        flows_ = DG_TRY(
-            Flows::open(program, {.sphere = sandboxes_ ? sandboxes_->sphere_as("flow") : nullptr,
-                                  .memories = memories_ ? memories_->store() : nullptr,
-                                  .sandbox_tools = sandboxes_ ? sandboxes_->tools() : nullptr,
-                                  .models = false,
-                                  .perform = perform_}));
+        flows_ = DG_TRY(Flows::open(
+            program, {.sphere = sandboxes_ ? sandboxes_->sphere_as("flow") : nullptr,
+                      .memories = memories_ ? memories_->store() : nullptr,
+                      .sandbox_tools = sandboxes_ ? sandboxes_->tools() : nullptr,
+                      .open_models = models_,
+                      .scrub = sandboxes_ ? sandboxes_->scrubber()
+                                          : std::function<std::string(std::string_view)>(),
+                      .perform = perform_}));
         flows_->register_routes(router_);
         return {};
     }
@@ -158,6 +168,8 @@ private:
 
     const std::string tenant_;
     const bool perform_;
+    Models models_;
+    std::unique_ptr<LocalModels> local_models_;
     base::metrics::Registry metrics_;
     std::unique_ptr<Sandboxes> sandboxes_;
     std::unique_ptr<Memories> memories_;
@@ -168,10 +180,10 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<FlowAccess>> FlowAccess::open(const Args& args, const Program& program,
-                                                     bool perform) {
+                                                     bool perform, Models models) {
     if (args.has("--url")) return std::make_unique<ServerAccess>(args);
-    auto folder =
-        std::make_unique<FolderAccess>(program, args.value("--tenant").value_or(""), perform);
+    auto folder = std::make_unique<FolderAccess>(program, args.value("--tenant").value_or(""),
+                                                 perform, std::move(models));
     const auto started = folder->start(program);
     if (started) return folder;
     // A server has the folder: it is asked where servers are by default.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/command.h"
+#include "app/model_endpoint.h"
 #include "base/json/json.h"
 
 namespace app {
@@ -16,12 +17,16 @@ class FlowAccess {
 public:
     virtual ~FlowAccess() = default;
 
+    /// Where models answer those that work in the folder; asked when a step first needs one.
+    /// Empty: models.model, opened in this process.
+    using Models = std::function<base::Result<ModelEndpoint::Options>()>;
+
     /// With --url: that server. Without: the configured folder, or the server on this machine that
     /// has it. Errors: unavailable, failed_precondition (says what to do).
     /// `perform`: in the folder, take up open runs and do what their steps ask; without, what is
     /// decided is only written down.
     static base::Result<std::unique_ptr<FlowAccess>> open(const Args& args, const Program& program,
-                                                          bool perform = false);
+                                                          bool perform = false, Models models = {});
 
     /// Errors: what the plane said, by its code.
     virtual base::Result<base::json::object> call(const std::string& method,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/loop/loop.h"
+
 namespace app {
 
 using base::Code;
@@ -17,6 +19,18 @@ struct Overloaded : Ts... {
 
 std::string name_of(flow::RunId run, std::string_view path) {
     return flow::to_text(run) + "/" + std::string(path);
+}
+
+/// Every text in it without secrets' values.
+void scrub_all(base::json::value& value,
+               const std::function<std::string(std::string_view)>& scrub) {
+    if (auto* text = value.if_string()) {
+        *text = scrub({text->data(), text->size()});
+    } else if (auto* list = value.if_array()) {
+        for (base::json::value& each : *list) scrub_all(each, scrub);
+    } else if (auto* object = value.if_object()) {
+        for (auto& member : *object) scrub_all(member.value(), scrub);
+    }
 }
 
 std::unexpected<base::Error> none_here(std::string_view what) {
@@ -45,12 +59,14 @@ void FlowSteps::run(flow::Call call, Done done) {
     if (const auto* native = std::get_if<flow::NativeAction>(&call.step->action)) {
         const auto& functions = native_functions();
         const auto found = functions.find(native->function);
-        if (found == functions.end()) {
+        const NativeFunction function =
+            found != functions.end() ? found->second : agent::loop_function(native->function);
+        if (function == nullptr) {
             done(base::fail(Code::not_found, "there is no function '{}' in this program",
                             native->function));
             return;
         }
-        auto value = found->second(call.request);
+        auto value = function(call.request);
         if (value) {
             done(StepOutput{*std::move(value), 0, 0});
         } else {
@@ -73,6 +89,13 @@ void FlowSteps::run(flow::Call call, Done done) {
     auto kept = std::make_shared<flow::Call>(std::move(call));
     const bool taken = workers_.post([this, kept, cancelled, name, done] {
         auto result = make(*kept, cancelled);
+        const flow::Action& action = kept->step->action;
+        if (parts_.scrub && (std::holds_alternative<flow::ToolAction>(action) ||
+                             std::holds_alternative<flow::CodeAction>(action) ||
+                             std::holds_alternative<flow::MemoryAction>(action))) {
+            if (result) scrub_all(result->value, parts_.scrub);
+            if (!result) result.error().message = parts_.scrub(result.error().message);
+        }
         {
             const std::lock_guard lock(mutex_);
             const auto found = calls_.find(name);
@@ -111,9 +134,8 @@ Result<StepOutput> FlowSteps::make(const flow::Call& call,
                 return run_memory(*parts_.memories, action, step);
             },
             [&](const flow::LlmAction& action) -> Result<StepOutput> {
-                const ModelEndpoint* model = parts_.model ? parts_.model(*cancelled) : nullptr;
-                if (model == nullptr) return none_here("models");
-                return run_llm(*model, action, parts_.tokens, step);
+                if (!parts_.model) return none_here("models");
+                return run_llm(*DG_TRY(parts_.model(*cancelled)), action, parts_.tokens, step);
             },
             [&](const flow::ToolAction& action) -> Result<StepOutput> {
                 static const base::json::object kNone;

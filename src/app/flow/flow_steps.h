@@ -23,11 +23,13 @@ public:
         sphere::Sphere* sphere = nullptr;
         const Workspaces* workspaces = nullptr;  ///< with a sphere
         memory::MemoryStore* memories = nullptr;
-        /// Waits until models answer; null: there are none, or the call was cancelled.
-        std::function<const ModelEndpoint*(const std::atomic<bool>& cancelled)> model;
+        /// Waits until models answer. Errors: there are none, they cannot be opened, cancelled.
+        std::function<base::Result<const ModelEndpoint*>(const std::atomic<bool>& cancelled)> model;
         flow::WorkerTasks* workers = nullptr;
         ToolCaller* tools = nullptr;
         flow::TokenStreams* tokens = nullptr;  ///< where what models say is told as it comes
+        /// Takes secrets' values out of what tools and code give, before it is written anywhere.
+        std::function<std::string(std::string_view)> scrub = {};
     };
     FlowSteps(Parts parts, const base::Clock& clock, std::size_t threads, std::size_t queue_max);
     ~FlowSteps() override;

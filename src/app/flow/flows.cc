@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 
+#include "app/agents/agent_routes.h"
+#include "app/agents/agent_tools.h"
 #include "app/flow/alarm_places.h"
 #include "app/flow/crash_mark.h"
 #include "app/flow/flow_steps.h"
@@ -106,6 +108,7 @@ struct Flows::Impl {
     std::optional<flow::AlarmApi> alarm_api;
     std::optional<flow::FlowApi> api;
     std::optional<RunFiles> files;
+    std::optional<AgentApi> agents;
 
     Result<void> spill_from(flow::RunLog& below) {
         auto spilling = std::make_unique<flow::SpillingRunLog>(below, *blobs);
@@ -155,12 +158,17 @@ struct Flows::Impl {
         return {};
     }
 
-    const ModelEndpoint* wait_for_model(const std::atomic<bool>& cancelled) {
-        if (!parts.models) return nullptr;
+    Result<const ModelEndpoint*> wait_for_model(const std::atomic<bool>& cancelled) {
         std::unique_lock lock(mutex);
+        if (model == nullptr && parts.open_models) {
+            model = std::make_unique<ModelEndpoint>(DG_TRY(parts.open_models()));
+        } else if (!parts.models && model == nullptr) {
+            return base::fail(Code::failed_precondition, "this server has no models");
+        }
         while (model == nullptr && !cancelled.load() && !stopping.load()) {
             model_known.wait_for(lock, std::chrono::milliseconds(200));
         }
+        if (model == nullptr) return base::fail(Code::cancelled, "the run was stopped");
         return model.get();
     }
 };
@@ -182,6 +190,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     std::vector<std::unique_ptr<ToolCaller>> sources;
     sources.push_back(memory_tools(self.parts.memories));
     sources.push_back(sandbox_tools(self.parts.sandbox_tools));
+    sources.push_back(agent_tools(program.clock));
+    sources.push_back(knowledge_tools(self.parts.memories));
     self.tools = std::make_unique<ToolSet>(std::move(sources));
     self.definitions->know_tools(self.tools->names());
     self.steps = std::make_unique<FlowSteps>(
@@ -194,7 +204,8 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
                              },
                          .workers = self.parts.workers ? self.workers.get() : nullptr,
                          .tools = self.tools.get(),
-                         .tokens = &self.tokens},
+                         .tokens = &self.tokens,
+                         .scrub = self.parts.scrub},
         program.clock, threads, 100'000);
     self.bounded_steps.emplace(*self.steps, *self.blobs, flow::SpillOptions{}, kValueBytesMax);
     self.queues = std::make_unique<flow::QueuedRunner>(
@@ -217,6 +228,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
     }
     self.api.emplace(*self.runtime, *self.log, *self.definitions, program.clock, &self.tokens);
     self.files.emplace(*self.runtime, *self.log, *self.workspaces);
+    self.agents.emplace(*self.runtime, *self.log, *self.definitions, self.tools->offered());
     self.runtime->post([&self] { self.queues->open(); });  // behind what was open
     // Schedules start runs where a server is; a command only looks at them.
     const FlowConfig& config = program.config().flow;
@@ -232,6 +244,7 @@ Result<std::unique_ptr<Flows>> Flows::open(const Program& program, Parts parts) 
 void Flows::register_routes(base::http::Router& router) {
     impl_->api->register_routes(router);
     impl_->files->register_routes(router);
+    impl_->agents->register_routes(router);
     impl_->schedule_api->register_routes(router);
     impl_->alarm_api->register_routes(router);
     flow::register_worker_routes(router, *impl_->workers, impl_->clock);
@@ -268,6 +281,7 @@ void Flows::stop() {
     impl_->model_known.notify_all();
     impl_->api.reset();
     impl_->files.reset();
+    impl_->agents.reset();
     impl_->schedule_api.reset();
     impl_->alarm_api.reset();
     impl_->alarms.reset();
@@ -294,12 +308,26 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
                               const base::http::ResponderPtr& responder) {
         responder->send(base::api::error_response(why));
     };
-    for (const char* pattern :
-         {"/v1/workflows", "/v1/workflows/{rest...}", "/v1/runs", "/v1/runs/{rest...}",
-          "/v1/events/{name}", "/v1/flow", "/v1/flow/health", "/v1/workers",
-          "/v1/workers/{rest...}", "/v1/queues", "/v1/schedules", "/v1/schedules/{rest...}",
-          "/v1/alarms", "/v1/alarms/{rest...}", "/v1/alarm-history", "/v1/alarm-deliveries",
-          "/v1/alarm-deliveries/{rest...}", "/v1/alarm-schema"}) {
+    for (const char* pattern : {"/v1/agents",
+                                "/v1/agents/{rest...}",
+                                "/v1/workflows",
+                                "/v1/workflows/{rest...}",
+                                "/v1/runs",
+                                "/v1/runs/{rest...}",
+                                "/v1/events/{name}",
+                                "/v1/flow",
+                                "/v1/flow/health",
+                                "/v1/workers",
+                                "/v1/workers/{rest...}",
+                                "/v1/queues",
+                                "/v1/schedules",
+                                "/v1/schedules/{rest...}",
+                                "/v1/alarms",
+                                "/v1/alarms/{rest...}",
+                                "/v1/alarm-history",
+                                "/v1/alarm-deliveries",
+                                "/v1/alarm-deliveries/{rest...}",
+                                "/v1/alarm-schema"}) {
         for (const char* method : {"GET", "POST", "DELETE"}) router.add(method, pattern, refuse);
     }
 }

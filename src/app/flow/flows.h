@@ -3,10 +3,12 @@
 // server: its routes.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "app/command.h"
+#include "app/model_endpoint.h"
 #include "base/http/router.h"
 #include "flow/flow.h"
 #include "flow/store/definition_store.h"
@@ -41,7 +43,11 @@ public:
         std::shared_ptr<sphere::Sphere> sphere;
         memory::MemoryStore* memories = nullptr;
         sphere::tools::SandboxTools* sandbox_tools = nullptr;
-        bool models = false;   ///< set_models will be called
+        bool models = false;  ///< set_models will be called
+        /// Instead: where models answer, asked for when the first step needs one.
+        std::function<base::Result<ModelEndpoint::Options>()> open_models = {};
+        /// Takes secrets' values out of what tools and code give.
+        std::function<std::string(std::string_view)> scrub = {};
         bool workers = false;  ///< workers outside can come: there is a server
         base::metrics::Registry* metrics = nullptr;
         base::trace::SpanSink* spans = nullptr;

@@ -28,10 +28,23 @@ std::string text_at(const json::value& value, std::string_view pointer) {
                                                   : std::string();
 }
 
+double number_at(const json::value& value, std::string_view pointer) {
+    const json::value* found = at(value, pointer);
+    return found != nullptr && found->is_number() ? found->to_number<double>() : 0;
+}
+
+/// What the tokens cost, in USD.
+double cost_of(const json::value& usage, const json::value& price) {
+    return (number_at(usage, "/prompt_tokens") * number_at(price, "/input_usd_per_million") +
+            number_at(usage, "/completion_tokens") * number_at(price, "/output_usd_per_million")) /
+           1e6;
+}
+
 /// An answer put together from the chunks of a stream.
 class ChatAnswer {
 public:
-    explicit ChatAnswer(flow::TokenStreams::Call* live) : live_(live) {}
+    ChatAnswer(flow::TokenStreams::Call* live, json::value price)
+        : live_(live), price_(std::move(price)) {}
 
     void add(std::string_view data) {
         if (data == "[DONE]") {
@@ -82,6 +95,7 @@ public:
         if (const json::value* total = at(usage_, "/total_tokens"); total && total->is_number()) {
             output.tokens = total->to_number<std::uint64_t>();
         }
+        output.cost_usd = cost_of(usage_, price_);
         if (!usage_.is_null()) out["usage"] = std::move(usage_);
         output.value = std::move(out);
         return output;
@@ -109,6 +123,7 @@ private:
     }
 
     flow::TokenStreams::Call* const live_;
+    const json::value price_;
     std::string text_, finish_, model_;
     json::array calls_;
     json::value usage_;
@@ -137,13 +152,16 @@ Result<flow::StepOutput> run_llm(const ModelEndpoint& endpoint, const flow::LlmA
     if (action.schema && action.schema->is_object()) {
         body["response_format"] = held_to("answer", action.schema->get_object());
     }
+    json::value price;
+    if (const json::value* its = body.if_contains("price")) price = *its;
+    body.erase("price");
     body["stream"] = true;
     body["stream_options"] = {{"include_usage", true}};
     std::shared_ptr<flow::TokenStreams::Call> live;
     if (streams != nullptr) {
         live = streams->begin(step.call.run, step.call.path, step.call.attempt);
     }
-    ChatAnswer answer(live.get());
+    ChatAnswer answer(live.get(), std::move(price));
     const auto response = DG_TRY(endpoint.stream(
         "/chat/completions", std::move(body),
         {.headers = {{"traceparent", base::trace::format_traceparent(step.call.trace)}},

@@ -84,13 +84,16 @@ Result<std::vector<RunFiles::Step>> RunFiles::steps_of(const Request& request) c
     }
     const json::object run = DG_TRY(runtime_.show(*id));
     std::vector<Step> out;
-    each_output(run.at("root").as_object(), "",
-                [&](const std::string& path, const json::object& output) {
-                    const json::value* handle = output.if_contains("workspace");
-                    const json::value* files = output.if_contains("files");
-                    if (handle == nullptr || !handle->is_string() || files == nullptr) return;
-                    out.push_back({path, std::string(handle->get_string()), *files});
-                });
+    const auto take = [&](const std::string& path, const json::object& output) {
+        const json::value* handle = output.if_contains("workspace");
+        const json::value* files = output.if_contains("files");
+        if (handle == nullptr || !handle->is_string() || files == nullptr) return;
+        out.push_back({path, std::string(handle->get_string()), *files});
+    };
+    each_output(run.at("root").as_object(), "", take);
+    // Rounds of a for-each are gone when they are over; what the run itself gives names the last.
+    const json::value* output = run.if_contains("output");
+    if (output != nullptr && output->is_object()) take("output", output->get_object());
     return out;
 }
 

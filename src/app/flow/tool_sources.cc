@@ -22,6 +22,14 @@ public:
         for (const auto& tool : memory::MemoryTools::all()) out.emplace_back(tool.name);
         return out;
     }
+    std::vector<agent::Tool> offered() const override {
+        std::vector<agent::Tool> out;
+        for (const auto& tool : memory::MemoryTools::all()) {
+            out.push_back({std::string(tool.name), std::string(tool.description), tool.arguments(),
+                           tool.reads_only});
+        }
+        return out;
+    }
     Result<json::value> call(const std::string& name, const json::object& arguments,
                              const StepCall& step) override {
         if (store_ == nullptr) {
@@ -94,6 +102,14 @@ std::vector<std::string> ToolSet::names() const {
         for (std::string& name : source->names()) out.push_back(std::move(name));
     }
     std::ranges::sort(out);
+    return out;
+}
+
+std::vector<agent::Tool> ToolSet::offered() const {
+    std::vector<agent::Tool> out;
+    for (const auto& source : sources_) {
+        for (agent::Tool& tool : source->offered()) out.push_back(std::move(tool));
+    }
     return out;
 }
 

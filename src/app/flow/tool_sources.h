@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/tool.h"
 #include "app/flow/step_adapters.h"
 #include "memory/memory.h"
 
@@ -20,6 +21,8 @@ class ToolCaller {
 public:
     virtual ~ToolCaller() = default;
     virtual std::vector<std::string> names() const = 0;
+    /// Those that agents may be offered, with what a model needs to know of them.
+    virtual std::vector<agent::Tool> offered() const { return {}; }
     /// Pre: the name is one of names(). Errors: the tool's, by what they mean for trying again.
     virtual base::Result<base::json::value> call(const std::string& name,
                                                  const base::json::object& arguments,
@@ -38,6 +41,7 @@ public:
     explicit ToolSet(std::vector<std::unique_ptr<ToolCaller>> sources)
         : sources_(std::move(sources)) {}
     std::vector<std::string> names() const override;
+    std::vector<agent::Tool> offered() const override;
     /// Errors: not_found, too, with what was meant.
     base::Result<base::json::value> call(const std::string& name,
                                          const base::json::object& arguments,

@@ -16,7 +16,7 @@ using Places = std::map<std::string, StepPlace>;
 
 constexpr std::string_view kStepFields[] = {"output", "status", "error", "attempt"};
 constexpr std::string_view kRunFields[] = {"id",     "name",   "version", "started_at",
-                                           "tenant", "labels", "error"};
+                                           "tenant", "labels", "signals", "error"};
 
 /// From the step outward: itself, the step around it, and so on.
 std::vector<std::string> around(const Places& places, const std::string& id) {

@@ -145,6 +145,11 @@ Shape llm_shape() {
          {"presence_penalty", any("-2 to 2.")},
          {"frequency_penalty", any("-2 to 2.")},
          {"logprobs", any("True: with log-probabilities.")},
+         {"price",
+          any("{input_usd_per_million, output_usd_per_million}: what tokens cost; the run's "
+              "cost_usd is made of it."),
+          false,
+          {"cost"}},
          {"reasoning_effort", any("low, medium, high.")}});
 }
 

@@ -264,9 +264,13 @@ Result<std::string> where(const RunFilter& filter, std::vector<PipeValue>& value
     if (filter.status == "open") {
         sql += " AND r.status < 3";
     } else if (!filter.status.empty()) {
-        add("r.status =", pipe_value(DG_TRY(status_number(filter.status))));
+        // As numbers in the text: only so the partial indexes are seen to hold what is asked for.
+        const std::int64_t status = DG_TRY(status_number(filter.status));
+        sql += " AND r.status = " + std::to_string(status);
+        if (status < 3) sql += " AND r.status < 3";
     }
     if (!filter.waiting.empty()) {
+        sql += " AND r.status < 3";
         add("position(", text("\n" + waiting_word(filter.waiting)), " IN r.waiting) > 0");
     }
     if (filter.parent) add("r.parent =", uuid_of(*filter.parent));

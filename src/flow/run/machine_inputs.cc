@@ -246,10 +246,16 @@ base::Result<void> Machine::answer(std::string_view path, const json::value& ans
     const std::string word = decision != nullptr && decision->is_string()
                                  ? std::string(decision->get_string())
                                  : std::string();
-    const bool gives = human->ask != HumanAction::Ask::approve;
-    if (word != "rejected" && word != (gives ? "answered" : "approved")) {
+    using Ask = HumanAction::Ask;
+    // A draft may be approved as it stands, or answered with another in its place.
+    const bool gives = human->ask == Ask::answer || (human->ask == Ask::edit && word == "answered");
+    const bool approves = human->ask != Ask::answer && word == "approved";
+    if (word != "rejected" && !approves && !(gives && word == "answered")) {
         return base::fail_on("decision", Code::invalid_argument,
-                             "'decision' must be {} or rejected", gives ? "answered" : "approved");
+                             "'decision' must be {} or rejected",
+                             human->ask == Ask::answer ? "answered"
+                             : human->ask == Ask::edit ? "approved, answered"
+                                                       : "approved");
     }
     const std::string place(path);
     const std::string who = by != nullptr && by->is_string() ? std::string(by->get_string()) : "";

@@ -323,7 +323,9 @@ void Machine::next_while_round(const StepRef& ref, const std::string& path,
                                const LoopAction& loop) {
     StepState& step = *ref.state;
     if (step.rounds != step.rounds_done) return;
-    const auto wanted = loop.while_->test(RunVariables(state_, ref.scope), render_options(now_ms_));
+    RunVariables variables(state_, ref.scope);
+    variables.set_round(step.rounds);
+    const auto wanted = loop.while_->test(variables, render_options(now_ms_));
     if (!wanted) {
         fail_step(ref, path, {wanted.error()});
     } else if (!*wanted) {

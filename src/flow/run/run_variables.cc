@@ -111,6 +111,7 @@ const json::value* RunVariables::find(std::span<const std::string_view> path,
     const std::string_view name = path[0];
     used = 1;
     if (name == "payload" && payload_ != nullptr) return walk(*payload_, path, used);
+    if (name == "index" && round_) return keep(*round_);
     for (const ScopeState* scope = scope_; scope != nullptr; scope = scope->outer) {
         const LoopAction* loop = loop_around(*scope);
         if (loop == nullptr) continue;
@@ -146,6 +147,12 @@ const json::value* RunVariables::find(std::span<const std::string_view> path,
         run["started_at"] = static_cast<double>(state_.started_ms) / 1000;
         run["tenant"] = state_.tenant;
         run["labels"] = state_.labels;
+        json::object signals;  // that nobody has taken, by name
+        for (const Signal& signal : state_.inbox) {
+            json::value& count = signals[signal.name];
+            count = count.is_null() ? 1 : count.as_int64() + 1;
+        }
+        run["signals"] = std::move(signals);
         if (state_.error) {
             run["error"] = {{"code", base::code_name(state_.error->code)},
                             {"message", state_.error->message}};

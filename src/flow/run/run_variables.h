@@ -3,6 +3,7 @@
 // `run`, `steps.<id>.output`, and within loops the item under its name and `index`.
 
 #include <deque>
+#include <optional>
 
 #include "base/template/template.h"
 #include "flow/run/state.h"
@@ -15,6 +16,8 @@ public:
     RunVariables(const RunState& state, const ScopeState* scope) : state_(state), scope_(scope) {}
     /// For `where` of a wait: `payload`.
     void set_payload(const base::json::value& payload) { payload_ = &payload; }
+    /// For the condition of a `while`: `index` is that of the round it decides on.
+    void set_round(std::uint64_t index) { round_ = index; }
 
     const base::json::value* find(std::span<const std::string_view> path,
                                   std::size_t& used) const override;
@@ -29,6 +32,7 @@ private:
     const RunState& state_;
     const ScopeState* scope_;
     const base::json::value* payload_ = nullptr;
+    std::optional<std::uint64_t> round_;
     mutable std::deque<base::json::value> made_;  ///< values that stand nowhere in the state
 };
 

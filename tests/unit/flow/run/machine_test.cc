@@ -215,6 +215,26 @@ steps:
     EXPECT_EQ(endless.state.error->code, Code::resource_exhausted);
 }
 
+TEST(Machine, TheConditionOfAWhileLoopKnowsTheRoundItDecidesOn) {
+    DrivenRun run(R"(
+name: count
+steps:
+  - id: rounds
+    while: {condition: index < 2, max: 9, steps: [{id: at, set: {i: "{{ index }}"}}]}
+)");
+    EXPECT_EQ(run.state.status, RunStatus::completed);
+    EXPECT_EQ(run.output(), R"([{"i":0},{"i":1}])");
+    DrivenRun within(R"(
+name: within
+steps:
+  - id: each
+    for_each:
+      in: [a, b]
+      steps: [{id: inner, while: {condition: index < 1, max: 9, steps: [{id: at, set: {i: "{{ index }}"}}]}}]
+)");
+    EXPECT_EQ(within.output(), R"([[{"i":0}],[{"i":0}]])") << "the nearest loop's index";
+}
+
 TEST(Machine, OneArmRunsAndWhatItGaveIsSeenAfterwards) {
     const std::string_view text = R"(
 name: arms
@@ -351,6 +371,39 @@ steps:
           }).has_value());
     EXPECT_EQ(no.state.status, RunStatus::failed);
     EXPECT_NE(no.state.error->message.find("too dear"), std::string::npos);
+}
+
+TEST(Machine, ADraftIsApprovedAsItStandsOrAnsweredWithAnother) {
+    const std::string_view text =
+        "name: d\nsteps: [{id: gate, human: {ask: edit, prompt: p, draft: {to: ann}}}]";
+    const auto answered = [&](json::value value) {
+        DrivenRun run(text);
+        const auto taken = run.give([&](Machine& m) { return m.answer("gate", value, run.now); });
+        return taken ? run.output() : taken.error().subject;
+    };
+    EXPECT_EQ(answered({{"decision", "approved"}}), R"({"decision":"approved"})");
+    EXPECT_EQ(answered({{"decision", "answered"}, {"answer", {{"to", "kim"}}}}),
+              R"({"decision":"answered","answer":{"to":"kim"}})");
+    EXPECT_EQ(answered({{"decision", "answered"}}), "answer");
+    EXPECT_EQ(answered({{"decision", "perhaps"}}), "decision");
+}
+
+TEST(Machine, ASignalThatIsThereIsTakenWithoutWaitingForOne) {
+    const std::string_view text = R"(
+name: s
+steps:
+  - {id: work, call: {function: echo}}
+  - {id: news, if: "'news' in run.signals", wait: {signal: news}}
+output: "{{ steps.news.output }}"
+)";
+    DrivenRun quiet(text);
+    quiet.finish("work", 1);
+    EXPECT_EQ(quiet.state.status, RunStatus::completed);
+    EXPECT_EQ(quiet.output(), "null");
+    DrivenRun told(text);
+    ASSERT_TRUE(told.give([&](Machine& m) { return m.signal("news", "rain", told.now); }));
+    told.finish("work", 1);
+    EXPECT_EQ(told.output(), R"("rain")");
 }
 
 TEST(Machine, BudgetsAndDeadlinesEndARun) {
