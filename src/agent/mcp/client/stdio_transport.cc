@@ -200,7 +200,7 @@ void StdioTransport::take_line(std::string_view line) {
 void StdioTransport::broke(base::Error why) {
     std::unique_lock lock(mutex_);
     // Its last words usually say why; they may still be on their way.
-    changed_.wait_for(lock, kAskEvery, [this] { return errors_over_ || closed_; });
+    changed_.wait_for(lock, options_.patience, [this] { return errors_over_ || closed_; });
     if (!last_errors_.empty() && why.code != Code::cancelled) {
         std::string said;
         for (const char c : last_errors_) said += c == '\n' || (c >= ' ' && c <= '~') ? c : ' ';
@@ -230,10 +230,13 @@ Result<void> StdioTransport::write(const json::object& message) {
             if (waits[1].revents != 0) return base::fail(Code::cancelled, "the client is closed");
             continue;
         }
-        const std::lock_guard why(mutex_);
+        // Who does not read has mostly ended: its reader finds out, and what it said last.
+        const std::string fault = std::strerror(errno);
+        std::unique_lock why(mutex_);
+        changed_.wait_for(why, 2 * options_.patience, [this] { return broken_.has_value(); });
         if (broken_) return std::unexpected(*broken_);
         return base::fail(Code::unavailable, "'{}' does not read what it is asked: {}",
-                          options_.command[0], std::strerror(errno));
+                          options_.command[0], fault);
     }
     return {};
 }

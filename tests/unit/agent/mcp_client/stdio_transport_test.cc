@@ -11,16 +11,17 @@ namespace mcp = agent::mcp;
 using base::Code;
 
 /// A server that is a few lines of shell.
-std::unique_ptr<mcp::StdioTransport> shell(const std::string& script,
-                                           std::vector<std::string> environment = {},
-                                           std::size_t message_bytes_max = 1 << 20) {
+std::unique_ptr<mcp::StdioTransport> shell(
+    const std::string& script, std::vector<std::string> environment = {},
+    std::size_t message_bytes_max = 1 << 20,
+    std::chrono::milliseconds patience = std::chrono::seconds(10)) {
     std::signal(SIGPIPE, SIG_IGN);
     mcp::StdioTransportOptions options;
     options.command = {"/bin/sh", "-c", script};
     options.environment = std::move(environment);
     options.environment.emplace_back("PATH=/usr/bin:/bin");
     options.message_bytes_max = message_bytes_max;
-    options.patience = std::chrono::milliseconds(100);
+    options.patience = patience;
     auto started = mcp::StdioTransport::start(std::move(options));
     EXPECT_TRUE(started) << started.error().message;
     return *std::move(started);
@@ -58,15 +59,16 @@ TEST(StdioTransport, LinesThatAreNoMessagesAreLeftOut) {
 }
 
 TEST(StdioTransport, AServerThatOnlyTalksIsGivenUp) {
-    const auto transport = shell("while echo no message; do :; done");
+    const auto transport =
+        shell("while echo no message; do :; done", {}, 1 << 20, std::chrono::milliseconds(100));
     const auto answer = ask(*transport);
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Code::data_loss);
 }
 
 TEST(StdioTransport, ALineHasALimit) {
-    const auto transport =
-        shell("read line; while printf aaaaaaaaaaaaaaaaaaaa; do :; done", {}, 1000);
+    const auto transport = shell("read line; while printf aaaaaaaaaaaaaaaaaaaa; do :; done", {},
+                                 1000, std::chrono::milliseconds(100));
     const auto answer = ask(*transport);
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Code::payload_too_large);
@@ -80,6 +82,16 @@ TEST(StdioTransport, ItsLastWordsSayWhyItEnded) {
     EXPECT_NE(answer.error().message.find("no such database"), std::string::npos);
 }
 
+TEST(StdioTransport, ItsLastWordsAreKnownAlsoWhenItNeverRead) {
+    for (int round = 0; round < 20; ++round) {
+        const auto transport = shell("echo 'no license' >&2; exit 3");
+        const auto answer = ask(*transport);
+        ASSERT_FALSE(answer);
+        EXPECT_NE(answer.error().message.find("no license"), std::string::npos)
+            << answer.error().message;
+    }
+}
+
 TEST(StdioTransport, AMissingProgramIsNamed) {
     mcp::StdioTransportOptions options;
     options.command = {"no-such-program-anywhere"};
@@ -91,7 +103,8 @@ TEST(StdioTransport, AMissingProgramIsNamed) {
 TEST(StdioTransport, AServerThatDoesNotWantToEndIsEnded) {
     // Deaf to a closed input and to SIGTERM, with a child of its own: close() still returns.
     const auto transport = shell(
-        R"(trap '' TERM; (sleep 1000) & read line; echo '{"jsonrpc":"2.0","id":1,"result":{}}'; while :; do sleep 1000; done)");
+        R"(trap '' TERM; (sleep 1000) & read line; echo '{"jsonrpc":"2.0","id":1,"result":{}}'; while :; do sleep 1000; done)",
+        {}, 1 << 20, std::chrono::milliseconds(100));
     ASSERT_TRUE(ask(*transport));
     transport->close();
     const auto answer = ask(*transport);
