@@ -123,8 +123,7 @@ test('the conformance suite passes for both revisions', async (t) => {
 for (const revision of ['2026-07-28', '2025-11-25']) {
   test(`the conformance suite passes for our client, ${revision}`, async () => {
     const { status, said } = await judge('client', `${program} mcp conformance-client`, revision);
-    const summary = said.slice(said.lastIndexOf('=== SUMMARY ==='));
-    assert.equal(status, 0, summary);
-    assert.match(summary, /✓ tools_call/);
+    assert.equal(status, 0, said.slice(-5000));
+    assert.match(said, /✓ tools_call: /);
   });
 }
