@@ -79,18 +79,27 @@ SpillingRunLog::SpillingRunLog(RunLog& log, BlobStore& blobs, SpillOptions optio
       blobs_(blobs),
       options_(options),
       fleet_(log.fleet() == nullptr ? nullptr
-                                    : std::make_unique<SpillingFleet>(*this, *log.fleet())) {}
+                                    : std::make_unique<SpillingFleet>(*this, *log.fleet())),
+      snapshots_(std::make_shared<Snapshots>()) {
+    snapshots_->blobs = &blobs;
+}
 
-SpillingRunLog::~SpillingRunLog() = default;
+SpillingRunLog::~SpillingRunLog() {
+    const std::lock_guard lock(snapshots_->mutex);
+    snapshots_->blobs = nullptr;
+}
 
 Fleet* SpillingRunLog::fleet() {
     return fleet_.get();
 }
 
 void SpillingRunLog::forget(RunId run) {
-    const std::lock_guard lock(mutex_);
-    broken_.erase(run);
-    snapshots_.erase(run);
+    {
+        const std::lock_guard lock(mutex_);
+        broken_.erase(run);
+    }
+    const std::lock_guard lock(snapshots_->mutex);
+    snapshots_->last.erase(run);
 }
 
 /// Does the change follow from one that was not written? From now on, one that is decided anew may.
@@ -169,23 +178,21 @@ RunLog::Done SpillingRunLog::replacing(std::span<const RunChange> changes, Done 
     std::vector<std::pair<RunId, std::string>> fresh;
     for (const RunChange& change : changes) {
         if (is_final(change.head.status)) {
-            const std::lock_guard lock(mutex_);
-            snapshots_.erase(change.head.id);
+            const std::lock_guard lock(snapshots_->mutex);
+            snapshots_->last.erase(change.head.id);
         }
         if (!change.snapshot.empty()) fresh.emplace_back(change.head.id, hash_in(change.snapshot));
     }
     if (fresh.empty()) return done;
-    return [this, fresh = std::move(fresh), done = std::move(done)](const Result<void>& written) {
+    return [kept = snapshots_, fresh = std::move(fresh),
+            done = std::move(done)](const Result<void>& written) {
         for (const auto& [run, hash] : fresh) {
-            if (!written) break;
-            std::string old;
-            {
-                const std::lock_guard lock(mutex_);
-                old = std::exchange(snapshots_[run], hash);
-                if (hash.empty()) snapshots_.erase(run);
-            }
+            const std::lock_guard lock(kept->mutex);
+            if (!written || kept->blobs == nullptr) break;
+            const std::string old = std::exchange(kept->last[run], hash);
+            if (hash.empty()) kept->last.erase(run);
             // Where that fails it is in nobody's way, and goes with the run.
-            if (!old.empty() && old != hash) (void)blobs_.remove(run, old);
+            if (!old.empty() && old != hash) (void)kept->blobs->remove(run, old);
         }
         done(written);
     };
@@ -247,8 +254,8 @@ Result<StoredRun> SpillingRunLog::load(RunId id) {
             }
             stored.snapshot = DG_TRY(std::move(snapshot));
             if (stored.snapshot.starts_with(kSnapshotMark)) stored.snapshot.erase(0, 1);
-            const std::lock_guard lock(mutex_);
-            if (!is_final(stored.head.status)) snapshots_.try_emplace(id, hash);
+            const std::lock_guard lock(snapshots_->mutex);
+            if (!is_final(stored.head.status)) snapshots_->last.try_emplace(id, hash);
         }
         for (Event& event : stored.events) DG_TRY(resolve(id, event));
         return stored;

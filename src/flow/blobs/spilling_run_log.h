@@ -76,10 +76,17 @@ private:
     BlobStore& blobs_;
     const SpillOptions options_;
     const std::unique_ptr<Fleet> fleet_;
-    std::mutex mutex_;                                  // guards what is below
-    std::unordered_map<RunId, std::uint64_t> broken_;   ///< place of the first event not written
-    std::unordered_map<RunId, std::string> snapshots_;  ///< hash of the last durable one that is
-                                                        ///< a blob, of runs that are not over
+    std::mutex mutex_;                                 // guards broken_
+    std::unordered_map<RunId, std::uint64_t> broken_;  ///< place of the first event not written
+
+    /// What a commit that is done sees, also when it is done after this log is gone.
+    struct Snapshots {
+        std::mutex mutex;  // guards the rest; held while a blob is removed
+        BlobStore* blobs;  ///< null: the log is gone
+        /// Hash of the last durable one that is a blob, of runs that are not over.
+        std::unordered_map<RunId, std::string> last;
+    };
+    const std::shared_ptr<Snapshots> snapshots_;
 };
 
 /// About how long a value is as text, as far as `enough`.

@@ -33,6 +33,7 @@ public:
             all.insert(all.end(), change.events.begin(), change.events.end());
             if (!change.snapshot.empty()) snapshots[change.head.id] = change.snapshot;
         }
+        if (holds) return held.push_back(std::move(done));
         done({});
     }
     void flush() override {}
@@ -62,7 +63,8 @@ public:
     }
     std::map<RunId, std::vector<Event>> runs;
     std::map<RunId, std::string> snapshots;
-    bool refuses = false;
+    std::vector<Done> held;  ///< of appends while it `holds`
+    bool refuses = false, holds = false;
 };
 
 class Spilling : public testing::Test {
@@ -167,6 +169,27 @@ TEST_F(Spilling, ASnapshotThatWasNotWrittenTakesNothingAway) {
     EXPECT_FALSE(append(log, 1, {finished(x(1))}, json::serialize(json::object{{"id", x(300)}})));
     below.refuses = false;
     EXPECT_EQ(log.load(run)->snapshot, first);
+}
+
+TEST_F(Spilling, ACommitThatIsDoneWhenTheLogIsGoneIsToldAndTouchesNothing) {
+    auto log = std::make_unique<flow::SpillingRunLog>(below, *blobs,
+                                                      flow::SpillOptions{.value_bytes = 100});
+    const auto state = [](char letter) {
+        return json::serialize(json::object{{"id", x(300, letter)}});
+    };
+    ASSERT_TRUE(append(*log, 0, {finished(x(1))}, state('a')));
+    below.holds = true;
+    flow::RunChange change;
+    change.head.id = run;
+    change.first = 1;
+    change.events = {finished(x(1))};
+    change.snapshot = state('b');
+    bool told = false;
+    log->append({&change, 1}, [&](const base::Result<void>& done) { told = done.has_value(); });
+    log.reset();
+    below.held.at(0)({});
+    EXPECT_TRUE(told);
+    EXPECT_EQ(files(), 2u) << "the one before stays until its run goes";
 }
 
 TEST_F(Spilling, AStepThatGivesWhatLooksLikeItsRunsStateKeepsIt) {
